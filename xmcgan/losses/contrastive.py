@@ -1,0 +1,61 @@
+"""The InfoNCE losses between images, sentences and words (paper sections 3.1 and 4.1).
+
+All of them are one loss on a matrix of scores whose diagonal holds the matching pairs; they differ in the scores.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class ContrastiveLoss(NamedTuple):
+    """A contrastive loss and how it is doing."""
+
+    loss: tf.Tensor  # Scalar, nats
+    accuracy: tf.Tensor  # Scalar in [0, 1]: how often the match scores best
+    entropy: tf.Tensor  # Scalar, nats: of the distribution over candidates, at most log(batch)
+
+
+def cosine_scores(queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """The cosine of every query with every key: [queries, dim], [keys, dim] -> [queries, keys]."""
+    queries = tf.math.l2_normalize(queries, axis=-1)
+    keys = tf.math.l2_normalize(keys, axis=-1)
+    return tf.matmul(queries, keys, transpose_b=True)
+
+
+def info_nce(scores: tf.Tensor, *, temperature: float, both_directions: bool) -> ContrastiveLoss:
+    """NT-Xent: -log of the softmax probability of the match, averaged over the batch.
+
+    Args:
+      scores: similarity of query i and key j, [batch, batch]; pair i, i matches.
+      temperature: tau, by which scores are divided.
+      both_directions: adds the loss of finding each key's query to that of finding each query's key; accuracy and
+        entropy are then means over both. Otherwise queries look for keys alone, as in the paper's equations.
+
+    Returns:
+      Loss, accuracy and entropy. Ties count against the accuracy, so that collapsed features score 0.
+    """
+    logits = scores / temperature
+    rows = _one_direction(logits)
+    if not both_directions:
+        return rows
+    columns = _one_direction(tf.transpose(logits))
+    return ContrastiveLoss(
+        rows.loss + columns.loss,
+        (rows.accuracy + columns.accuracy) / 2.0,
+        (rows.entropy + columns.entropy) / 2.0,
+    )
+
+
+def _one_direction(logits: tf.Tensor) -> ContrastiveLoss:
+    log_probabilities = tf.nn.log_softmax(logits)  # [batch, batch]
+    matches = tf.linalg.diag_part(log_probabilities)
+    rivals = tf.linalg.set_diag(log_probabilities, tf.fill(tf.shape(matches), logits.dtype.min))
+    entropy = -tf.reduce_sum(tf.exp(log_probabilities) * log_probabilities, axis=-1)
+    return ContrastiveLoss(
+        -tf.reduce_mean(matches),
+        tf.reduce_mean(tf.cast(matches > tf.reduce_max(rivals, axis=-1), logits.dtype)),
+        tf.reduce_mean(entropy),
+    )

@@ -1,0 +1,81 @@
+"""The residual blocks of the paper's Fig. 6 (b) and (c).
+
+Where a 1 x 1 shortcut meets a change of resolution, the convolution is done at the smaller size: nearest
+up-sampling and average pooling both commute with it.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+import tensorflow as tf
+
+from xmcgan.models.modulation import Condition, SelfModulation
+from xmcgan.models.resampling import downsample, upsample
+from xmcgan.models.spectral_norm import SpectralConv2D
+
+
+def conv(filters: int, kernel_size: int, name: str) -> tf.keras.layers.Conv2D:
+    """The generator's convolution: 'same' padding, Glorot normal kernel, zero bias."""
+    return tf.keras.layers.Conv2D(
+        filters, kernel_size, padding="same", kernel_initializer="glorot_normal", name=name
+    )
+
+
+class GeneratorBlock(tf.keras.layers.Layer):
+    """ResBlock up: [batch, size, size, channels] -> [batch, 2 size, 2 size, filters] (Fig. 6 b)."""
+
+    def __init__(self, filters: int, modulation: Callable[[str], SelfModulation], **kwargs):
+        """Args:
+        filters: channels of the output.
+        modulation: makes a modulation layer of a given name; it decides what the block is conditioned on.
+        """
+        super().__init__(**kwargs)
+        self.modulation_0 = modulation("modulation_0")
+        self.conv_0 = conv(filters, 3, "conv_0")
+        self.modulation_1 = modulation("modulation_1")
+        self.conv_1 = conv(filters, 3, "conv_1")
+        self.shortcut = conv(filters, 1, "shortcut")
+
+    def call(
+        self, x: tf.Tensor, condition: Condition, training: bool = False, update_statistics: bool = True
+    ) -> tf.Tensor:
+        mode = {"training": training, "update_statistics": update_statistics}
+        h = tf.nn.relu(self.modulation_0(x, condition, **mode))
+        h = self.conv_0(upsample(h))
+        h = tf.nn.relu(self.modulation_1(h, condition, **mode))
+        return self.conv_1(h) + upsample(self.shortcut(x))
+
+
+class DiscriminatorBlock(tf.keras.layers.Layer):
+    """ResBlock down, or without change of size (Fig. 6 c).
+
+    [batch, size, size, channels] -> [batch, size / 2, size / 2, filters], or [batch, size, size, filters].
+    """
+
+    def __init__(self, filters: int, epsilon: float, *, down: bool = True, first: bool = False, **kwargs):
+        """Args:
+        filters: channels of the output.
+        epsilon: of spectral normalisation.
+        down: halves the resolution.
+        first: the block sees the picture itself, to which no ReLU is applied.
+        """
+        super().__init__(**kwargs)
+        self.down = down
+        self.first = first
+        self.epsilon = epsilon
+        self.conv_0 = SpectralConv2D(filters, 3, epsilon, name="conv_0")
+        self.conv_1 = SpectralConv2D(filters, 3, epsilon, name="conv_1")
+        self.shortcut: Optional[SpectralConv2D] = None
+
+    def build(self, input_shape) -> None:
+        if self.down or input_shape[-1] != self.conv_1.filters:
+            self.shortcut = SpectralConv2D(self.conv_1.filters, 1, self.epsilon, name="shortcut")
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        h = x if self.first else tf.nn.relu(x)
+        h = self.conv_0(h, training=training)
+        h = self.conv_1(tf.nn.relu(h), training=training)
+        if self.down:
+            h, x = downsample(h), downsample(x)
+        return h + (x if self.shortcut is None else self.shortcut(x, training=training))
