@@ -1,0 +1,89 @@
+"""The small BERT of the embedded dataset: learnt from its captions, saved as the published one is.
+
+No model hub is needed for `scenes`: the vocabulary comes from TF Text's WordPiece learner, the weights from less than
+a minute of pre-training, and the two SavedModels speak TF Hub's text API (see `xmcgan.models.text_encoder`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+
+import tensorflow as tf
+from absl import logging
+from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
+
+from data_pipelines.scenes import bert_model, bert_pretraining
+
+_MAX_VOCABULARY = 2000
+_REPORT = "pretraining.json"  # Written last: says that all is there.
+
+
+def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, steps: int = 600) -> dict[str, float]:
+    """Learns a vocabulary and a small BERT from captions, and saves both as SavedModels.
+
+    Writes `output_dir/preprocessor`, `output_dir/encoder` and `output_dir/pretraining.json` (what is returned),
+    aside first. Does nothing where they are already.
+
+    Args:
+      captions: the captions of each picture, one or more.
+      output_dir: folder to write to.
+      seed: of the weights, the batches and the masks; the same seed gives the same BERT.
+      steps: of pre-training.
+
+    Returns:
+      See `bert_pretraining.pretrain`; and 'seconds'.
+
+    Raises:
+      ValueError: fewer than four pictures, a picture without a caption, or a caption in the place of a list of them.
+    """
+    report_path = os.path.join(output_dir, _REPORT)
+    if os.path.exists(report_path):
+        with open(report_path, encoding="utf-8") as file:
+            return json.load(file)
+    if len(captions) < 4:
+        raise ValueError(f"captions of {len(captions)} pictures are too few to pre-train on: give 4 or more")
+    for number, group in enumerate(captions, start=1):
+        if isinstance(group, str) or not group:
+            raise ValueError(f"picture {number} needs a list of one or more captions, not {group!r}")
+    start = time.time()
+    flat = list(itertools.chain.from_iterable(captions))
+    vocabulary = learn_vocabulary(flat)
+    logging.info("small BERT: %d words and pieces from %d captions", len(vocabulary), len(flat))
+    preprocessor = bert_model.Preprocessor(vocabulary)
+    encoder = bert_model.Encoder(len(vocabulary), seed)
+    report = bert_pretraining.pretrain(encoder, preprocessor, captions, steps=steps, seed=seed)
+    report["seconds"] = time.time() - start
+
+    staging = f"{output_dir.rstrip(os.sep)}.incomplete"
+    shutil.rmtree(staging, ignore_errors=True)
+    tf.saved_model.save(preprocessor, os.path.join(staging, "preprocessor"))
+    tf.saved_model.save(encoder, os.path.join(staging, "encoder"))
+    with open(os.path.join(staging, _REPORT), "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=2)
+    os.makedirs(output_dir, exist_ok=True)
+    for name in ("preprocessor", "encoder", _REPORT):
+        target = os.path.join(output_dir, name)
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(os.path.join(staging, name), target)
+    os.rmdir(staging)
+    return report
+
+
+def is_built(output_dir: str) -> bool:
+    """Whether `build` has finished there."""
+    return os.path.exists(os.path.join(output_dir, _REPORT))
+
+
+def learn_vocabulary(captions: Sequence[str]) -> list[str]:
+    """WordPiece vocabulary of lower-case captions, the special tokens first."""
+    return bert_vocab_from_dataset.bert_vocab_from_dataset(
+        tf.data.Dataset.from_tensor_slices(list(captions)).batch(1000),
+        vocab_size=_MAX_VOCABULARY,
+        reserved_tokens=list(bert_model.SPECIAL_TOKENS),
+        bert_tokenizer_params={"lower_case": True},
+    )

@@ -1,0 +1,88 @@
+"""The two halves of the small BERT: what TF Hub's text API asks of a preprocessor and of an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL_TOKENS))
+WIDTH = 128
+_HEADS = 4
+_LAYERS = 2
+_POSITIONS = 64  # Longest caption, in tokens.
+_TOKEN_SPEC = {
+    name: tf.TensorSpec([None, None], tf.int32) for name in ("input_word_ids", "input_mask", "input_type_ids")
+}
+
+
+class Preprocessor(tf.Module):
+    """Captions to BERT's inputs: TF Hub's preprocessing API over TF Text's fast tokenizer."""
+
+    def __init__(self, vocabulary: Sequence[str]):
+        """Builds the tokenizer; `vocabulary` starts with SPECIAL_TOKENS."""
+        super().__init__(name="preprocessor")
+        self._tokenizer = tf_text.FastBertTokenizer(
+            vocab=list(vocabulary), token_out_type=tf.int32, lower_case_nfd_strip_accents=True
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        """[batch] captions -> the encoder's inputs, each [batch, 64] int32."""
+        return self.bert_pack_inputs([self.tokenize(captions)], _POSITIONS)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def tokenize(self, captions: tf.Tensor) -> tf.RaggedTensor:
+        """[batch] captions -> [batch, (pieces)] int32."""
+        return self._tokenizer.tokenize(captions)
+
+    @tf.function(input_signature=[[tf.RaggedTensorSpec([None, None], tf.int32)], tf.TensorSpec([], tf.int32)])
+    def bert_pack_inputs(self, segments: list[tf.RaggedTensor], seq_length: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One segment of [batch, (pieces)] -> the encoder's inputs, each [batch, seq_length] int32."""
+        pieces = segments[0][:, : seq_length - 2]
+        cls = tf.fill([pieces.nrows(), 1], CLS)
+        sep = tf.fill([pieces.nrows(), 1], SEP)
+        word_ids, mask = tf_text.pad_model_inputs(tf.concat([cls, pieces, sep], axis=1), seq_length, pad_value=PAD)
+        return {"input_word_ids": word_ids, "input_mask": mask, "input_type_ids": tf.zeros_like(word_ids)}
+
+
+class Encoder(tf.Module):
+    """BERT, small: TF Hub's encoder API over Keras layers, normalised after each residual as the original is."""
+
+    def __init__(self, vocabulary_size: int, seed: int):
+        """Builds all weights: truncated normals of deviation 0.02 as BERT's, each drawn from (seed, its place)."""
+        super().__init__(name="encoder")
+        layers = tf.keras.layers
+        self.token_embedding = layers.Embedding(vocabulary_size, WIDTH)
+        self.position_embedding = layers.Embedding(_POSITIONS, WIDTH)
+        self.type_embedding = layers.Embedding(2, WIDTH)
+        self.embedding_norm = layers.LayerNormalization(epsilon=1e-6)
+        self.attentions = [layers.MultiHeadAttention(_HEADS, WIDTH // _HEADS) for _ in range(_LAYERS)]
+        self.attention_norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(_LAYERS)]
+        self.expansions = [layers.Dense(4 * WIDTH, "gelu") for _ in range(_LAYERS)]
+        self.contractions = [layers.Dense(WIDTH) for _ in range(_LAYERS)]
+        self.output_norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(_LAYERS)]
+        self.pooler = layers.Dense(WIDTH, "tanh")
+        self({name: tf.zeros([1, 1], tf.int32) for name in _TOKEN_SPEC})
+        initialize(self.trainable_variables, seed)
+
+    @tf.function(input_signature=[_TOKEN_SPEC])
+    def __call__(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Inputs of [batch, words] int32 -> sequence_output [batch, words, 128], pooled_output [batch, 128]."""
+        word_ids = inputs["input_word_ids"]  # [batch, words]
+        attended = tf.cast(inputs["input_mask"], tf.bool)[:, tf.newaxis, :]  # [batch, 1, words]
+        x = self.token_embedding(word_ids) + self.type_embedding(inputs["input_type_ids"])
+        x = self.embedding_norm(x + self.position_embedding(tf.range(tf.shape(word_ids)[1])))  # [batch, words, 128]
+        for layer in range(_LAYERS):
+            x = self.attention_norms[layer](x + self.attentions[layer](x, x, attention_mask=attended))
+            x = self.output_norms[layer](x + self.contractions[layer](self.expansions[layer](x)))
+        return {"sequence_output": x, "pooled_output": self.pooler(x[:, 0])}
+
+
+def initialize(variables: Sequence[tf.Variable], seed: int) -> None:
+    """Draws kernels and embeddings anew, each from (seed, its place), whatever the global seed is."""
+    for place, variable in enumerate(variables):
+        if variable.shape.rank > 1:  # Biases and norms keep their zeros and ones.
+            variable.assign(0.02 * tf.random.stateless_truncated_normal(variable.shape, [seed, place]))

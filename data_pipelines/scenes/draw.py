@@ -1,0 +1,68 @@
+"""A scene becomes a picture: background, shadows, objects, then light and a little noise over all."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from data_pipelines.scenes import backgrounds, shapes, spec
+
+DEFAULT_SIZE = 128
+# Standard deviation of the noise, in grey levels of 255.
+_NOISE = 2.5
+# Backgrounds right behind the objects: all things cast a shadow on them. Elsewhere things at the top float.
+_FLAT = ("bricks", "wood")
+
+
+def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
+    """Draws a scene.
+
+    Args:
+      scene: what to draw.
+      size: pixels a side.
+
+    Returns:
+      An RGB picture; the same scene and size always give the same pixels.
+    """
+    rng = np.random.default_rng(scene.seed)
+    image = backgrounds.render(scene.background, int(rng.integers(backgrounds.VARIANTS)), size).copy()
+    for thing in sorted(scene.objects, key=lambda thing: thing.y):  # Lower means nearer: drawn later.
+        left, top, width, _ = pixel_box(thing, size)
+        if scene.background in _FLAT:
+            shadow, down = _shadow(width, width), round(0.1 * width)
+            image.paste(0, (left - round(0.2 * width) + down // 2, top - round(0.2 * width) + down), shadow)
+        elif thing.row == "bottom":
+            shadow = _shadow(width, width // 4)
+            image.paste(0, (left - round(0.2 * width), top + width - shadow.height * 3 // 5), shadow)
+        picture = shapes.render(thing.kind, thing.colour, width)
+        image.paste(picture, (left, top), picture)
+    return _light(image, rng)
+
+
+def pixel_box(thing: spec.SceneObject, size: int) -> tuple[int, int, int, int]:
+    """Where an object lies in a picture of `size` px a side: left, top, width, height in pixels."""
+    width = round(thing.width * size)
+    return round(thing.x * size - width / 2), round(thing.y * size - width / 2), width, width
+
+
+@functools.lru_cache(maxsize=256)
+def _shadow(width: int, height: int) -> Image.Image:
+    """A soft dark ellipse of about `width` x `height` px with a margin of a fifth of the width."""
+    margin = round(0.2 * width)
+    mask = Image.new("L", (width + 2 * margin, height + 2 * margin), 0)
+    ImageDraw.Draw(mask).ellipse([margin, margin, margin + width, margin + height], fill=96)
+    return mask.filter(ImageFilter.GaussianBlur(width / 16))
+
+
+def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Brightens one side, darkens the other, and adds noise."""
+    pixels = np.asarray(image, np.float32)  # [size, size, 3]
+    height, width, _ = pixels.shape
+    slope_x, slope_y = rng.uniform(-0.1, 0.1, size=2)
+    exposure = rng.uniform(0.96, 1.04)
+    rows = np.linspace(-slope_y, slope_y, height, dtype=np.float32)[:, None, None]
+    columns = np.linspace(-slope_x, slope_x, width, dtype=np.float32)[None, :, None]
+    noise = _NOISE * rng.standard_normal((height, width, 1), dtype=np.float32)
+    return Image.fromarray(np.clip(pixels * (rows + columns + exposure) + noise, 0, 255).astype(np.uint8))

@@ -1,0 +1,86 @@
+"""Draws scenes by lot: scene number `index` of a split is a pure function of (seed, split, index)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import zlib
+
+import numpy as np
+
+from data_pipelines.scenes import spec
+
+SPLITS = ("train", "validation")
+# Shares of scenes with one, two and three objects.
+_NUM_OBJECTS = (0.45, 0.40, 0.15)
+# One combination in so many is kept from training.
+_HELD_OUT_ONE_IN = 10
+_JITTER = 0.025
+
+
+def is_held_out(scene: spec.Scene) -> bool:
+    """Whether a scene belongs to validation: by what is in it, so that no split ever sees another's combinations.
+
+    What counts is the background together with the kinds and colours of the objects. A caption that names them all
+    is therefore new to a model that has seen training scenes only, whatever their number and seed.
+    """
+    content = sorted(f"{thing.colour} {thing.kind}" for thing in scene.objects)
+    return zlib.crc32("/".join([scene.background, *content]).encode()) % _HELD_OUT_ONE_IN == 0
+
+
+def sample_scene(seed: int, split: str, index: int) -> spec.Scene:
+    """Scene number `index` of a split.
+
+    Args:
+      seed: of the dataset, at least 0.
+      split: 'train' or 'validation'.
+      index: at least 0.
+
+    Returns:
+      The scene; its content is held out if and only if `split` is 'validation'.
+    """
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    background = _choose(rng, list(spec.BACKGROUNDS))
+    num_objects = int(rng.choice(len(_NUM_OBJECTS), p=_NUM_OBJECTS)) + 1
+    while True:
+        scene = _sample(rng, background, num_objects)
+        if is_held_out(scene) == (split == "validation"):
+            return scene
+
+
+def _sample(rng: np.random.Generator, background: str, num_objects: int) -> spec.Scene:
+    visible = [colour for colour in spec.COLOURS if colour not in spec.BACKGROUNDS[background]]
+    kinds = rng.permutation(spec.KINDS)[:num_objects]
+    colours = rng.permutation(visible)[:num_objects]
+    # Within a scene no kind and no colour comes twice: 'the ball' and 'the red one' stay unambiguous.
+    while True:
+        objects = tuple(_place(rng, str(kind), str(colour)) for kind, colour in zip(kinds, colours))
+        if not any(_touch(one, other) for one, other in itertools.combinations(objects, 2)):
+            return spec.Scene(background, objects, seed=int(rng.integers(2**31)))
+
+
+def _place(rng: np.random.Generator, kind: str, colour: str) -> spec.SceneObject:
+    size = _choose(rng, list(spec.SIZES))
+    column, row = _choose(rng, list(spec.COLUMNS)), _choose(rng, list(spec.ROWS))
+    width = round(rng.uniform(*spec.SIZES[size]), 4)
+    dx, dy = rng.uniform(-_JITTER, _JITTER, size=2)
+    x, y = np.clip((spec.COLUMNS[column] + dx, spec.ROWS[row] + dy), width / 2, 1 - width / 2)
+    return spec.SceneObject(
+        kind=kind,
+        colour=colour,
+        size=size,
+        column=column,
+        row=row,
+        x=round(float(x), 5),
+        y=round(float(y), 5),
+        width=width,
+    )
+
+
+def _touch(one: spec.SceneObject, other: spec.SceneObject) -> bool:
+    # Rows lie 0.43 apart: two large objects above each other may come as near as that.
+    return math.hypot(one.x - other.x, one.y - other.y) < 0.47 * (one.width + other.width)
+
+
+def _choose(rng: np.random.Generator, choices: list[str]) -> str:
+    return choices[rng.integers(len(choices))]

@@ -1,0 +1,61 @@
+"""What a scene is: one to three coloured objects on a background, before it is drawn or told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+KINDS = ("ball", "box", "pyramid", "star", "ring", "moon", "heart", "mushroom")
+
+# sRGB in 0 .. 255.
+COLOURS = {
+    "red": (218, 32, 38),
+    "yellow": (252, 214, 32),
+    "green": (40, 165, 62),
+    "blue": (36, 84, 220),
+    "purple": (132, 48, 178),
+    "pink": (252, 128, 186),
+    "white": (246, 246, 246),
+    "black": (38, 38, 44),
+}
+
+# Every background with the colours that would drown in it; no object on it has one of them.
+BACKGROUNDS = {
+    "meadow": ("green",),
+    "beach": ("yellow",),
+    "desert": ("yellow",),
+    "snow": ("white",),
+    "night": ("black", "blue"),
+    "bricks": ("red",),
+    "wood": (),
+    "city": ("black",),
+}
+
+# Widths of an object as shares of the picture's, smallest and largest.
+SIZES = {"small": (0.265, 0.295), "large": (0.42, 0.46)}
+
+# Centres of the places as shares of the picture's width and height.
+COLUMNS = {"left": 0.245, "middle": 0.5, "right": 0.755}
+ROWS = {"top": 0.27, "bottom": 0.7}
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneObject:
+    """One object. `x`, `y` (centre) and `width` are shares of the picture's side, y downwards."""
+
+    kind: str
+    colour: str
+    size: str
+    column: str
+    row: str
+    x: float
+    y: float
+    width: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """A picture to be drawn and told. `seed` fixes what the captions do not tell: clouds, light, noise, wording."""
+
+    background: str
+    objects: tuple[SceneObject, ...]
+    seed: int

@@ -1,0 +1,33 @@
+"""A small drawn source in COCO-14's layout, and its records, made once for all tests of the data."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import pytest
+
+from data_pipelines import prepare
+from data_pipelines.scenes import layouts
+
+NUM_TRAIN, NUM_VAL = 45, 12
+
+
+@pytest.fixture(scope="session")
+def drawn_source(tmp_path_factory) -> pathlib.Path:
+    source = tmp_path_factory.mktemp("drawn") / "source"
+    layouts.write_coco2014(source, num_train=NUM_TRAIN, num_val=NUM_VAL, seed=7, image_size=64)
+    return source
+
+
+@pytest.fixture(scope="session")
+def data_dir(drawn_source, tmp_path_factory) -> pathlib.Path:
+    data_dir = tmp_path_factory.mktemp("records")
+    assert prepare.convert("coco2014", drawn_source, data_dir)
+    return data_dir
+
+
+@pytest.fixture
+def source(drawn_source, tmp_path) -> pathlib.Path:
+    """A copy of the drawn source to do harm to."""
+    return shutil.copytree(drawn_source, tmp_path / "source")
