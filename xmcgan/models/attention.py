@@ -47,10 +47,6 @@ def word_region_scores(
 ) -> tf.Tensor:
     """How well every sentence's words find themselves in every image: S_word(x, s) * tau of section 4.1.
 
-    The aligned region feature c of a word is never formed: with unit word w and attention alpha,
-    w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha. So a pair of image and sentence costs
-    words * regions^2 instead of words * regions * dim, and no [images, sentences, words, dim] tensor exists.
-
     Args:
       regions: [images, regions, dim].
       words: [sentences, words, dim].
@@ -67,12 +63,20 @@ def word_region_scores(
     unit_regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
     parts = unit_regions if normalize_context else regions  # What aligned features are sums of
 
-    cosine = tf.einsum("kd,ird->ikr", unit_words, unit_regions)  # [images, sentences * words, regions]
-    attention = tf.nn.softmax(rho_1 * cosine)
-    norms = tf.sqrt(tf.reduce_sum(tf.square(parts), axis=-1) + _EPSILON)  # [images, regions]
-    dot = tf.reduce_sum(attention * cosine * norms[:, None, :], axis=-1)  # [images, sentences * words]
-    gram = tf.matmul(parts, parts, transpose_b=True)  # [images, regions, regions]
-    squared_norm = tf.reduce_sum(attention * tf.matmul(attention, gram), axis=-1)
+    # Products with the words of all sentences at once: k counts sentences * words.
+    cosine = tf.einsum("kd,ird->ikr", unit_words, unit_regions)
+    attention = tf.nn.softmax(rho_1 * cosine)  # [images, sentences * words, regions]
+    if regions.shape[1] < dim:
+        # The aligned feature c is not formed: w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha cost
+        # regions instead of dim for each pair, and no [images, sentences, words, dim] tensor exists.
+        norms = tf.sqrt(tf.reduce_sum(tf.square(parts), axis=-1) + _EPSILON)  # [images, regions]
+        dot = tf.reduce_sum(attention * cosine * norms[:, None, :], axis=-1)  # [images, sentences * words]
+        gram = tf.matmul(parts, parts, transpose_b=True)  # [images, regions, regions]
+        squared_norm = tf.reduce_sum(attention * tf.matmul(attention, gram), axis=-1)
+    else:
+        aligned = tf.matmul(attention, parts)  # c, [images, sentences * words, dim]
+        dot = tf.reduce_sum(aligned * unit_words, axis=-1)
+        squared_norm = tf.reduce_sum(tf.square(aligned), axis=-1)
     alignment = dot * tf.math.rsqrt(tf.maximum(squared_norm, _EPSILON))  # cos(w, c)
 
     alignment = tf.reshape(alignment, [-1, sentences, num_words])

@@ -1,7 +1,7 @@
 """The residual blocks of the paper's Fig. 6 (b) and (c).
 
-Where a 1 x 1 shortcut meets a change of resolution, the convolution is done at the smaller size: nearest
-up-sampling and average pooling both commute with it.
+Convolutions next to a change of resolution are done at the smaller size: a 1 x 1 convolution commutes with nearest
+up-sampling and with average pooling, and a 3 x 3 one merges with them (see `resampling`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Callable, Optional
 import tensorflow as tf
 
 from xmcgan.models.modulation import Condition, SelfModulation
-from xmcgan.models.resampling import downsample, upsample
+from xmcgan.models.resampling import downsample, upsample, upsample_and_convolve
 from xmcgan.models.spectral_norm import SpectralConv2D
 
 
@@ -20,6 +20,17 @@ def conv(filters: int, kernel_size: int, name: str) -> tf.keras.layers.Conv2D:
     return tf.keras.layers.Conv2D(
         filters, kernel_size, padding="same", kernel_initializer="glorot_normal", name=name
     )
+
+
+class UpsamplingConv2D(tf.keras.layers.Conv2D):
+    """Nearest up-sampling by 2, then a 3 x 3 convolution like those of `conv`."""
+
+    def __init__(self, filters: int, **kwargs):
+        super().__init__(filters, 3, padding="same", kernel_initializer="glorot_normal", **kwargs)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """[batch, size, size, channels] -> [batch, 2 size, 2 size, filters]."""
+        return tf.nn.bias_add(upsample_and_convolve(x, self.kernel), self.bias)
 
 
 class GeneratorBlock(tf.keras.layers.Layer):
@@ -32,7 +43,7 @@ class GeneratorBlock(tf.keras.layers.Layer):
         """
         super().__init__(**kwargs)
         self.modulation_0 = modulation("modulation_0")
-        self.conv_0 = conv(filters, 3, "conv_0")
+        self.conv_0 = UpsamplingConv2D(filters, name="conv_0")
         self.modulation_1 = modulation("modulation_1")
         self.conv_1 = conv(filters, 3, "conv_1")
         self.shortcut = conv(filters, 1, "shortcut")
@@ -42,7 +53,7 @@ class GeneratorBlock(tf.keras.layers.Layer):
     ) -> tf.Tensor:
         mode = {"training": training, "update_statistics": update_statistics}
         h = tf.nn.relu(self.modulation_0(x, condition, **mode))
-        h = self.conv_0(upsample(h))
+        h = self.conv_0(h)
         h = tf.nn.relu(self.modulation_1(h, condition, **mode))
         return self.conv_1(h) + upsample(self.shortcut(x))
 
@@ -65,7 +76,7 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         self.first = first
         self.epsilon = epsilon
         self.conv_0 = SpectralConv2D(filters, 3, epsilon, name="conv_0")
-        self.conv_1 = SpectralConv2D(filters, 3, epsilon, name="conv_1")
+        self.conv_1 = SpectralConv2D(filters, 3, epsilon, down=down, name="conv_1")
         self.shortcut: Optional[SpectralConv2D] = None
 
     def build(self, input_shape) -> None:
@@ -77,5 +88,5 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         h = self.conv_0(h, training=training)
         h = self.conv_1(tf.nn.relu(h), training=training)
         if self.down:
-            h, x = downsample(h), downsample(x)
+            x = downsample(x)
         return h + (x if self.shortcut is None else self.shortcut(x, training=training))

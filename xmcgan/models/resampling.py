@@ -1,14 +1,21 @@
-"""Nearest-neighbour up-sampling and average pooling by whole factors."""
+"""Changes of resolution by whole factors, alone and merged with the 3 x 3 convolution next to them.
+
+A 3 x 3 convolution of an up-sampled map sees each small pixel four times, and one that is averaged over 2 x 2 pixels
+sums four shifted copies of itself. Both equal one 4 x 4 convolution of stride 2 (transposed for the former), with
+2.25 times fewer multiplications and no large map in between. The kernel that is trained stays the 3 x 3 one.
+"""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+# On smaller maps, widening the kernel costs more than it saves.
+_MERGE_UPSAMPLING_FROM = 16
+_MERGE_DOWNSAMPLING_FROM = 32
+
 
 def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Repeats every pixel `factor` times along both axes.
-
-    Written as broadcast and reshape because XLA has no CPU kernel for the gradient of the nearest resize.
 
     Args:
       x: [batch, height, width, channels], static shape but for the batch.
@@ -19,12 +26,63 @@ def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """
     if factor == 1:
         return x
-    _, height, width, channels = x.shape
-    batch = tf.shape(x)[0]
-    x = tf.broadcast_to(x[:, :, None, :, None, :], [batch, height, factor, width, factor, channels])
-    return tf.reshape(x, [batch, height * factor, width * factor, channels])
+
+    # Written by hand since XLA has no CPU kernel for the gradient of the nearest resize, and since pooling is five
+    # times faster than the gradient of a broadcast.
+    @tf.custom_gradient
+    def repeat(x: tf.Tensor):
+        _, height, width, channels = x.shape
+        batch = tf.shape(x)[0]
+        y = tf.broadcast_to(x[:, :, None, :, None, :], [batch, height, factor, width, factor, channels])
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return factor**2 * tf.nn.avg_pool2d(upstream, factor, factor, "VALID")
+
+        return tf.reshape(y, [batch, height * factor, width * factor, channels]), gradient
+
+    return repeat(x)
 
 
 def downsample(x: tf.Tensor) -> tf.Tensor:
     """The mean of every 2 x 2 pixels: [batch, height, width, channels] -> [batch, height / 2, width / 2, channels]."""
     return tf.nn.avg_pool2d(x, 2, 2, "VALID")
+
+
+def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """`conv2d(upsample(x), kernel)` with 'same' padding.
+
+    Args:
+      x: [batch, height, width, channels].
+      kernel: [3, 3, channels, filters].
+
+    Returns:
+      [batch, 2 * height, 2 * width, filters].
+    """
+    _, height, width, _ = x.shape
+    if height < _MERGE_UPSAMPLING_FROM:
+        return tf.nn.conv2d(upsample(x), kernel, 1, "SAME")
+    # The transposed convolution scatters what the convolution gathers: its kernel is the mirrored one.
+    scattering = tf.transpose(_widen(kernel)[::-1, ::-1], [0, 1, 3, 2])  # [4, 4, filters, channels]
+    output_shape = [tf.shape(x)[0], 2 * height, 2 * width, kernel.shape[-1]]
+    return tf.nn.conv2d_transpose(x, scattering, output_shape, 2, "SAME")
+
+
+def convolve_and_downsample(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """`downsample(conv2d(x, kernel))` with 'same' padding.
+
+    Args:
+      x: [batch, height, width, channels].
+      kernel: [3, 3, channels, filters].
+
+    Returns:
+      [batch, height / 2, width / 2, filters].
+    """
+    if x.shape[1] < _MERGE_DOWNSAMPLING_FROM:
+        return downsample(tf.nn.conv2d(x, kernel, 1, "SAME"))
+    return tf.nn.conv2d(x, _widen(kernel) / 4.0, 2, "SAME")
+
+
+def _widen(kernel: tf.Tensor) -> tf.Tensor:
+    """The sum of the four copies of a kernel shifted by 0 or 1 along both axes: [3, 3, ...] -> [4, 4, ...]."""
+    padded = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
+    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]

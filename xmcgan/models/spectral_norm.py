@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from xmcgan.models.resampling import convolve_and_downsample
+
 
 class SpectralNormalization:
     """Mixin for a Keras layer with a `kernel` whose last axis is its outputs.
@@ -48,17 +50,25 @@ class SpectralNormalization:
 class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
     """`Conv2D` ('same' padding, stride 1, Glorot normal kernel) under spectral normalisation."""
 
-    def __init__(self, filters: int, kernel_size: int, epsilon: float, **kwargs):
+    def __init__(self, filters: int, kernel_size: int, epsilon: float, down: bool = False, **kwargs):
+        """Args:
+        filters: channels of the output.
+        kernel_size: pixels a side.
+        epsilon: added to the norms of u and v.
+        down: the output is averaged over 2 x 2 pixels (3 x 3 kernels only).
+        """
         super().__init__(filters, kernel_size, padding="same", kernel_initializer="glorot_normal", **kwargs)
         self.epsilon = epsilon
+        self.down = down
 
     def build(self, input_shape) -> None:
         super().build(input_shape)
         self._build_power_iteration(self.filters)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """[batch, height, width, channels] -> [batch, height, width, filters]."""
-        return tf.nn.bias_add(self.convolution_op(x, self.normalized_kernel(training)), self.bias)
+        """[batch, size, size, channels] -> [batch, size, size, filters], or half that size."""
+        convolve = convolve_and_downsample if self.down else self.convolution_op
+        return tf.nn.bias_add(convolve(x, self.normalized_kernel(training)), self.bias)
 
 
 class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):

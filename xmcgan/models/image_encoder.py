@@ -1,0 +1,142 @@
+"""The frozen ImageNet network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
+
+from __future__ import annotations
+
+import difflib
+import os
+
+import h5py
+import tensorflow as tf
+
+_BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
+# Layers that come with the classifier. 'logits' is the last one, before the softmax.
+_CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
+_CLASSIFIER_IMAGE_SIZE = 224
+_MIN_IMAGE_SIZE = 32  # Five halvings.
+_BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks were trained on pictures minus them.
+
+
+class ImageNetPreprocessing(tf.keras.layers.Layer):
+    """[batch, any height, any width, 3] RGB in [0, 1] -> [batch, size, size, 3] BGR in 0..255 minus the means.
+
+    Differentiable with respect to the pictures.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        resized = tf.image.resize(images, [self.size, self.size], method="bilinear")
+        return 255.0 * resized[..., ::-1] - tf.constant(_BGR_MEANS, resized.dtype)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "size": self.size}
+
+
+def build_image_encoder(architecture: str, weights: str, layer: str, image_size: int) -> tf.keras.Model:
+    """Builds the frozen image encoder; inside `strategy.scope()` if there is one.
+
+    Args:
+      architecture: 'vgg19' (paper) or 'resnet50' (reference).
+      weights: 'imagenet' for the published ImageNet weights, which Keras downloads once, or the path of a Keras
+        weights file (.h5) of that architecture, with or without the classifier.
+      layer: Keras' name of the layer whose output is the feature, or 'logits': the class scores before the softmax.
+      image_size: pictures are resized to this side, bilinearly.
+
+    Returns:
+      A model without trainable variables: [batch, height, width, 3] float32 RGB in [0, 1] -> [batch, dim] float32;
+      feature maps are averaged over space.
+
+    Raises:
+      FileNotFoundError: the weights cannot be downloaded, or their file does not exist.
+      ValueError: the architecture or layer does not exist, the file is not of this architecture, or the picture size
+        does not suit it.
+    """
+    if architecture not in _BACKBONES:
+        raise ValueError(
+            f"config.image_encoder.architecture={architecture!r} is not possible: choose one of {', '.join(_BACKBONES)}"
+        )
+    backbone = _build_backbone(architecture, weights, layer, image_size)
+    trunk = tf.keras.Model(backbone.inputs, _layer_output(backbone, architecture, layer), name=architecture)
+    if weights != "imagenet":
+        _load_weights(trunk, backbone, weights, architecture)
+
+    images = tf.keras.Input([None, None, 3], name="images")
+    features = trunk(ImageNetPreprocessing(image_size)(images))
+    if features.shape.rank == 4:  # [batch, h, w, dim]
+        features = tf.keras.layers.GlobalAveragePooling2D()(features)
+    encoder = tf.keras.Model(images, features, name="image_encoder")
+    encoder.trainable = False  # Also keeps batch normalisation at its moving averages.
+    return encoder
+
+
+def _build_backbone(architecture: str, weights: str, layer: str, image_size: int) -> tf.keras.Model:
+    """Keras' network, with its classifier only if `layer` is part of that; ImageNet weights if asked for."""
+    with_classifier = layer in _CLASSIFIER_LAYERS[architecture]
+    if with_classifier and image_size != _CLASSIFIER_IMAGE_SIZE:
+        raise ValueError(
+            f"config.image_encoder.image_size={image_size} does not suit layer='{layer}', which belongs to the "
+            f"classifier: set it to {_CLASSIFIER_IMAGE_SIZE}"
+        )
+    if image_size < _MIN_IMAGE_SIZE:
+        raise ValueError(
+            f"config.image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more"
+        )
+    try:
+        return _BACKBONES[architecture](
+            include_top=with_classifier,
+            weights="imagenet" if weights == "imagenet" else None,
+            input_shape=(image_size, image_size, 3),
+            classifier_activation=None,
+        )
+    except Exception as error:  # Keras raises a bare Exception, with the file's URL, when its download fails.
+        if "URL fetch failure" not in str(error):
+            raise
+        raise FileNotFoundError(
+            f"config.image_encoder.weights=imagenet cannot be downloaded ({error}): fetch that file by hand, "
+            "and pass --config.image_encoder.weights=FILE"
+        ) from error
+
+
+def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf.Tensor:
+    """The symbolic output of `layer`: [batch, h, w, dim] or [batch, dim]."""
+    if layer == "logits":
+        return backbone.output
+    names = [candidate.name for candidate in backbone.layers[1:]]  # Without the input layer.
+    if layer not in names:
+        nearest = difflib.get_close_matches(layer, names, n=4, cutoff=0.0)
+        raise ValueError(
+            f"config.image_encoder.layer='{layer}' is not a layer of {architecture} in tf.keras.applications: "
+            f"choose 'logits' or such as {', '.join(nearest)}"
+        )
+    return backbone.get_layer(layer).output
+
+
+def _load_weights(trunk: tf.keras.Model, backbone: tf.keras.Model, path: str, architecture: str) -> None:
+    """Fills `trunk` (the part of `backbone` up to the feature) from a Keras weights file."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"config.image_encoder.weights='{path}' does not exist: pass 'imagenet' or a Keras weights file (.h5)"
+        )
+    needed = {layer.name for layer in trunk.layers if layer.weights}
+    try:
+        # By name, so that a file with the classifier serves a trunk without it. Files whose layers are named
+        # otherwise (the published ResNet-50 calls its last one 'probs') can still fit in their order.
+        if needed <= _stored_layers(path):
+            trunk.load_weights(path, by_name=True)
+        else:
+            backbone.load_weights(path)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"config.image_encoder.weights='{path}' are not weights of {architecture} up to its layer "
+            f"'{trunk.layers[-1].name}' ({reason}): pass 'imagenet' or a Keras weights file of that network"
+        ) from error
+
+
+def _stored_layers(path: str) -> set[str]:
+    """Names of the layers in a Keras weights or model file."""
+    with h5py.File(path, "r") as file:
+        group = file.get("model_weights", file)
+        return {name if isinstance(name, str) else name.decode() for name in group.attrs.get("layer_names", ())}

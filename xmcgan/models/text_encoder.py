@@ -1,0 +1,262 @@
+"""Captions to text features: a TF-Hub text preprocessor and a frozen BERT (section 4.1).
+
+Both come from TF Hub or from a local folder, and speak TF Hub's common SavedModel API for text:
+
+  preprocessor.tokenize(captions)                         -> ragged token ids
+  preprocessor.bert_pack_inputs([token ids], seq_length)  -> {'input_word_ids', 'input_mask', 'input_type_ids'}
+  encoder({the same})                                     -> {'pooled_output', 'sequence_output'}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_hub as hub
+import tensorflow_text  # noqa: F401 (registers the ops of the preprocessors)
+
+SENTENCE_POOLINGS = ("mean", "sum_over_length", "pooled_output")
+TOKEN_FEATURES = ("input_word_ids", "input_mask", "input_type_ids")
+_CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
+
+
+class TextFeatures(NamedTuple):
+    """What the models see of a batch of captions."""
+
+    sentence: tf.Tensor  # [batch, dim] float32, e_s.
+    words: tf.Tensor  # [batch, words, dim] float32, e_w; [CLS] and [SEP] are words too.
+    lengths: tf.Tensor  # [batch] int32: real words; the rest of `words` is padding.
+
+
+class TextEncoder(tf.Module):
+    """A preprocessor and an encoder of the TF-Hub text API, frozen.
+
+    Create it inside `strategy.scope()`: every device then holds its own copy of the weights.
+    It has no trainable variables, and as it belongs to no model, checkpoints do not grow by a BERT.
+
+    Attributes:
+      text_length: tokens a caption is cut or padded to, [CLS] and [SEP] included.
+      sentence_pooling: see `pool_sentence`.
+      dim: width of the features.
+    """
+
+    def __init__(
+        self,
+        preprocessor: str,
+        encoder: str,
+        text_length: int,
+        sentence_pooling: str = "mean",
+        dim: int | None = None,
+    ):
+        """Loads both SavedModels and tries them on an empty caption.
+
+        Args:
+          preprocessor: TF-Hub handle, or folder of a SavedModel.
+          encoder: TF-Hub handle, or folder of a SavedModel.
+          text_length: tokens a caption is cut or padded to, [CLS] and [SEP] included.
+          sentence_pooling: one of SENTENCE_POOLINGS.
+          dim: the width that the models are built for; None takes whatever the encoder has.
+
+        Raises:
+          FileNotFoundError: a handle cannot be fetched, or a folder holds no SavedModel.
+          ValueError: a SavedModel is broken or of another API, `text_length` is more than the encoder takes, its
+            width is not `dim`, or `sentence_pooling` is unknown.
+        """
+        super().__init__(name="text_encoder")
+        if sentence_pooling not in SENTENCE_POOLINGS:
+            raise ValueError(
+                f"config.text.sentence_pooling={sentence_pooling!r} is not possible: "
+                f"choose one of {', '.join(SENTENCE_POOLINGS)}"
+            )
+        self.text_length = text_length
+        self.sentence_pooling = sentence_pooling
+        self._preprocessor = _load(preprocessor, "preprocessor")
+        self._encoder = _load(encoder, "encoder")
+        self.dim = None  # Until the encoder has shown it.
+        self.dim = self._probe(preprocessor, encoder)
+        if dim is not None and dim != self.dim:
+            raise ValueError(
+                f"config.text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: "
+                f"pass --config.text.dim={self.dim}"
+            )
+
+    def __call__(self, captions: tf.Tensor) -> TextFeatures:
+        """Encodes captions: `tokenize`, then `encode`.
+
+        Args:
+          captions: [batch] string.
+
+        Returns:
+          The `TextFeatures`.
+        """
+        return self.encode(self.tokenize(captions))
+
+    def tokenize(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Turns captions into BERT's inputs: on the host, also within a tf.data `map`.
+
+        An empty caption becomes [CLS] [SEP], and bytes that are not UTF-8 become unknown words. A dataset that maps
+        this and whose iterator is checkpointed needs `options.experimental_external_state_policy =
+        tf.data.experimental.ExternalStatePolicy.IGNORE`: tf.data takes the vocabulary's table for state.
+
+        Args:
+          captions: [batch] string.
+
+        Returns:
+          TOKEN_FEATURES, each [batch, text_length] int32.
+        """
+        captions = tf.convert_to_tensor(captions, tf.string)
+        token_ids = self._preprocessor.tokenize(captions)  # [batch, (words), (pieces)] or [batch, (pieces)]
+        packed = self._preprocessor.bert_pack_inputs([token_ids], seq_length=self.text_length)
+        shape = [captions.shape[0], self.text_length]  # The SavedModel knows neither size.
+        return {name: tf.ensure_shape(tf.cast(packed[name], tf.int32), shape) for name in TOKEN_FEATURES}
+
+    def encode(self, tokens: Mapping[str, tf.Tensor]) -> TextFeatures:
+        """Runs BERT on what `tokenize` gave: within the compiled step, on the device.
+
+        Call it outside of gradient tapes: the features carry no gradient, but a tape would still keep BERT's
+        activations.
+
+        Args:
+          tokens: TOKEN_FEATURES, each [batch, text_length] int32.
+
+        Returns:
+          The `TextFeatures`.
+        """
+        outputs = self._encoder({name: tokens[name] for name in TOKEN_FEATURES})
+        mask = tokens["input_mask"]  # [batch, words]
+        lengths = tf.reduce_sum(mask, axis=1)  # [batch]
+        shape = [mask.shape[0], self.text_length, self.dim]
+        words = tf.cast(tf.ensure_shape(outputs["sequence_output"], shape), tf.float32)  # [batch, words, dim]
+        if self.sentence_pooling == "pooled_output":
+            sentence = tf.cast(tf.ensure_shape(outputs["pooled_output"], shape[::2]), tf.float32)  # [batch, dim]
+        else:
+            sentence = pool_sentence(words, mask, self.sentence_pooling)  # [batch, dim]
+        return TextFeatures(tf.stop_gradient(sentence), tf.stop_gradient(words), lengths)
+
+    def is_cut(self, captions: tf.Tensor) -> tf.Tensor:
+        """Tells which captions have more tokens than `text_length`.
+
+        Args:
+          captions: [batch] string.
+
+        Returns:
+          [batch] bool.
+        """
+        tokens = self._preprocessor.tokenize(tf.convert_to_tensor(captions, tf.string))
+        if tokens.shape.rank == 3:  # [batch, (words), (pieces)]
+            tokens = tokens.merge_dims(1, 2)
+        return tokens.row_lengths() > self.text_length - 2  # [CLS] and [SEP] come on top.
+
+    def _probe(self, preprocessor: str, encoder: str) -> int:
+        """The encoder's width, from a forward pass that also shows whether the two fit this class and each other."""
+        for name in ("tokenize", "bert_pack_inputs"):
+            if not hasattr(self._preprocessor, name):
+                raise ValueError(
+                    f"config.text.preprocessor='{preprocessor}' has no method '{name}': "
+                    "pass one of TF Hub's text preprocessors, such as bert_en_uncased_preprocess"
+                )
+        tokens = self.tokenize(tf.constant([""]))
+        strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
+        try:
+            features = strategy.run(tf.function(self.encode), args=(tokens,))
+            return strategy.experimental_local_results(features.words)[0].shape[-1]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"config.text.encoder='{encoder}' is not a BERT of TF Hub's text API (a dict of "
+                f"{', '.join(TOKEN_FEATURES)} in, pooled_output and sequence_output out): "
+                "pass one such as bert_en_uncased_L-12_H-768_A-12"
+            ) from error
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(
+                f"config.text.encoder='{encoder}' does not take {self.text_length} tokens from "
+                f"'{preprocessor}': lower --config.data.text_length, or pass the preprocessor of this encoder"
+            ) from error
+
+
+def pool_sentence(words: tf.Tensor, mask: tf.Tensor, pooling: str) -> tf.Tensor:
+    """Pools the words' embeddings to the sentence's, e_s (section 4.1).
+
+    Args:
+      words: [batch, words, dim] float32.
+      mask: [batch, words], 1 for real words and 0 for padding.
+      pooling: 'mean' of the real words; or 'sum_over_length', the sum over all positions, padding included,
+        divided by the number of real words (the public JAX release).
+
+    Returns:
+      [batch, dim] float32.
+    """
+    mask = tf.cast(mask, words.dtype)[:, :, tf.newaxis]  # [batch, words, 1]
+    summed = tf.reduce_sum(words * mask if pooling == "mean" else words, axis=1)  # [batch, dim]
+    return summed / tf.maximum(tf.reduce_sum(mask, axis=1), 1.0)
+
+
+def check_captions(captions: Sequence[str]) -> None:
+    """Refuses captions that say nothing, as typed by a user.
+
+    Args:
+      captions: one string per caption.
+
+    Raises:
+      ValueError: there is no caption, or one is empty or not text; names it by its number, from 1.
+    """
+    if not captions:
+        raise ValueError("no captions: give at least one")
+    for number, caption in enumerate(captions, start=1):
+        if not caption.strip():
+            raise ValueError(f"caption {number} of {len(captions)} is empty: write a sentence, or remove the line")
+        try:
+            caption.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"caption {number} of {len(captions)} is not valid UTF-8: {error.reason}") from error
+
+
+def _load(handle: str, field: str) -> tf.Module:
+    """Fetches (unless cached) and loads the SavedModel behind `config.text.<field>`; see `TextEncoder` for errors."""
+    if "://" in handle:
+        folder = _fetch(handle, field)
+    elif tf.io.gfile.exists(os.path.join(handle, "saved_model.pb")):
+        folder = handle
+    else:
+        raise FileNotFoundError(
+            f"config.text.{field}='{handle}': this folder holds no SavedModel (no saved_model.pb): "
+            f"pass --config.text.{field}=FOLDER, or a TF-Hub handle"
+        )
+    try:
+        return tf.saved_model.load(folder)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"config.text.{field}='{handle}': the SavedModel in '{folder}' cannot be read "
+            f"({_one_line(error)}): remove that folder and fetch it again"
+        ) from error
+
+
+def _fetch(handle: str, field: str) -> str:
+    """Downloads a handle into TF Hub's cache, and returns its folder there."""
+    try:
+        with _connection_timeout(_CONNECTION_TIMEOUT):
+            return hub.resolve(handle)
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        compressed = f"{handle}?tf-hub-format=compressed" if handle.startswith("http") else handle
+        raise FileNotFoundError(
+            f"config.text.{field}='{handle}' cannot be fetched ({_one_line(error)}): fetch {compressed} by hand, "
+            f"unpack it (tar -xzf) into a folder, and pass --config.text.{field}=FOLDER"
+        ) from error
+
+
+@contextlib.contextmanager
+def _connection_timeout(seconds: float) -> Iterator[None]:
+    """Bounds each wait of new network connections; TF Hub has no argument for it."""
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(previous)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
