@@ -1,0 +1,59 @@
+# `make demo` and `make test` make their own .venv first; later calls go straight to work.
+#
+#   make demo PYTHON=/path/to/python3.11    take this interpreter
+#   make demo EXTRAS=dev,gpu                install other extras of setup.py as well
+
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+VENV := .venv
+EXTRAS := dev
+comma := ,
+# Touched when everything is installed; older than setup.py, or of other extras, it is out of date.
+STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+
+# Tried in this order, each by running it: a shim of pyenv may exist and fail, and a system Python may lack venv.
+PYTHON :=
+PYTHONS := $(PYTHON) python3.11 python3.10 python3.9 python3 python \
+  $(foreach version,3.11 3.10 3.9,$(wildcard $(HOME)/.pyenv/versions/$(version)*/bin/python))
+IS_SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))
+
+help:
+	@echo "make demo   draw a small dataset, train on it, and draw held-out captions (about 15 minutes on 2 cores)"
+	@echo "make test   lint, and run the tests"
+	@echo "make lint   lint alone"
+	@echo "make clean  remove the virtual environment and caches; data/ and runs/ stay"
+
+demo: $(STAMP)
+	@$(VENV)/bin/python -m xmcgan.train --dataset=scenes --data_dir=data --workdir=runs/demo
+	@$(VENV)/bin/python -m xmcgan.sample --workdir=runs/demo --held_out=16
+
+test: lint
+	@$(VENV)/bin/python -m pytest
+
+lint: $(STAMP)
+	@$(VENV)/bin/ruff check .
+
+$(STAMP): setup.py pyproject.toml
+	@if ! $(VENV)/bin/python -m pip --version > /dev/null 2>&1; then \
+	  for candidate in $(PYTHONS); do \
+	    if "$$candidate" -c '$(IS_SUITABLE)' > /dev/null 2>&1; then found=$$candidate; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "error: no Python 3.9, 3.10 or 3.11 (with venv) found: install one, or name it by make PYTHON=/path/to/python" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making $(VENV) with $$($$found --version) ($$found)"; \
+	  "$$found" -m venv --clear $(VENV); \
+	fi
+	@echo "Installing TensorFlow and the rest into $(VENV); about 1 GB to fetch the first time, minutes"
+	@$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	@# Of pip's many lines, the large files show that it goes on.
+	@$(VENV)/bin/python -m pip install --editable '.[$(EXTRAS)]' | { grep --line-buffered ' MB)' || true; }
+	@rm -f $(VENV)/.installed-* && touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

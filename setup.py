@@ -1,0 +1,41 @@
+"""Packaging of XMC-GAN in TensorFlow: `pip install -e .`, with the extras named below."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="xmcgan",
+    version="0.1.0",
+    description="XMC-GAN: cross-modal contrastive learning for text-to-image generation, in TensorFlow 2",
+    license="Apache-2.0",
+    package_dir={"": "."},  # An editable install then is one line in a .pth file.
+    packages=find_packages(
+        include=[
+            pattern
+            for package in ("xmcgan", "data_pipelines", "eval", "experiments")
+            for pattern in (package, f"{package}.*")
+        ]
+    ),
+    # TensorFlow 2.15, the last with Keras 2, has wheels for these versions only.
+    python_requires=">=3.9,<3.12",
+    install_requires=[
+        "absl-py>=1.4",
+        "importlib_resources>=5",  # TFDS imports it when a builder lives in a package, and does not ask for it.
+        "ml_collections>=0.1.1",  # The first with DEFINE_config_dataclass; the newest for Python 3.9.
+        "numpy<2",  # TensorFlow 2.15 is built against NumPy 1.
+        "pillow>=10.1",  # The first whose default font can be scaled.
+        "scipy>=1.10",
+        "tensorflow==2.15.1",
+        "tensorflow-datasets>=4.9.3",
+        "tensorflow-hub==0.16.1",
+        "tensorflow-metadata<1.18",  # Newer ones want protobuf 5, which TensorFlow 2.15 cannot use.
+        "tensorflow-text==2.15.0",
+        "tf-keras==2.15.1",  # TensorFlow Hub asks for it; newer ones want a newer TensorFlow.
+        "tqdm>=4.62",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]==2.15.1"],
+        "beam": ["apache-beam>=2.50"],
+        # TensorFlow Addons: an independent spectral normalisation that the tests compare with.
+        "dev": ["pytest>=7", "ruff>=0.6", "tensorflow-addons==0.23.0"],
+    },
+)

@@ -1,0 +1,56 @@
+"""How `make` finds an interpreter: with fakes, and nothing installed."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+MAKE = shutil.which("make")
+pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
+
+
+def make(folder, *arguments, fakes):
+    """Runs `make` in a copy of the project where only the fake interpreters can be found."""
+    for name in ("Makefile", "setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "bin").mkdir()
+    for name, script in fakes.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    # What runs these tests may be a `make` itself, which hands its flags and variables on by the environment.
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "EXTRAS"}
+    environment.update(PATH=str(folder / "bin"), HOME=str(folder / "home"))
+    return subprocess.run([MAKE, "lint", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+UNSUITABLE = "exit 1"
+# Passes the check of its version, tells it, and then refuses to make a virtual environment.
+SUITABLE = 'case "$1" in -c) ;; --version) echo Python 3.10.99 ;; *) echo "$0 was called: $*"; exit 9 ;; esac'
+
+
+def test_no_python_is_one_clear_line(tmp_path):
+    result = make(tmp_path, fakes={"bin/python3.11": UNSUITABLE, "bin/python3": UNSUITABLE})
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[0] == (
+        "error: no Python 3.9, 3.10 or 3.11 (with venv) found: install one, or name it by make PYTHON=/path/to/python"
+    )
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("fakes", "arguments", "chosen"),
+    [
+        ({"bin/python3.11": UNSUITABLE, "bin/python3.10": SUITABLE, "bin/python3": SUITABLE}, [], "python3.10"),
+        ({"bin/python": SUITABLE}, [], "python"),
+        ({"bin/python3": UNSUITABLE, "home/.pyenv/versions/3.9.18/bin/python": SUITABLE}, [], "3.9.18/bin/python"),
+        ({"bin/python3.11": SUITABLE, "bin/mine": SUITABLE}, ["PYTHON=mine"], "mine"),
+    ],
+)
+def test_the_first_python_that_runs_is_taken(tmp_path, fakes, arguments, chosen):
+    result = make(tmp_path, *arguments, fakes=fakes)
+    assert f"{chosen} was called: -m venv --clear .venv" in result.stdout
+    assert "Python 3.10.99" in result.stdout

@@ -1,0 +1,220 @@
+"""Commands as a user types them, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from xmcgan import config as config_lib
+from xmcgan import flag_help
+
+COMMAND = '''
+"""Does something.
+
+Example:
+  python -m something --dataset=scenes
+"""
+import sys
+from absl import flags, logging
+from xmcgan import command_line, config
+
+DATA_DIR = command_line.define_data_dir()
+WORKDIR = command_line.define_workdir()
+command_line.define_config()
+RAISE = flags.DEFINE_string("raise", "", "An error to raise.")
+
+
+def main(argv):
+    assert "tensorflow" not in sys.modules
+    logging.info("at work")
+    if RAISE.value:
+        raise eval(RAISE.value)
+    print(WORKDIR.value, DATA_DIR.value, config.to_json(command_line.get_config()), sep="\\n")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("command_line")
+    (folder / "command.py").write_text(COMMAND)
+    return folder
+
+
+@pytest.fixture
+def call(folder):
+    """Runs the command above with some arguments."""
+
+    def run(*arguments, script="command.py", **environment):
+        path = [os.path.dirname(os.path.dirname(config_lib.__file__)), os.environ.get("PYTHONPATH", "")]
+        inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        return subprocess.run(
+            [sys.executable, script, *arguments],
+            cwd=folder,
+            env={**inherited, "PYTHONPATH": os.pathsep.join(path), **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def parsed(result):
+    assert result.returncode == 0, result.stderr
+    workdir, data_dir, text = result.stdout.split("\n", 2)
+    return workdir, data_dir, config_lib.from_json(text)
+
+
+def test_dataset_alone_gives_its_preset_and_the_default_folders(call):
+    assert parsed(call("--dataset=scenes")) == ("runs/scenes", "data", config_lib.preset("scenes"))
+
+
+def test_fields_are_overridden_on_top_of_the_preset(call):
+    result = call(
+        "--dataset",
+        "ln_openimages",
+        "--config.training.batch_size=64",
+        "--config.losses.rho_1",
+        "3",
+        "--noconfig.training.deterministic",
+        "--config.text.encoder=/some=where",
+        "--workdir=w",
+        XMCGAN_DATA_DIR="/elsewhere",
+    )
+    expected = config_lib.preset("ln_openimages")
+    expected.training.batch_size = 64
+    expected.training.deterministic = False
+    expected.losses.rho_1 = 3.0
+    expected.text.encoder = "/some=where"
+    assert parsed(result) == ("w", "/elsewhere", expected)
+
+
+@pytest.mark.parametrize("arguments", [("--preset=scenes",), ("--preset", "scenes", "--dataset", "scenes")])
+def test_a_preset_brings_its_dataset(call, arguments):
+    assert parsed(call(*arguments))[::2] == ("runs/scenes", config_lib.preset("scenes"))
+
+
+def test_reference_choices_on_another_dataset(call):
+    _, _, config = parsed(call("--dataset=ln_coco", "--preset=reference", "--config.generator.channels=8"))
+    assert config.dataset == "ln_coco"
+    assert (config.data.text_length, config.data.random_flip) == (64, False)
+    assert (config.generator.stem, config.generator.channels) == ("noise", 8)
+    assert config.text.sentence_pooling == "sum_over_length"
+
+
+def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
+    (folder / "run.flags").write_text("--dataset=scenes\n--config.training.seed=5\n")
+    _, _, config = parsed(call("--workdir", "w", "--flagfile=run.flags"))
+    assert (config.dataset, config.training.seed) == ("scenes", 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--dataset is missing: choose one of coco2014, ln_coco, ln_openimages, scenes"),
+        (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
+        (["--dataset", "flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
+        (["--datset=scenes"], "Did you mean: dataset"),
+        (["--dataset=scenes", "runs/x"], "unexpected argument 'runs/x'"),
+        (["--dataset=scenes", "--config.training.btach_size=3"], "did you mean --config.training.batch_size?"),
+        (["--dataset=scenes", "--config.training.batch_size=many"], "--config.training.batch_size=many"),
+        (["--dataset=scenes", "--config.dataset=coco2014"], "--dataset sets it"),
+        (["--dataset=scenes", "--config.data.image_size=100"], "config.data.image_size=100 is not possible"),
+        (["--dataset=coco2014", "--config.text.encoder="], "config.text.encoder='' is empty"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(call, arguments, message):
+    result = call(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ") and message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("ValueError('captions.txt: line 3 is empty: remove it')", "captions.txt: line 3 is empty: remove it"),
+        ("ValueError('one\\ntwo')", "one (--traceback shows the rest)"),
+        ("FileNotFoundError('runs/x: no checkpoint: train first')", "runs/x: no checkpoint: train first"),
+        ("FileNotFoundError(2, 'No such file or directory', 'a.txt')", "a.txt: No such file or directory"),
+        ("OSError(28, 'No space left on device', 'runs')", "runs: No space left on device: free some space there"),
+        ("PermissionError(13, 'Permission denied', '/x')", "/x: Permission denied: name a folder that you may"),
+    ],
+)
+def test_an_error_of_the_user_is_one_line_and_status_1(call, error, line):
+    result = call("--dataset=scenes", f"--raise={error}")
+    assert result.returncode == 1
+    log, message = result.stderr.splitlines()
+    assert log[2] == log[5] == ":" and log.endswith(" at work")  # '12:34:56 at work'
+    assert message.startswith(f"error: {line}")
+
+
+def test_traceback_on_request_and_for_faults_of_the_code(call):
+    for arguments in (["--raise=ValueError('x')", "--traceback"], ["--raise=KeyError('x')"]):
+        result = call("--dataset=scenes", *arguments)
+        assert result.returncode == 1
+        assert "Traceback (most recent call last)" in result.stderr and "command.py" in result.stderr
+
+
+def test_usage_error_in_main_and_interruption(call):
+    result = call("--dataset=scenes", "--raise=__import__('absl.app').app.UsageError('--a goes with --b')")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[1:] == ["error: --a goes with --b (see --help)"]
+
+    result = call("--dataset=scenes", "--raise=KeyboardInterrupt()")
+    assert result.returncode == 130
+    assert result.stderr.splitlines()[1:] == ["interrupted"]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--helpshort"])
+def test_help_shows_the_docstring_own_flags_and_config_fields(call, flag):
+    result = call("--dataset=ln_coco", flag)
+    assert (result.returncode, result.stderr) == (0, "")
+    order = ["Does something.", "python -m something", "--data_dir=data", "--workdir", "--preset", "--[no]traceback"]
+    order += ["--config.data.text_length=64", "Tokens a caption", "--config.training.seed=0"]
+    positions = [result.stdout.index(text) for text in order]
+    assert positions == sorted(positions)
+    assert max(map(len, result.stdout.splitlines())) <= 120
+    assert "pdb" not in result.stdout and "tfds" not in result.stdout  # Flags of the libraries.
+
+
+def test_tensorflow_is_quiet_and_its_errors_are_one_line(call, folder):
+    script = """
+        import os
+        from xmcgan import command_line
+
+        WORKDIR = command_line.define_workdir()
+
+        def main(argv):
+            import tensorflow as tf
+
+            tf.constant(0.0) + 1.0
+            if WORKDIR.value == "oom":
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9999]")
+            tf.io.write_file(WORKDIR.value, "x")
+
+        if __name__ == "__main__":
+            command_line.run(main, takes_arguments=True)
+    """
+    (folder / "loads_tensorflow.py").write_text(textwrap.dedent(script))
+    result = call("--workdir=written", "a.txt", script="loads_tensorflow.py")
+    assert (result.returncode, result.stderr) == (0, "")
+    result = call("--workdir=oom", script="loads_tensorflow.py")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the device is out of memory: set a smaller --config.training.batch_size")
+    result = call(script="loads_tensorflow.py")
+    assert result.returncode == 2
+    assert result.stderr == "error: --workdir is missing: give the folder of a training run (see --help)\n"
+
+
+def test_field_comments_are_those_behind_the_fields():
+    comments = flag_help.field_comments(config_lib.DataConfig)
+    assert list(comments) == ["image_size", "text_length", "random_flip", "shuffle_buffer"]
+    assert comments["shuffle_buffer"] == "Records held in memory to shuffle from."
+    assert flag_help.field_comments(config_lib.TrainingConfig)["beta_1"] == ""

@@ -1,0 +1,240 @@
+"""What every command of this project shares: its flags, its config, its log and its way to fail.
+
+A command is a module with a docstring (shown by `--help`), a few flags, and
+
+    _WORKDIR = command_line.define_workdir()
+    command_line.define_config()
+
+    def main(argv):
+        config = command_line.get_config()
+        ...
+
+    if __name__ == "__main__":
+        command_line.run(main)
+
+A mistake of the user ends in one line on stderr, `error: what, where, what to do`, and in exit status 2 (the command
+line) or 1 (anything else); `--traceback` shows where it was raised. What no user can cause keeps its traceback.
+TensorFlow is not imported here, and a command that imports it inside `main` answers `--help` at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import errno
+import logging
+import os
+import re
+import sys
+import typing
+
+from absl import app, flags
+from absl import logging as absl_logging
+from ml_collections import config_flags
+
+from xmcgan import config as config_lib
+from xmcgan import flag_help
+
+# Read by TensorFlow's C++ core as it loads, so set before any command loads it. Below 3 it reports as errors, on every
+# start, that its own CUDA libraries registered twice; what really fails in the core reaches Python as an exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+FLAGS = flags.FLAGS
+# The flags defined below belong to the command that calls for them, and are listed by its `--help`.
+flags.disclaim_key_flags()
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space there, or name another disk",
+    errno.EDQUOT: "free some space there, or name another disk",
+    errno.EACCES: "name a folder that you may read and write",
+    errno.EROFS: "name a folder that you may read and write",
+}
+
+
+def define_dataset() -> flags.FlagHolder[str]:
+    """Defines `--dataset`."""
+    return flags.DEFINE_enum("dataset", None, config_lib.DATASETS, "The dataset to use, and its config to start from.")
+
+
+def define_data_dir() -> flags.FlagHolder[str]:
+    """Defines `--data_dir`."""
+    return flags.DEFINE_string(
+        "data_dir",
+        os.environ.get("XMCGAN_DATA_DIR", "data"),
+        "Folder of all converted datasets. The environment variable XMCGAN_DATA_DIR sets another default.",
+    )
+
+
+def define_workdir() -> flags.FlagHolder[str]:
+    """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`."""
+    return flags.DEFINE_string(
+        "workdir",
+        None,
+        "Folder of the training run: config, checkpoints, metrics, samples. With --dataset, runs/<dataset> by default.",
+    )
+
+
+def define_config() -> None:
+    """Defines `--dataset`, `--preset` and `--config.<group>.<field>`; `get_config` reads them together."""
+    define_dataset()
+    flags.DEFINE_enum(
+        "preset",
+        None,
+        tuple(config_lib.PRESETS),
+        "The config to start from, if not the dataset's own: 'reference' has the choices of the public JAX release.",
+    )
+
+
+def get_config() -> config_lib.Config:
+    """The experiment that the command line describes, valid as a whole; only after `define_config`."""
+    # The newest ml_collections for Python 3.9 keeps the groups in a dict of its own: put them into a Config again.
+    groups = {field.name: getattr(FLAGS.config, field.name) for field in dataclasses.fields(config_lib.Config)}
+    return config_lib.Config(**groups)
+
+
+def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = False) -> typing.NoReturn:
+    """Parses the command line, runs `main` and exits.
+
+    Args:
+      main: takes what `absl.app.run` gives it: the program's name and the positional arguments.
+      takes_arguments: whether there may be positional arguments; otherwise they are refused.
+    """
+    flags.DEFINE_bool("traceback", False, "After an error, show where in the code it was raised.")
+    absl_logging.get_absl_handler().setFormatter(_LogFormatter())
+
+    def guarded_main(argv: list[str]) -> typing.Any:
+        with _one_line_errors():  # absl.app would print its own long usage after a UsageError.
+            return main(argv)
+
+    with _one_line_errors():
+        # Flag files are unfolded here, once: ml_collections, too, looks for the config's fields in sys.argv.
+        sys.argv[1:] = FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=True)
+        app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
+
+
+def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
+    """Parses `argv`, as a `flags_parser` of `absl.app.run`.
+
+    The config flag needs its default before the parsing, and `--dataset` and `--preset` decide it: so these are parsed
+    first, by a set of flags that knows no others.
+
+    Args:
+      argv: the command line, program first.
+      takes_arguments: see `run`.
+
+    Returns:
+      The program's name and the positional arguments.
+
+    Raises:
+      app.UsageError, flags.Error: the command line is wrong.
+    """
+    peeked = _peek(argv)
+    takes_config = "preset" in FLAGS
+    tree = config_lib.preset(peeked.preset or peeked.dataset or config_lib.DATASETS[0], peeked.dataset or "")
+    if peeked.help or peeked.helpshort:
+        docstring = sys.modules["__main__"].__doc__ or ""
+        key_flags = FLAGS.get_key_flags_for_module(sys.argv[0])
+        print(flag_help.help_text(docstring, key_flags, tree if takes_config else None), end="")
+        sys.exit(0)
+    if takes_config:
+        _check_overrides(argv, tree)
+        config_flags.DEFINE_config_dataclass("config", tree, "Every field of the experiment.")
+
+    rest = FLAGS(argv)
+    if len(rest) > 1 and not takes_arguments:
+        raise app.UsageError(f"unexpected argument '{rest[1]}': flags are written --name=value")
+    if "dataset" in FLAGS and FLAGS.dataset is None:
+        if not peeked.preset:
+            raise app.UsageError(f"--dataset is missing: choose one of {', '.join(config_lib.DATASETS)}")
+        FLAGS.dataset = tree.dataset
+    if "workdir" in FLAGS and FLAGS.workdir is None:
+        if "dataset" not in FLAGS:
+            raise app.UsageError("--workdir is missing: give the folder of a training run")
+        FLAGS.workdir = os.path.join("runs", FLAGS.dataset)
+    if takes_config:
+        try:
+            config_lib.validate(get_config())
+        except ValueError as error:
+            raise app.UsageError(str(error)) from error
+    return rest
+
+
+def _peek(argv: list[str]) -> flags.FlagValues:
+    """Parses from `argv` just what must be known before the rest can be parsed."""
+    peeked = flags.FlagValues()
+    flags.DEFINE_enum("dataset", None, config_lib.DATASETS, "", flag_values=peeked)
+    flags.DEFINE_enum("preset", None, tuple(config_lib.PRESETS), "", flag_values=peeked)
+    flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
+    flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
+    peeked.set_gnu_getopt(True)  # The values of unknown flags look like arguments: do not stop at them.
+    peeked(argv, known_only=True)
+    return peeked
+
+
+def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:
+    """Refuses `--config.…` flags that name no field, with the field that was probably meant."""
+    fields = [field for field in config_lib.flatten(tree) if field != "dataset"]
+    for argument in argv[1:]:
+        match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+        if match and match[1] == "dataset":
+            raise app.UsageError("--config.dataset is not to be set: --dataset sets it")
+        if match and match[1] not in fields:
+            close = difflib.get_close_matches(match[1], fields, n=1)
+            hint = f"did you mean --config.{close[0]}?" if close else "--help lists the fields"
+            raise app.UsageError(f"the config has no field '{match[1]}': {hint}")
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> typing.Iterator[None]:
+    """Turns what a user can cause into one line on stderr and an exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _exit("interrupted", 130)
+    except (app.UsageError, flags.Error) as error:
+        _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
+    except _user_errors() as error:
+        if FLAGS.is_parsed() and FLAGS.traceback:
+            raise
+        _exit(f"error: {_describe(error)}", 1)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Exceptions by which a mistake of the user or the state of his machine shows; of TensorFlow's, if it is loaded."""
+    tensorflow = sys.modules.get("tensorflow")
+    of_tensorflow = ()
+    if tensorflow is not None:
+        of_tensorflow = (tensorflow.errors.ResourceExhaustedError, tensorflow.errors.PermissionDeniedError)
+    return (ValueError, OSError, FloatingPointError, *of_tensorflow)
+
+
+def _describe(error: Exception) -> str:
+    if "OOM when allocating" in str(error):
+        return (
+            "the device is out of memory: set a smaller --config.training.batch_size, or fewer channels "
+            "(--config.generator.channels, --config.discriminator.channels) (--traceback shows the rest)"
+        )
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        parts = (error.filename, error.strerror, _REMEDIES.get(error.errno))
+        return ": ".join(str(part) for part in parts if part)
+    message = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).strip())  # What TensorFlow puts around its messages.
+    first, *others = message.splitlines() or [type(error).__name__]
+    # Our own messages are one line; one of a library may say more, and be no fault of the user's.
+    return f"{first} (--traceback shows the rest)" if others else first
+
+
+def _exit(line: str, status: int) -> typing.NoReturn:
+    print(line, file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+class _LogFormatter(logging.Formatter):
+    """'12:34:56 message', with the level where it is not INFO."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(level)s%(message)s", datefmt="%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return super().format(record)
