@@ -6,20 +6,27 @@ import tensorflow as tf
 
 
 class Adam(tf.keras.optimizers.Adam):
-    """Adam with epsilon added to the bias-corrected root.
+    """Adam with epsilon added to the bias-corrected root, by TensorFlow's fused kernel.
 
-    Keras adds it to the uncorrected one (its "epsilon hat"), which in the first steps is 30 times as much: parameters
-    whose gradients are around 1e-7 would then hardly move at first.
+    Keras adds epsilon to the uncorrected root, which in the first steps is 30 times as much: parameters whose
+    gradients are around 1e-7 would then hardly move at first. It also takes a dozen small ops a variable.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Moves one variable and its two moments."""
         index = self._index_dict[self._var_key(variable)]
-        momentum, velocity = self._momentums[index], self._velocities[index]
         step = tf.cast(self.iterations + 1, variable.dtype)
-        momentum.assign_add((gradient - momentum) * (1.0 - self.beta_1))
-        velocity.assign_add((tf.square(gradient) - velocity) * (1.0 - self.beta_2))
-        corrected_momentum = momentum / (1.0 - tf.pow(self.beta_1, step))
-        corrected_velocity = velocity / (1.0 - tf.pow(self.beta_2, step))
-        rate = tf.cast(self.learning_rate, variable.dtype)
-        variable.assign_sub(rate * corrected_momentum / (tf.sqrt(corrected_velocity) + self.epsilon))
+        beta_1_power, beta_2_power = (tf.pow(tf.cast(b, variable.dtype), step) for b in (self.beta_1, self.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            # The kernel's epsilon belongs to the uncorrected root: so it is scaled down as that is.
+            epsilon=self.epsilon * tf.sqrt(1.0 - beta_2_power),
+            grad=gradient,
+        )

@@ -27,6 +27,8 @@ class TrainState(tf.train.Checkpoint):
             generator_optimizer=_adam(config, options.generator_learning_rate),
             discriminator_optimizer=_adam(config, options.discriminator_learning_rate),
         )
+        # The seed is for the initial weights alone: a global one would also enter the order of the data.
+        tf.random.set_seed(None)
         ema.copy(self.ema_generator.variables, self.generator.variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)

@@ -1,0 +1,45 @@
+"""Trains an XMC-GAN.
+
+  python -m xmcgan.train --dataset=scenes
+  python -m xmcgan.train --dataset=coco2014 --data_dir=/data --workdir=runs/coco
+  python -m xmcgan.train --dataset=ln_openimages --config.training.batch_size=64
+
+The preset of the dataset is the paper's experiment; every field of it can be set on the command line. The folder
+--workdir receives config.json, metrics.jsonl, checkpoints/, samples/ and tensorboard/. A run that was stopped, in
+whatever way, goes on from its last checkpoint when the same command is given again.
+"""
+
+from __future__ import annotations
+
+from absl import logging
+
+from xmcgan import command_line
+
+_DATA_DIR = command_line.define_data_dir()
+_WORKDIR = command_line.define_workdir()
+command_line.define_config()
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from data_pipelines import prepare
+    from xmcgan.training.loop import train
+
+    config = command_line.get_config()
+    if config.dataset == "scenes":
+        prepare.prepare_scenes(_DATA_DIR.value)
+        prepare.prepare_text_model(_DATA_DIR.value)
+    held_out = train(config, _DATA_DIR.value, _WORKDIR.value)
+    if held_out is not None:
+        drawn = {name: value for name, value in held_out.metrics.items() if "drawn" in name}
+        logging.info(
+            "of %d held-out captions, found first by their generated picture: %s (chance: %.1f %%)",
+            len(held_out.captions),
+            ", ".join(f"{value:.0%} by {name.split('_')[-2]} features" for name, value in drawn.items()),
+            100 / len(held_out.captions),
+        )
+    logging.info("the run is in %s; watch it with: tensorboard --logdir %s", _WORKDIR.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

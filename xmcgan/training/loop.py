@@ -1,0 +1,241 @@
+"""The training run: from the last checkpoint to the last step."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Callable, Iterator, Optional
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from data_pipelines import input_pipeline
+from xmcgan.config import Config
+from xmcgan.models.image_encoder import build_image_encoder
+from xmcgan.models.text_encoder import TextEncoder
+from xmcgan.synthesis import load_text_encoder
+from xmcgan.training import distribution, ema
+from xmcgan.training.checkpoints import Checkpoints, claim_workdir
+from xmcgan.training.state import TrainState
+from xmcgan.training.summaries import RunLog, json_line
+from xmcgan.training.update import Example, Update, noise
+from xmcgan.training.validation import NUM_CAPTIONS, HeldOut, Validation
+
+_CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
+_GRID_ROWS = 8
+
+
+def train(config: Config, data_dir: str, workdir: str) -> Optional[HeldOut]:
+    """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
+
+    The run is a function of the config: killed at any moment and started again, it gives the same numbers.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+      workdir: folder of this run.
+
+    Returns:
+      The last look at held-out captions; None if there was nothing left to train.
+
+    Raises:
+      FileNotFoundError: the dataset has not been converted.
+      ValueError: the config does not fit the machine, or the workdir is another run's.
+      FloatingPointError: a loss is no longer a number.
+    """
+    options = config.training
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
+    num_steps = steps_of(config, num_examples)
+    strategy = distribution.create_strategy()
+    distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync)
+    claim_workdir(workdir, config)
+
+    with strategy.scope():
+        text_encoder = load_text_encoder(config, data_dir)
+        image_encoder = _image_encoder(config)
+        state = TrainState(config)
+    logging.info(
+        "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
+        config.dataset,
+        num_examples,
+        options.batch_size,
+        strategy.num_replicas_in_sync,
+        num_steps,
+        f"{_count(state.generator):,}",
+        f"{_count(state.discriminator):,}",
+    )
+    checkpoints = Checkpoints(workdir, state, options.max_checkpoints)
+    checkpoints.restore_latest()
+    step = int(state.step.numpy())
+    if step >= num_steps:
+        logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
+        return None
+
+    run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder)
+    batches = iter(_training_batches(strategy, config, data_dir, text_encoder, step))
+    validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
+    images_per_step = options.batch_size * Update.batches_per_iteration(config)
+    held_out = None
+    with RunLog(workdir, step, num_steps, images_per_step, headline=_CONSOLE) as log:
+        while step < num_steps:
+            steps = min(options.steps_per_call, num_steps - step)
+            metrics = run_steps(batches, steps)
+            stop_if_not_finite(workdir, step, metrics)
+            step += steps
+            last = step == num_steps
+
+            means = {name: float(np.mean(values)) for name, values in metrics.items()}
+            sample = bool(options.sample_every) and (last or step % options.sample_every == 0)
+            if sample:
+                held_out = validation()
+                means.update(held_out.metrics)
+            if sample or last or step % options.log_every == 0:
+                log.scalars(step, means)
+            if sample:
+                log.grid(step, *_grid(held_out))
+            if last or step % options.checkpoint_every == 0:
+                checkpoints.save()
+    return held_out
+
+
+def steps_of(config: Config, num_examples: int) -> int:
+    """Generator updates in the run: `num_steps`, or as many as draw `epochs` times every training picture."""
+    if config.training.num_steps:
+        return config.training.num_steps
+    drawn = config.training.batch_size * Update.batches_per_iteration(config)
+    return math.ceil(config.training.epochs * num_examples / drawn)
+
+
+def compiled_steps(
+    strategy: tf.distribute.Strategy,
+    config: Config,
+    state: TrainState,
+    text_encoder: TextEncoder,
+    image_encoder: Optional[Callable] = None,
+) -> Callable[[Iterator, int], dict[str, np.ndarray]]:
+    """Many steps in one call of a graph, without a return to Python between them.
+
+    Returns:
+      A function of an iterator over distributed batches {'image', tokens...} and a number of steps; it returns the
+      metrics of every step, {name: [steps]}.
+    """
+    options = config.training
+    update = Update(config, state, image_encoder)
+    names: list[str] = []
+
+    def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor) -> tf.Tensor:
+        examples = [
+            Example(
+                batch["image"],
+                text_encoder.encode(batch),
+                noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim),
+            )
+            for draw, batch in enumerate(batches)
+        ]
+        metrics = update(examples)
+        names[:] = metrics
+        return tf.stack(list(metrics.values()))
+
+    @tf.function(reduce_retracing=True)
+    def run(batches: Iterator, steps: tf.Tensor) -> tf.Tensor:
+        history = tf.TensorArray(tf.float32, size=steps)
+        for i in tf.range(steps):
+            drawn = [next(batches) for _ in range(Update.batches_per_iteration(config))]
+            metrics = strategy.run(replica_step, args=(drawn, state.step.read_value()))
+            ema.update(state.ema_generator, state.generator, options.ema_decay)
+            state.step.assign_add(1)
+            history = history.write(i, strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None))
+        return history.stack()  # [steps, metrics]
+
+    def run_steps(batches: Iterator, steps: int) -> dict[str, np.ndarray]:
+        with strategy.scope():
+            history = run(batches, tf.constant(steps)).numpy()
+        return dict(zip(names, history.T))
+
+    return run_steps
+
+
+def stop_if_not_finite(workdir: str, first_step: int, metrics: dict[str, np.ndarray]) -> None:
+    """Stops the run at the first step with a number that is none; the step's numbers are kept beside the metrics.
+
+    Args:
+      workdir: folder of the run.
+      first_step: the step before these.
+      metrics: {name: [steps]}.
+
+    Raises:
+      FloatingPointError: names the step, the metric and the file.
+    """
+    values = np.stack(list(metrics.values()), axis=1)  # [steps, metrics]
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return
+    row = int(np.argmax(bad.any(axis=1)))
+    step = first_step + row + 1
+    path = os.path.join(workdir, f"not_finite_step_{step:07d}.json")
+    numbers = dict(zip(metrics, values[row].tolist()))
+    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        file.write(json_line({"step": step, **numbers}))
+    os.replace(f"{path}.incomplete", path)
+    name, value = next((name, value) for name, value in numbers.items() if not math.isfinite(value))
+    raise FloatingPointError(
+        f"{name} is {value} at step {step}: the step's numbers are in {path}, checkpoints before it are intact: "
+        "lower the learning rates, or try another --config.training.seed in a new --workdir"
+    )
+
+
+def _training_batches(
+    strategy: tf.distribute.Strategy, config: Config, data_dir: str, text_encoder: TextEncoder, step: int
+) -> tf.distribute.DistributedDataset:
+    """Batches from the first one of iteration `step` on, captions as tokens, shared out to the replicas."""
+    batches = input_pipeline.training_batches(
+        config.dataset,
+        data_dir,
+        batch_size=config.training.batch_size,
+        image_size=config.data.image_size,
+        random_flip=config.data.random_flip,
+        shuffle_buffer=config.data.shuffle_buffer,
+        seed=config.training.seed,
+        start_batch=step * Update.batches_per_iteration(config),
+    )
+    # Strings stay on the host: what goes to the devices are tokens.
+    tokenized = batches.map(
+        lambda batch: {"image": batch.image, **text_encoder.tokenize(batch.caption)},
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return strategy.experimental_distribute_dataset(tokenized.prefetch(tf.data.AUTOTUNE))
+
+
+def _held_out_batches(config: Config, data_dir: str) -> tf.data.Dataset:
+    return input_pipeline.evaluation_batches(
+        config.dataset,
+        "validation",
+        data_dir,
+        batch_size=NUM_CAPTIONS,
+        image_size=config.data.image_size,
+        num_captions=NUM_CAPTIONS,
+        seed=config.training.seed,
+    )
+
+
+def _image_encoder(config: Config) -> Optional[Callable]:
+    """The frozen image encoder, if one of its losses is on."""
+    if not (config.losses.generator_image_encoder or config.losses.generator_perceptual):
+        return None
+    options = config.image_encoder
+    return build_image_encoder(options.architecture, options.weights, options.layer, options.image_size)
+
+
+def _grid(held_out: HeldOut) -> tuple[np.ndarray, list[str], list[str]]:
+    """Real and generated pictures side by side, [rows, 2, size, size, 3], captions and column labels."""
+    rows = min(_GRID_ROWS, len(held_out.captions))
+    pairs = np.stack([held_out.real[:rows], held_out.drawn[:rows]], axis=1)
+    return pairs, held_out.captions[:rows], ["real", "generated"]
+
+
+def _count(model: tf.keras.Model) -> int:
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

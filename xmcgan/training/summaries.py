@@ -1,0 +1,226 @@
+"""What a training run tells of itself: curves, lines for machines, pictures, and its progress on the console."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import typing
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from absl import logging
+
+from xmcgan import grid
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class RunLog:
+    """Writes what happens in a run to its workdir and to the console.
+
+    In the workdir: `tensorboard/` (curves and sample grids), `metrics.jsonl` (one line of JSON per logged step) and
+    `samples/step_0000250.png`. A run that goes on from step s drops the lines of later steps, which it will repeat:
+    so no step is ever there twice.
+    """
+
+    def __init__(
+        self,
+        workdir: str,
+        start_step: int,
+        num_steps: int,
+        images_per_step: int,
+        headline: typing.Sequence[str] = (),
+    ):
+        """Opens the log.
+
+        Args:
+          workdir: folder of the run; made if missing.
+          start_step: steps done so far; 0 for a new run.
+          num_steps: steps of the whole run.
+          images_per_step: pictures that one step trains on, of all replicas together.
+          headline: names of the scalars that the console shows; empty for all.
+        """
+        self._workdir = workdir
+        self._num_steps = num_steps
+        self._headline = headline
+        os.makedirs(workdir, exist_ok=True)
+        metrics_path = os.path.join(workdir, METRICS_FILE)
+        drop_steps_after(metrics_path, start_step)
+        self._metrics = open(metrics_path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close().
+        self._writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+        self._clock = Clock(start_step, num_steps, images_per_step)
+        # disable=None: only on a terminal.
+        self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=None, dynamic_ncols=True)
+
+    def scalars(self, step: int, values: typing.Mapping[str, typing.Any]) -> None:
+        """Logs the numbers of a step, once per step.
+
+        Args:
+          step: steps done so far; greater than in the call before.
+          values: numbers, or tensors of one number, by name. `images_per_second` is added to them.
+        """
+        images_per_second, seconds_left = self._clock.tick(step)
+        numbers = {name: float(value) for name, value in values.items()}
+        recorded = {**numbers, "images_per_second": images_per_second}
+
+        self._metrics.write(json_line({"step": step, **recorded}))
+        self._metrics.flush()
+        with self._writer.as_default(step=step):
+            for name, number in recorded.items():
+                tf.summary.scalar(name, number)
+        self._writer.flush()
+
+        shown = {name: numbers[name] for name in self._headline or numbers}
+        self._say(
+            f"step {step}/{self._num_steps}  "
+            + "  ".join(f"{name} {number:.4g}" for name, number in shown.items())
+            + f"  {images_per_second:.1f} images/s  {format_seconds(seconds_left)} left"
+        )
+        self._bar.update(step - self._bar.n)
+
+    def grid(
+        self,
+        step: int,
+        images: np.ndarray,
+        captions: typing.Sequence[str] = (),
+        column_labels: typing.Sequence[str] = (),
+    ) -> str:
+        """Saves a grid of sample pictures as a PNG file, and shows it in TensorBoard.
+
+        Args:
+          step: steps done so far.
+          images: [rows, columns, height, width, 3] uint8.
+          captions: of each row.
+          column_labels: of each column, such as 'real' and 'generated'.
+
+        Returns:
+          The path of the PNG file.
+        """
+        picture = grid.image_grid(images, captions, column_labels)
+        path = os.path.join(self._workdir, "samples", f"step_{step:07d}.png")
+        grid.save_png(path, picture)
+        with self._writer.as_default(step=step):
+            tf.summary.image("samples", picture[None])
+        self._writer.flush()
+        self._say(f"step {step}/{self._num_steps}  samples in {path}")
+        return path
+
+    def close(self) -> None:
+        """Closes the files and the progress bar."""
+        self._bar.close()
+        self._writer.close()
+        self._metrics.close()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *exc_info: typing.Any) -> None:
+        self.close()
+
+    def _say(self, line: str) -> None:
+        with tqdm.tqdm.external_write_mode(file=sys.stderr):  # Takes the bar away while the line is written.
+            logging.info("%s", line)
+
+
+class Clock:
+    """Speed and time left of a run, from the moments at which its steps are logged."""
+
+    def __init__(
+        self, start_step: int, num_steps: int, images_per_step: int, now: typing.Callable[[], float] = time.monotonic
+    ):
+        """Starts the clock.
+
+        Args:
+          start_step: steps done so far.
+          num_steps: steps of the whole run.
+          images_per_step: pictures that one step trains on.
+          now: the seconds since any fixed moment.
+        """
+        self._num_steps = num_steps
+        self._images_per_step = images_per_step
+        self._now = now
+        self._origin = self._last = (start_step, now())
+        self._ticks = 0
+
+    def tick(self, step: int) -> tuple[float, float]:
+        """Notes that `step` steps are done.
+
+        Args:
+          step: greater than in the call before.
+
+        Returns:
+          images_per_second: since the call before.
+          seconds_left: to the end of the run, at the mean speed so far.
+
+        Raises:
+          ValueError: the step is not greater.
+        """
+        moment = self._now()
+        last_step, last_moment = self._last
+        if step <= last_step:
+            raise ValueError(f"step {step} cannot be logged after step {last_step}")
+        images_per_second = (step - last_step) * self._images_per_step / max(moment - last_moment, 1e-9)
+
+        origin_step, origin_moment = self._origin
+        seconds_left = (self._num_steps - step) * (moment - origin_moment) / (step - origin_step)
+        self._last = (step, moment)
+        self._ticks += 1
+        if self._ticks == 1:  # The first steps were compiled as well: they say little about the ones to come.
+            self._origin = self._last
+        return images_per_second, seconds_left
+
+
+def drop_steps_after(path: str, step: int) -> None:
+    """Removes from a file of JSON lines those of steps after `step`, and a last line that was cut off.
+
+    Args:
+      path: written by `RunLog`; may be missing.
+      step: the last one to keep.
+
+    Raises:
+      ValueError: another line of the file is not JSON.
+    """
+
+    def step_of(number: int, line: str) -> int:
+        try:
+            return json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}: line {number} is no line of metrics: remove it, or the file") from None
+
+    if not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as file:
+        lines = file.readlines()
+    whole = [line for line in lines if line.endswith("\n")]
+    kept = [line for number, line in enumerate(whole, start=1) if step_of(number, line) <= step]
+    if kept != lines:
+        aside = f"{path}.incomplete"
+        with open(aside, "w", encoding="utf-8") as file:
+            file.writelines(kept)
+        os.replace(aside, path)
+
+
+def json_line(values: typing.Mapping[str, float]) -> str:
+    """One line of strict JSON.
+
+    Numbers read back exactly. JSON has no NaN and no infinities: they are the strings 'nan', 'inf' and '-inf', which
+    Python's and NumPy's `float` read.
+    """
+    strict = {name: number if math.isfinite(number) else str(number) for name, number in values.items()}
+    return json.dumps(strict, allow_nan=False) + "\n"
+
+
+def format_seconds(seconds: float) -> str:
+    """'9 s', '4:05 min' or '12:04 h'."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes}:{seconds:02d} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d} h"
