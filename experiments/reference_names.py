@@ -7,7 +7,7 @@ kernel'); the rules below translate such a path, part by part, into attributes o
 from __future__ import annotations
 
 import re
-from typing import Callable, Union
+from typing import Callable
 
 import tensorflow as tf
 
@@ -50,7 +50,7 @@ _RULES: dict[type, list[tuple[str, Callable]]] = {
 }
 
 
-def variable(model: Union[Generator, Discriminator], path: str) -> tf.Variable:
+def variable(model: Generator | Discriminator, path: str) -> tf.Variable:
     """Our variable for a path of the reference, such as 'GenBlock_0/Conv_1/kernel'.
 
     Raises:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import types
-from typing import Iterator, Mapping, Union
+from collections.abc import Iterator, Mapping
+from typing import Union
 
 import numpy as np
 import tensorflow as tf
@@ -30,8 +31,9 @@ from xmcgan.training.state import TrainState
 from xmcgan.training.update import Example, Update
 
 _START = flags.DEFINE_string(
-    "start", None, "The parameters that a file of training iterations begins at; by default model_X.npz beside "
-    "trainstep_X.npz."
+    "start",
+    None,
+    "The parameters that a file of training iterations begins at; by default model_X.npz beside trainstep_X.npz.",
 )
 
 _TOLERANCES = {"value": 1e-4, "gradient": 1e-3, "parameter": 1e-3}
@@ -48,7 +50,7 @@ class Report:
     """Collects comparisons, prints them, and knows whether all passed."""
 
     def __init__(self) -> None:
-        self.largest = {kind: 0.0 for kind in _TOLERANCES}
+        self.largest = dict.fromkeys(_TOLERANCES, 0.0)
         self.passed = True
 
     def compare(self, kind: str, name: str, ours, reference, scale: float = 0.0) -> None:

@@ -64,7 +64,7 @@ def word_region_scores(
     parts = unit_regions if normalize_context else regions  # What aligned features are sums of
 
     # Products with the words of all sentences at once: k counts sentences * words.
-    cosine = tf.einsum("kd,ird->ikr", unit_words, unit_regions)
+    cosine = tf.matmul(unit_words[None], unit_regions, transpose_b=True)
     attention = tf.nn.softmax(rho_1 * cosine)  # [images, sentences * words, regions]
     if regions.shape[1] < dim:
         # The aligned feature c is not formed: w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha cost

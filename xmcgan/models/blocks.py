@@ -6,7 +6,7 @@ up-sampling and with average pooling, and a 3 x 3 one merges with them (see `res
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Callable
 
 import tensorflow as tf
 
@@ -17,9 +17,7 @@ from xmcgan.models.spectral_norm import SpectralConv2D
 
 def conv(filters: int, kernel_size: int, name: str) -> tf.keras.layers.Conv2D:
     """The generator's convolution: 'same' padding, Glorot normal kernel, zero bias."""
-    return tf.keras.layers.Conv2D(
-        filters, kernel_size, padding="same", kernel_initializer="glorot_normal", name=name
-    )
+    return tf.keras.layers.Conv2D(filters, kernel_size, padding="same", kernel_initializer="glorot_normal", name=name)
 
 
 class UpsamplingConv2D(tf.keras.layers.Conv2D):
@@ -77,7 +75,7 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         self.epsilon = epsilon
         self.conv_0 = SpectralConv2D(filters, 3, epsilon, name="conv_0")
         self.conv_1 = SpectralConv2D(filters, 3, epsilon, down=down, name="conv_1")
-        self.shortcut: Optional[SpectralConv2D] = None
+        self.shortcut: SpectralConv2D | None = None
 
     def build(self, input_shape) -> None:
         if self.down or input_shape[-1] != self.conv_1.filters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -21,7 +21,7 @@ class GeneratorOutput(NamedTuple):
     """What the generator draws, and where it looked."""
 
     image: tf.Tensor  # [batch, size, size, 3] in [0, 1]
-    attention: Optional[tf.Tensor]  # Of each 16 x 16 region over words, [batch, 256, words]; None without attention
+    attention: tf.Tensor | None  # Of each 16 x 16 region over words, [batch, 256, words]; None without attention
 
 
 class Generator(tf.keras.Model):

@@ -9,7 +9,7 @@ statistics are folded into them there; only then are they up-sampled to the feat
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -20,7 +20,7 @@ class Condition(NamedTuple):
     """What a generator's layer is told."""
 
     vector: tf.Tensor  # concat(projected e_s, z), [batch, condition]
-    context: Optional[tf.Tensor] = None  # Word context c_j of every region, [batch, 16, 16, dim]
+    context: tf.Tensor | None = None  # Word context c_j of every region, [batch, 16, 16, dim]
 
 
 class BatchStatistics(tf.keras.layers.Layer):

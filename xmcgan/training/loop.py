@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Callable, Iterator, Optional
+from collections.abc import Iterator
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,7 @@ _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sen
 _GRID_ROWS = 8
 
 
-def train(config: Config, data_dir: str, workdir: str) -> Optional[HeldOut]:
+def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
     """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
 
     The run is a function of the config: killed at any moment and started again, it gives the same numbers.
@@ -114,7 +115,7 @@ def compiled_steps(
     config: Config,
     state: TrainState,
     text_encoder: TextEncoder,
-    image_encoder: Optional[Callable] = None,
+    image_encoder: Callable | None = None,
 ) -> Callable[[Iterator, int], dict[str, np.ndarray]]:
     """Many steps in one call of a graph, without a return to Python between them.
 
@@ -222,7 +223,7 @@ def _held_out_batches(config: Config, data_dir: str) -> tf.data.Dataset:
     )
 
 
-def _image_encoder(config: Config) -> Optional[Callable]:
+def _image_encoder(config: Config) -> Callable | None:
     """The frozen image encoder, if one of its losses is on."""
     if not (config.losses.generator_image_encoder or config.losses.generator_perceptual):
         return None

@@ -6,7 +6,7 @@ of the whole batch, in which this replica's gradients are its own contribution t
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -50,11 +50,11 @@ class Objectives:
 
     def generator(
         self,
-        real: Optional[DiscriminatorOutput],
+        real: DiscriminatorOutput | None,
         fake: DiscriminatorOutput,
         text: TextFeatures,
-        real_encoding: Optional[tf.Tensor] = None,
-        fake_encoding: Optional[tf.Tensor] = None,
+        real_encoding: tf.Tensor | None = None,
+        fake_encoding: tf.Tensor | None = None,
     ) -> Objective:
         """L_G: generated pictures, with the real ones of the same captions as their matches.
 

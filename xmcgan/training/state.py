@@ -56,6 +56,4 @@ def build_discriminator(config: Config) -> Discriminator:
 
 def _adam(config: Config, learning_rate: float) -> Adam:
     options = config.training
-    return Adam(
-        learning_rate, options.beta_1, options.beta_2, options.adam_epsilon, jit_compile=False
-    )
+    return Adam(learning_rate, options.beta_1, options.beta_2, options.adam_epsilon, jit_compile=False)

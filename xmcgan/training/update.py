@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple
 
 import tensorflow as tf
 
@@ -25,7 +25,7 @@ class Example(NamedTuple):
 class Update:
     """Changes a `TrainState` by one iteration: the discriminator's steps, then the generator's."""
 
-    def __init__(self, config: Config, state: TrainState, image_encoder: Optional[Callable] = None):
+    def __init__(self, config: Config, state: TrainState, image_encoder: Callable | None = None):
         """Args:
         config: the experiment.
         state: what is trained.
@@ -115,7 +115,7 @@ class Update:
         self,
         example: Example,
         fake: tf.Tensor,
-        real_output: Optional[DiscriminatorOutput],
+        real_output: DiscriminatorOutput | None,
         fake_output: DiscriminatorOutput,
     ) -> Objective:
         losses = self._config.losses
@@ -161,7 +161,7 @@ def _named(network: str, objective: Objective, gradient_norm: tf.Tensor) -> dict
     return {**metrics, f"{network}/gradient_norm": gradient_norm}
 
 
-def _attention_entropy(attention: Optional[tf.Tensor]) -> dict[str, tf.Tensor]:
+def _attention_entropy(attention: tf.Tensor | None) -> dict[str, tf.Tensor]:
     """Nats; 0 where every region looks at one word, log(words) where it looks at all alike."""
     if attention is None:
         return {}

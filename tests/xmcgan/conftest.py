@@ -1,0 +1,15 @@
+"""Fixtures for the tests of the models and of training; `tiny_networks` beside it holds what scripts need as well."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+
+@pytest.fixture
+def float64():
+    """Keras makes layers in double precision, so that finite differences are exact to many digits."""
+    before = tf.keras.backend.floatx()
+    tf.keras.backend.set_floatx("float64")
+    yield
+    tf.keras.backend.set_floatx(before)

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from xmcgan.models.attention import attend_to_words, word_region_scores
+
+IMAGES, SENTENCES, WORDS, DIM = 3, 4, 5, 6
+FEW, MANY = 4, 9  # Regions: fewer and more than DIM, which have code of their own.
+LENGTHS = [1, 5, 3, 2]
+RHO_0, RHO_1, RHO_2 = 15.0, 5.0, 4.0
+
+
+def _random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def _cos(a, b):
+    return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+
+def _score(words, regions, normalize):
+    """S_word(x, s) * tau for the real words of one sentence and one image, as section 4.1 spells it."""
+    total = 0.0
+    for word in words:
+        weights = np.array([np.exp(RHO_1 * _cos(word, region)) for region in regions])
+        weights /= weights.sum()
+        aligned = sum(
+            weight * (region / np.linalg.norm(region) if normalize else region)
+            for weight, region in zip(weights, regions)
+        )
+        total += np.exp(RHO_2 * _cos(word, aligned))
+    return np.log(total ** (1 / RHO_2))
+
+
+def _scores(regions, words, normalize=False, lengths=LENGTHS):
+    return word_region_scores(
+        tf.convert_to_tensor(regions),
+        tf.convert_to_tensor(words),
+        tf.constant(lengths),
+        rho_1=RHO_1,
+        rho_2=RHO_2,
+        normalize_context=normalize,
+    )
+
+
+def _slope(function, inputs, direction, step=1e-5):
+    """Directional derivative of a function of a list of arrays, by central differences."""
+    ahead = function(*(x + step * d for x, d in zip(inputs, direction)))
+    behind = function(*(x - step * d for x, d in zip(inputs, direction)))
+    return (ahead - behind) / (2 * step)
+
+
+def _check_gradient(function, *inputs):
+    tensors = [tf.constant(x) for x in inputs]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = function(*tensors)
+    gradients = tape.gradient(value, tensors)
+    for i in range(len(inputs)):
+        direction = [_random(*x.shape, seed=10) if i == j else np.zeros_like(x) for j, x in enumerate(inputs)]
+        expected = _slope(lambda *x: function(*x).numpy(), inputs, direction)
+        np.testing.assert_allclose(np.sum(gradients[i] * direction[i]), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("num_regions", [FEW, DIM, MANY])
+def test_word_region_scores_are_the_papers(num_regions, normalize):
+    regions, words = _random(IMAGES, num_regions, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
+    expected = [[_score(words[s, : LENGTHS[s]], regions[i], normalize) for s in range(SENTENCES)] for i in range(IMAGES)]
+    np.testing.assert_allclose(_scores(regions, words, normalize), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("num_regions", [FEW, MANY])
+def test_word_region_scores_do_not_see_padding(num_regions):
+    regions, words = _random(IMAGES, num_regions, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
+    padded = np.arange(WORDS)[None, :, None] >= np.array(LENGTHS)[:, None, None]
+    for filling in (0.0, 1e3):
+        changed = np.where(padded, filling, words)
+        np.testing.assert_array_equal(_scores(regions, words), _scores(regions, changed))
+
+
+@pytest.mark.parametrize("num_regions", [FEW, MANY])
+def test_the_best_word_rules_as_rho_2_grows(num_regions):
+    regions, words = _random(1, num_regions, DIM), _random(1, WORDS, DIM, seed=1)
+    scores = [
+        word_region_scores(
+            tf.constant(regions), tf.constant(word), tf.constant([word.shape[1]]), rho_1=RHO_1, rho_2=1e5
+        ).numpy()[0, 0]
+        for word in (words, *np.split(words, WORDS, axis=1))
+    ]
+    np.testing.assert_allclose(scores[0], max(scores[1:]), atol=1e-4)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("num_regions", [FEW, MANY])
+def test_gradient_of_word_region_scores(num_regions, normalize):
+    regions, words = _random(IMAGES, num_regions, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
+    weights = _random(IMAGES, SENTENCES, seed=2)
+    _check_gradient(lambda r, w: tf.reduce_sum(weights * _scores(r, w, normalize)), regions, words)
+
+
+@pytest.mark.parametrize("num_regions", [FEW, MANY])
+def test_dead_regions_and_words_have_finite_gradients(num_regions):
+    regions, words = tf.zeros([2, num_regions, DIM]), tf.zeros([2, WORDS, DIM])
+    with tf.GradientTape() as tape:
+        tape.watch([regions, words])
+        scores = _scores(regions, words, lengths=[2, 3])
+        context, _ = attend_to_words(regions, words, tf.constant([2, 3]), rho_0=RHO_0)
+        total = tf.reduce_sum(scores) + tf.reduce_sum(context)
+    np.testing.assert_allclose(scores, np.log([[2, 3]] * 2) / RHO_2, rtol=1e-6)  # Each word's cosine is 0.
+    for gradient in tape.gradient(total, [regions, words]):
+        assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_attention_of_regions_to_words_is_the_papers(normalize):
+    regions, words = _random(SENTENCES, MANY, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
+    context, attention = attend_to_words(
+        tf.constant(regions), tf.constant(words), tf.constant(LENGTHS), rho_0=RHO_0, normalize_context=normalize
+    )
+    assert context.shape == (SENTENCES, MANY, DIM)
+    assert attention.shape == (SENTENCES, MANY, WORDS)
+    for n in range(SENTENCES):
+        real = words[n, : LENGTHS[n]]
+        for j in range(MANY):
+            alpha = np.array([np.exp(RHO_0 * _cos(word, regions[n, j])) for word in real])
+            alpha /= alpha.sum()
+            np.testing.assert_allclose(attention[n, j, : LENGTHS[n]], alpha, rtol=1e-9)
+            np.testing.assert_array_equal(attention[n, j, LENGTHS[n] :], 0)
+            summands = [word / np.linalg.norm(word) if normalize else word for word in real]
+            expected = sum(a * word for a, word in zip(alpha, summands))
+            np.testing.assert_allclose(context[n, j], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_attention_to_words_does_not_see_padding():
+    regions, words = _random(SENTENCES, MANY, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
+    padded = np.arange(WORDS)[None, :, None] >= np.array(LENGTHS)[:, None, None]
+    before, after = (
+        attend_to_words(tf.constant(regions), tf.constant(w), tf.constant(LENGTHS), rho_0=RHO_0)
+        for w in (words, np.where(padded, 1e3, words))
+    )
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+def test_gradient_of_attention_to_words():
+    regions, words = _random(SENTENCES, MANY, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
+    of_context, of_attention = _random(SENTENCES, MANY, DIM, seed=2), _random(SENTENCES, MANY, WORDS, seed=3)
+
+    def weighted(regions, words):
+        context, attention = attend_to_words(
+            tf.convert_to_tensor(regions), tf.convert_to_tensor(words), tf.constant(LENGTHS), rho_0=RHO_0
+        )
+        return tf.reduce_sum(of_context * context) + tf.reduce_sum(of_attention * attention)
+
+    _check_gradient(weighted, regions, words)

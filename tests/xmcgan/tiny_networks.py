@@ -1,0 +1,68 @@
+"""The smallest experiment that has every part, and random inputs for it: what several tests build on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from xmcgan.config import Config, preset, validate
+from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.training.update import Example
+
+_SETTINGS = {
+    "data.text_length": 5,
+    "text.dim": 6,
+    "generator.channels": 1,
+    "generator.noise_dim": 3,
+    "generator.condition_dim": 2,
+    "discriminator.channels": 1,
+    "losses.generator_image_encoder": 1.0,
+    "losses.generator_perceptual": 0.5,
+    "training.batch_size": 4,
+}
+
+
+def tiny_config(**changes: Any) -> Config:
+    """64 px, one channel, every loss on.
+
+    Args:
+      **changes: other values of fields by dotted name, as `tiny_config(**{"training.seed": 1})`.
+    """
+    config = preset("scenes")
+    for name, value in {**_SETTINGS, **changes}.items():
+        section, field = name.split(".")
+        assert hasattr(getattr(config, section), field), name
+        setattr(getattr(config, section), field, value)
+    return validate(config)
+
+
+def random_text(config: Config, batch: int, seed: int = 0, dtype: str = "float32") -> TextFeatures:
+    """Features of captions of all lengths; what stands in the padding is as random as the words."""
+    rng = np.random.default_rng(seed)
+    words, dim = config.data.text_length, config.text.dim
+    return TextFeatures(
+        sentence=tf.constant(rng.normal(size=[batch, dim]), dtype),
+        words=tf.constant(rng.normal(size=[batch, words, dim]), dtype),
+        lengths=tf.constant([2 + (i + seed) % (words - 1) for i in range(batch)], tf.int32),
+    )
+
+
+def random_example(config: Config, batch: int, seed: int = 0, dtype: str = "float32") -> Example:
+    """Pictures of smooth colours, text and noise."""
+    rng = np.random.default_rng(1000 + seed)
+    size = config.data.image_size
+    coarse = rng.uniform(size=[batch, 8, 8, 3]).repeat(size // 8, axis=1).repeat(size // 8, axis=2)
+    return Example(
+        image=tf.constant(0.9 * coarse + 0.1 * rng.uniform(size=coarse.shape), dtype),
+        text=random_text(config, batch, seed, dtype),
+        z=tf.constant(rng.normal(size=[batch, config.generator.noise_dim]), dtype),
+    )
+
+
+def image_encoder(images: tf.Tensor) -> tf.Tensor:
+    """A stand-in for the frozen network, of the same form: pictures -> features, [batch, 5]."""
+    kernel = tf.constant(np.random.default_rng(5).normal(size=[4 * 4 * 3, 5]), images.dtype)
+    pooled = tf.nn.avg_pool2d(images, images.shape[1] // 4, images.shape[1] // 4, "VALID")  # [batch, 4, 4, 3]
+    return tf.tanh(tf.matmul(tf.reshape(pooled, [-1, 4 * 4 * 3]), kernel))

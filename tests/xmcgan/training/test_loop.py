@@ -1,0 +1,190 @@
+"""A run as its user starts it: what it leaves behind, how it goes on after a kill, how it ends in trouble."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from xmcgan import config as config_lib
+from xmcgan.training import loop
+
+SMALL = (
+    "--dataset=scenes",
+    "--config.generator.channels=1",
+    "--config.discriminator.channels=1",
+    "--config.training.batch_size=4",
+    "--config.training.steps_per_call=4",
+    "--config.training.log_every=4",
+    "--config.training.checkpoint_every=8",
+    "--config.training.sample_every=16",
+)
+
+
+def read_metrics(workdir) -> list[dict]:
+    """The lines of metrics.jsonl, without the one number that time decides."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["images_per_second"]
+    return lines
+
+
+def finish(process) -> str:
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return output + errors
+
+
+@pytest.fixture(scope="module")
+def trained(command, scenes_dir, tmp_path_factory):
+    """The folder of an undisturbed run of 32 steps, and what it printed."""
+    workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
+    return workdir, finish(command("xmcgan.train", *arguments))
+
+
+def test_workdir(trained):
+    workdir, output = trained
+    assert {path.name for path in workdir.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "samples",
+        "tensorboard",
+    }
+    assert config_lib.from_json((workdir / "config.json").read_text()).training.batch_size == 4
+    assert [line["step"] for line in read_metrics(workdir)] == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert sorted(path.name for path in (workdir / "samples").iterdir()) == [
+        "step_0000016.png",
+        "step_0000032.png",
+    ]
+    assert "held-out captions" in output
+
+
+def test_killed_and_started_again_gives_the_same_numbers(trained, command, scenes_dir, tmp_path):
+    undisturbed, _ = trained
+    workdir = tmp_path / "killed"
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
+    process = command("xmcgan.train", *arguments)
+    deadline = time.monotonic() + 300
+    metrics = workdir / "metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):  # Step 12: past the checkpoint of step 8.
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert "restored" in finish(command("xmcgan.train", *arguments))
+    assert read_metrics(workdir) == read_metrics(undisturbed)
+
+
+def test_a_finished_run_has_nothing_left_to_do(trained, command, scenes_dir):
+    workdir, _ = trained
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
+    assert "is trained: step 32 of 32" in finish(command("xmcgan.train", *arguments))
+
+
+def test_workdir_of_another_config_is_refused(trained, command, scenes_dir):
+    workdir, _ = trained
+    process = command(
+        "xmcgan.train", *SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.seed=1"
+    )
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    last = errors.splitlines()[-1]
+    assert last.startswith("error: ") and "config.training.seed=0, not 1" in last
+    assert "Traceback" not in errors
+
+
+def test_dataset_that_was_not_converted(command, tmp_path):
+    process = command("xmcgan.train", "--dataset=coco2014", f"--data_dir={tmp_path}", f"--workdir={tmp_path}/run")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "python -m data_pipelines.convert --dataset=coco2014" in errors.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_text_encoder_that_cannot_be_fetched(command, scenes_dir, tmp_path):
+    process = command(
+        "xmcgan.train",
+        *SMALL,
+        f"--data_dir={scenes_dir}",
+        f"--workdir={tmp_path}/run",
+        "--config.text.encoder=http://localhost:9/bert/1",
+    )
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "--config.text.encoder=" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_not_finite_numbers_stop_the_run(tmp_path):
+    metrics = {"d/loss": np.array([1.0, 2.0, np.nan]), "g/loss": np.array([1.0, np.inf, np.nan])}
+    with pytest.raises(FloatingPointError, match=r"g/loss is inf at step 12: .*not_finite_step_0000012\.json"):
+        loop.stop_if_not_finite(str(tmp_path), 10, metrics)
+    kept = json.loads((tmp_path / "not_finite_step_0000012.json").read_text())
+    assert kept == {"step": 12, "d/loss": 2.0, "g/loss": "inf"}
+    loop.stop_if_not_finite(str(tmp_path), 10, {name: values[:1] for name, values in metrics.items()})
+
+
+def test_steps_of_a_run_in_epochs():
+    config = config_lib.preset("coco2014")
+    assert loop.steps_of(config, 82_783) == 107_791  # 1000 epochs in iterations of three batches of 256.
+    config.training.update_rule = "joint"
+    assert loop.steps_of(config, 82_783) == 161_686
+    config.training.num_steps = 7
+    assert loop.steps_of(config, 82_783) == 7
+
+
+def test_samples_of_a_run(trained, command, scenes_dir, tmp_path):
+    workdir, _ = trained
+    (tmp_path / "captions.txt").write_text("a red ball on the beach\n\na blue star in the snow\n")
+    arguments = (f"--workdir={workdir}", f"--data_dir={scenes_dir}", f"--captions={tmp_path}/captions.txt")
+    arguments += ("--num_noise=2", f"--caption={'a long story ' * 200}")
+    first = command("xmcgan.sample", *arguments, f"--output={tmp_path}/first")
+    second = command("xmcgan.sample", *arguments, f"--output={tmp_path}/second")
+    output = finish(first)
+    finish(second)
+    assert "6 pictures of 3 captions" in output
+    assert "only the first 15 tokens" in output
+    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert names == [f"caption_{row:04d}_seed_{seed}.png" for row in range(3) for seed in range(2)] + ["grid.png"]
+    for name in names:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    assert (tmp_path / "first" / names[0]).read_bytes() != (tmp_path / "first" / names[1]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--caption=  ",), "caption 1"),
+        ((), "give what to draw"),
+        (("--captions=missing.txt",), "missing.txt: No such file"),
+    ],
+)
+def test_bad_requests_for_samples(trained, command, scenes_dir, arguments, message):
+    workdir, _ = trained
+    process = command("xmcgan.sample", f"--workdir={workdir}", f"--data_dir={scenes_dir}", *arguments)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert message in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_samples_of_no_run(command, tmp_path):
+    process = command("xmcgan.sample", f"--workdir={tmp_path}", "--caption=a ball")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "no training run in" in errors.splitlines()[-1]
+
+
+def test_samples_before_the_first_checkpoint(trained, command, scenes_dir, tmp_path):
+    workdir, _ = trained
+    shutil.copy(workdir / "config.json", tmp_path)
+    process = command("xmcgan.sample", f"--workdir={tmp_path}", f"--data_dir={scenes_dir}", "--caption=a ball")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "no checkpoint in" in errors.splitlines()[-1]

@@ -1,0 +1,65 @@
+"""Every shipped preset builds and runs one full iteration, at its own picture size and text length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from xmcgan.config import PRESETS, preset, validate
+from xmcgan.models.image_encoder import build_image_encoder
+from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.training.state import TrainState
+from xmcgan.training.update import Example, Update
+
+BATCH = 2
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Files of random weights, by architecture: the published ones cannot be fetched in a test."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def path(architecture: str) -> str:
+        file = folder / f"{architecture}.h5"
+        if not file.exists():
+            build = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}[architecture]
+            build(weights=None, include_top=architecture == "resnet50").save_weights(file)
+        return str(file)
+
+    return path
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_one_iteration(name, weights):
+    config = preset(name)
+    config.generator.channels = config.discriminator.channels = 1
+    config.training.batch_size = BATCH
+    validate(config)
+    image_encoder = None
+    if config.losses.generator_image_encoder:
+        options = config.image_encoder
+        image_encoder = build_image_encoder(
+            options.architecture, weights(options.architecture), options.layer, options.image_size
+        )
+    state = TrainState(config)
+    before = [variable.numpy() for variable in state.generator.trainable_variables]
+    update = Update(config, state, image_encoder)
+    random = np.random.default_rng(0)
+    size, length = config.data.image_size, config.data.text_length
+
+    def example() -> Example:
+        words = random.normal(size=[BATCH, length, config.text.dim]).astype("float32")
+        text = TextFeatures(tf.constant(words.mean(axis=1)), tf.constant(words), tf.constant([3, length]))
+        image = tf.constant(random.uniform(size=[BATCH, size, size, 3]).astype("float32"))
+        z = tf.constant(random.normal(size=[BATCH, config.generator.noise_dim]).astype("float32"))
+        return Example(image, text, z)
+
+    metrics = update([example() for _ in range(Update.batches_per_iteration(config))])
+
+    assert all(np.isfinite(value) for value in metrics.values())
+    expected = {"d/hinge", "d/sentence_loss", "d/word_loss", "g/hinge", "g/sentence_loss", "g/word_loss", "g/image_loss"}
+    assert expected <= set(metrics)
+    assert ("g/image_encoder_loss" in metrics) == (name != "scenes")
+    moved = [np.any(a != b.numpy()) for a, b in zip(before, state.generator.trainable_variables)]
+    assert all(moved)
