@@ -1,12 +1,15 @@
-"""Draws scenes into a folder: `python -m data_pipelines.scenes --output=scenes --num_images=1000`."""
+"""Draws scenes into a folder that looks like a published dataset.
+
+  python -m data_pipelines.scenes --output=drawn --num_images=1000
+  python -m data_pipelines.scenes --output=drawn --num_images=1000 --image_size=256 --seed=1
+"""
 
 from __future__ import annotations
 
-import sys
-
-from absl import app, flags
+from absl import flags
 
 from data_pipelines.scenes import draw, layouts
+from xmcgan import command_line
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Training pictures.", required=True, lower_bound=1)
@@ -19,20 +22,16 @@ _SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other scenes.", lowe
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument '{argv[1]}'")
-    try:
-        layouts.LAYOUTS[_LAYOUT.value](
-            _OUTPUT.value,
-            num_train=_NUM_IMAGES.value,
-            num_val=_NUM_VAL_IMAGES.value or max(1, _NUM_IMAGES.value // 10),
-            seed=_SEED.value,
-            image_size=_IMAGE_SIZE.value,
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f"data_pipelines.scenes: error: {error}")
+    del argv
+    layouts.LAYOUTS[_LAYOUT.value](
+        _OUTPUT.value,
+        num_train=_NUM_IMAGES.value,
+        num_val=_NUM_VAL_IMAGES.value or max(1, _NUM_IMAGES.value // 10),
+        seed=_SEED.value,
+        image_size=_IMAGE_SIZE.value,
+    )
     print(f"scenes in {_OUTPUT.value}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -171,7 +171,7 @@ def test_command_line(drawn_source, tmp_path):
 
     failed = run(f"--source={tmp_path / 'nowhere'}")
     assert failed.returncode != 0
-    assert failed.stderr.splitlines()[-1].startswith("data_pipelines.convert: error: source folder")
+    assert failed.stderr.splitlines()[-1].startswith("error: source folder")
     assert "Traceback" not in failed.stderr
     done = run(f"--source={drawn_source}")
     assert done.returncode == 0 and "converted: 45 train, 12 validation pictures" in done.stdout
