@@ -335,10 +335,13 @@ def from_json(text: str) -> Config:
     Fields that a newer version added take their defaults, so that old runs stay readable.
 
     Raises:
-      ValueError: the text is not JSON, or names a field that no config has.
+      ValueError: the text is not JSON, is no tree of fields, or names a field that no config has.
     """
 
     def build(cls: type, values: dict, prefix: str) -> typing.Any:
+        if not isinstance(values, dict):
+            name = f"config.{prefix}".rstrip(".")
+            raise ValueError(f"{name} is {values!r}: it must be an object of fields")
         hints = typing.get_type_hints(cls)
         unknown = sorted(set(values) - set(hints))
         if unknown:

@@ -25,9 +25,7 @@ def _batches(data_dir, number, **options):
 
 def _flat(batches):
     return [
-        (image, caption.decode(), image_id.decode())
-        for batch in batches
-        for image, caption, image_id in zip(*batch)
+        (image, caption.decode(), image_id.decode()) for batch in batches for image, caption, image_id in zip(*batch)
     ]
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from xmcgan.config import Config, preset, validate
+from xmcgan.models.discriminator import Discriminator
+from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.training.update import Example
 
@@ -59,6 +61,21 @@ def random_example(config: Config, batch: int, seed: int = 0, dtype: str = "floa
         text=random_text(config, batch, seed, dtype),
         z=tf.constant(rng.normal(size=[batch, config.generator.noise_dim]), dtype),
     )
+
+
+def build_networks(config: Config, example: Example) -> tuple[Generator, Discriminator]:
+    """Both networks in Keras' precision of the moment, with random biases (zero ones would hide what becomes of them).
+
+    The same numbers whatever the strategy.
+    """
+    tf.keras.utils.set_random_seed(config.training.seed)
+    generator, discriminator = Generator(config), Discriminator(config)
+    generator(example.z, example.text)
+    discriminator(example.image, example.text.sentence)
+    for i, variable in enumerate(generator.trainable_variables + discriminator.trainable_variables):
+        if variable.shape.rank == 1:
+            variable.assign(0.1 * np.random.default_rng(i).normal(size=variable.shape))
+    return generator, discriminator
 
 
 def image_encoder(images: tf.Tensor) -> tf.Tensor:

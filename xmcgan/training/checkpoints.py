@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import logging
@@ -83,14 +85,11 @@ class Checkpoints:
         Raises:
           ValueError: the checkpoint is damaged or of other networks than the config describes.
         """
-        path = self._manager.latest_checkpoint
+        path = _newest(self._manager.directory)
         if path is None:
             return False
-        try:
+        with _explained(path):
             self._state.restore(path).assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"cannot restore {path}: {reason}: remove that checkpoint to fall back") from error
         logging.info("restored %s", path)
         return True
 
@@ -111,11 +110,30 @@ def restore_generator(workdir: str, generator: tf.keras.Model) -> int:
 
     Raises:
       FileNotFoundError: the run has no checkpoint yet.
+      ValueError: the checkpoint is damaged or of another generator.
     """
-    path = tf.train.latest_checkpoint(os.path.join(workdir, "checkpoints"))
+    path = _newest(os.path.join(workdir, "checkpoints"))
     if path is None:
         raise FileNotFoundError(f"no checkpoint in {workdir}/checkpoints yet: train until the first one is written")
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(path)
-    status.expect_partial().assert_existing_objects_matched()
+    with _explained(path):
+        status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(path)
+        status.expect_partial().assert_existing_objects_matched()
     return int(step.numpy())
+
+
+def _newest(folder: str) -> str | None:
+    """The newest checkpoint that is there; TensorFlow goes on naming those that were removed by hand."""
+    state = tf.train.get_checkpoint_state(folder)
+    paths = state.all_model_checkpoint_paths if state else ()
+    return next((path for path in reversed(paths) if tf.io.gfile.exists(f"{path}.index")), None)
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Puts into one line what TensorFlow says of a checkpoint that cannot be restored."""
+    try:
+        yield
+    except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"cannot restore {path}: {reason}: remove {path}.* to fall back on the one before") from error

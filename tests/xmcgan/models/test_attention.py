@@ -66,7 +66,8 @@ def _check_gradient(function, *inputs):
 @pytest.mark.parametrize("num_regions", [FEW, DIM, MANY])
 def test_word_region_scores_are_the_papers(num_regions, normalize):
     regions, words = _random(IMAGES, num_regions, DIM), _random(SENTENCES, WORDS, DIM, seed=1)
-    expected = [[_score(words[s, : LENGTHS[s]], regions[i], normalize) for s in range(SENTENCES)] for i in range(IMAGES)]
+    sentences = [words[s, :length] for s, length in enumerate(LENGTHS)]
+    expected = [[_score(sentence, image, normalize) for sentence in sentences] for image in regions]
     np.testing.assert_allclose(_scores(regions, words, normalize), expected, rtol=1e-9)
 
 

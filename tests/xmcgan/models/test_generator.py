@@ -90,7 +90,7 @@ def test_looks_at_real_words_alone():
     config = tiny_config()
     generator, text = Generator(config), random_text(config, BATCH)
     output = _generate(config, generator, text=text)
-    real = np.arange(config.data.text_length) < text.lengths[:, None]  # [batch, words]
+    real = np.arange(config.data.text_length) < text.lengths.numpy()[:, None]  # [batch, words]
     attention = output.attention.numpy()
     np.testing.assert_allclose(attention.sum(axis=-1), 1.0, rtol=1e-5)
     np.testing.assert_array_equal(attention * ~real[:, None, :], 0.0)

@@ -1,14 +1,15 @@
-"""Trains the tiny experiment on one device or on two, for `test_distribution`; a process of its own since logical
-devices are made before TensorFlow starts.
+"""Trains the tiny experiment on two replicas, for `test_distribution`; a process of its own since logical devices are
+made before TensorFlow starts.
 
   python two_replicas.py OUTPUT.npz
 
-OUTPUT holds 'RULE/REPLICAS/...': metrics of every step, and all variables afterwards.
+OUTPUT holds what the functions below return: `train` under 'RULE/...', the others under their names.
 """
 
 from __future__ import annotations
 
 import sys
+import types
 
 import numpy as np
 import tensorflow as tf
@@ -17,97 +18,139 @@ import tiny_networks
 from xmcgan.config import Config
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.training import ema
+from xmcgan.training.adam import Adam
+from xmcgan.training.distribution import gather, replica_rows
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.objectives import Objectives
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
 
+RULES = ("algorithm1", "joint")
 STEPS = 2
 BATCH = 6
-RULES = ("algorithm1", "joint")
-
-
-class _NoTextEncoder:
-    """The batches of this test carry features instead of tokens."""
-
-    @staticmethod
-    def encode(batch: dict) -> TextFeatures:
-        return TextFeatures(batch["sentence"], batch["words"], batch["lengths"])
 
 
 def experiment(rule: str) -> Config:
+    """One D step and one G step, apart or joint; all losses on."""
     return tiny_networks.tiny_config(
-        **{
-            "training.update_rule": rule,
-            "training.discriminator_steps": 1,
-            "training.batch_size": BATCH,
-            # Large steps show; and a large epsilon keeps Adam from magnifying the rounding of gradients that are zero.
-            "training.generator_learning_rate": 1e-2,
-            "training.discriminator_learning_rate": 1e-2,
-            "training.adam_epsilon": 1e-2,
-            "training.ema_decay": 0.5,
-        }
+        **{"training.update_rule": rule, "training.discriminator_steps": 1, "training.batch_size": BATCH}
     )
 
 
-def _batches(config: Config) -> tf.data.Dataset:
-    draws = STEPS * Update.batches_per_iteration(config)
-    examples = [tiny_networks.random_example(config, BATCH, seed) for seed in range(draws)]
-    stacked = {
-        "image": tf.concat([example.image for example in examples], axis=0),
-        **{name: tf.concat([getattr(example.text, name) for example in examples], 0) for name in TextFeatures._fields},
-    }
-    return tf.data.Dataset.from_tensor_slices(stacked).batch(BATCH, drop_remainder=True)
+def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[str, np.ndarray]:
+    """Trains in double precision, where rounding does not reach the kink of any ReLU.
 
+    Args:
+      strategy: one or more replicas, among which the same global batches are shared out.
+      rule: the update rule.
+      compiled: each iteration is a graph.
 
-def train(rule: str, strategy: tf.distribute.Strategy) -> dict[str, np.ndarray]:
-    """A few iterations; metrics by step and variables by name."""
+    Returns:
+      'metric/NAME' [steps], and every variable afterwards as 'NETWORK/INDEX/NAME'.
+    """
     config = experiment(rule)
-    tf.keras.backend.clear_session()  # Names begin anew.
+    draws = Update.batches_per_iteration(config)
+    examples = [tiny_networks.random_example(config, BATCH, seed, "float64") for seed in range(STEPS * draws)]
+    with strategy.scope():
+        generator, discriminator = tiny_networks.build_networks(config, examples[0])
+        ema_generator, _ = tiny_networks.build_networks(config, examples[0])
+        # Great steps, and an epsilon that keeps Adam from magnifying the rounding of gradients that are zero.
+        optimizers = [Adam(1e-2, 0.5, 0.999, 1e-4, jit_compile=False) for _ in range(2)]
+        for optimizer, network in zip(optimizers, (generator, discriminator)):
+            optimizer.build(network.trainable_variables)
+    networks = types.SimpleNamespace(
+        generator=generator,
+        discriminator=discriminator,
+        generator_optimizer=optimizers[0],
+        discriminator_optimizer=optimizers[1],
+    )
+    update = Update(config, networks, tiny_networks.image_encoder)
+
+    def iterate(*global_examples) -> dict[str, tf.Tensor]:
+        metrics = strategy.run(lambda: update(tf.nest.map_structure(replica_rows, list(global_examples))))
+        ema.update(ema_generator, generator, decay=0.5)
+        return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in metrics.items()}
+
+    if compiled:
+        iterate = tf.function(iterate)
+    with strategy.scope():
+        history = [iterate(*examples[step * draws : (step + 1) * draws]) for step in range(STEPS)]
+
+    results = {f"metric/{name}": np.array([float(metrics[name]) for metrics in history]) for name in history[0]}
+    for network in (generator, ema_generator, discriminator):
+        for i, variable in enumerate(network.variables):
+            kind = "ema_generator" if network is ema_generator else type(network).__name__.lower()
+            results[f"{kind}/{i:03d}/{variable.name.split('/', 1)[1]}"] = variable.numpy()
+    return results
+
+
+class _NoTextEncoder:
+    """The batches hold features already."""
+
+    @staticmethod
+    def encode(batch: dict[str, tf.Tensor]) -> TextFeatures:
+        return TextFeatures(*(batch[name] for name in TextFeatures._fields))
+
+
+def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
+    """D's and G's total losses of one step of the training loop itself: [2]."""
+    config = experiment("joint")
     with strategy.scope():
         state = TrainState(config)
+    image, text, _ = tiny_networks.random_example(config, BATCH)
+    dataset = tf.data.Dataset.from_tensors({"image": image, **text._asdict()}).unbatch().batch(BATCH, True)
     run_steps = compiled_steps(strategy, config, state, _NoTextEncoder, tiny_networks.image_encoder)
-    metrics = run_steps(iter(strategy.experimental_distribute_dataset(_batches(config))), STEPS)
-    models = ("generator", "ema_generator", "discriminator")
-    variables = {f"{model}/{v.name}": v.numpy() for model in models for v in getattr(state, model).variables}
-    return {"step": state.step.numpy(), **variables, **{f"metric/{name}": values for name, values in metrics.items()}}
+    metrics = run_steps(iter(strategy.experimental_distribute_dataset(dataset)), 1)
+    return np.concatenate([metrics["d/loss"], metrics["g/loss"]])
 
 
-def draw_noise(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """The noise of all replicas, in order."""
-    per_replica = strategy.run(lambda: noise(7, tf.constant(3, tf.int64), 1, BATCH, 4))
-    return np.concatenate(strategy.experimental_local_results(per_replica))
+def some_noise(strategy: tf.distribute.Strategy) -> np.ndarray:
+    """The rows of all replicas, in order: [batch, 4]."""
+    rows = strategy.run(lambda: noise(seed=7, step=tf.constant(3, tf.int64), draw=1, global_batch=BATCH, dim=4))
+    return np.concatenate(strategy.experimental_local_results(rows))
+
+
+def features() -> np.ndarray:
+    """Of images and of their sentences: [2, batch, dim]."""
+    return np.random.default_rng(0).normal(size=[2, BATCH, 8]).astype(np.float32)
 
 
 def local_negatives(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """Sentence loss with negatives from the replica alone, by replica."""
+    """Each replica's sentence loss where a replica keeps to itself: [replicas]."""
     config = tiny_networks.tiny_config(**{"losses.negatives": "replica", "losses.discriminator_word": 0.0})
-    text = tiny_networks.random_text(config, BATCH)
-    features = np.random.default_rng(0).normal(size=[2, BATCH, 8]).astype(np.float32)
-    replicas = strategy.num_replicas_in_sync
 
     def loss() -> tf.Tensor:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        images, sentences = (tf.split(part, replicas)[replica] for part in features)
-        output = DiscriminatorOutput(tf.zeros([BATCH // replicas]), images, sentences, None)
-        return Objectives(config.losses).discriminator(output, output, text).metrics["sentence_loss"]
+        images, sentences = (replica_rows(tf.constant(part)) for part in features())
+        output = DiscriminatorOutput(tf.zeros([len(images)]), images, sentences, None)
+        return Objectives(config.losses).discriminator(output, output, None).metrics["sentence_loss"]
 
     return np.stack(strategy.experimental_local_results(strategy.run(loss)))
+
+
+def gathered_shape(strategy: tf.distribute.Strategy) -> list[int]:
+    """The static shape, but for the batch, of [batch, 5, 4] features that were gathered within a graph."""
+    shapes = []
+
+    @tf.function
+    def run() -> None:
+        strategy.run(lambda: shapes.append(gather(tf.zeros([BATCH // 2, 5, 4])).shape[1:]))
+
+    run()
+    return shapes[0].as_list()
 
 
 def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    tf.config.set_visible_devices([], "GPU")
-    results = {}
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
-        strategy = tf.distribute.MirroredStrategy(devices)
-        for rule in RULES:
-            of_rule = train(rule, strategy)
-            results.update({f"{rule}/{len(devices)}/{name}": value for name, value in of_rule.items()})
-        results[f"noise/{len(devices)}"] = draw_noise(strategy)
-        results[f"local_negatives/{len(devices)}"] = local_negatives(strategy)
-    np.savez(sys.argv[1], **results)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It takes long and changes nothing.
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    functions = (first_losses_of_the_loop, some_noise, local_negatives, gathered_shape)
+    arrays = {function.__name__: function(strategy) for function in functions}
+    tf.keras.backend.set_floatx("float64")
+    for rule in RULES:
+        arrays.update({f"{rule}/{name}": value for name, value in train(strategy, rule, compiled=True).items()})
+    np.savez(sys.argv[1], **arrays)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,188 @@
+import json
+import re
+
+import pytest
+
+from xmcgan.config import DATASETS, IMAGE_SIZES, PRESETS, Config, flatten, from_json, preset, to_json, validate
+
+
+def _changed(**changes):
+    config = preset("scenes")
+    for name, value in changes.items():
+        section, _, field = name.rpartition(".")
+        setattr(getattr(config, section) if section else config, field, value)
+    return config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_possible(name):
+    config = preset(name)
+    assert validate(config) is config
+    assert preset(name) == config
+    assert preset(name).training is not config.training  # A change stays in one experiment.
+
+
+def test_the_papers_numbers():
+    # Appendix A, section 4 and section 5.1.
+    config = preset("coco2014")
+    assert (config.generator.channels, config.discriminator.channels, config.data.image_size) == (96, 96, 256)
+    training = config.training
+    assert (training.generator_learning_rate, training.discriminator_learning_rate) == (1e-4, 4e-4)
+    assert (training.beta_1, training.beta_2, training.ema_decay) == (0.5, 0.999, 0.999)
+    assert (training.discriminator_steps, training.batch_size, training.epochs) == (2, 256, 1000)
+    losses = config.losses
+    assert (losses.temperature, losses.word_temperature, losses.rho_1, losses.rho_2) == (0.1, 1 / 50, 5, 5)
+    assert config.generator.rho_0 == 15
+    assert [preset(name).data.text_length for name in ("coco2014", "ln_coco", "ln_openimages")] == [17, 64, 64]
+    assert [preset(name).data.random_flip for name in ("coco2014", "ln_coco", "ln_openimages")] == [True, False, False]
+
+
+def test_the_references_choices():
+    differing = {k for k, v in flatten(preset("reference")).items() if v != flatten(preset("coco2014"))[k]}
+    assert differing == {
+        "text.sentence_pooling",
+        "generator.stem",
+        "generator.context_words",
+        "generator.synchronized_batch_norm",
+        "image_encoder.architecture",
+        "image_encoder.layer",
+        "losses.context_regions",
+        "losses.negatives",
+        "training.update_rule",
+    }
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_reference_on_each_dataset(dataset):
+    config, own = preset("reference", dataset), preset(dataset)
+    validate(config)
+    assert config.dataset == dataset
+    assert config.generator == preset("reference").generator
+    assert (config.data.text_length, config.data.random_flip) == (own.data.text_length, own.data.random_flip)
+    assert (config.text.encoder, config.text.dim) == (own.text.encoder, own.text.dim)
+    assert config.text.sentence_pooling == "sum_over_length"
+
+
+def test_unknown_presets_and_datasets():
+    for call in (lambda: preset("coco"), lambda: preset("reference", "coco"), lambda: preset("scenes", "reference")):
+        with pytest.raises(ValueError, match=r"unknown .*'(coco|reference)': choose one of .*ln_openimages"):
+            call()
+
+
+REFUSALS = [
+    ("dataset", "coco", "choose one of coco2014, ln_coco, ln_openimages, scenes"),
+    ("data.image_size", 512, "choose one of 64, 128, 256"),
+    ("text.sentence_pooling", "max", "choose one of mean, sum_over_length, pooled_output"),
+    ("generator.stem", "both", "choose one of condition, noise"),
+    ("generator.modulation", "none", "choose one of attentional, self"),
+    ("generator.context_words", "unit", "choose one of raw, normalized"),
+    ("discriminator.contrastive_head_layers", 3, "choose one of 0, 1, 2"),
+    ("image_encoder.architecture", "vgg16", "choose one of vgg19, resnet50"),
+    ("losses.context_regions", "unit", "choose one of raw, normalized"),
+    ("losses.direction", "two", "choose one of both, single"),
+    ("losses.negatives", "none", "choose one of global, replica"),
+    ("training.update_rule", "two", "choose one of algorithm1, joint"),
+    ("data.text_length", 2, "set it to 3 or more"),
+    ("data.shuffle_buffer", 0, "set it to 1 or more"),
+    ("text.dim", 0, "set it to 1 or more"),
+    ("generator.channels", 0, "set it to 1 or more"),
+    ("generator.noise_dim", 0, "set it to 1 or more"),
+    ("generator.condition_dim", -1, "set it to 1 or more"),
+    ("discriminator.channels", 0, "set it to 1 or more"),
+    ("training.batch_size", 0, "set it to 1 or more"),
+    ("training.batch_size", 1, "without negatives: set it to 2 or more"),
+    ("training.num_steps", -1, "set it to 0 or more"),
+    ("training.discriminator_steps", 0, "set it to 1 or more"),
+    ("training.steps_per_call", 0, "set it to 1 or more"),
+    ("training.max_checkpoints", 0, "set it to 1 or more"),
+    ("training.checkpoint_every", 0, "set it to 1 or more"),
+    ("training.sample_every", -25, "set it to 0 or more"),
+    ("training.log_every", 30, "must be a multiple of config.training.steps_per_call=25"),
+    ("training.sample_every", 30, "must be a multiple of config.training.steps_per_call=25"),
+    ("training.checkpoint_every", 30, "must be a multiple of config.training.steps_per_call=25"),
+    ("generator.batch_norm_epsilon", 0.0, "must be greater than 0"),
+    ("discriminator.spectral_norm_epsilon", 0.0, "must be greater than 0"),
+    ("losses.temperature", 0.0, "must be greater than 0"),
+    ("losses.word_temperature", -0.02, "must be greater than 0"),
+    ("losses.rho_1", 0.0, "must be greater than 0"),
+    ("losses.rho_2", float("nan"), "must be greater than 0"),
+    ("training.epochs", 0.0, "must be greater than 0"),
+    ("training.generator_learning_rate", 0.0, "must be greater than 0"),
+    ("training.discriminator_learning_rate", -1e-4, "must be greater than 0"),
+    ("training.adam_epsilon", 0.0, "must be greater than 0"),
+    ("generator.batch_norm_momentum", 1.0, "at least 0 and less than 1"),
+    ("training.beta_1", -0.1, "at least 0 and less than 1"),
+    ("training.beta_2", 1.0, "at least 0 and less than 1"),
+    ("training.ema_decay", 1.0, "at least 0 and less than 1"),
+    ("losses.generator_word", -1.0, "is a loss weight: set it to 0 (off) or more"),
+    ("losses.discriminator_sentence", -0.5, "is a loss weight: set it to 0 (off) or more"),
+]
+
+
+@pytest.mark.parametrize("field, value, fix", REFUSALS)
+def test_the_impossible_is_refused_with_field_and_fix(field, value, fix):
+    with pytest.raises(ValueError, match=rf"^config\.{field}={re.escape(repr(value))} .*{re.escape(fix)}") as error:
+        validate(_changed(**{field: value}))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("field", ["text.preprocessor", "text.encoder"])
+def test_only_the_scenes_bring_a_text_encoder(field):
+    config = preset("coco2014")
+    setattr(config.text, field.split(".")[1], "")
+    with pytest.raises(ValueError, match=rf"config\.{field}='' is empty: give a TF-Hub handle or the folder"):
+        validate(config)
+    validate(_changed(**{field: ""}))
+
+
+def test_a_batch_of_one_is_possible_without_contrastive_losses():
+    contrastive = ("sentence", "word", "image", "image_encoder")
+    weights = {name: 0.0 for name in flatten(preset("scenes")) if name.endswith(tuple(f"or_{c}" for c in contrastive))}
+    assert len(weights) == 6
+    validate(_changed(**weights, **{"losses.generator_perceptual": 1.0, "training.batch_size": 1}))
+
+
+def test_flatten_names_every_field_as_the_command_line_does():
+    flat = flatten(preset("coco2014"))
+    assert flat["dataset"] == "coco2014"
+    assert flat["training.batch_size"] == 256
+    sections = json.loads(to_json(Config()))
+    assert len(flat) == sum(len(section) if isinstance(section, dict) else 1 for section in sections.values())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_json_round_trip(name):
+    config = preset(name)
+    config.training.seed = 11
+    text = to_json(config)
+    assert from_json(text) == config
+    assert text.endswith("}\n")
+    for value, expected in zip(flatten(from_json(text)).values(), flatten(config).values()):
+        assert type(value) is type(expected)
+
+
+def test_json_of_an_older_version_takes_the_defaults():
+    values = json.loads(to_json(preset("scenes")))
+    del values["losses"]["direction"], values["image_encoder"]
+    assert from_json(json.dumps(values)) == preset("scenes")
+
+
+def test_json_with_an_unknown_field_is_refused():
+    values = json.loads(to_json(preset("scenes")))
+    values["training"]["batchsize"] = 3
+    with pytest.raises(ValueError, match=r"unknown config field 'training\.batchsize'"):
+        from_json(json.dumps(values))
+    with pytest.raises(ValueError, match="unknown config field 'optimizer'"):
+        from_json('{"optimizer": {}}')
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"scenes"', '{"data": 5}', '{"training": [1]}'])
+def test_what_is_no_config_is_refused(text):
+    with pytest.raises(ValueError) as error:
+        from_json(text)
+    assert "\n" not in str(error.value)
+
+
+def test_image_sizes_are_possible():
+    for size in IMAGE_SIZES:
+        validate(_changed(**{"data.image_size": size}))

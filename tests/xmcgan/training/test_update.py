@@ -1,0 +1,195 @@
+import collections
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_networks import image_encoder, random_example, tiny_config
+
+from xmcgan.training.state import TrainState
+from xmcgan.training.update import Update, noise
+
+BATCH = 4
+RULES = ("algorithm1", "joint")
+
+
+@pytest.fixture(scope="module")
+def state():
+    """One state for all tests, which put it back."""
+    return TrainState(tiny_config())
+
+
+@pytest.fixture(autouse=True)
+def _put_back(state):
+    variables = _variables(state)
+    before = [variable.numpy() for variable in variables]
+    yield
+    for variable, value in zip(variables, before):
+        variable.assign(value)
+
+
+def _variables(state):
+    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
+    models = (state.generator, state.discriminator, state.ema_generator)
+    return [variable for owner in (*models, *optimizers) for variable in _of(owner)]
+
+
+def _of(owner):
+    return owner.variables() if callable(owner.variables) else owner.variables
+
+
+def _snapshot(variables):
+    return [variable.numpy() for variable in variables]
+
+
+def _changed(variables, before):
+    return [not np.array_equal(variable.numpy(), value) for variable, value in zip(variables, before)]
+
+
+def test_a_discriminator_step_leaves_the_generator_as_it_is(state):
+    config = tiny_config()
+    generator, discriminator = _snapshot(state.generator.variables), _snapshot(state.discriminator.variables)
+    metrics = Update(config, state, image_encoder).discriminator_step(random_example(config, BATCH))
+    assert not any(_changed(state.generator.variables, generator))
+    assert all(_changed(state.discriminator.trainable_variables, discriminator))
+    assert all(name.startswith("d/") for name in metrics)
+    assert state.generator_optimizer.iterations == 0
+    assert state.discriminator_optimizer.iterations == 1
+
+
+def test_a_generator_step_leaves_the_discriminators_weights_as_they_are(state):
+    config = tiny_config()
+    statistics = _snapshot(state.generator.non_trainable_variables)
+    weights = _snapshot(state.discriminator.trainable_variables)
+    metrics = Update(config, state, image_encoder).generator_step(random_example(config, BATCH))
+    assert all(_changed(state.generator.non_trainable_variables, statistics))
+    assert not any(_changed(state.discriminator.trainable_variables, weights))
+    assert all(name.startswith("g/") for name in metrics)
+    assert state.generator_optimizer.iterations == 1
+    assert state.discriminator_optimizer.iterations == 0
+
+
+def test_a_joint_step_takes_both_gradients_where_the_networks_stand(state):
+    config = tiny_config()
+    example = random_example(config, BATCH)
+    stands = types.SimpleNamespace(apply_gradients=lambda *args, **kwargs: None)
+    frozen = types.SimpleNamespace(
+        generator=state.generator,
+        discriminator=state.discriminator,
+        generator_optimizer=stands,
+        discriminator_optimizer=stands,
+    )
+    u = _snapshot(state.discriminator.non_trainable_variables)
+    expected = Update(config, frozen, image_encoder).joint_step(example)
+    for variable, value in zip(state.discriminator.non_trainable_variables, u):
+        variable.assign(value)
+    before = _snapshot(state.generator.trainable_variables), _snapshot(state.discriminator.trainable_variables)
+    metrics = Update(config, state, image_encoder).joint_step(example)
+    assert set(metrics) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
+    assert any(_changed(state.generator.trainable_variables, before[0]))
+    assert all(_changed(state.discriminator.trainable_variables, before[1]))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("discriminator_steps", [1, 2])
+def test_an_iteration_takes_its_steps(rule, discriminator_steps, state):
+    settings = {"training.update_rule": rule, "training.discriminator_steps": discriminator_steps}
+    config = tiny_config(**settings)
+    batches = Update.batches_per_iteration(config)
+    assert batches == discriminator_steps + (1 if rule == "algorithm1" else 0)
+    metrics = Update(config, state, image_encoder)([random_example(config, BATCH, seed) for seed in range(batches)])
+    assert state.discriminator_optimizer.iterations == discriminator_steps
+    assert state.generator_optimizer.iterations == 1
+    for name in ("d/loss", "d/gradient_norm", "d/sentence_accuracy", "d/word_entropy", "g/loss", "g/gradient_norm"):
+        assert np.isfinite(metrics[name])
+    for name in ("sentence", "word", "image", "image_encoder"):
+        assert 0 <= metrics[f"g/{name}_accuracy"] <= 1
+        assert 0 <= metrics[f"g/{name}_entropy"] <= np.log(BATCH) + 1e-5
+    assert 0 <= metrics["g/attention_entropy"] <= np.log(config.data.text_length)
+
+
+OFF = {
+    "losses.discriminator_sentence": 0.0,
+    "losses.discriminator_word": 0.0,
+    "losses.generator_sentence": 0.0,
+    "losses.generator_word": 0.0,
+    "losses.generator_image": 0.0,
+    "losses.generator_image_encoder": 0.0,
+    "losses.generator_perceptual": 0.0,
+}
+
+
+def _ops(step, example):
+    """Ops of a traced step by type."""
+    graph = tf.function(step, autograph=False).get_concrete_function(example).graph
+    return collections.Counter(op.type for op in graph.get_operations())
+
+
+@pytest.mark.parametrize("network", ["discriminator", "generator"])
+def test_a_loss_that_is_off_is_not_computed(network, state):
+    def ops(loss):
+        config = tiny_config(**{**OFF, f"losses.{network}_{loss}": 1.0})
+        # No image encoder: it must not be missed.
+        return _ops(getattr(Update(config, state), f"{network}_step"), random_example(config, BATCH))
+
+    sentence, word = ops("sentence"), ops("word")
+    assert sentence["LogSoftmax"] == word["LogSoftmax"] == 2  # One for each direction.
+    assert word["Softmax"] == sentence["Softmax"] + 1  # The attention over regions.
+
+
+@pytest.mark.parametrize("weight, pictures", [(0.0, BATCH), (1.0, 2 * BATCH)])
+def test_only_the_image_loss_shows_d_real_pictures_in_a_generator_step(weight, pictures, state, monkeypatch):
+    config = tiny_config(**{**OFF, "losses.generator_image": weight})
+    call, seen = state.discriminator.call, []
+
+    def recorded(images, *args, **kwargs):
+        seen.append(len(images))
+        return call(images, *args, **kwargs)
+
+    monkeypatch.setattr(state.discriminator, "call", recorded)
+    Update(config, state).generator_step(random_example(config, BATCH))
+    assert seen == [pictures]
+
+
+def test_metrics_of_losses_that_are_off_are_absent(state):
+    config = tiny_config(**OFF)
+    example = random_example(config, BATCH)
+    update = Update(config, state)
+    metrics = {**update.discriminator_step(example), **update.generator_step(example)}
+    assert set(metrics) == {
+        *("d/loss", "d/hinge", "d/real_logit", "d/fake_logit", "d/gradient_norm"),
+        *("g/loss", "g/hinge", "g/gradient_norm", "g/attention_entropy"),
+    }
+
+
+def test_gradient_norm_is_that_of_all_gradients_together(state):
+    config = tiny_config()
+    kept = []
+    optimizer = types.SimpleNamespace(apply_gradients=lambda pairs, **kwargs: kept.extend(g.numpy() for g, _ in pairs))
+    networks = types.SimpleNamespace(
+        generator=state.generator, discriminator=state.discriminator, discriminator_optimizer=optimizer
+    )
+    metrics = Update(config, networks, image_encoder).discriminator_step(random_example(config, BATCH))
+    expected = np.linalg.norm(np.concatenate([gradient.ravel() for gradient in kept]))
+    np.testing.assert_allclose(metrics["d/gradient_norm"], expected, rtol=1e-5)
+
+
+def test_noise_is_a_function_of_seed_step_and_draw():
+    def draw(seed=1, step=5, draw=0):
+        return noise(seed, tf.constant(step, tf.int64), draw, 8, 3).numpy()
+
+    first = draw()
+    np.testing.assert_array_equal(draw(), first)
+    assert first.shape == (8, 3)
+    for other in (draw(seed=2), draw(step=6), draw(draw=1), draw(seed=0, draw=1), draw(seed=5, step=1)):
+        assert not np.any(other == first)
+    for a in range(8):
+        for b in range(a):
+            assert not np.any(first[a] == first[b])
+
+
+def test_noise_is_standard_normal():
+    z = noise(0, tf.constant(0, tf.int64), 0, 4000, 10).numpy()
+    np.testing.assert_allclose([z.mean(), z.std(), (z**3).mean(), (z**4).mean()], [0, 1, 0, 3], atol=0.1)
