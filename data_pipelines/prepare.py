@@ -43,7 +43,7 @@ def convert(dataset: str, source: str | os.PathLike, data_dir: str | os.PathLike
 
 
 def prepare_scenes(
-    data_dir: str | os.PathLike, *, num_train: int = 6000, num_val: int = 500, seed: int = 0, image_size: int = 128
+    data_dir: str | os.PathLike, *, num_train: int = 12_000, num_val: int = 500, seed: int = 0, image_size: int = 128
 ) -> bool:
     """Draws scenes and converts them, on first use.
 

@@ -23,9 +23,7 @@ _CAPTIONS = flags.DEFINE_string("captions", None, "A text file of sentences to d
 _HELD_OUT = flags.DEFINE_integer(
     "held_out", 0, "Draw this many captions of the validation split, beside the real pictures.", lower_bound=0
 )
-_NUM_NOISE = flags.DEFINE_integer(
-    "num_noise", 4, "Pictures of each caption, one for each noise vector.", lower_bound=1
-)
+_NUM_NOISE = flags.DEFINE_integer("num_noise", 4, "Pictures of each caption, one for each noise vector.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the noise vectors and of the choice of held-out captions.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures. [<workdir>/pictures]")
 

@@ -1,7 +1,7 @@
 """Draws scenes into a folder that looks like a published dataset.
 
-  python -m data_pipelines.scenes --output=drawn --num_images=1000
-  python -m data_pipelines.scenes --output=drawn --num_images=1000 --image_size=256 --seed=1
+python -m data_pipelines.scenes --output=drawn --num_images=1000
+python -m data_pipelines.scenes --output=drawn --num_images=1000 --image_size=256 --seed=1
 """
 
 from __future__ import annotations

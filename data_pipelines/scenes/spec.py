@@ -31,7 +31,7 @@ BACKGROUNDS = {
 }
 
 # Widths of an object as shares of the picture's, smallest and largest.
-SIZES = {"small": (0.265, 0.295), "large": (0.42, 0.46)}
+SIZES = {"small": (0.32, 0.35), "large": (0.46, 0.50)}
 
 # Centres of the places as shares of the picture's width and height.
 COLUMNS = {"left": 0.245, "middle": 0.5, "right": 0.755}
