@@ -49,25 +49,35 @@ def read_config(workdir: str) -> Config:
             raise ValueError(f"{path} is not the config of a run: {error}") from error
 
 
-def claim_workdir(workdir: str, config: Config) -> None:
-    """Makes `workdir` the folder of this config's run, or checks that it already is.
+def check_workdir(workdir: str, config: Config) -> None:
+    """Checks that `workdir` is free, or the folder of this config's run.
 
     Raises:
       ValueError: the folder belongs to a run of another config; names the first field that differs.
     """
-    path = config_path(workdir)
-    if os.path.exists(path):
-        old, new = config_lib.flatten(read_config(workdir)), config_lib.flatten(config)
-        for field, value in new.items():
-            if field not in _FREE_FIELDS and old[field] != value:
-                raise ValueError(
-                    f"{workdir} holds a run with config.{field}={old[field]!r}, not {value!r}: "
-                    "give another --workdir, or the config that the run began with"
-                )
+    if not os.path.exists(config_path(workdir)):
+        return
+    old, new = config_lib.flatten(read_config(workdir)), config_lib.flatten(config)
+    for field, value in new.items():
+        if field not in _FREE_FIELDS and old[field] != value:
+            raise ValueError(
+                f"{workdir} holds a run with config.{field}={old[field]!r}, not {value!r}: "
+                "give another --workdir, or the config that the run began with"
+            )
+
+
+def claim_workdir(workdir: str, config: Config) -> None:
+    """Makes `workdir` the folder of this config's run.
+
+    Raises:
+      ValueError: see `check_workdir`.
+    """
+    check_workdir(workdir, config)
     os.makedirs(workdir, exist_ok=True)
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
+    path = config_path(workdir)
+    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
         file.write(config_lib.to_json(config))
-    os.replace(f"{path}.new", path)
+    os.replace(f"{path}.incomplete", path)
 
 
 class Checkpoints:

@@ -17,7 +17,7 @@ from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.synthesis import load_text_encoder
 from xmcgan.training import distribution, ema
-from xmcgan.training.checkpoints import Checkpoints, claim_workdir
+from xmcgan.training.checkpoints import Checkpoints, check_workdir, claim_workdir
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import RunLog, json_line
 from xmcgan.training.update import Example, Update, noise
@@ -52,12 +52,13 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
     num_steps = steps_of(config, num_examples)
     strategy = distribution.create_strategy()
     distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync)
-    claim_workdir(workdir, config)
+    check_workdir(workdir, config)
 
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
         image_encoder = _image_encoder(config)
         state = TrainState(config)
+    claim_workdir(workdir, config)
     logging.info(
         "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
         config.dataset,
@@ -82,7 +83,8 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
     held_out = None
     with RunLog(workdir, step, num_steps, images_per_step, headline=_CONSOLE) as log:
         while step < num_steps:
-            steps = min(options.steps_per_call, num_steps - step)
+            # Up to the next multiple, also where an earlier run ended between two.
+            steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
             stop_if_not_finite(workdir, step, metrics)
             step += steps

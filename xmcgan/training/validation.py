@@ -66,7 +66,14 @@ class Validation:
         for kind, parts in features.items():
             images, sentences, regions, words, lengths = (tf.concat(tensors, axis=0) for tensors in zip(*parts))
             options = self._options
-            by_word = word_region_scores(regions, words, lengths, rho_1=options.rho_1, rho_2=options.rho_2)
+            by_word = word_region_scores(
+                regions,
+                words,
+                lengths,
+                rho_1=options.rho_1,
+                rho_2=options.rho_2,
+                normalize_context=options.context_regions == "normalized",
+            )
             for name, scores in (("sentence", cosine_scores(images, sentences)), ("word", by_word)):
                 found = info_nce(scores, temperature=1.0, both_directions=False).accuracy
                 metrics[f"held_out/{kind}_{name}_accuracy"] = float(found)

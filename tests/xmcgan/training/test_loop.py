@@ -119,6 +119,7 @@ def test_text_encoder_that_cannot_be_fetched(command, scenes_dir, tmp_path):
     assert process.returncode == 1
     assert "--config.text.encoder=" in errors.splitlines()[-1]
     assert "Traceback" not in errors
+    assert not (tmp_path / "run").exists()  # The next try may name another encoder.
 
 
 def test_not_finite_numbers_stop_the_run(tmp_path):

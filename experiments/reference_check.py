@@ -1,0 +1,294 @@
+"""Compares our models, losses and updates with numbers recorded from the public JAX release of XMC-GAN."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Iterator, Mapping
+from typing import Union
+
+import numpy as np
+import tensorflow as tf
+
+from experiments import reference_names
+from xmcgan.config import Config, preset
+from xmcgan.models.discriminator import Discriminator
+from xmcgan.models.generator import Generator
+from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.training import ema
+from xmcgan.training.state import TrainState
+from xmcgan.training.update import Example, Update
+
+_TOLERANCES = {"value": 1e-4, "gradient": 1e-3, "parameter": 1e-3}
+# Adam moves a parameter by about its learning rate each step, towards either side where the gradient is rounding.
+_LEARNING_RATES_PER_STEP = 2.5
+# A gradient this small beside its array's largest is rounding: Adam's step has its sign and hardly its size.
+_NEGLIGIBLE = 1e-6
+
+_A_PARAMETER = "g/params/Conv_1/kernel"  # Every file with parameters has it.
+
+Arrays = Mapping[str, np.ndarray]
+Model = Union[Generator, Discriminator]
+
+
+class Report:
+    """Collects comparisons, prints them, and knows whether all passed."""
+
+    def __init__(self) -> None:
+        self.largest = dict.fromkeys(_TOLERANCES, 0.0)
+        self.passed = True
+
+    def compare(self, kind: str, name: str, ours, reference, scale: float = 0.0) -> None:
+        """Notes the largest error of an array, relative to its largest value or to `scale` if that is given."""
+        ours, reference = np.asarray(ours, np.float64), np.asarray(reference, np.float64)
+        ours = ours.reshape(reference.shape)
+        error = np.max(np.abs(ours - reference)) / (scale or max(np.max(np.abs(reference)), 1e-30))
+        self._note(name, error, _TOLERANCES[kind], kind)
+        self.largest[kind] = max(self.largest[kind], error)
+
+    def compare_steps(self, name: str, ours: np.ndarray, reference: np.ndarray, rate: float, steps: int) -> None:
+        """Notes the error of entries that Adam moved on rounding alone, in learning rates."""
+        error = np.max(np.abs(ours - reference)) / rate
+        self._note(f"{name} [{ours.size} entries without gradient]", error, steps * _LEARNING_RATES_PER_STEP, "rates")
+
+    def _note(self, name: str, error: float, tolerance: float, unit: str) -> None:
+        good = bool(error < tolerance)  # False for NaN
+        self.passed &= good
+        print(f"{'ok  ' if good else 'FAIL'} {error:9.2e} {unit:<9} {name}")
+
+    def print_summary(self) -> None:
+        print("max " + "  ".join(f"{kind} {error:.2e}" for kind, error in self.largest.items()))
+
+
+def config_of(parameters: Arrays, inputs: Arrays) -> Config:
+    """The `reference` preset at the sizes of recorded parameters and inputs."""
+    config = preset("reference")
+    word_blocks = {name.split("/")[2] for name in parameters if name.startswith("g/params/GenSpatialBlock_")}
+    config.data.image_size = 16 << len(word_blocks)
+    config.data.text_length = inputs["embedding"].shape[1]
+    config.text.dim = inputs["embedding"].shape[2]
+    config.generator.channels = parameters["g/params/Conv_1/kernel"].shape[2]
+    config.generator.noise_dim = inputs["z"].shape[1]
+    config.generator.condition_dim = parameters["g/params/Dense_0/kernel"].shape[1]
+    config.discriminator.channels = parameters["d/params/SpectralDense_0/kernel"].shape[0] // 16
+    config.losses.generator_image_encoder = 0.0
+    return config
+
+
+def assign(model: Model, arrays: Arrays, *prefixes: str) -> None:
+    """Gives a model the arrays under the prefixes.
+
+    Raises:
+      ValueError: an array has no variable of its shape, or a variable of the model is left without an array.
+    """
+    assigned = set()
+    for path, array in _under(arrays, *prefixes):
+        variable = reference_names.variable(model, path)
+        variable.assign(array.reshape(variable.shape))
+        assigned.add(variable.ref())
+    missing = [variable.name for variable in model.variables if variable.ref() not in assigned]
+    if missing:
+        raise ValueError(f"the file has no array for {len(missing)} variables, the first being {missing[0]}")
+
+
+def check_model(arrays: Arrays, report: Report) -> None:
+    """One forward and backward pass: outputs, states, losses, gradients."""
+    inputs = _strip(arrays, "in/")
+    config = config_of(arrays, inputs)
+    state = TrainState(config)
+    recorder = {"generator": _Recorder(), "discriminator": _Recorder()}
+    networks = types.SimpleNamespace(
+        generator=state.generator,
+        discriminator=state.discriminator,
+        generator_optimizer=recorder["generator"],
+        discriminator_optimizer=recorder["discriminator"],
+    )
+    update = Update(config, networks)
+    example = _example(inputs, slice(None))
+
+    def restore() -> None:
+        assign(state.generator, arrays, "g/params/", "g/batch_stats/")
+        assign(state.discriminator, arrays, "d/params/", "d/spectral_norm_stats/")
+
+    restore()
+    report.compare(
+        "value", "out/g_eval", state.generator(example.z, example.text, training=False).image, arrays["out/g_eval"]
+    )
+    train_image = state.generator(example.z, example.text, training=True).image
+    report.compare("value", "out/g_train", train_image, arrays["out/g_train"])
+    for path, array in _under(arrays, "out/g_new/batch_stats/"):
+        report.compare("value", f"out/g_new/{path}", reference_names.variable(state.generator, path), array)
+
+    images = np.concatenate([arrays["in/image"], arrays["out/g_train"]])
+    sentences = tf.concat([example.text.sentence] * 2, axis=0)
+    for mode, training in (("eval", False), ("train", True)):
+        output = state.discriminator(images, sentences, training=training)
+        report.compare("value", f"out/d_{mode}_logits", output.logits, arrays[f"out/d_{mode}_logits"])
+        real, fake = zip(*(tf.split(tensor, 2) for tensor in output))
+        real, fake = type(output)(*real), type(output)(*fake)
+        for_d = update.objectives.discriminator(real, fake, example.text).metrics
+        for_g = update.objectives.generator(real, fake, example.text).metrics
+        for name in ("loss", "acc", "entropy"):
+            ours = "accuracy" if name == "acc" else name
+            for theirs, value in (
+                (f"real_sentence_{name}", for_d[f"sentence_{ours}"]),
+                (f"real_word_{name}", for_d[f"word_{ours}"]),
+                (f"fake_sentence_{name}", for_g[f"sentence_{ours}"]),
+                (f"fake_word_{name}", for_g[f"word_{ours}"]),
+                (f"image_contrastive_{name}", for_g[f"image_{ours}"]),
+            ):
+                path = f"out/d_{mode}_stat/{theirs}"
+                report.compare("value", path, value, arrays[path])
+    for path, array in _under(arrays, "out/d_new/spectral_norm_stats/"):
+        report.compare("value", f"out/d_new/{path}", reference_names.variable(state.discriminator, path), array)
+
+    restore()
+    metrics = update.joint_step(example)
+    report.compare("value", "out/hinge_d", metrics["d/hinge"], arrays["out/hinge_d"])
+    report.compare("value", "out/hinge_g", metrics["g/hinge"], arrays["out/hinge_g"])
+    _compare_totals(metrics, _strip(arrays, "out/total/"), "out/total/", report)
+    for short, model in (("g", state.generator), ("d", state.discriminator)):
+        gradients = recorder["generator" if short == "g" else "discriminator"].gradients
+        recorded = dict(_under(arrays, f"grad/{short}/"))
+        overall = max(np.max(np.abs(array)) for array in recorded.values())
+        for path, array in recorded.items():
+            ours = gradients[reference_names.variable(model, path).ref()]
+            absolute = short == "g" and reference_names.without_gradient(path)
+            report.compare("gradient", f"grad/{short}/{path}", ours, array, scale=overall if absolute else 0.0)
+
+
+def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
+    """Whole iterations of the joint rule with Adam: losses, parameters, averages, states."""
+    config = config_of(start, _strip(arrays, "step0/in/"))
+    state = TrainState(config)
+    assign(state.generator, start, "g/params/", "g/batch_stats/")
+    assign(state.discriminator, start, "d/params/", "d/spectral_norm_stats/")
+    ema.copy(state.ema_generator.variables, state.generator.variables)
+    recorder = {"generator": _Recorder(state.generator_optimizer)}
+    recorder["discriminator"] = _Recorder(state.discriminator_optimizer)
+    networks = types.SimpleNamespace(
+        generator=state.generator,
+        discriminator=state.discriminator,
+        generator_optimizer=recorder["generator"],
+        discriminator_optimizer=recorder["discriminator"],
+    )
+    update = Update(config, networks)
+
+    def compare_parameters(prefix: str, iterations: int) -> None:
+        for short, model, name, rate, steps in (
+            ("g", state.generator, "generator", config.training.generator_learning_rate, 1),
+            ("d", state.discriminator, "discriminator", config.training.discriminator_learning_rate, 2),
+        ):
+            for path, array in _under(arrays, f"{prefix}{short}/params/"):
+                variable = reference_names.variable(model, path)
+                ours = variable.numpy().reshape(array.shape)
+                negligible = recorder[name].negligible[variable.ref()].reshape(array.shape)
+                if short == "g" and reference_names.without_gradient(path):
+                    negligible[:] = True
+                if not negligible.all():
+                    kept = ~negligible
+                    scale = np.max(np.abs(array))
+                    report.compare("parameter", f"{prefix}{short}/{path}", ours[kept], array[kept], scale)
+                if negligible.any():
+                    steps_taken = steps * iterations
+                    full = f"{prefix}{short}/{path}"
+                    report.compare_steps(full, ours[negligible], array[negligible], rate, steps_taken)
+                    # Rounding chose a side; from here on it shall be the reference's, lest batch means differ by it.
+                    variable.assign(np.where(negligible, array, ours).reshape(variable.shape))
+
+    iterations = len({name.split("/")[0] for name in arrays if name.startswith("step")})
+    for k in range(iterations):
+        inputs = _strip(arrays, f"step{k}/in/")
+        half = len(inputs["z"]) // 2
+        metrics = update([_example(inputs, slice(0, half)), _example(inputs, slice(half, None))])
+        ema.update(state.ema_generator, state.generator, config.training.ema_decay)
+        _compare_totals(metrics, _strip(arrays, f"step{k}/metric/"), f"step{k}/metric/", report)
+        compare_parameters(f"step{k}/", k + 1)
+    compare_parameters("final/", iterations)
+    for path, array in _under(arrays, "final/ema/"):
+        ours = reference_names.variable(state.ema_generator, path)
+        report.compare("parameter", f"final/ema/{path}", ours, array)
+    for prefix, model in (("g/batch_stats/", state.generator), ("d/spectral_norm_stats/", state.discriminator)):
+        for path, array in _under(arrays, f"final/{prefix}"):
+            report.compare("value", f"final/{prefix}{path}", reference_names.variable(model, path), array)
+
+
+class _Recorder:
+    """Keeps what an optimiser is given; passes it on if there is an optimiser."""
+
+    def __init__(self, optimizer=None):
+        self._optimizer = optimizer
+        self.gradients: dict = {}
+        self.negligible: dict = {}  # Which entries had next to no gradient in some step
+
+    def apply_gradients(self, gradients_and_variables, **kwargs) -> None:
+        pairs = list(gradients_and_variables)
+        for gradient, variable in pairs:
+            self.gradients[variable.ref()] = gradient
+            size = np.abs(gradient.numpy())
+            before = self.negligible.get(variable.ref(), False)
+            self.negligible[variable.ref()] = before | (size < _NEGLIGIBLE * np.max(size))
+        if self._optimizer is not None:
+            self._optimizer.apply_gradients(pairs, **kwargs)
+
+
+def _compare_totals(metrics: dict, totals: Arrays, prefix: str, report: Report) -> None:
+    ours = {
+        "d_loss": metrics["d/loss"],
+        "g_loss": metrics["g/loss"],
+        "c_loss_d": metrics["d/loss"] - metrics["d/hinge"],
+        "c_loss_g": metrics["g/loss"] - metrics["g/hinge"],
+    }
+    for name, value in ours.items():
+        report.compare("value", prefix + name, value, totals[name])
+
+
+def _example(inputs: Arrays, rows: slice) -> Example:
+    text = TextFeatures(
+        sentence=tf.constant(inputs["sentence_embedding"][rows]),
+        words=tf.constant(inputs["embedding"][rows]),
+        lengths=tf.constant(inputs["max_len"][rows, 0], tf.int32),
+    )
+    return Example(tf.constant(inputs["image"][rows]), text, tf.constant(inputs["z"][rows]))
+
+
+def _under(arrays: Arrays, *prefixes: str) -> Iterator[tuple[str, np.ndarray]]:
+    for prefix in prefixes:
+        for name, array in arrays.items():
+            if name.startswith(prefix):
+                yield name[len(prefix) :], array
+
+
+def _strip(arrays: Arrays, prefix: str) -> dict[str, np.ndarray]:
+    return dict(_under(arrays, prefix))
+
+
+def load(path: str) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"no recorded numbers at {path}: give the path of an .npz file")
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def check_file(path: str, start: str = "") -> Report:
+    """Checks one file of either form; `start` is needed by files of training iterations."""
+    arrays, report = load(path), Report()
+    if "in/z" in arrays:
+        check_model(arrays, report)
+    elif "step0/in/z" in arrays:
+        if not start and _A_PARAMETER not in arrays:
+            folder, name = os.path.split(path)
+            start = os.path.join(folder, name.replace("trainstep", "model"))
+        parameters = load(start) if start else arrays
+        if _A_PARAMETER not in parameters:
+            raise ValueError(f"{start} holds no parameters to start from: name a file that does by --start=FILE.npz")
+        check_training(arrays, parameters, report)
+    else:
+        raise ValueError(f"{path} holds neither 'in/z' nor 'step0/in/z': not numbers recorded for this check")
+    report.print_summary()
+    return report
