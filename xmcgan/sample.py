@@ -44,7 +44,8 @@ def main(argv: list[str]) -> None:
     from xmcgan.training.checkpoints import read_config, restore_generator
     from xmcgan.training.state import build_generator
 
-    check_captions(captions)
+    if captions:
+        check_captions(captions)
     config = read_config(_WORKDIR.value)
     real = None
     if _HELD_OUT.value:
