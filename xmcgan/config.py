@@ -154,7 +154,7 @@ def _scenes() -> Config:
         # on two cores is the number of steps.
         training=TrainingConfig(
             batch_size=16,
-            num_steps=5000,
+            num_steps=5200,
             update_rule="joint",
             discriminator_steps=1,
             generator_learning_rate=1e-3,
