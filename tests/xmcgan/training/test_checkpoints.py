@@ -175,7 +175,7 @@ def test_another_config_is_refused_by_name_of_the_field(field, value, tmp_path):
 
 def test_what_ends_or_watches_a_run_may_change(tmp_path):
     claim_workdir(str(tmp_path), tiny_config())
-    longer = tiny_config(**{"training.num_steps": 9999, "training.log_every": 75, "training.max_checkpoints": 9})
+    longer = tiny_config(**{"training.num_steps": 9999, "training.log_every": 150, "training.max_checkpoints": 9})
     claim_workdir(str(tmp_path), longer)
     assert read_config(str(tmp_path)) == longer
 
