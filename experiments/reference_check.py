@@ -96,13 +96,7 @@ def check_model(arrays: Arrays, report: Report) -> None:
     inputs = _strip(arrays, "in/")
     config = config_of(arrays, inputs)
     state = TrainState(config)
-    recorder = {"generator": _Recorder(), "discriminator": _Recorder()}
-    networks = types.SimpleNamespace(
-        generator=state.generator,
-        discriminator=state.discriminator,
-        generator_optimizer=recorder["generator"],
-        discriminator_optimizer=recorder["discriminator"],
-    )
+    networks = _recorded(state, descend=False)
     update = Update(config, networks)
     example = _example(inputs, slice(None))
 
@@ -147,8 +141,11 @@ def check_model(arrays: Arrays, report: Report) -> None:
     report.compare("value", "out/hinge_d", metrics["d/hinge"], arrays["out/hinge_d"])
     report.compare("value", "out/hinge_g", metrics["g/hinge"], arrays["out/hinge_g"])
     _compare_totals(metrics, _strip(arrays, "out/total/"), "out/total/", report)
-    for short, model in (("g", state.generator), ("d", state.discriminator)):
-        gradients = recorder["generator" if short == "g" else "discriminator"].gradients
+    for short, model, optimizer in (
+        ("g", state.generator, networks.generator_optimizer),
+        ("d", state.discriminator, networks.discriminator_optimizer),
+    ):
+        gradients = optimizer.gradients
         recorded = dict(_under(arrays, f"grad/{short}/"))
         overall = max(np.max(np.abs(array)) for array in recorded.values())
         for path, array in recorded.items():
@@ -164,25 +161,19 @@ def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
     assign(state.generator, start, "g/params/", "g/batch_stats/")
     assign(state.discriminator, start, "d/params/", "d/spectral_norm_stats/")
     ema.copy(state.ema_generator.variables, state.generator.variables)
-    recorder = {"generator": _Recorder(state.generator_optimizer)}
-    recorder["discriminator"] = _Recorder(state.discriminator_optimizer)
-    networks = types.SimpleNamespace(
-        generator=state.generator,
-        discriminator=state.discriminator,
-        generator_optimizer=recorder["generator"],
-        discriminator_optimizer=recorder["discriminator"],
-    )
+    networks = _recorded(state, descend=True)
     update = Update(config, networks)
 
     def compare_parameters(prefix: str, iterations: int) -> None:
-        for short, model, name, rate, steps in (
-            ("g", state.generator, "generator", config.training.generator_learning_rate, 1),
-            ("d", state.discriminator, "discriminator", config.training.discriminator_learning_rate, 2),
+        rates = config.training.generator_learning_rate, config.training.discriminator_learning_rate
+        for short, model, optimizer, rate, steps in (
+            ("g", state.generator, networks.generator_optimizer, rates[0], 1),
+            ("d", state.discriminator, networks.discriminator_optimizer, rates[1], 2),
         ):
             for path, array in _under(arrays, f"{prefix}{short}/params/"):
                 variable = reference_names.variable(model, path)
                 ours = variable.numpy().reshape(array.shape)
-                negligible = recorder[name].negligible[variable.ref()].reshape(array.shape)
+                negligible = optimizer.negligible[variable.ref()].reshape(array.shape)
                 if short == "g" and reference_names.without_gradient(path):
                     negligible[:] = True
                 if not negligible.all():
@@ -230,6 +221,16 @@ class _Recorder:
             self.negligible[variable.ref()] = before | (size < _NEGLIGIBLE * np.max(size))
         if self._optimizer is not None:
             self._optimizer.apply_gradients(pairs, **kwargs)
+
+
+def _recorded(state: TrainState, descend: bool) -> types.SimpleNamespace:
+    """The networks of a state, with optimisers that keep the gradients they are given."""
+    return types.SimpleNamespace(
+        generator=state.generator,
+        discriminator=state.discriminator,
+        generator_optimizer=_Recorder(state.generator_optimizer if descend else None),
+        discriminator_optimizer=_Recorder(state.discriminator_optimizer if descend else None),
+    )
 
 
 def _compare_totals(metrics: dict, totals: Arrays, prefix: str, report: Report) -> None:
