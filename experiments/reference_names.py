@@ -31,8 +31,8 @@ _RULES: dict[type, list[tuple[str, Callable]]] = {
         (r"Conv_1", lambda g, _: g.to_rgb),
     ],
     GeneratorBlock: [
-        (r"(?:Local)?ConditionalBatchNorm_(\d)", lambda b, i: getattr(b, f"modulation_{i}")),
-        (r"Conv_(\d)", lambda b, i: getattr(b, _CONVOLUTIONS[i])),
+        (r"(?:Local)?ConditionalBatchNorm_([01])", lambda b, i: getattr(b, f"modulation_{i}")),
+        (r"Conv_([012])", lambda b, i: getattr(b, _CONVOLUTIONS[i])),
     ],
     SelfModulation: [
         (r"BatchNorm_0", lambda m, _: m.statistics),
@@ -46,7 +46,7 @@ _RULES: dict[type, list[tuple[str, Callable]]] = {
         (r"SpectralDense_0", lambda d, _: d.to_logit),
         (r"SpectralDense_1", lambda d, _: d.sentence_projection),
     ],
-    DiscriminatorBlock: [(r"SpectralConv_(\d)", lambda b, i: getattr(b, _CONVOLUTIONS[i]))],
+    DiscriminatorBlock: [(r"SpectralConv_([012])", lambda b, i: getattr(b, _CONVOLUTIONS[i]))],
 }
 
 
