@@ -1,34 +1,60 @@
-"""Draws scenes into a folder that looks like a published dataset.
+"""Draws scenes into a folder that looks like a published data set, for its converter to run on.
 
-python -m data_pipelines.scenes --output=drawn --num_images=1000
-python -m data_pipelines.scenes --output=drawn --num_images=1000 --image_size=256 --seed=1
+  python -m data_pipelines.scenes --output=drawn --num_images=1000
+  python -m data_pipelines.scenes --layout=ln_coco --output=drawn --num_images=1000 --image_size=256 --seed=1
+  python -m data_pipelines.scenes --layout=ln_coco --output=drawn --num_images=1000 --captions_only
+  python -m data_pipelines.scenes --layout=ln_openimages --output=drawn --num_images=1000 --archives
+
+coco2014: train2014/, val2014/, and annotations/ with five short captions and the objects of each picture.
+ln_coco: train2017/, val2017/, annotations/ with the objects, and one long spoken narrative of each picture (of some
+pictures two) in coco_*_localized_narratives*.jsonl: timed words with disfluencies, and the trace of the mouse.
+ln_openimages: the same in train_0/ ... train_f/, validation/ and open_images_*_localized_narratives*.jsonl.
+
+The same seed draws the same scenes in every layout, and validation never repeats what training has seen. The folder
+appears only when it is whole. `python -m data_pipelines.convert` turns it into records.
 """
 
 from __future__ import annotations
 
-from absl import flags
+from absl import app, flags
 
 from data_pipelines.scenes import draw, layouts
 from xmcgan import command_line
 
+_LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Whose source layout to write.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Training pictures.", required=True, lower_bound=1)
 _NUM_VAL_IMAGES = flags.DEFINE_integer(
     "num_val_images", None, "Validation pictures; by default a tenth of --num_images.", lower_bound=1
 )
-_LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Whose source layout to write.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", draw.DEFAULT_SIZE, "Pixels a side.", lower_bound=32)
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other scenes.", lower_bound=0)
+_CAPTIONS_ONLY = flags.DEFINE_bool(
+    "captions_only", False, "With ln_*: write the lighter *_captions.jsonl, without timed words and traces."
+)
+_ARCHIVES = flags.DEFINE_bool(
+    "archives", False, "With ln_openimages: pack the pictures into train_0.tar.gz and so on, as published."
+)
+# Which layouts know an option.
+_OPTIONS = ((_CAPTIONS_ONLY, ("ln_coco", "ln_openimages")), (_ARCHIVES, ("ln_openimages",)))
 
 
 def main(argv: list[str]) -> None:
     del argv
+    options = {}
+    for flag, of_layouts in _OPTIONS:
+        if flag.value and _LAYOUT.value not in of_layouts:
+            fitting = " or ".join(f"--layout={layout}" for layout in of_layouts)
+            raise app.UsageError(f"--{flag.name} does not apply to --layout={_LAYOUT.value}: only to {fitting}")
+        if _LAYOUT.value in of_layouts:
+            options[flag.name] = flag.value
     layouts.LAYOUTS[_LAYOUT.value](
         _OUTPUT.value,
         num_train=_NUM_IMAGES.value,
         num_val=_NUM_VAL_IMAGES.value or max(1, _NUM_IMAGES.value // 10),
         seed=_SEED.value,
         image_size=_IMAGE_SIZE.value,
+        **options,
     )
     print(f"scenes in {_OUTPUT.value}")
 

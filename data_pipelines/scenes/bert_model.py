@@ -1,18 +1,29 @@
-"""The two halves of the small BERT: what TF Hub's text API asks of a preprocessor and of an encoder."""
+"""The two halves of a BERT, small by default: what TF Hub's text API asks of a preprocessor and of an encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL_TOKENS))
-WIDTH = 128
-_HEADS = 4
-_LAYERS = 2
-_POSITIONS = 64  # Longest caption, in tokens.
+
+
+class Size(NamedTuple):
+    """How large an encoder is."""
+
+    width: int
+    heads: int
+    layers: int
+    positions: int  # Longest caption, in tokens.
+
+
+SMALL = Size(width=128, heads=4, layers=2, positions=64)
+BASE = Size(width=768, heads=12, layers=12, positions=512)  # The published bert_en_uncased_L-12_H-768_A-12.
+WIDTH = SMALL.width
 _TOKEN_SPEC = {
     name: tf.TensorSpec([None, None], tf.int32) for name in ("input_word_ids", "input_mask", "input_type_ids")
 }
@@ -31,7 +42,7 @@ class Preprocessor(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def __call__(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
         """[batch] captions -> the encoder's inputs, each [batch, 64] int32."""
-        return self.bert_pack_inputs([self.tokenize(captions)], _POSITIONS)
+        return self.bert_pack_inputs([self.tokenize(captions)], SMALL.positions)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def tokenize(self, captions: tf.Tensor) -> tf.RaggedTensor:
@@ -49,33 +60,33 @@ class Preprocessor(tf.Module):
 
 
 class Encoder(tf.Module):
-    """BERT, small: TF Hub's encoder API over Keras layers, normalised after each residual as the original is."""
+    """TF Hub's encoder API over Keras layers, normalised after each residual as the original BERT is."""
 
-    def __init__(self, vocabulary_size: int, seed: int):
+    def __init__(self, vocabulary_size: int, seed: int, size: Size = SMALL):
         """Builds all weights: truncated normals of deviation 0.02 as BERT's, each drawn from (seed, its place)."""
         super().__init__(name="encoder")
-        layers = tf.keras.layers
-        self.token_embedding = layers.Embedding(vocabulary_size, WIDTH)
-        self.position_embedding = layers.Embedding(_POSITIONS, WIDTH)
-        self.type_embedding = layers.Embedding(2, WIDTH)
+        layers, width, blocks = tf.keras.layers, size.width, range(size.layers)
+        self.token_embedding = layers.Embedding(vocabulary_size, width)
+        self.position_embedding = layers.Embedding(size.positions, width)
+        self.type_embedding = layers.Embedding(2, width)
         self.embedding_norm = layers.LayerNormalization(epsilon=1e-6)
-        self.attentions = [layers.MultiHeadAttention(_HEADS, WIDTH // _HEADS) for _ in range(_LAYERS)]
-        self.attention_norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(_LAYERS)]
-        self.expansions = [layers.Dense(4 * WIDTH, "gelu") for _ in range(_LAYERS)]
-        self.contractions = [layers.Dense(WIDTH) for _ in range(_LAYERS)]
-        self.output_norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(_LAYERS)]
-        self.pooler = layers.Dense(WIDTH, "tanh")
+        self.attentions = [layers.MultiHeadAttention(size.heads, width // size.heads) for _ in blocks]
+        self.attention_norms = [layers.LayerNormalization(epsilon=1e-6) for _ in blocks]
+        self.expansions = [layers.Dense(4 * width, "gelu") for _ in blocks]
+        self.contractions = [layers.Dense(width) for _ in blocks]
+        self.output_norms = [layers.LayerNormalization(epsilon=1e-6) for _ in blocks]
+        self.pooler = layers.Dense(width, "tanh")
         self({name: tf.zeros([1, 1], tf.int32) for name in _TOKEN_SPEC})
         initialize(self.trainable_variables, seed)
 
     @tf.function(input_signature=[_TOKEN_SPEC])
     def __call__(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Inputs of [batch, words] int32 -> sequence_output [batch, words, 128], pooled_output [batch, 128]."""
+        """Inputs of [batch, words] int32 -> sequence_output [batch, words, width], pooled_output [batch, width]."""
         word_ids = inputs["input_word_ids"]  # [batch, words]
         attended = tf.cast(inputs["input_mask"], tf.bool)[:, tf.newaxis, :]  # [batch, 1, words]
         x = self.token_embedding(word_ids) + self.type_embedding(inputs["input_type_ids"])
-        x = self.embedding_norm(x + self.position_embedding(tf.range(tf.shape(word_ids)[1])))  # [batch, words, 128]
-        for layer in range(_LAYERS):
+        x = self.embedding_norm(x + self.position_embedding(tf.range(tf.shape(word_ids)[1])))  # [batch, words, width]
+        for layer in range(len(self.attentions)):
             x = self.attention_norms[layer](x + self.attentions[layer](x, x, attention_mask=attended))
             x = self.output_norms[layer](x + self.contractions[layer](self.expansions[layer](x)))
         return {"sequence_output": x, "pooled_output": self.pooler(x[:, 0])}

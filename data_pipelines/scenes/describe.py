@@ -16,10 +16,10 @@ _MAX_TOKENS = 15
 # two objects stand in one column.
 _APART, _ALIGNED = 0.18, 0.12
 
-_NOUNS = {kind: (kind,) * 3 for kind in spec.KINDS}
-_NOUNS["box"] = ("box", "box", "cube")
-_NOUNS["ball"] = ("ball", "ball", "sphere")
-_SIZE_WORDS = {"small": ("small", "small", "little", "tiny"), "large": ("large", "large", "big", "huge")}
+NOUNS = {kind: (kind,) * 3 for kind in spec.KINDS}
+NOUNS["box"] = ("box", "box", "cube")
+NOUNS["ball"] = ("ball", "ball", "sphere")
+SIZE_WORDS = {"small": ("small", "small", "little", "tiny"), "large": ("large", "large", "big", "huge")}
 # Where things stand on, or are told to be, by background.
 _PLACES = {
     "meadow": ("in a meadow", "on the grass", "in a grassy field", "on a green lawn"),
@@ -39,7 +39,7 @@ _SKIES = {
     "snow": ("over a snowy field", "over the snow", "in the sky over the snow", "in the winter sky"),
     "city": ("over the city", "in the city", "in front of a city skyline", "near tall buildings"),
 }
-_POSITIONS = {
+POSITIONS = {
     ("top", "left"): ("in the top left corner", "at the top left", "on the upper left"),
     ("top", "middle"): ("at the top", "in the middle at the top", "at the top center"),
     ("top", "right"): ("in the top right corner", "at the top right", "on the upper right"),
@@ -110,7 +110,7 @@ class _Teller:
 
     def vague(self) -> str:
         """A caption without colours."""
-        things = [f"a {self._one_of(_NOUNS[thing.kind])}" for thing in self._objects()]
+        things = [f"a {self._one_of(NOUNS[thing.kind])}" for thing in self._objects()]
         return f"{self._listed(things)} {self._place()}"
 
     def _one_object(self) -> list[Callable[[], str]]:
@@ -183,9 +183,9 @@ class _Teller:
         ]
 
     def _name(self, thing: spec.SceneObject, with_size: bool = True) -> str:
-        words = [thing.colour, self._one_of(_NOUNS[thing.kind])]
+        words = [thing.colour, self._one_of(NOUNS[thing.kind])]
         if with_size and self._rng.random() < (0.5 if self._single else 0.2):
-            words.insert(0, self._one_of(_SIZE_WORDS[thing.size]))
+            words.insert(0, self._one_of(SIZE_WORDS[thing.size]))
         return "a " + " ".join(words)
 
     def _place(self) -> str:
@@ -194,7 +194,7 @@ class _Teller:
         return self._one_of(places or _PLACES[self._scene.background])
 
     def _position(self, thing: spec.SceneObject) -> str:
-        return self._one_of(_POSITIONS[thing.row, thing.column])
+        return self._one_of(POSITIONS[thing.row, thing.column])
 
     def _verb(self, thing: spec.SceneObject) -> str:
         return self._one_of(_FLAT_VERBS.get(self._scene.background) or _VERBS[thing.row])

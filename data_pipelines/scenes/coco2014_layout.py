@@ -1,0 +1,65 @@
+"""Scenes in the layout of COCO-14.
+
+train2014/COCO_train2014_%012d.jpg  val2014/COCO_val2014_%012d.jpg
+annotations/{captions,instances}_{train,val}2014.json
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+
+from data_pipelines.scenes import coco_annotations, describe, draw, sample, writing
+
+# Folder and file names by split of `sample`.
+_SPLITS = {"train": "train2014", "validation": "val2014"}
+
+
+def write_coco2014(
+    output: str | os.PathLike,
+    *,
+    num_train: int,
+    num_val: int,
+    seed: int = 0,
+    image_size: int = draw.DEFAULT_SIZE,
+    num_processes: int | None = None,
+) -> None:
+    """Draws scenes into a folder laid out like COCO 2014.
+
+    The folder appears under its name only when it is whole.
+
+    Args:
+      output: folder to make; must not exist yet, or be empty.
+      num_train: pictures of train2014, at least 1.
+      num_val: pictures of val2014, at least 1.
+      seed: of the scenes; what is written is a pure function of the arguments.
+      image_size: pixels a side.
+      num_processes: that draw in parallel; None: one a core.
+
+    Raises:
+      ValueError: `num_train` or `num_val` is less than 1.
+      FileExistsError: `output` holds something.
+    """
+    counts = writing.counts(num_train, num_val)
+    with writing.whole_folder(output) as folder:
+        (folder / "annotations").mkdir()
+        for split, name in _SPLITS.items():
+            (folder / name).mkdir()
+            first_id = 1 if split == "train" else num_train + 1  # COCO never gives an id twice, whatever the split.
+            write = functools.partial(_write_scene, folder / name, split, first_id, seed, image_size)
+            annotated, captions = zip(*writing.each_scene(write, counts[split], num_processes, title=name))
+            annotations = folder / "annotations"
+            coco_annotations.write_captions(annotations / f"captions_{name}.json", annotated, captions, 2014)
+            coco_annotations.write_instances(annotations / f"instances_{name}.json", annotated, 2014)
+
+
+def _write_scene(
+    folder: pathlib.Path, split: str, first_id: int, seed: int, image_size: int, index: int
+) -> tuple[coco_annotations.Annotated, list[str]]:
+    """Draws one scene; gives its annotations and captions."""
+    scene = sample.sample_scene(seed, split, index)
+    image_id = first_id + index
+    file_name = f"COCO_{folder.name}_{image_id:012d}.jpg"
+    writing.write_picture(scene, folder / file_name, image_size)
+    return coco_annotations.annotate(scene, image_id, file_name, 2014, image_size), describe.describe(scene)

@@ -1,0 +1,102 @@
+"""COCO's annotation files of drawn scenes, as COCO publishes them for 2014 and for 2017."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from data_pipelines.scenes import draw, spec
+
+_LICENSE = {"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
+_CATEGORIES = [{"supercategory": "object", "id": number, "name": kind} for number, kind in enumerate(spec.KINDS, 1)]
+
+
+class Annotated(NamedTuple):
+    """COCO's entries for one picture: that of `images`, and the instances without their ids."""
+
+    image: dict[str, Any]
+    instances: list[dict[str, Any]]
+
+
+def annotate(scene: spec.Scene, image_id: int, file_name: str, year: int, image_size: int) -> Annotated:
+    """Describes one picture and its objects in COCO's terms.
+
+    Args:
+      scene: what the picture shows.
+      image_id: of COCO.
+      file_name: of the picture, without its folder.
+      year: of the COCO release, 2014 or 2017.
+      image_size: pixels a side.
+
+    Returns:
+      What goes into the annotation files.
+    """
+    image = {
+        "license": 1,
+        "file_name": file_name,
+        "coco_url": "",
+        "height": image_size,
+        "width": image_size,
+        "date_captured": _date(year),
+        "flickr_url": "",
+        "id": image_id,
+    }
+    return Annotated(image, [_instance(thing, image_size) for thing in scene.objects])
+
+
+def write_instances(path: pathlib.Path, annotated: Sequence[Annotated], year: int) -> None:
+    """Writes an `instances_*.json`: boxes and categories of all objects."""
+    first_id = annotated[0].image["id"]
+    ids = itertools.count(3 * first_id)  # No scene has more than three objects: no id comes twice over the splits.
+    instances = [
+        {**instance, "image_id": image["id"], "id": next(ids)}
+        for image, instances in annotated
+        for instance in instances
+    ]
+    _write(path, annotated, year, {"annotations": instances, "categories": _CATEGORIES})
+
+
+def write_captions(
+    path: pathlib.Path, annotated: Sequence[Annotated], captions: Sequence[Sequence[str]], year: int
+) -> None:
+    """Writes a `captions_*.json`: five captions of each picture."""
+    first_id = annotated[0].image["id"]
+    ids = itertools.count(5 * first_id)
+    entries = [
+        {"image_id": image["id"], "id": next(ids), "caption": caption}
+        for (image, _), captions_of_image in zip(annotated, captions)
+        for caption in captions_of_image
+    ]
+    _write(path, annotated, year, {"annotations": entries})
+
+
+def _write(path: pathlib.Path, annotated: Sequence[Annotated], year: int, content: dict[str, Any]) -> None:
+    info = {
+        "description": f"Drawn scenes in the layout of COCO {year}",
+        "url": "",
+        "version": "1.0",
+        "year": year,
+        "contributor": "data_pipelines.scenes",
+        "date_created": _date(year),
+    }
+    images = [image for image, _ in annotated]
+    path.write_text(json.dumps({"info": info, "images": images, "licenses": [_LICENSE], **content}))
+
+
+def _date(year: int) -> str:
+    return f"{year}-01-01 00:00:00"
+
+
+def _instance(thing: spec.SceneObject, image_size: int) -> dict[str, Any]:
+    left, top, width, height = draw.pixel_box(thing, image_size)
+    right, bottom = left + width, top + height
+    return {
+        "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
+        "area": float(width * height),
+        "iscrowd": 0,
+        "bbox": [left, top, width, height],
+        "category_id": spec.KINDS.index(thing.kind) + 1,
+    }

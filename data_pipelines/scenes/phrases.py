@@ -1,0 +1,173 @@
+"""What is said of a scene in a long narrative, phrase by phrase, and where in the picture each phrase points."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipelines.scenes import describe, spec
+
+# Words and punctuation marks of a narrative, before its speaker stumbles; [CLS] and [SEP] not counted.
+FEWEST_TOKENS, MOST_TOKENS = 30, 51
+
+_OPENINGS = (
+    *("In this image we can see", "In this image I can see", "In this image there is", "In the image there is"),
+    *("In this picture we can see", "In the picture I can see", "Here we can see", "This image consists of"),
+)
+_CONTINUATIONS = ("There is", "There is also", "We can also see", "I can also see", "We can see")
+_INTRODUCTIONS = ("In the background we can see", "In the background I can see", "The background consists of")
+_PICTURES = ("image", "image", "picture")
+_SIDES = {"left": ("on the left side",), "right": ("on the right side",)}
+_CLOSINGS = ("This is a graphical image", "This looks like a graphical image", "It is a drawn picture")
+
+
+class Region(NamedTuple):
+    """A part of the picture, as shares of its sides; y points downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Phrase(NamedTuple):
+    """Words said in one go.
+
+    `region` is what the speaker points at the while, or None where the mouse is on its way from one thing to the next.
+    `colour` is that of the object which the phrase names by its colour, '' for every other phrase.
+    """
+
+    words: tuple[str, ...]
+    region: Region | None = None
+    colour: str = ""
+
+
+# What can be seen behind the objects, whatever the variant of the background, and where.
+_SKY = Region(0, 0, 1, 0.36)
+_GROUND = Region(0, 0.64, 1, 1)
+_WHOLE = Region(0, 0, 1, 1)
+_SIGHTS = {
+    "meadow": (("green grass", _GROUND), ("hills", Region(0, 0.46, 1, 0.6)), ("a blue sky with clouds", _SKY)),
+    "beach": (("sand", _GROUND), ("the blue water of the sea", Region(0, 0.36, 1, 0.6)), ("the sky", _SKY)),
+    "desert": (("sand dunes", _GROUND), ("an orange sky", Region(0, 0, 1, 0.5))),
+    "snow": (("snow on the ground", _GROUND), ("trees", Region(0, 0.38, 1, 0.56)), ("a cloudy sky", _SKY)),
+    "night": (("a dark sky", Region(0, 0, 1, 0.8)), ("many stars", Region(0, 0, 1, 0.8))),
+    "bricks": (("a brick wall", _WHOLE), ("brown bricks in rows", _WHOLE)),
+    "wood": (("a wooden floor", _WHOLE), ("brown wooden planks", _WHOLE)),
+    "city": (("tall buildings with windows", Region(0, 0.1, 1, 0.6)), ("a grey road", _GROUND)),
+}
+
+
+def tell(scene: spec.Scene, rng: np.random.Generator) -> list[Phrase]:
+    """A narrative of a scene: the objects one after the other, then the background.
+
+    Args:
+      scene: what to tell.
+      rng: chooses the wording.
+
+    Returns:
+      Phrases that are true of the scene, of FEWEST_TOKENS to MOST_TOKENS words and punctuation marks in all. Wherever
+      two of them point at different regions, there is a phrase or a punctuation mark between them.
+    """
+    while True:
+        phrases = _Teller(scene, rng).narrative()
+        if FEWEST_TOKENS <= num_tokens(phrases) <= MOST_TOKENS:
+            return phrases
+
+
+def num_tokens(phrases: Sequence[Phrase]) -> int:
+    """Words and punctuation marks in phrases."""
+    return sum(len(re.findall(r"\w+|[^\w\s]", word)) for phrase in phrases for word in phrase.words)
+
+
+def region_of(thing: spec.SceneObject) -> Region:
+    """Where an object lies."""
+    reach = thing.width / 2
+    return Region(thing.x - reach, thing.y - reach, thing.x + reach, thing.y + reach)
+
+
+class _Teller:
+    """Phrases and sentences for one scene; every method gives something true, chosen by lot among its wordings."""
+
+    def __init__(self, scene: spec.Scene, rng: np.random.Generator):
+        self._scene = scene
+        self._rng = rng
+        self._terseness = len(scene.objects)  # Of many objects speakers say less each.
+
+    def narrative(self) -> list[Phrase]:
+        things = [self._scene.objects[index] for index in self._rng.permutation(len(self._scene.objects))]
+        phrases = _sentence(self._one_of(_OPENINGS), self._name(things[0]), self._position(things[0]))
+        for known, thing in zip(things, things[1:]):
+            phrases += self._next(thing, known)
+        if self._rng.random() < 0.85 / self._terseness**3:
+            phrases += self._details(things[self._rng.integers(len(things))])
+        phrases += self._background()
+        if self._rng.random() < 0.3 / self._terseness**2:
+            phrases += _sentence(self._one_of(_CLOSINGS))
+        return phrases
+
+    def _next(self, thing: spec.SceneObject, known: spec.SceneObject) -> list[Phrase]:
+        """A sentence that brings in another object, by its place or by how it lies to one that is known already."""
+        relations = [words for words in describe.relations(thing, known) if words not in ("left of", "right of")]
+        if not relations or self._rng.random() < 0.35:
+            return _sentence(self._one_of(_CONTINUATIONS), self._name(thing), self._position(thing))
+        relation = self._one_of(relations)
+        mention = self._mention(known, with_colour=self._rng.random() < 0.4)
+        if self._rng.random() < 0.5:
+            return _sentence(self._one_of(_CONTINUATIONS), self._name(thing), relation, mention)
+        verb = self._one_of(("there is", "we can see", "I can see"))
+        return _sentence(relation, mention, verb, self._name(thing))
+
+    def _details(self, thing: spec.SceneObject) -> list[Phrase]:
+        size = self._one_of(describe.SIZE_WORDS[thing.size])
+        seen = self._one_of((f"is {size} in size", f"is in {thing.colour} color", f"is {size} and {thing.colour}"))
+        return _sentence(self._mention(thing, with_colour=False), seen)
+
+    def _background(self) -> list[Phrase]:
+        sights = _SIGHTS[self._scene.background]
+        chosen = [sights[index] for index in self._rng.permutation(len(sights))]
+        named = [Phrase(tuple(words.split()), region) for words, region in chosen]
+        if self._terseness > 1:
+            del named[2:]
+        *enumerated, last_but_one, last = named
+        enumerated = [_marked(phrase, ",") for phrase in enumerated]
+        return _sentence(self._one_of(_INTRODUCTIONS), *enumerated, last_but_one, "and", last)
+
+    def _name(self, thing: spec.SceneObject) -> Phrase:
+        """'a large red ball', 'a red color ball', ..."""
+        size = self._one_of(describe.SIZE_WORDS[thing.size]) if self._rng.random() < 0.8 / self._terseness else ""
+        colour = f"{thing.colour} color" if self._rng.random() < 0.3 else thing.colour
+        words = f"a {size} {colour} {self._one_of(describe.NOUNS[thing.kind])}"
+        return Phrase(tuple(words.split()), region_of(thing), thing.colour)
+
+    def _mention(self, thing: spec.SceneObject, with_colour: bool) -> Phrase:
+        """'the ball' or 'the red ball'."""
+        colour = thing.colour if with_colour else ""
+        words = f"the {colour} {self._one_of(describe.NOUNS[thing.kind])}"
+        return Phrase(tuple(words.split()), region_of(thing), colour)
+
+    def _position(self, thing: spec.SceneObject) -> str:
+        places = _SIDES.get(thing.column) if self._rng.random() < 0.3 else None
+        place = self._one_of(places or describe.POSITIONS[thing.row, thing.column])
+        if self._rng.random() < 1 / self._terseness:
+            place += f" of the {self._one_of(_PICTURES)}"
+        return place
+
+    def _one_of(self, phrases: Sequence[str]) -> str:
+        return phrases[self._rng.integers(len(phrases))]
+
+
+def _sentence(*parts: Phrase | str) -> list[Phrase]:
+    """Puts parts together: a capital letter in front, a full stop behind. Plain words point at nothing."""
+    first, *others = [part if isinstance(part, Phrase) else Phrase(tuple(part.split())) for part in parts]
+    word, *rest = first.words
+    phrases = [first._replace(words=(word[0].upper() + word[1:], *rest)), *others]
+    return [*phrases[:-1], _marked(phrases[-1], ".")]
+
+
+def _marked(phrase: Phrase, mark: str) -> Phrase:
+    """The phrase with a punctuation mark behind its last word."""
+    return phrase._replace(words=(*phrase.words[:-1], phrase.words[-1] + mark))
