@@ -19,11 +19,16 @@ setup(
     python_requires=">=3.9,<3.12",
     install_requires=[
         "absl-py>=1.4",
+        "etils[epath]>=1.5",
+        "google-crc32c>=1.5",  # Google Cloud Storage states this checksum of the files that it serves.
         "importlib_resources>=5",  # TFDS imports it when a builder lives in a package, and does not ask for it.
         "ml_collections>=0.1.1",  # The first with DEFINE_config_dataclass; the newest for Python 3.9.
         "numpy<2",  # TensorFlow 2.15 is built against NumPy 1.
         "pillow>=10.1",  # The first whose default font can be scaled.
+        "psutil>=5.9",
+        "requests>=2.28",
         "scipy>=1.10",
+        "simplejpeg>=1.7",  # A strict decoder: it sees damage that TensorFlow's paints over.
         "tensorflow==2.15.1",
         "tensorflow-datasets>=4.9.3",
         "tensorflow-hub==0.16.1",
@@ -36,6 +41,6 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.15.1"],
         "beam": ["apache-beam>=2.50"],
         # TensorFlow Addons: an independent spectral normalisation that the tests compare with.
-        "dev": ["pytest>=7", "ruff>=0.6", "tensorflow-addons==0.23.0"],
+        "dev": ["apache-beam>=2.50", "pytest>=7", "ruff>=0.6", "tensorflow-addons==0.23.0"],
     },
 )

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
-import pathlib
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow_datasets as tfds
+from etils import epath
 
-from data_pipelines import records
-from data_pipelines.builders import coco2014
+from data_pipelines import console, records
+from data_pipelines.builders import coco2014, ln_coco, ln_openimages
 from data_pipelines.scenes import bert, layouts
 
-BUILDERS = {"coco2014": coco2014.Coco2014, "scenes": coco2014.Scenes}
+BUILDERS = {
+    "coco2014": coco2014.Coco2014,
+    "ln_coco": ln_coco.LnCoco,
+    "ln_openimages": ln_openimages.LnOpenImages,
+    "scenes": coco2014.Scenes,
+}
 # How the names of unfinished folders begin: those of TFDS, and ours.
 _REMNANT = "incomplete."
 
 
-def convert(dataset: str, source: str | os.PathLike, data_dir: str | os.PathLike, max_skipped: float = 0.01) -> bool:
+def convert(
+    dataset: str,
+    source: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    max_skipped: float = 0.01,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+) -> bool:
     """Turns raw data into records; does nothing if that has been done.
 
     The records appear under their name only when they are whole. What a killed conversion left is removed.
@@ -30,7 +42,9 @@ def convert(dataset: str, source: str | os.PathLike, data_dir: str | os.PathLike
       dataset: a key of `BUILDERS`.
       source: folder with the raw data, in its owner's layout.
       data_dir: folder of all records.
-      max_skipped: largest share of a split's pictures that may be left out as unfit, 0 .. 1.
+      max_skipped: largest share of a split's pictures, or captions, that may be left out as unfit, 0 .. 1.
+      beam_runner: name of the Apache Beam runner to work on, such as 'DirectRunner'; None: all cores of this machine.
+      beam_options: of the Beam pipeline, as on its command line.
 
     Returns:
       Whether there was anything to do.
@@ -38,8 +52,11 @@ def convert(dataset: str, source: str | os.PathLike, data_dir: str | os.PathLike
     Raises:
       FileNotFoundError: the source is not all there.
       ValueError: the source's annotations cannot be read, or too many of its pictures are unfit.
+      OSError: the disk has not enough room.
     """
-    return _once(dataset, data_dir, lambda folder: _build(dataset, source, folder, max_skipped))
+    return _once(
+        dataset, data_dir, lambda folder: _build(dataset, source, folder, max_skipped, beam_runner, beam_options)
+    )
 
 
 def prepare_scenes(
@@ -58,11 +75,11 @@ def prepare_scenes(
       Whether there was anything to do: existing scenes are kept, whatever their number.
     """
 
-    def draw_and_build(folder: pathlib.Path) -> None:
+    def draw_and_build(folder: epath.Path) -> None:
         source = folder / f"{_REMNANT}source"
         layouts.write_coco2014(source, num_train=num_train, num_val=num_val, seed=seed, image_size=image_size)
         _build("scenes", source, folder, max_skipped=0.0)
-        shutil.rmtree(source)
+        source.rmtree()
 
     return _once("scenes", data_dir, draw_and_build)
 
@@ -84,7 +101,7 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
       Whether there was anything to do.
     """
     output = text_model_folder(data_dir)
-    with _alone("scenes", data_dir):
+    with alone("scenes", data_dir):
         if bert.is_built(output):
             return False
         examples = records.open_dataset("scenes", data_dir).as_dataset(split="train").as_numpy_iterator()
@@ -93,16 +110,38 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
         return True
 
 
-def _build(dataset: str, source: str | os.PathLike, folder: pathlib.Path, max_skipped: float) -> None:
+def _build(
+    dataset: str,
+    source: str | os.PathLike,
+    folder: epath.Path,
+    max_skipped: float,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+) -> None:
+    builder = BUILDERS[dataset](
+        source=source, max_skipped=max_skipped, use_beam=beam_runner is not None, data_dir=os.fspath(folder.parent)
+    )
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    if beam_runner is not None:
+        config = config.replace(beam_runner=beam_runner, beam_options=_pipeline_options(beam_options))
     tfds.disable_progress_bar()  # The builders show one that knows how much is left.
-    builder = BUILDERS[dataset](source=source, max_skipped=max_skipped, data_dir=os.fspath(folder.parent))
-    with tempfile.TemporaryDirectory() as downloads:  # TFDS makes this folder, though nothing is fetched.
-        builder.download_and_prepare(
-            download_dir=downloads, download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-        )
+    with (
+        tempfile.TemporaryDirectory() as downloads,  # TFDS makes this folder, though nothing is fetched,
+        contextlib.redirect_stdout(io.StringIO()),  # and prints that it downloads now.
+        console.quiet_libraries(),
+    ):
+        builder.download_and_prepare(download_dir=downloads, download_config=config)
 
 
-def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[pathlib.Path], None]) -> bool:
+def _pipeline_options(options: Sequence[str]) -> object:
+    try:
+        from apache_beam.options import pipeline_options
+    except ImportError as error:
+        raise ValueError("--beam_runner needs Apache Beam: pip install 'xmcgan[beam]'") from error
+    return pipeline_options.PipelineOptions(list(options))
+
+
+def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path], None]) -> bool:
     """Has `make` put the records into the folder `<data_dir>/<dataset>`, unless they are there; says whether it had to.
 
     Two processes never make the same records: the second one waits, and then finds the work done. The lock of a
@@ -110,20 +149,26 @@ def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[pathlib.Pat
     """
     if records.is_converted(dataset, data_dir):
         return False
-    with _alone(dataset, data_dir) as folder:
+    with alone(dataset, data_dir) as folder:
         if records.is_converted(dataset, data_dir):
             return False
+        target = records.directory(dataset, data_dir)
+        if target.exists():  # No conversion leaves it so; TFDS would take it for finished.
+            raise FileExistsError(f"{target} holds no finished records: remove it, or name another --data_dir")
         for remnant in folder.glob(f"{_REMNANT}*"):
-            shutil.rmtree(remnant)
+            remnant.rmtree()
         make(folder)
     return True
 
 
 @contextlib.contextmanager
-def _alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Holds the folder `<data_dir>/<dataset>` against other processes."""
+def alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
+    """Holds the folder `<data_dir>/<dataset>` against other processes; in a bucket, which knows no locks, makes it."""
     folder = records.directory(dataset, data_dir).parent
     folder.mkdir(parents=True, exist_ok=True)
+    if "://" in os.fspath(folder):
+        yield folder
+        return
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder

@@ -6,55 +6,133 @@ This is the one place that knows the schema. Every builder writes it, the input 
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from etils import epath
+
+from data_pipelines import console
 
 # Version of the schema, part of the records' path: records of another version are never mistaken for these.
-VERSION = "1.0.0"
-# Pictures that a conversion left out, one JSON line each, beside the records.
+VERSION = "2.0.0"
+# What a conversion left out or mended, one JSON line each, beside the records.
 SKIPPED_FILE = "skipped.jsonl"
+# Steps of the stored coordinates in a picture's side, and of the stored times in a second: as fine as published.
+_PLACES, _TICKS = 10_000, 1_000
+
+
+class Narrative(NamedTuple):
+    """How one caption was spoken: its words in time, and where the mouse was meanwhile (Localized Narratives)."""
+
+    utterances: Sequence[str]  # [utterances] words as they follow each other, sometimes two in one.
+    times: np.ndarray  # [utterances, 2] float32: start and end, in seconds.
+    points: np.ndarray  # [points, 3] float32: x and y in [0, 1] of the picture's sides, y downwards; time in seconds.
+    stroke_lengths: np.ndarray  # [strokes] int32: points of each stroke of the mouse; they sum up to all points.
 
 
 class Record(NamedTuple):
-    """One picture with its captions: Python values when written, scalar or 1-D string tensors when read."""
+    """One picture with its captions: Python values when written, scalar or 1-D string tensors when read in a graph."""
 
     image: bytes | tf.Tensor  # The JPEG file as published, byte for byte.
     image_id: str | tf.Tensor  # As its owner gave it.
     file_name: str | tf.Tensor  # Within its split's folder.
     captions: Sequence[str] | tf.Tensor  # [captions], at least one, UTF-8, clean of line breaks and stray spaces.
     labels: Sequence[str] | tf.Tensor  # [labels] names of the object classes in the picture, each once; may be empty.
+    narratives: Sequence[Narrative] = ()  # One for each caption where captions were spoken, or none.
 
 
 def features() -> tfds.features.FeaturesDict:
-    """The TFDS features of a `Record`, by its field names."""
-    return tfds.features.FeaturesDict(
+    """The TFDS features of a `Record`, by its field names.
+
+    All narratives of a picture lie end to end, and `narratives/*_counts` say how many utterances and strokes each of
+    them has: small integers, a few bytes a point.
+    """
+    of = tfds.features
+    return of.FeaturesDict(
         {
-            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
-            "image_id": tfds.features.Text(),
-            "file_name": tfds.features.Text(),
-            "captions": tfds.features.Sequence(tfds.features.Text()),
-            "labels": tfds.features.Sequence(tfds.features.Text()),
+            "image": of.Image(shape=(None, None, 3), encoding_format="jpeg"),
+            "image_id": of.Text(),
+            "file_name": of.Text(),
+            "captions": of.Sequence(of.Text()),
+            "labels": of.Sequence(of.Text()),
+            "narratives": {
+                "utterances": of.Sequence(of.Text()),
+                "utterance_counts": of.Tensor(shape=(None,), dtype=np.int32),
+                "times": of.Tensor(shape=(None, 2), dtype=np.int32),  # Milliseconds.
+                "points": of.Tensor(shape=(None, 3), dtype=np.int32),  # 1/10,000 of a side; ms since the last point.
+                "stroke_lengths": of.Tensor(shape=(None,), dtype=np.int32),
+                "stroke_counts": of.Tensor(shape=(None,), dtype=np.int32),
+            },
         }
     )
 
 
 def to_example(record: Record) -> dict[str, Any]:
     """What a TFDS builder yields for a record."""
-    return record._asdict()
+    spoken = record.narratives
+
+    def joined(arrays: Sequence[np.ndarray], width: int) -> np.ndarray:
+        return np.concatenate([np.zeros((0, width), np.int32), *arrays])
+
+    return {
+        **record._asdict(),
+        "narratives": {
+            "utterances": [utterance for each in spoken for utterance in each.utterances],
+            "utterance_counts": np.array([len(each.utterances) for each in spoken], np.int32),
+            "times": joined([_to_int(each.times, _TICKS) for each in spoken], 2),
+            "points": joined([_encode_points(each.points) for each in spoken], 3),
+            "stroke_lengths": np.concatenate([np.zeros(0, np.int32), *(each.stroke_lengths for each in spoken)]),
+            "stroke_counts": np.array([len(each.stroke_lengths) for each in spoken], np.int32),
+        },
+    }
+
+
+def from_example(example: Mapping[str, Any]) -> Record:
+    """The whole record, narratives and all, of an example read by TFDS, its picture not decoded.
+
+    Args:
+      example: one element of `open_dataset(...).as_dataset(decoders={'image': tfds.decode.SkipDecoding()})` as NumPy.
+
+    Returns:
+      The record as Python values.
+    """
+    flat = example["narratives"]
+    narratives, utterance, stroke, point = [], 0, 0, 0
+    for num_utterances, num_strokes in zip(flat["utterance_counts"], flat["stroke_counts"]):
+        stroke_lengths = flat["stroke_lengths"][stroke : stroke + num_strokes]
+        num_points = int(stroke_lengths.sum())
+        words = slice(utterance, utterance + num_utterances)
+        narratives.append(
+            Narrative(
+                utterances=[text.decode() for text in flat["utterances"][words]],
+                times=flat["times"][words].astype(np.float32) / _TICKS,
+                points=_decode_points(flat["points"][point : point + num_points]),
+                stroke_lengths=stroke_lengths,
+            )
+        )
+        utterance, stroke, point = utterance + num_utterances, stroke + num_strokes, point + num_points
+    return Record(
+        image=bytes(example["image"]),
+        image_id=example["image_id"].decode(),
+        file_name=example["file_name"].decode(),
+        captions=[caption.decode() for caption in example["captions"]],
+        labels=[label.decode() for label in example["labels"]],
+        narratives=narratives,
+    )
 
 
 def parse(serialized: tf.Tensor) -> Record:
-    """Reads a record without decoding its picture.
+    """Reads in a graph what training needs of a record, without decoding its picture.
 
     Args:
       serialized: scalar string, one element of a TFRecord file.
 
     Returns:
-      The record as string tensors: scalars, and `captions` and `labels` of shape [captions] and [labels].
+      The record as string tensors: scalars, and `captions` and `labels` of shape [captions] and [labels]; no
+      narratives.
     """
     scalar = tf.io.FixedLenFeature([], tf.string)
     several = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
@@ -66,14 +144,14 @@ def parse(serialized: tf.Tensor) -> Record:
     )
 
 
-def directory(dataset: str, data_dir: str | os.PathLike) -> pathlib.Path:
+def directory(dataset: str, data_dir: str | os.PathLike) -> epath.Path:
     """Where the records of a dataset lie, as TFDS names it: `<data_dir>/<dataset>/<version>`."""
-    return pathlib.Path(data_dir).expanduser() / dataset / VERSION
+    return epath.Path(data_dir).expanduser() / dataset / VERSION
 
 
 def is_converted(dataset: str, data_dir: str | os.PathLike) -> bool:
     """Whether the records of a dataset are there, whole: a conversion renames its folder when it has finished."""
-    return (directory(dataset, data_dir) / "dataset_info.json").is_file()
+    return (directory(dataset, data_dir) / "dataset_info.json").exists()
 
 
 def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder:
@@ -90,13 +168,26 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
       FileNotFoundError: the dataset has not been converted; the message tells the command.
     """
     if not is_converted(dataset, data_dir):
-        source = "" if dataset == "scenes" else f" --source={_SOURCES.get(dataset, '<folder with the raw data>')}"
+        source = "" if dataset == "scenes" else " --source=<folder with the published files>"
         raise FileNotFoundError(
             f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them by "
             f"`python -m data_pipelines.convert --dataset={dataset}{source} --data_dir={os.fspath(data_dir)}`"
         )
-    return tfds.builder_from_directory(directory(dataset, data_dir))
+    with console.quiet_libraries():
+        return tfds.builder_from_directory(directory(dataset, data_dir))
 
 
-# What the source folder of a dataset holds, for messages.
-_SOURCES = {"coco2014": "<folder with train2014/, val2014/, annotations/>"}
+def _to_int(values: np.ndarray, steps: int) -> np.ndarray:
+    return np.rint(np.asarray(values, np.float64) * steps).astype(np.int32)
+
+
+def _encode_points(points: np.ndarray) -> np.ndarray:
+    """Seconds and shares -> [points, 3] integers, the times as differences, which need fewer bytes."""
+    places, ticks = _to_int(points[:, :2], _PLACES), _to_int(points[:, 2:], _TICKS)
+    return np.concatenate([places, np.diff(ticks, axis=0, prepend=0)], axis=1, dtype=np.int32)
+
+
+def _decode_points(points: np.ndarray) -> np.ndarray:
+    return np.concatenate(
+        [points[:, :2] / _PLACES, np.cumsum(points[:, 2:], axis=0) / _TICKS], axis=1, dtype=np.float32
+    )

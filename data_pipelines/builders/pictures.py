@@ -3,40 +3,105 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
 
+import simplejpeg
 import tensorflow as tf
+from etils import epath
 
-_START, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+MAX_PIXELS = 100_000_000  # 300 MB as RGB; to check a progressive picture takes up to 600 MB, of coefficients.
+
+MAX_BYTES = 500_000_000  # More than any picture of MAX_PIXELS takes.
+
+_START = b"\xff\xd8"
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG and DAC lie between them.
+_SCAN, _END = 0xDA, 0xD9
+_BARE = frozenset([0x01, *range(0xD0, 0xD8)])  # TEM and RST0 to RST7: no length follows them.
+
+# Some cameras pad the data before a restart marker or the end marker by a few bytes, which is no damage. Damage mostly
+# leaves more bytes over; forgiving so few lets through up to 6 % more of the photographs damaged for a trial.
+_MAX_PADDING = 8
+_PADDED = re.compile(r"(\d+) extraneous bytes before marker 0xd[0-9]$")
 
 
 def read_jpeg(path: str | os.PathLike) -> bytes:
-    """Reads a JPEG file and proves that it can be decoded to its end.
-
-    The decoder is the one that training uses, told not to fill in missing rows. What it forgives is a file cut
-    between its last row and its end marker, and a file of another format under a .jpg name: these are looked for.
-    A file damaged such that every row still decodes to something is not told from a good one.
+    """Reads a JPEG file and proves that it is fit, as `check_jpeg` does.
 
     Args:
-      path: of the file.
+      path: of the file, on the disk or in a bucket (gs://).
 
     Returns:
       The file, byte for byte.
 
     Raises:
-      ValueError: the file is not fit; the message is the reason, in two or three words.
+      ValueError: "missing picture", "unreadable picture", or a reason of `check_jpeg`.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise ValueError("missing picture" if isinstance(error, FileNotFoundError) else "unreadable picture") from error
+        data = epath.Path(path).read_bytes()
+    except (FileNotFoundError, tf.errors.NotFoundError) as error:
+        raise ValueError("missing picture") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise ValueError("unreadable picture") from error
+    check_jpeg(data)
+    return data
+
+
+def check_jpeg(data: bytes) -> None:
+    """Proves that a JPEG file can be decoded to its end, and as far as a decoder can tell, to what was meant.
+
+    Two decoders must accept it: a strict one, which takes libjpeg's warnings for errors and so sees most of the damage
+    that others paint over with grey, and TensorFlow's, which training uses. Both release the GIL, and read all the data
+    but decode only an eighth of the width and height, with the same verdict in about two thirds of the time.
+
+    JPEG data bear no checksum, so damage from which a decoder finds back into step goes unseen: most single flipped
+    bits, but hardly a lost disk sector (of photographs with 512 bytes zeroed 93 % are told, 0 % by TensorFlow alone).
+
+    Args:
+      data: the bytes of the file.
+
+    Raises:
+      ValueError: the file is not fit; the message is the reason: "empty picture", "not a JPEG", "truncated JPEG",
+        "corrupt JPEG", "picture of 0 pixels", or "picture too large" (beyond `MAX_PIXELS`; nothing has been decoded).
+    """
     if not data.startswith(_START):
         raise ValueError("not a JPEG" if data else "empty picture")
-    if data.rfind(_END) < data.rfind(_SCAN):
-        raise ValueError("truncated JPEG")
+    height, width = _size(data)
+    if not height * width:
+        raise ValueError("picture of 0 pixels")
+    if height * width > MAX_PIXELS:
+        raise ValueError("picture too large")
+    _decode_strictly(data)
     try:
-        with tf.device("CPU"):
-            tf.io.decode_jpeg(data, channels=3, try_recover_truncated=False)
+        tf.io.decode_jpeg(data, channels=3, ratio=8, try_recover_truncated=False)
     except tf.errors.InvalidArgumentError as error:
         raise ValueError("corrupt JPEG") from error
-    return data
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Height and width as the header says them; the header of a thumbnail lies within a segment, which is skipped."""
+    position = len(_START)
+    while marker := _MARKER.search(data, position):
+        code, position = marker[1][0], marker.end()
+        if code in (_SCAN, _END):
+            raise ValueError("corrupt JPEG")  # A scan of no frame.
+        if code in _FRAMES and position + 7 <= len(data):
+            return struct.unpack_from(">HH", data, position + 3)  # After the length and the bits per sample.
+        if code not in _BARE:
+            position += int.from_bytes(data[position : position + 2], "big")
+    raise ValueError("truncated JPEG")
+
+
+def _decode_strictly(data: bytes) -> None:
+    try:
+        # The smallest of libjpeg's scales at which no side falls below 1 pixel, which is 1/8.
+        simplejpeg.decode_jpeg(data, "gray", min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        message = str(error)
+        if "subsampling" in message:
+            return  # A sampling unknown to it (CMYK with halved chroma) or a broken header: TensorFlow alone must tell.
+        padded = _PADDED.search(message)
+        if padded and int(padded[1]) <= _MAX_PADDING:
+            return
+        raise ValueError("truncated JPEG" if "Premature end of JPEG file" in message else "corrupt JPEG") from error

@@ -1,54 +1,98 @@
-"""Keeps account of what a conversion leaves out, so that nothing is lost in silence."""
+"""Keeps account of what a conversion leaves out or mends, so that nothing happens in silence."""
 
 from __future__ import annotations
 
 import collections
 import json
-import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
 
+import tqdm
 from absl import logging
+from etils import epath
 
-# So many left out of a split are named in the log; the file names all.
-_NAMED = 10
+# So many of each reason are named in the log; the file names all.
+_NAMED = 3
+LEFT_OUT, MENDED, KEPT = "left out", "mended", "kept"
+
+
+class Note(NamedTuple):
+    """One thing that is not as it should be."""
+
+    action: str  # LEFT_OUT, MENDED, or KEPT as it is.
+    what: str  # 'picture' or 'caption'.
+    name: str  # Of the picture's file, or of the line of a file of narratives.
+    reason: str  # In a few words, the same for all of its kind.
+    detail: str = ""  # What is particular to this one.
 
 
 class SkippedLog:
-    """What was left out of one split, by reason."""
+    """The notes on one split."""
 
-    def __init__(self, split: str):
+    def __init__(self, split: str, totals: dict[str, int], max_skipped: float):
+        """Args:
+        split: 'train', 'validation' or 'test'.
+        totals: how many there are in the source of each `what` of a note.
+        max_skipped: largest share of them that may be left out, 0 .. 1.
+        """
         self._split = split
-        self._entries: list[dict[str, str]] = []
+        self._totals = totals
+        self._max_skipped = max_skipped
+        self._notes: list[Note] = []
+        self._counts: collections.Counter[tuple[str, str, str]] = collections.Counter()
 
-    def add(self, file_name: str, reason: str) -> None:
-        """Notes that a picture, or a caption of it, is left out."""
-        if len(self._entries) < _NAMED:
-            logging.warning("skipped %s of %s: %s", file_name, self._split, reason)
-        self._entries.append({"split": self._split, "file_name": file_name, "reason": reason})
-
-    def write(self, path: pathlib.Path) -> None:
-        """Appends the entries to `path`, one JSON line each; an empty account leaves an empty file."""
-        with open(path, "a", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in self._entries)
-
-    def check(self, num_pictures: int, num_written: int, max_skipped: float) -> None:
-        """Refuses a split of which too little is left.
-
-        Args:
-          num_pictures: in the source.
-          num_written: that became records.
-          max_skipped: largest share of the source's pictures that may be missing from the records, 0 .. 1.
+    def add(self, notes: Iterable[Note]) -> None:
+        """Takes notes, and names the first of each kind in the log.
 
         Raises:
-          ValueError: more is missing, or nothing is left.
+          ValueError: more has been left out than is allowed, whatever is still to come.
         """
-        counts = collections.Counter(entry["reason"] for entry in self._entries)
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common())
-        num_skipped = num_pictures - num_written
-        if self._entries:
-            logging.warning("%s: skipped %d of %d pictures (%s)", self._split, num_skipped, num_pictures, reasons)
-        if num_written == 0 or num_skipped > max_skipped * num_pictures:
+        for note in notes:
+            self._notes.append(note)
+            kind = (note.action, note.what, note.reason)
+            self._counts[kind] += 1
+            if self._counts[kind] <= _NAMED:
+                detail = f" ({note.detail})" if note.detail else ""
+                with tqdm.tqdm.external_write_mode():
+                    logging.warning("%s, %s: %s: %s%s", self._split, note.name, note.action, note.reason, detail)
+            if note.action == LEFT_OUT:
+                self._check(note.what)
+
+    def close(self, num_written: int) -> None:
+        """Sums up the split in the log.
+
+        Args:
+          num_written: records of it.
+
+        Raises:
+          ValueError: there are none.
+        """
+        for action in (LEFT_OUT, MENDED, KEPT):
+            summary = self._summary(action)
+            if summary:
+                logging.warning("%s: %s: %s", self._split, action, summary)
+        if not num_written:
+            reasons = self._summary(LEFT_OUT) or "it is empty"
+            raise ValueError(f"split '{self._split}' has no picture that can be used ({reasons}): mend the source")
+
+    def write(self, path: epath.Path) -> None:
+        """Appends the notes to `path`, one JSON line each; without any, an empty file."""
+        lines = [json.dumps({"split": self._split, **note._asdict()}) + "\n" for note in self._notes]
+        before = path.read_text() if path.exists() else ""
+        path.write_text(before + "".join(lines))
+
+    def _check(self, what: str) -> None:
+        lost = sum(count for (action, of, _), count in self._counts.items() if (action, of) == (LEFT_OUT, what))
+        total = max(self._totals.get(what, 0), 1)
+        if lost > self._max_skipped * total:
+            first = next(note for note in self._notes if (note.action, note.what) == (LEFT_OUT, what))
             raise ValueError(
-                f"split '{self._split}': {num_skipped} of {num_pictures} pictures cannot be used ({reasons}; first: "
-                f"{self._entries[0]['file_name']}), and at most {max_skipped:.2%} may be skipped: "
+                f"split '{self._split}': {lost} of {total} {what}s cannot be used so far, and at most "
+                f"{self._max_skipped:.2%} may be left out ({self._summary(LEFT_OUT)}; first: {first.name}): "
                 "mend the source, or raise --max_skipped"
             )
+
+    def _summary(self, action: str) -> str:
+        """'3 x corrupt JPEG, 1 x ...', most frequent first."""
+        counts = [(count, what, reason) for (of, what, reason), count in self._counts.items() if of == action]
+        return ", ".join(f"{count} x {reason} ({what})" for count, what, reason in sorted(counts, reverse=True))

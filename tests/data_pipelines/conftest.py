@@ -1,4 +1,4 @@
-"""A small drawn source in COCO-14's layout, and its records, made once for all tests of the data."""
+"""Small drawn sources in each published layout, and their records, made once for all tests of the data."""
 
 from __future__ import annotations
 
@@ -31,3 +31,38 @@ def data_dir(drawn_source, tmp_path_factory) -> pathlib.Path:
 def source(drawn_source, tmp_path) -> pathlib.Path:
     """A copy of the drawn source to do harm to."""
     return shutil.copytree(drawn_source, tmp_path / "source")
+
+
+@pytest.fixture(scope="session")
+def drawn_ln_coco(tmp_path_factory) -> pathlib.Path:
+    """Narratives in shards, with times and traces, and the instances of the pictures."""
+    source = tmp_path_factory.mktemp("drawn_ln_coco") / "source"
+    layouts.write_ln_coco(source, num_train=NUM_TRAIN, num_val=NUM_VAL, seed=8, image_size=64)
+    return source
+
+
+@pytest.fixture(scope="session")
+def ln_coco_data_dir(drawn_ln_coco, tmp_path_factory) -> pathlib.Path:
+    data_dir = tmp_path_factory.mktemp("ln_coco_records")
+    assert prepare.convert("ln_coco", drawn_ln_coco, data_dir)
+    return data_dir
+
+
+@pytest.fixture
+def ln_coco(drawn_ln_coco, tmp_path) -> pathlib.Path:
+    """A copy of the drawn source to do harm to."""
+    return shutil.copytree(drawn_ln_coco, tmp_path / "source")
+
+
+@pytest.fixture(scope="session")
+def drawn_ln_openimages(tmp_path_factory) -> pathlib.Path:
+    """Pictures in folders by the first digit of their id."""
+    source = tmp_path_factory.mktemp("drawn_ln_openimages") / "source"
+    layouts.write_ln_openimages(source, num_train=NUM_TRAIN, num_val=NUM_VAL, seed=9, image_size=64)
+    return source
+
+
+@pytest.fixture
+def ln_openimages(drawn_ln_openimages, tmp_path) -> pathlib.Path:
+    """A copy of the drawn source to rearrange and to do harm to."""
+    return shutil.copytree(drawn_ln_openimages, tmp_path / "source")

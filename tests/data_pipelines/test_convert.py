@@ -1,18 +1,22 @@
-"""From source files to records, against an independent reading of the same files by json."""
+"""From COCO's files to records, against an independent reading of the same files; and what all builders share."""
 
 from __future__ import annotations
 
+import collections
+import functools
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
+import types
 
+import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
+from converted import left_out, notes
 
-from data_pipelines import prepare, records
-from data_pipelines.builders import coco2014
+from data_pipelines import input_pipeline, prepare, record_index, records
 
 SPLITS = {"train": "train2014", "validation": "val2014"}
 
@@ -34,11 +38,6 @@ def _edit_captions(source: pathlib.Path, split: str, change) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-
-
-def _skipped(data_dir) -> list[dict]:
-    lines = (records.directory("coco2014", data_dir) / records.SKIPPED_FILE).read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -71,59 +70,193 @@ def test_tfds_reads_them_too_and_splits_are_disjoint(data_dir):
     example = next(builder.as_dataset(split="train").as_numpy_iterator())
     assert example["image"].shape == (64, 64, 3)
     assert len(example["captions"]) == 5
-    assert _skipped(data_dir) == []
+    assert notes("coco2014", data_dir) == []
 
 
 def test_a_second_conversion_does_nothing(drawn_source, data_dir):
-    folder = records.directory("coco2014", data_dir)
+    folder = pathlib.Path(records.directory("coco2014", data_dir))
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert not prepare.convert("coco2014", drawn_source, data_dir)
     assert not prepare.convert("coco2014", "/nowhere", data_dir)
     assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_captions_are_cleaned(source, tmp_path):
+def test_a_batch_comes_from_the_source(drawn_source, data_dir):
+    batches = input_pipeline.training_batches("coco2014", data_dir, batch_size=8, image_size=32)
+    _assert_from_source(next(iter(batches)), drawn_source)
+
+
+def _assert_from_source(batch: input_pipeline.Batch, source: pathlib.Path) -> None:
+    content = json.loads((source / "annotations/captions_train2014.json").read_text())
+    file_names = {str(image["id"]): image["file_name"] for image in content["images"]}
+    captions = collections.defaultdict(list)
+    for annotation in content["annotations"]:
+        captions[str(annotation["image_id"])].append(annotation["caption"])
+    for image, caption, image_id in zip(batch.image.numpy(), _text(batch.caption), _text(batch.image_id)):
+        assert caption in captions[image_id]
+        picture = PIL.Image.open(source / "train2014" / file_names[image_id]).reduce(2)
+        difference = np.abs(image.astype(int) - np.asarray(picture).astype(int))
+        assert difference.mean() < 8, image_id
+
+
+def test_unfit_captions_are_left_out_and_others_mended(source, tmp_path, caplog):
+    path = source / "annotations/captions_val2014.json"
+    images = [image["id"] for image in json.loads(path.read_text())["images"]]
+
     def spoil(content):
-        content["annotations"][0]["caption"] = "  a red\n ball \r\n on\tthe   grass é \n"
-        content["annotations"][1]["caption"] = " \n"
+        captions = content["annotations"]  # Five a picture, in the order of the pictures.
+        captions[0]["caption"] = "  a red\n ball \r\n on\tthe   grass é \n"
+        captions[1]["caption"] = " \n"
+        captions[2]["caption"] = " a ball "
+        captions[3]["caption"] = "a \ud83d ball"
+        captions[4]["caption"] = "NOT UTF-8"
+        captions[5]["caption"] = 7
+        del captions[6]["caption"]
+        captions[7]["image_id"] = 999
 
     _edit_captions(source, "val2014", spoil)
-    image_id = json.loads((source / "annotations/captions_val2014.json").read_text())["annotations"][0]["image_id"]
-    prepare.convert("coco2014", source, tmp_path / "data")
-    captions = _text(_read(tmp_path / "data", "validation")[str(image_id)].captions)
-    assert captions[0] == "a red ball on the grass é"
-    assert len(captions) == 4
-    assert [entry["reason"] for entry in _skipped(tmp_path / "data")] == ["empty caption"]
+    path.write_bytes(path.read_bytes().replace(b"NOT UTF-8", b"a b\xe4ll"))
+    with caplog.at_level("WARNING"):
+        prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.1)
+    found = _read(tmp_path / "data", "validation")
+    assert len(found) == 12
+    assert _text(found[str(images[0])].captions) == ["a red ball on the grass é", "a ball"]
+    assert len(found[str(images[1])].captions) == 2
+    first, second = (f"COCO_val2014_{image_id:012d}.jpg" for image_id in images[:2])
+    assert left_out("coco2014", tmp_path / "data") == [
+        ("caption", f"1 of {second}", "caption is not text"),
+        ("caption", "1 of image_id 999", "caption of a picture that is not listed"),
+        ("caption", f"2 of {first}", "empty caption"),
+        ("caption", f"2 of {second}", "caption is not text"),
+        ("caption", f"4 of {first}", "caption is not UTF-8"),
+        ("caption", f"5 of {first}", "caption is not UTF-8"),
+    ]
+    assert [entry for entry in notes("coco2014", tmp_path / "data") if entry["action"] == "mended"] == [
+        _mended(f"1 of {first}", "line break in caption"),
+        _mended(f"3 of {first}", "stray spaces in caption"),
+    ]
+    summary = "2 x caption is not text (caption), 2 x caption is not UTF-8 (caption), 1 x empty caption (caption)"
+    assert f"validation: left out: {summary}" in caplog.text
+    assert "validation: mended: 1 x stray spaces in caption (caption), 1 x line break in caption (c" in caplog.text
+
+
+def _mended(name: str, reason: str) -> dict:
+    return {
+        "split": "validation", "action": "mended", "what": "caption", "name": name, "reason": reason, "detail": ""
+    }  # fmt: skip
 
 
 def test_unfit_pictures_are_left_out_and_listed(source, tmp_path, caplog):
     train = sorted((source / "train2014").iterdir())
+    kept = {path.name: path.read_bytes() for path in train[9:]}
     train[0].write_bytes(train[0].read_bytes()[:-300])
     train[1].unlink()
     train[2].write_bytes(b"no picture")
     lost = int(train[3].stem[-12:])
+    PIL.Image.open(train[4]).save(train[4], format="png")
+    train[5].write_bytes(b"")
+    train[6].unlink()
+    train[6].mkdir()
+    content = bytearray(train[7].read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 400] = bytes(400)
+    train[7].write_bytes(content)
+    train[8].unlink()
 
-    def forget(content):
+    def change(content):
         content["annotations"] = [each for each in content["annotations"] if each["image_id"] != lost]
+        content["images"].append(dict(content["images"][20]))
 
-    _edit_captions(source, "train2014", forget)
+    _edit_captions(source, "train2014", change)
     with caplog.at_level("WARNING"):
-        assert prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.1)
-    reasons = {entry["file_name"]: entry["reason"] for entry in _skipped(tmp_path / "data")}
-    assert set(reasons) == {path.name for path in train[:4]}
-    assert reasons[train[0].name] in ("truncated JPEG", "corrupt JPEG")
-    assert [reasons[path.name] for path in train[1:4]] == ["missing picture", "not a JPEG", "no caption"]
-    assert len(_read(tmp_path / "data", "train")) == 41
-    assert "skipped 4 of 45 pictures" in caplog.text and train[1].name in caplog.text
+        assert prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.25)
+    assert left_out("coco2014", tmp_path / "data") == [
+        ("picture", train[0].name, "truncated JPEG"),
+        ("picture", train[1].name, "missing picture"),
+        ("picture", train[2].name, "not a JPEG"),
+        ("picture", train[3].name, "picture without caption"),
+        ("picture", train[4].name, "not a JPEG"),
+        ("picture", train[5].name, "empty picture"),
+        ("picture", train[6].name, "unreadable picture"),
+        ("picture", train[7].name, "corrupt JPEG"),
+        ("picture", train[8].name, "missing picture"),
+        ("picture", train[20].name, "duplicate id"),
+    ]
+    found = {
+        record.file_name.numpy().decode(): record.image.numpy() for record in _read(tmp_path / "data", "train").values()
+    }
+    assert found == kept
+    assert "train: left out: 2 x not a JPEG (picture), 2 x missing picture (picture), 1 x unreadable" in caplog.text
+    for name, reason in [
+        (train[0].name, "truncated JPEG"),
+        (train[5].name, "empty picture"),
+        (train[1].name, "missing"),
+    ]:
+        assert f"train, {name}: left out: {reason}" in caplog.text
+
+
+def test_the_log_names_the_first_three_of_a_reason(source, tmp_path, caplog):
+    train = sorted((source / "train2014").iterdir())
+    for path in train[:6]:
+        path.unlink()
+    with caplog.at_level("WARNING"):
+        prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.2)
+    named = [path.name for path in train if path.name in caplog.text]
+    assert named == [path.name for path in train[:3]]
+    assert "train: left out: 6 x missing picture (picture)" in caplog.text
 
 
 def test_too_many_unfit_pictures_leave_nothing_behind(source, tmp_path):
-    for path in sorted((source / "train2014").iterdir())[:3]:
+    train = sorted((source / "train2014").iterdir())
+    for path in train[:40]:
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"3 of 45 pictures cannot be used .*max_skipped"):
+    message = rf"3 of 45 pictures cannot be used so far, .*5.00% .*3 x .*first: {train[0].name}\): .*max_skipped"
+    with pytest.raises(ValueError, match=message) as error:
         prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.05)
-    assert not records.is_converted("coco2014", tmp_path / "data")
-    assert [path.name for path in (tmp_path / "data" / "coco2014").iterdir()] == [".lock"]
+    assert "\n" not in str(error.value)
+    _assert_nothing_but_the_lock(tmp_path / "data")
+
+
+def test_too_many_unfit_captions_fail_too(source, tmp_path):
+    def spoil(content):
+        for annotation in content["annotations"][1::5]:
+            annotation["caption"] = ""
+
+    _edit_captions(source, "val2014", spoil)
+    first = sorted((source / "val2014").iterdir())[0].name
+    with pytest.raises(ValueError, match=rf"'validation': 7 of 60 captions .*7 x empty caption.*first: 2 of {first}\)"):
+        prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.1)
+    _assert_nothing_but_the_lock(tmp_path / "data")
+
+
+def test_a_split_without_any_use_is_refused(source, tmp_path):
+    for path in (source / "val2014").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=r"'validation' has no picture that can be used \(12 x missing picture"):
+        prepare.convert("coco2014", source, tmp_path / "data", max_skipped=1.0)
+    _assert_nothing_but_the_lock(tmp_path / "data")
+
+
+def _assert_nothing_but_the_lock(data_dir: pathlib.Path) -> None:
+    assert not records.is_converted("coco2014", data_dir)
+    assert [path.name for path in (data_dir / "coco2014").iterdir()] == [".lock"]
+
+
+def test_too_little_room_is_told_before_anything_is_written(drawn_source, tmp_path, monkeypatch):
+    def convert_with(free: float) -> None:
+        monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=free))
+        prepare.convert("coco2014", drawn_source, tmp_path)
+
+    size = sum(path.stat().st_size for path in drawn_source.glob("*2014/*.jpg"))
+    written = []
+    monkeypatch.setattr(records, "to_example", lambda record: written.append(record))
+    with pytest.raises(OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to convert 57 pictures") as error:
+        convert_with(0.9 * size)
+    assert "\n" not in str(error.value) and str(tmp_path / "coco2014") in str(error.value)
+    assert not written
+    _assert_nothing_but_the_lock(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=1.5 * size))
+    assert prepare.convert("coco2014", drawn_source, tmp_path)
 
 
 def test_what_a_killed_conversion_left_does_not_harm(drawn_source, data_dir, tmp_path):
@@ -136,6 +269,34 @@ def test_what_a_killed_conversion_left_does_not_harm(drawn_source, data_dir, tmp
         name = f"coco2014-{split}.tfrecord-00000-of-00001"
         written = (records.directory("coco2014", folder) / name for folder in (tmp_path, data_dir))
         assert len({path.read_bytes() for path in written}) == 1
+
+
+def test_several_files_a_split_are_one(drawn_source, data_dir, tmp_path, monkeypatch):
+    several_files = functools.partial(tfds.download.DownloadConfig, num_shards=7)
+    monkeypatch.setattr(tfds.download, "DownloadConfig", several_files)
+    # Larger than a bound, the examples are sorted on the disk instead of in memory.
+    monkeypatch.setattr("tensorflow_datasets.core.shuffle.MAX_MEM_BUFFER_SIZE", 20_000)
+    assert prepare.convert("coco2014", drawn_source, tmp_path)
+    info = records.open_dataset("coco2014", tmp_path).info.splits["train"]
+    assert len(info.filepaths) > 3 and len(set(info.shard_lengths)) > 1
+    assert not list(records.directory("coco2014", tmp_path).glob("bucket*"))
+    whole = next(iter(records.directory("coco2014", data_dir).glob("coco2014-train*")))
+    in_one_file = list(tf.data.TFRecordDataset(str(whole)).as_numpy_iterator())
+    index = record_index.load(records.directory("coco2014", tmp_path), "train", info.filepaths, info.shard_lengths)
+    backwards = index.read(tf.data.Dataset.range(44, -1, -1).batch(8))
+    assert list(backwards.as_numpy_iterator()) == in_one_file[::-1]
+    batches = input_pipeline.training_batches("coco2014", tmp_path, batch_size=45, image_size=32)
+    batch = next(iter(batches))
+    assert len(set(_text(batch.image_id))) == 45
+    _assert_from_source(batch, drawn_source)
+    same = next(iter(input_pipeline.training_batches("coco2014", data_dir, batch_size=45, image_size=32)))
+    assert _text(same.caption) == _text(batch.caption)
+
+
+def test_a_folder_that_no_conversion_finished_is_not_taken_for_records(drawn_source, tmp_path):
+    records.directory("coco2014", tmp_path).mkdir(parents=True)
+    with pytest.raises(FileExistsError, match=r"2\.0\.0 holds no finished records: remove it"):
+        prepare.convert("coco2014", drawn_source, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -164,15 +325,67 @@ def test_scenes_prepare_themselves_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scenes"]
 
 
-def test_command_line(drawn_source, tmp_path):
-    def run(*arguments):
-        command = [sys.executable, "-m", "data_pipelines.convert", "--dataset=coco2014", f"--data_dir={tmp_path}"]
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--dataset is missing"),
+        (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
+        (["--dataset=ln_coco"], "--source is missing: the folder with the published files of ln_coco"),
+        (["--dataset=scenes", "--download"], "--download has nothing to fetch for scenes: they are drawn"),
+        (["--dataset=ln_coco", "--source=x", "--captions_only"], "--captions_only belongs to --download"),
+        (["--dataset=ln_coco", "--source=x", "--beam_options=--x=1"], "--beam_options need --beam_runner"),
+        (["--dataset=scenes", "--beam_runner=DirectRunner"], "--beam_runner needs --source"),
+        (["--dataset=coco2014", "--source=x", "--max_skipped=1.5"], "max_skipped"),
+        (["--dataset=coco2014", "x"], "unexpected argument 'x'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_line(command, arguments, message):
+    process = command("data_pipelines.convert", *arguments)
+    output, error = process.communicate()
+    assert (process.returncode, output) == (2, "")
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
-    failed = run(f"--source={tmp_path / 'nowhere'}")
-    assert failed.returncode != 0
-    assert failed.stderr.splitlines()[-1].startswith("error: source folder")
-    assert "Traceback" not in failed.stderr
-    done = run(f"--source={drawn_source}")
-    assert done.returncode == 0 and "converted: 45 train, 12 validation pictures" in done.stdout
-    assert coco2014.Coco2014.name == "coco2014"
+
+def test_help_teaches(command):
+    output, error = command("data_pipelines.convert", "--help").communicate()
+    assert error == ""
+    for text in (
+        "python -m data_pipelines.convert --dataset=coco2014 --source=coco --data_dir=data",
+        "annotations/{captions,instances}_{train,val}2014.json",
+        "coco_{train,val}_localized_narratives*.jsonl",
+        "train_0.tar.gz .. train_f.tar.gz",
+        "skipped.jsonl",
+        "--max_skipped",
+        "--beam_runner",
+        "--beam_options",
+        "--[no]download",
+        "--[no]captions_only",
+    ):
+        assert text in output, text
+
+
+def test_command_line(source, command, tmp_path):
+    def run(*arguments) -> tuple[int, str, str]:
+        flags = ("--dataset=coco2014", f"--data_dir={tmp_path / 'data'}")
+        process = command("data_pipelines.convert", *flags, *arguments)
+        output, error = process.communicate()
+        return process.returncode, output, error
+
+    lost = min((source / "train2014").iterdir())
+    lost.unlink()
+    status, output, error = run(f"--source={source}")
+    assert (status, output) == (1, "")
+    assert error.splitlines()[-1].startswith("error: split 'train': 1 of 45 pictures cannot be used so far")
+    assert "Traceback" not in error
+    folder = records.directory("coco2014", tmp_path / "data")
+    last = [f"records in {folder}", f"what was left out or mended is listed in {folder / records.SKIPPED_FILE}"]
+    status, output, error = run(f"--source={source}", "--max_skipped=0.05")
+    assert status == 0
+    assert output.splitlines() == ["converted: 44 train, 12 validation pictures", *last]
+    assert [line[9:] for line in error.splitlines()] == [
+        f"warning: train, {lost.name}: left out: missing picture",
+        "warning: train: left out: 1 x missing picture (picture)",
+    ]
+    status, output, error = run("--source=anything")
+    assert (status, error) == (0, "")
+    assert output.splitlines() == ["nothing to do, already converted: 44 train, 12 validation pictures", *last]

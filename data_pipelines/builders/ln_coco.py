@@ -1,0 +1,59 @@
+"""The COCO part of Localized Narratives as published -> records.
+
+Source: COCO-2017's pictures in `train2017/` and `val2017/`, and beside them the narratives,
+`coco_{train,val}_localized_narratives*.jsonl` (in shards or whole) or the lighter `coco_{train,val}_captions.jsonl`.
+With `annotations/instances_{train,val}2017.json` the records name the object classes too, which SOA asks for.
+"""
+
+from __future__ import annotations
+
+from etils import epath
+
+from data_pipelines.builders import base, coco_annotations, narratives
+
+# COCO's name of each split, and that of Localized Narratives.
+_SPLITS = {"train": ("train2017", "coco_train"), "validation": ("val2017", "coco_val")}
+
+
+class LnCoco(base.PictureBuilder):
+    """LN-COCO (Pont-Tuset et al. 2020 on the pictures of COCO 2017), the paper's second dataset (section 5.1)."""
+
+    def splits(self) -> list[str]:
+        """See `PictureBuilder`."""
+        missing = []
+        for split, (folder, name) in _SPLITS.items():
+            if not (self._source / folder).exists():
+                missing.append(f"{folder}/")
+            if not self._narratives(split):
+                missing.append(f"{name}_localized_narratives*.jsonl (or {name}_captions.jsonl)")
+        if missing:
+            raise FileNotFoundError(
+                f"source folder {self._source} lacks {', '.join(missing)}: unpack COCO's train2017.zip and val2017.zip "
+                "there and put Localized Narratives' COCO files beside them, or let --download fetch them"
+            )
+        return list(_SPLITS)
+
+    def plan(self, split: str) -> base.Plan:
+        """See `PictureBuilder`."""
+        folder = _SPLITS[split][0]
+        instances = self._source / "annotations" / f"instances_{folder}.json"
+        labels = coco_annotations.read_labels(instances) if instances.exists() else {}
+        told, notes, num_captions = narratives.by_picture(self._narratives(split))
+        items = []
+        for image_id, lines in told.items():
+            # COCO's file names carry the id in twelve digits; any other id has no picture.
+            file_name = f"{image_id:0>12}.jpg"
+            items.append(
+                base.Item(
+                    image_id=image_id,
+                    file_name=file_name,
+                    path=str(self._source / folder / file_name),
+                    labels=labels.get(int(image_id) if image_id.isdigit() else -1, ()),
+                    lines=tuple(lines),
+                )
+            )
+        return base.Plan(base.units_of(items), notes, num_captions)
+
+    def _narratives(self, split: str) -> list[epath.Path]:
+        name = _SPLITS[split][1]
+        return narratives.find_files(self._source, f"{name}_localized_narratives", f"{name}_captions")

@@ -1,0 +1,92 @@
+"""Pictures out of archives, whole and broken."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pathlib
+import tarfile
+
+import PIL.Image
+import pytest
+
+from data_pipelines.builders import pictures, tars
+
+
+def _jpeg(shade: int) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.effect_noise((64, 64), shade).save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+JPEGS = {f"{number}.jpg": _jpeg(20 * number) for number in range(1, 9)}
+
+
+def _archive(path: pathlib.Path, members: dict[str, bytes], mode: str) -> pathlib.Path:
+    with tarfile.open(path, mode) as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def _read(archive: pathlib.Path, names: list[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Pictures, and reasons, by name; each must come once."""
+    fit, unfit = {}, {}
+    for name, read in tars.read_pictures(str(archive), {name: name for name in names}):
+        assert name not in fit and name not in unfit
+        try:
+            fit[name] = read()
+        except ValueError as error:
+            unfit[name] = str(error)
+    assert {*fit, *unfit} == set(names)
+    return fit, unfit
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("folder", ["", "train_0/", "./train_0/"])
+def test_all_pictures_come_out_wherever_they_lie(tmp_path, mode, folder):
+    archive = _archive(tmp_path / "a", {f"{folder}{name}": jpeg for name, jpeg in JPEGS.items()}, mode)
+    assert _read(archive, list(JPEGS)) == (JPEGS, {})
+
+
+def test_what_is_not_wanted_or_not_there(tmp_path):
+    archive = _archive(tmp_path / "a", {**JPEGS, "x/1.jpg": b"another 1.jpg"}, "w")
+    assert _read(archive, ["1.jpg", "9.jpg"]) == ({"1.jpg": JPEGS["1.jpg"]}, {"9.jpg": "missing picture"})
+
+
+def test_a_large_member_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_BYTES", max(map(len, JPEGS.values())))
+    archive = _archive(tmp_path / "a", {"0.jpg": bytes(pictures.MAX_BYTES + 1), **JPEGS}, "w:gz")
+    assert _read(archive, ["0.jpg", *JPEGS]) == (JPEGS, {"0.jpg": "picture too large"})
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_wherever_an_archive_is_cut_no_picture_is_lost_in_silence(tmp_path, mode):
+    content = _archive(tmp_path / "a", JPEGS, mode).read_bytes()
+    seen = set()
+    for length in range(0, len(content) - 1, 397):
+        (tmp_path / "a").write_bytes(content[:length])
+        fit, unfit = _read(tmp_path / "a", list(JPEGS))
+        assert fit == {name: JPEGS[name] for name in fit}, length
+        seen.update(unfit.values())
+    # An archive that is not compressed tells nothing if it is cut between two pictures.
+    assert seen == {"archive cut off or broken", *(["missing picture"] if mode == "w" else [])}
+
+
+def test_damage_within_a_compressed_archive(tmp_path):
+    path = _archive(tmp_path / "a", JPEGS, "w:gz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
+    path.write_bytes(content)
+    fit, unfit = _read(path, list(JPEGS))
+    assert fit and unfit
+    assert all(jpeg == JPEGS[name] for name, jpeg in fit.items())
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", gzip.compress(b"no archive"), None])
+def test_what_is_no_archive(tmp_path, content):
+    if content is not None:
+        (tmp_path / "a").write_bytes(content)
+    assert _read(tmp_path / "a", ["1.jpg"]) == ({}, {"1.jpg": "archive cut off or broken"})
