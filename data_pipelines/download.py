@@ -1,0 +1,173 @@
+"""Fetches a dataset's published files into the layout that its converter reads; what is there is left as it is.
+
+COCO's archives are unpacked and deleted; one that was fetched by hand and put into the folder is checked, unpacked and
+kept. Of Open Images only the pictures with a narrative are fetched, one by one, to where its archives would unpack
+them. A run that was stopped is gone on with by the next. Until it is done, `.incomplete` in the folder holds what is
+under way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+import requests
+from absl import logging
+
+from data_pipelines import disk, published_files
+from data_pipelines.fetching import archives, checksums, many_files, one_file, pictures, server
+
+_WORK_FOLDER = ".incomplete"
+
+
+def download(dataset: str, source: str | os.PathLike, captions_only: bool = False) -> None:
+    """Fetches the published files of a dataset that a folder does not hold yet.
+
+    Args:
+      dataset: 'coco2014', 'ln_coco' or 'ln_openimages'.
+      source: folder for the files, in the layout that they are published in; made if need be.
+      captions_only: of Localized Narratives: the light files without timed words and mouse traces.
+
+    Raises:
+      ValueError: the dataset is not published, or a file is not what it should be.
+      server.FetchError: an OSError that names what cannot be fetched, where to get it by hand and where to put it.
+      OSError: there is not enough room.
+    """
+    source = pathlib.Path(source).expanduser()
+    files = published_files.files(dataset, captions_only)
+    folders = published_files.picture_folders(dataset)
+    for file in files:
+        shutil.rmtree(_aside(file, source), ignore_errors=True)  # Of a run that was stopped, and takes up room.
+    missing = [file for file in files if not _is_there(file, source)]
+    with server.session() as connection:
+        sizes = {file.name: _size(connection, file, source) for file in missing}
+        # Which pictures are wanted is known once all narratives are there, and is looked at again then.
+        later = sum(_most_bytes(folder, source) for folder in folders) if missing else 0
+        disk.check_room(source, _peak(missing, sizes, source) + later, f"fetch and unpack {dataset}")
+        for file in missing:
+            _provide(connection, file, source)
+    for folder in folders:
+        narratives = [file for file in files if file.name.startswith(f"open_images_{folder.split}_")]
+        _provide_pictures(folder, {_place(file, source) for file in narratives}, source)
+    for file in files:
+        if file.unpacks_to:
+            _target(file, source).unlink(missing_ok=True)  # Of a run that was stopped just before this.
+    with contextlib.suppress(OSError):  # Another dataset's download into the same folder may have been stopped.
+        (source / _WORK_FOLDER).rmdir()
+
+
+def _is_there(file: published_files.PublishedFile, source: pathlib.Path) -> bool:
+    """Whether the folder holds what the builders need of a file."""
+    if not file.unpacks_to:
+        return _place(file, source).exists()
+    if not all((source / name).exists() for name in file.unpacks_to):
+        return False
+    # Someone may have unpacked a part of the pictures.
+    return not file.num_pictures or _count(source / file.unpacks_to[0]) >= file.num_pictures
+
+
+def _place(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
+    """Where a file that is kept as it is lies: under its name, or joined with its other shards."""
+    joined = file.whole_name is not None and (source / file.whole_name).exists()
+    return source / (file.whole_name if joined else file.name)
+
+
+def _count(folder: pathlib.Path) -> int:
+    with os.scandir(folder) as entries:
+        return sum(1 for _ in entries)
+
+
+def _target(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
+    """Where a file is fetched to: archives, being ours to delete, aside."""
+    return (source / _WORK_FOLDER if file.unpacks_to else source) / file.name
+
+
+def _aside(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
+    """Where an archive is unpacked at first."""
+    return source / _WORK_FOLDER / f"{file.name}.unpacked"
+
+
+def _size(connection: requests.Session, file: published_files.PublishedFile, source: pathlib.Path) -> int | None:
+    """Bytes of a file: as known, or as its server states, if it does."""
+    if file.size is not None:
+        return file.size
+    with _with_remedy(_by_hand(file, source)), server.get(connection, file.url, head=True) as response:
+        return server.stated(response).size
+
+
+def _peak(missing: list[published_files.PublishedFile], sizes: dict[str, int | None], source: pathlib.Path) -> int:
+    """The most bytes that the files will take on top of what they take now, one after the other."""
+    held = peak = 0
+    for file in missing:
+        size = sizes[file.name] or 0
+        target = _target(file, source)
+        whole = target.exists() or (source / file.name).exists()
+        here = size if whole else one_file.part_size(target)
+        unpacked = size * file.unpacked_ratio if file.unpacks_to else 0
+        peak = max(peak, held + size - here + unpacked)
+        held += unpacked if file.unpacks_to else size - here
+    return peak
+
+
+def _provide(connection: requests.Session, file: published_files.PublishedFile, source: pathlib.Path) -> None:
+    """Fetches one file and puts it, or what it holds, in its place."""
+    logging.info("fetching %s, published at %s", file.name, file.page)
+    own, target = source / file.name, _target(file, source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file.unpacks_to and own.exists():
+        try:
+            one_file.verify(own, file.size, file.sha256 and checksums.Checksum("sha256", file.sha256))
+        except ValueError as error:
+            raise ValueError(f"{error}: delete it, and run this again to have it fetched") from error
+        target = own
+    elif not target.exists():
+        with _with_remedy(_by_hand(file, source)):
+            one_file.fetch(connection, file.url, target, file.size, file.sha256)
+    if file.unpacks_to:
+        archives.unpack(target, source, _aside(file, source))
+        if target is not own:
+            target.unlink()
+
+
+def _most_bytes(folder: published_files.PictureFolder, source: pathlib.Path) -> int:
+    """The most that the pictures still to be fetched can come to."""
+    return max(0, folder.num_narratives - pictures.count(folder, source)) * folder.picture_size
+
+
+def _provide_pictures(
+    folder: published_files.PictureFolder, narratives: set[pathlib.Path], source: pathlib.Path
+) -> None:
+    """Fetches the pictures that the narratives of a split speak of."""
+    wanted, total = pictures.wanted(folder, sorted(narratives), source)
+    if not wanted:
+        return
+    logging.info("fetching %d of %d %s pictures, published at %s", len(wanted), total, folder.split, folder.page)
+    disk.check_room(source, len(wanted) * folder.picture_size, f"fetch {len(wanted)} {folder.split} pictures")
+    for parent in {file.path.parent for file in wanted}:
+        parent.mkdir(parents=True, exist_ok=True)
+    with _with_remedy(f"fetch the archives by hand and put them into {source} (published at {folder.page})"):
+        gone = many_files.fetch_all(wanted, f"fetching {folder.split} pictures")
+    if gone:
+        logging.warning(
+            "%d of %d %s pictures are not to be had any more (first: %s): the conversion will count them as missing",
+            len(gone),
+            total,
+            folder.split,
+            gone[0].url,
+        )
+
+
+@contextlib.contextmanager
+def _with_remedy(by_hand: str) -> Iterator[None]:
+    """Adds to an error what the user can do."""
+    try:
+        yield
+    except server.FetchError as error:
+        raise server.FetchError(f"{error}: run this again to go on from here, or {by_hand}") from error
+
+
+def _by_hand(file: published_files.PublishedFile, source: pathlib.Path) -> str:
+    return f"fetch it by hand, put it into {source} and run this again (published at {file.page})"

@@ -1,0 +1,40 @@
+"""How it is known that a file came whole."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from typing import NamedTuple
+
+import google_crc32c
+import tqdm
+
+_CHUNK = 1 << 22
+_KINDS = {"sha256": hashlib.sha256, "md5": hashlib.md5, "crc32c": google_crc32c.Checksum}
+
+
+class Checksum(NamedTuple):
+    """What a file's bytes come to: `kind` is 'sha256', 'md5' or 'crc32c', `value` is in hexadecimal digits."""
+
+    kind: str
+    value: str
+
+
+def of_bytes(data: bytes, kind: str) -> Checksum:
+    """The checksum of `data`."""
+    digest = _KINDS[kind]()
+    digest.update(data)
+    return Checksum(kind, digest.digest().hex())
+
+
+def of_file(path: pathlib.Path, kind: str) -> Checksum:
+    """The checksum of a file, with a progress bar on a terminal."""
+    digest = _KINDS[kind]()
+    progress = tqdm.tqdm(
+        total=path.stat().st_size, desc=f"checking {path.name}", unit="B", unit_scale=True, disable=None, leave=False
+    )
+    with progress, open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            digest.update(chunk)
+            progress.update(len(chunk))
+    return Checksum(kind, digest.digest().hex())

@@ -1,0 +1,186 @@
+"""The files that the datasets' owners publish: where each lies, how large it is, and how to know that it came whole.
+
+We know of no checksums that the owners publish. COCO's, with the sizes, are those that TensorFlow Datasets recorded
+when it fetched the same files. Of the Localized Narratives neither size nor checksum is recorded anywhere we know of:
+both are taken from what the server states when it is asked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+COCO_PAGE = "https://cocodataset.org/#download"
+NARRATIVES_PAGE = "https://google.github.io/localized-narratives"
+OPEN_IMAGES_PAGE = "https://github.com/cvdfoundation/open-images-dataset"
+
+# COCO publishes addresses without https; the checksums vouch for what comes.
+_COCO_URL = "http://images.cocodataset.org"
+_NARRATIVES_URL = "https://storage.googleapis.com/localized-narratives/annotations"
+_OPEN_IMAGES_URL = "https://open-images-dataset.s3.amazonaws.com"
+
+
+class PublishedFile(NamedTuple):
+    """One file as published.
+
+    Attributes:
+      name: its name in the source folder.
+      url: its address.
+      page: where its owner publishes it.
+      size: bytes; None: the server is asked.
+      sha256: in hex; None: the checksum that the server states is used.
+      unpacks_to: of an archive: the folders or files that the builders need out of it. Empty: kept as it is.
+      num_pictures: of an archive of pictures: how many it holds.
+      unpacked_ratio: of an archive: estimate of its unpacked size over its own. JPEGs do not shrink; COCO's JSON does
+        to less than a third.
+      whole_name: of a shard: what the shards are called when joined, as some users keep them.
+    """
+
+    name: str
+    url: str
+    page: str
+    size: int | None = None
+    sha256: str | None = None
+    unpacks_to: tuple[str, ...] = ()
+    num_pictures: int = 0
+    unpacked_ratio: int = 1
+    whole_name: str | None = None
+
+
+class PictureFolder(NamedTuple):
+    """Pictures of a split that are published one by one.
+
+    Attributes:
+      split: as in their folder's and archives' names.
+      url: of the folder that they lie in, each as `<image id>.jpg`.
+      page: where their owner publishes them.
+      num_narratives: on these pictures, hence the most pictures that can be wanted.
+      picture_size: mean bytes of a picture.
+      by_first_digit: whether the published archives split them by the first digit of their ids.
+    """
+
+    split: str
+    url: str
+    page: str
+    num_narratives: int
+    picture_size: int
+    by_first_digit: bool
+
+
+def _coco(
+    name: str, folder: str, size: int, sha256: str, unpacks_to: tuple[str, ...], num_pictures: int = 0
+) -> PublishedFile:
+    return PublishedFile(
+        name,
+        f"{_COCO_URL}/{folder}/{name}",
+        COCO_PAGE,
+        size,
+        sha256,
+        unpacks_to,
+        num_pictures,
+        unpacked_ratio=1 if num_pictures else 4,
+    )
+
+
+def _narratives(name: str, whole_name: str | None = None) -> PublishedFile:
+    return PublishedFile(name, f"{_NARRATIVES_URL}/{name}", NARRATIVES_PAGE, whole_name=whole_name)
+
+
+def _narrative_shards(stem: str, count: int) -> tuple[PublishedFile, ...]:
+    return tuple(_narratives(f"{stem}-{shard:05d}-of-{count:05d}.jsonl", f"{stem}.jsonl") for shard in range(count))
+
+
+COCO2014 = (
+    _coco(
+        "annotations_trainval2014.zip",
+        "annotations",
+        252872794,
+        "031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
+        tuple(
+            f"annotations/{kind}_{split}2014.json" for split in ("train", "val") for kind in ("captions", "instances")
+        ),
+    ),
+    _coco(
+        "val2014.zip",
+        "zips",
+        6645013297,
+        "fe9be816052049c34717e077d9e34aa60814a55679f804cd043e3cbee3b9fde0",
+        ("val2014",),
+        40504,
+    ),
+    _coco(
+        "train2014.zip",
+        "zips",
+        13510573713,
+        "ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775",
+        ("train2014",),
+        82783,
+    ),
+)
+COCO2017 = (
+    _coco(
+        "annotations_trainval2017.zip",
+        "annotations",
+        252907541,
+        "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+        tuple(f"annotations/instances_{split}2017.json" for split in ("train", "val")),
+    ),
+    _coco(
+        "val2017.zip",
+        "zips",
+        815585330,
+        "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+        ("val2017",),
+        5000,
+    ),
+    _coco(
+        "train2017.zip",
+        "zips",
+        19336861798,
+        "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+        ("train2017",),
+        118287,
+    ),
+)
+LN_COCO_NARRATIVES = (
+    *_narrative_shards("coco_train_localized_narratives", 4),
+    _narratives("coco_val_localized_narratives.jsonl"),
+)
+LN_COCO_CAPTIONS = (_narratives("coco_train_captions.jsonl"), _narratives("coco_val_captions.jsonl"))
+LN_OPENIMAGES_NARRATIVES = (
+    *_narrative_shards("open_images_train_v6_localized_narratives", 10),
+    _narratives("open_images_validation_localized_narratives.jsonl"),
+)
+LN_OPENIMAGES_CAPTIONS = (
+    _narratives("open_images_train_v6_captions.jsonl"),
+    _narratives("open_images_validation_captions.jsonl"),
+)
+# The archives train_0.tar.gz ... train_f.tar.gz hold 549 GB and 1,743,042 pictures, of which less than a third has a
+# narrative: so pictures are fetched one by one.
+OPEN_IMAGES_PICTURES = (
+    PictureFolder("train", f"{_OPEN_IMAGES_URL}/train", OPEN_IMAGES_PAGE, 507444, 315_000, by_first_digit=True),
+    PictureFolder("validation", f"{_OPEN_IMAGES_URL}/validation", OPEN_IMAGES_PAGE, 41691, 309_000, False),
+)
+
+
+def files(dataset: str, captions_only: bool = False) -> tuple[PublishedFile, ...]:
+    """What a dataset's conversion reads, apart from pictures published one by one.
+
+    Args:
+      dataset: 'coco2014', 'ln_coco' or 'ln_openimages'.
+      captions_only: of Localized Narratives: the light files without timed words and mouse traces.
+
+    Raises:
+      ValueError: no such dataset is published.
+    """
+    if dataset == "coco2014":
+        return COCO2014
+    if dataset == "ln_coco":
+        return (LN_COCO_CAPTIONS if captions_only else LN_COCO_NARRATIVES) + COCO2017
+    if dataset == "ln_openimages":
+        return LN_OPENIMAGES_CAPTIONS if captions_only else LN_OPENIMAGES_NARRATIVES
+    raise ValueError(f"dataset '{dataset}' is published nowhere: coco2014, ln_coco and ln_openimages can be downloaded")
+
+
+def picture_folders(dataset: str) -> tuple[PictureFolder, ...]:
+    """The pictures of a dataset that are published one by one."""
+    return OPEN_IMAGES_PICTURES if dataset == "ln_openimages" else ()

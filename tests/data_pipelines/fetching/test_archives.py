@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pathlib
+import shutil
+import types
+import zipfile
+
+import pytest
+
+from data_pipelines.fetching import archives
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("train/1.jpg", b"one")
+        file.writestr("train/2.jpg", b"two")
+        file.writestr("notes/a.json", b"{}")
+    return path
+
+
+def _contents(folder: pathlib.Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _unpack(archive, tmp_path) -> dict[str, bytes]:
+    folder = tmp_path / "source"
+    folder.mkdir(exist_ok=True)
+    archives.unpack(archive, folder, tmp_path / "aside")
+    assert not (tmp_path / "aside").exists()
+    return _contents(folder)
+
+
+def test_unpacks(archive, tmp_path):
+    assert _unpack(archive, tmp_path) == {"train/1.jpg": b"one", "train/2.jpg": b"two", "notes/a.json": b"{}"}
+
+
+def test_adds_to_what_is_there(archive, tmp_path):
+    (tmp_path / "source" / "train").mkdir(parents=True)
+    (tmp_path / "source" / "train" / "1.jpg").write_bytes(b"half")
+    (tmp_path / "source" / "train" / "9.jpg").write_bytes(b"nine")
+    found = _unpack(archive, tmp_path)
+    assert found["train/1.jpg"] == b"one"
+    assert found["train/2.jpg"] == b"two"
+    assert found["train/9.jpg"] == b"nine"
+
+
+def test_forgets_what_a_stopped_run_left(archive, tmp_path):
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "rest").write_bytes(b"")
+    assert "rest" not in _unpack(archive, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil", "C:\\evil", "..\\evil"])
+def test_refuses_paths_that_lead_out(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as file:
+        file.writestr("fine", b"")
+        file.writestr(name, b"evil")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        _unpack(tmp_path / "evil.zip", tmp_path)
+    assert not _contents(tmp_path / "source")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_refuses_links(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as file:
+        file.writestr(link, "/etc")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        _unpack(tmp_path / "evil.zip", tmp_path)
+
+
+def test_moves_nothing_of_a_damaged_archive(archive, tmp_path):
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"two")] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(ValueError, match=r"pictures\.zip is damaged \(.*\): delete it"):
+        _unpack(archive, tmp_path)
+    assert not _contents(tmp_path / "source")
+
+
+def test_looks_for_room_first(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=4))
+    with pytest.raises(OSError, match=r"source has 0\.0 GB free, and 0\.0 GB are needed to unpack pictures\.zip"):
+        _unpack(archive, tmp_path)
