@@ -8,20 +8,35 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import records
+from data_pipelines import picture_source, record_index, records
+from data_pipelines.picture_source import PictureSource
+from data_pipelines.record_index import RecordIndex
+from data_pipelines.text_features import StoredText
+from xmcgan.models.text_encoder import TextFeatures
 
-# Record files read in turns, so many records at a time. Fixed numbers: the order must not depend on the machine.
-_FILES_AT_ONCE, _RECORDS_IN_TURN = 16, 16
-# What a random number is drawn for; keeps the streams of one seed apart.
-_FILE_ORDER, _RECORD_ORDER, _CAPTION, _FLIP = range(4)
+CACHES = {"none": picture_source.reread, "memory": picture_source.in_memory}
+# Of the cipher that permutes an epoch. With TensorFlow's own 4, the orders of successive epochs of COCO-14 correlate by
+# 0.3; from 8 on nothing is left of that.
+_CIPHER_ROUNDS = 24
+# Batches of the host made ahead: few, since one of 256 pictures of 256 px takes 50 MB.
+_AHEAD = 2
 
 
 class Batch(NamedTuple):
     """Pictures, one caption each, and where they come from."""
 
-    image: tf.Tensor  # [batch, size, size, 3] float32 in [0, 1]
+    image: tf.Tensor  # [batch, size, size, 3] uint8, levels 0 to 255
     caption: tf.Tensor  # [batch] string, UTF-8
     image_id: tf.Tensor  # [batch] string
+
+
+class EncodedBatch(NamedTuple):
+    """A `Batch` with the stored features of its captions."""
+
+    image: tf.Tensor  # [batch, size, size, 3] uint8, levels 0 to 255
+    caption: tf.Tensor  # [batch] string, UTF-8
+    image_id: tf.Tensor  # [batch] string
+    text: TextFeatures  # float16, padded with zeros
 
 
 def num_examples(dataset: str, split: str, data_dir: str | os.PathLike) -> int:
@@ -45,63 +60,82 @@ def training_batches(
     batch_size: int,
     image_size: int,
     random_flip: bool = False,
-    shuffle_buffer: int = 10_000,
     seed: int = 0,
     start_batch: int = 0,
+    cache: str = "none",
+    stored_text: StoredText | None = None,
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """The endless stream of training batches, from batch number `start_batch` on.
 
-    Element `p` of the stream belongs to epoch `p // N` of `N` pictures. Every epoch has an order of its own, drawn
-    from (seed, epoch); caption and flip are drawn from (seed, p). So a stream that starts late goes on exactly like
-    one that started at 0. Epochs follow each other without a gap: a batch may span two, or more if N is small.
+    Element `p` of the stream belongs to epoch `p // N` of `N` pictures. The order of an epoch is a permutation of the
+    split drawn from (seed, epoch), caption and flip are drawn from (seed, p). So a stream that starts late goes on
+    exactly like one that started at 0, and at once: nothing before the start is read. Epochs follow each other without
+    a gap: a batch may span two, or more if N is small.
 
-    To start late, the records of the current epoch before the start are read, not decoded.
+    The stream is the same on one host and on many. Each host reads and decodes its own rows of every batch alone:
+    consecutive ones, those of host 0 first. Its replicas receive them in turn, [batch_size / replicas] at a time.
 
     Args:
       dataset: name of a dataset, such as 'coco2014'.
-      data_dir: folder of all records.
-      batch_size: pictures a batch, always full.
+      data_dir: folder of all records, on a disk that every host can read at random.
+      batch_size: pictures a batch of all replicas of all hosts together, always full.
       image_size: pixels a side, resized without crop (design: settled answers).
       random_flip: mirror every other picture, by lot.
-      shuffle_buffer: records, undecoded, held in memory to draw the next one from.
       seed: of order, captions and flips, at least 0.
       start_batch: number of the first batch, at least 0.
+      cache: a key of CACHES: pictures are read and decoded in each epoch anew ('none'), or once ('memory').
+      stored_text: features of the training captions, to come with them; read anew in each epoch.
+      context: which host this is, and the number of hosts and replicas: of `distribute_datasets_from_function`.
+        By default there is one of each.
 
     Returns:
-      An infinite dataset of `Batch`.
+      An infinite dataset of `Batch`, or with `stored_text` of `EncodedBatch`, a replica's rows in each element.
 
     Raises:
       FileNotFoundError: the dataset has not been converted; the message tells the command.
-      ValueError: an argument is out of its range.
+      ValueError: an argument is out of its range, the replicas cannot share a batch evenly, the index does not fit
+        the records, or the cache does not fit into memory.
     """
     for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("start_batch", start_batch, 0)):
         if value < least:
             raise ValueError(f"{name}={value} is too small: set it to {least} or more")
-    files, size = _files(dataset, "train", data_dir)
-    first_epoch, num_skipped = divmod(start_batch * batch_size, size)
+    context = context or tf.distribute.InputContext()
+    replica_rows = context.get_per_replica_batch_size(batch_size)
+    host_rows = batch_size // context.num_input_pipelines
+    index = _index(dataset, "train", data_dir)
+    source = _source(index, image_size, cache)
 
-    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
-        """(position, serialized record) of one epoch, in its own order."""
-        shuffled_files = tf.random.experimental.stateless_shuffle(files, _key(seed, _FILE_ORDER, epoch))
-        shuffled = _read(shuffled_files).shuffle(
-            shuffle_buffer, seed=_draw(seed, _RECORD_ORDER, epoch, maximum=2**31), reshuffle_each_iteration=False
-        )
-        numbered = shuffled.enumerate(start=epoch * size)
-        return numbered.skip(tf.where(epoch == first_epoch, tf.constant(num_skipped, tf.int64), 0))
+    def first_position(turn: tf.Tensor) -> tf.Tensor:
+        """Of the host's rows of its batch number `turn`."""
+        return (start_batch + turn) * batch_size + context.input_pipeline_id * host_rows
 
-    def example(position: tf.Tensor, serialized: tf.Tensor) -> Batch:
-        record = records.parse(serialized)
-        image = _picture(record.image, image_size)
+    def numbers(turn: tf.Tensor) -> tf.Tensor:
+        positions = first_position(turn) + tf.range(host_rows, dtype=tf.int64)
+        return _shuffled(positions % len(index), len(index), seed, positions // len(index))
+
+    def lots(turn: tf.Tensor) -> tf.Tensor:
+        return _lots(seed, first_position(turn), host_rows)
+
+    def example(lot: tf.Tensor, fetched: tf.Tensor, text: tf.Tensor | None = None) -> Batch | EncodedBatch:
+        image, captions, image_id = source.decode(fetched)
         if random_flip:
-            image = tf.cond(
-                _draw(seed, _FLIP, position, maximum=2) == 1, lambda: tf.image.flip_left_right(image), lambda: image
-            )
-        number = _draw(seed, _CAPTION, position, maximum=tf.size(record.captions, tf.int64))
-        return Batch(image, record.captions[number], record.image_id)
+            image = tf.cond(lot[0] % 2 == 1, lambda: tf.image.flip_left_right(image), lambda: image)
+        number = lot[1] % tf.size(captions, tf.int64)
+        batch = Batch(image, captions[number], image_id)
+        if text is None:
+            return batch
+        return EncodedBatch(*batch, stored_text.decode(text, number, batch.caption, image_id))
 
-    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    examples = epochs.flat_map(epoch_records).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return _finish(examples.batch(batch_size, drop_remainder=True))
+    # What is drawn is drawn for many rows at once: small operations for each would take longer than reading.
+    turns = tf.data.Dataset.range(tf.int64.max)
+    parts = [turns.map(lots).unbatch(), source.fetch(turns.map(numbers))]
+    if stored_text is not None:
+        parts.append(stored_text.fetch(turns.map(numbers)))
+    examples = tf.data.Dataset.zip(tuple(parts)).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    batches = examples.batch(replica_rows, drop_remainder=True).apply(endless)
+    return _finish(batches, ahead=_AHEAD * host_rows // replica_rows)
 
 
 def evaluation_batches(
@@ -113,6 +147,7 @@ def evaluation_batches(
     image_size: int,
     num_captions: int,
     seed: int = 0,
+    cache: str = "none",
 ) -> tf.data.Dataset:
     """A random list of (picture, caption) pairs of a split: the same whatever the model and the batch size.
 
@@ -127,78 +162,84 @@ def evaluation_batches(
       image_size: pixels a side, resized without crop.
       num_captions: length of the list, at least 1.
       seed: of the list, at least 0.
+      cache: as of `training_batches`; worth it if the list is long beside the split, or gone through often.
 
     Returns:
       A dataset of `Batch`, `num_captions` pairs in all.
 
     Raises:
       FileNotFoundError: the dataset has not been converted; the message tells the command.
-      ValueError: `num_captions` is less than 1.
+      ValueError: an argument is out of its range, the index does not fit the records, or the cache does not fit into
+        memory.
     """
     if num_captions < 1:
         raise ValueError(f"num_captions={num_captions} is too small: set it to 1 or more")
-    files, size = _files(dataset, split, data_dir)
-    # Whole passes take every picture; the last one takes some, drawn by lot.
-    num_passes, rest = divmod(num_captions, size)
-    in_rest = np.zeros(size, bool)
-    in_rest[np.random.default_rng([seed, size]).permutation(size)[:rest]] = True
+    index = _index(dataset, split, data_dir)
+    source = _source(index, image_size, cache)
+    # Whole passes take every picture; the last one takes some, drawn by lot. In the order of the files, as disks like.
+    num_passes, rest = divmod(num_captions, len(index))
+    rng = np.random.default_rng([seed, len(index)])
+    drawn = np.sort(rng.permutation(len(index))[:rest])
+    numbers = np.concatenate([np.tile(np.arange(len(index)), num_passes), drawn])  # [num_captions]
+    lots = rng.integers(2**32, size=len(index))[numbers] + np.arange(num_captions) // len(index)  # [num_captions]
 
-    def pass_records(number: tf.Tensor) -> tf.data.Dataset:
-        numbered = _read(tf.constant(files)).enumerate()
-        taken = numbered.filter(lambda index, _: (number < num_passes) | tf.gather(in_rest, index))
-        return taken.map(lambda index, serialized: (number, index, serialized))
+    def example(fetched: tf.Tensor, lot: tf.Tensor) -> Batch:
+        image, captions, image_id = source.decode(fetched)
+        return Batch(image, captions[lot % tf.size(captions, tf.int64)], image_id)
 
-    def example(number: tf.Tensor, index: tf.Tensor, serialized: tf.Tensor) -> Batch:
-        record = records.parse(serialized)
-        count = tf.size(record.captions, tf.int64)
-        caption = record.captions[(_draw(seed, _CAPTION, index, maximum=count) + number) % count]
-        return Batch(_picture(record.image, image_size), caption, record.image_id)
-
-    passes = tf.data.Dataset.range(num_passes + (rest > 0))
-    examples = passes.flat_map(pass_records).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    fetched = source.fetch(tf.data.Dataset.from_tensors(numbers))
+    examples = tf.data.Dataset.zip((fetched, tf.data.Dataset.from_tensor_slices(lots)))
+    examples = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     cardinality = tf.data.experimental.assert_cardinality(-(-num_captions // batch_size))
-    return _finish(examples.batch(batch_size).apply(cardinality))
+    return _finish(examples.batch(batch_size).apply(cardinality), ahead=_AHEAD)
 
 
-def _files(dataset: str, split: str, data_dir: str | os.PathLike) -> tuple[list[str], int]:
-    """The record files of a split, and how many records they hold together."""
+def _index(dataset: str, split: str, data_dir: str | os.PathLike) -> RecordIndex:
     info = records.open_dataset(dataset, data_dir).info.splits[split]
-    return [os.fspath(path) for path in info.filepaths], info.num_examples
+    return record_index.load(records.directory(dataset, data_dir), split, info.filepaths, info.shard_lengths)
 
 
-def _read(files: tf.Tensor) -> tf.data.Dataset:
-    """Serialized records of several files, interleaved in a fixed order."""
-    return tf.data.Dataset.from_tensor_slices(files).interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=_FILES_AT_ONCE,
-        block_length=_RECORDS_IN_TURN,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+def _source(index: RecordIndex, image_size: int, cache: str) -> PictureSource:
+    if cache not in CACHES:
+        raise ValueError(f"cache={cache!r} is unknown: choose one of {', '.join(CACHES)}")
+    return CACHES[cache](index, image_size)
+
+
+def _shuffled(places: tf.Tensor, size: int, seed: int, epochs: tf.Tensor) -> tf.Tensor:
+    """The records at places of epochs: in each epoch another permutation of 0 .. size - 1.
+
+    Args:
+      places: [rows] int64 in [0, size).
+      size: records in an epoch.
+      seed: of all permutations.
+      epochs: [rows] int64.
+
+    Returns:
+      [rows] int64 in [0, size).
+    """
+    keys = tf.stack([tf.zeros_like(epochs), tf.zeros_like(epochs) + seed, epochs], axis=1)  # [rows, 3]
+    # The op behind tf.random.experimental.index_shuffle, which has neither a key for each row nor a choice of rounds.
+    last = tf.constant(size - 1, tf.int64)
+    return tf.raw_ops.RandomIndexShuffle(index=places, seed=keys, max_index=last, rounds=_CIPHER_ROUNDS)
+
+
+def _lots(seed: int, first_position: tf.Tensor, rows: int) -> tf.Tensor:
+    """Random numbers for consecutive positions, each fixed by (seed, position): [rows, 4] int64 in [0, 2^32)."""
+    # Philox turns each value of a counter into four numbers. The op behind tf.random.stateless_uniform counts up from
+    # the one given: here, one value a position.
+    drawn = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[4 * rows],
+        key=tf.constant([seed], tf.uint64),
+        counter=tf.stack([tf.cast(first_position, tf.uint64), tf.constant(0, tf.uint64)]),
+        alg=tf.random.Algorithm.PHILOX.value,
+        dtype=tf.uint32,
     )
+    return tf.cast(tf.reshape(drawn, [rows, 4]), tf.int64)
 
 
-def _picture(jpeg: tf.Tensor, size: int) -> tf.Tensor:
-    """Decodes a JPEG and resizes it bilinearly: [size, size, 3] float32 in [0, 1]."""
-    pixels = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
-    # Plain bilinear sampling: a low-pass filter before it (antialias=True) halves the pictures per second.
-    pixels = tf.image.resize(pixels, (size, size), method="bilinear")
-    return tf.ensure_shape(pixels / 255, (size, size, 3))
-
-
-def _key(seed: int, purpose: int, position: tf.Tensor) -> tf.Tensor:
-    """The seed, [2], of a stateless random op."""
-    return tf.stack([tf.constant(4 * seed + purpose, tf.int64), position])
-
-
-def _draw(seed: int, purpose: int, position: tf.Tensor, maximum: int | tf.Tensor) -> tf.Tensor:
-    """A number in 0 .. maximum - 1 (int64 scalar), fixed by what it is drawn for and where in the stream."""
-    key = _key(seed, purpose, position)
-    return tf.random.stateless_uniform([], key, minval=0, maxval=tf.cast(maximum, tf.int64), dtype=tf.int64)
-
-
-def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+def _finish(batches: tf.data.Dataset, ahead: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    # Workers of a cluster each read all records and take their part of every batch.
+    # Distributed without a context, batches are made by every host and split by rows, not their files by hosts.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(options).prefetch(ahead)

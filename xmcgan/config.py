@@ -20,7 +20,7 @@ class DataConfig:
     image_size: int = 256  # Pixels a side; one of IMAGE_SIZES.
     text_length: int = 17  # Tokens a caption, [CLS] and [SEP] included; longer captions are cut.
     random_flip: bool = True  # Mirror training pictures at random; off where captions say left and right.
-    shuffle_buffer: int = 10_000  # Records held in memory to shuffle from.
+    cache: str = "none"  # Decode pictures in each epoch anew ('none'), or once, into the host's 'memory'.
 
 
 @dataclasses.dataclass
@@ -31,6 +31,7 @@ class TextConfig:
     encoder: str = "https://tfhub.dev/tensorflow/bert_en_uncased_L-12_H-768_A-12/4"  # Handle or folder.
     dim: int = 768  # Width of the encoder's outputs: of e_w and of e_s (Table 8).
     sentence_pooling: str = "mean"  # 'mean' over real tokens, 'sum_over_length' (reference), 'pooled_output'.
+    precomputed: bool = False  # Train on the features that data_pipelines.precompute_text has stored, in float16.
 
 
 @dataclasses.dataclass
@@ -218,6 +219,7 @@ def preset(name: str, dataset: str = "") -> Config:
 _CHOICES = {
     "dataset": DATASETS,
     "data.image_size": IMAGE_SIZES,
+    "data.cache": ("none", "memory"),
     "text.sentence_pooling": ("mean", "sum_over_length", "pooled_output"),
     "generator.stem": ("condition", "noise"),
     "generator.modulation": ("attentional", "self"),
@@ -232,7 +234,6 @@ _CHOICES = {
 # Fields that are at least the number given here.
 _MINIMA = {
     "data.text_length": 3,
-    "data.shuffle_buffer": 1,
     "text.dim": 1,
     "generator.channels": 1,
     "generator.noise_dim": 1,

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     from data_pipelines import input_pipeline
     from xmcgan import grid
     from xmcgan.models.text_encoder import check_captions
-    from xmcgan.synthesis import Synthesizer, load_text_encoder, to_uint8
+    from xmcgan.synthesis import Synthesizer, load_text_encoder
     from xmcgan.training.checkpoints import read_config, restore_generator
     from xmcgan.training.state import build_generator
 
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
             seed=_SEED.value,
         )
         batch = next(iter(batches))
-        captions, real = [caption.decode() for caption in batch.caption.numpy()], to_uint8(batch.image).numpy()
+        captions, real = [caption.decode() for caption in batch.caption.numpy()], batch.image.numpy()
 
     generator = build_generator(config)
     step = restore_generator(_WORKDIR.value, generator)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import prepare
+from data_pipelines import text_identity
 from xmcgan.config import Config
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextEncoder
@@ -27,10 +26,8 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
     Raises:
       FileNotFoundError, ValueError: it cannot be loaded (see `TextEncoder`).
     """
-    prepared = prepare.text_model_folder(data_dir)
     return TextEncoder(
-        config.text.preprocessor or os.path.join(prepared, "preprocessor"),
-        config.text.encoder or os.path.join(prepared, "encoder"),
+        *text_identity.handles(config, data_dir),
         config.data.text_length,
         config.text.sentence_pooling,
         config.text.dim,
@@ -57,6 +54,11 @@ def noise_of(seeds: tf.Tensor, dim: int) -> tf.Tensor:
 def to_uint8(images: tf.Tensor) -> tf.Tensor:
     """Pictures in [0, 1] -> levels 0 to 255, rounded."""
     return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 1.0) * 255.0), tf.uint8)
+
+
+def from_uint8(images: tf.Tensor) -> tf.Tensor:
+    """Levels 0 to 255 -> pictures in [0, 1] float32."""
+    return tf.cast(images, tf.float32) / 255.0
 
 
 class Synthesizer:

@@ -215,6 +215,6 @@ def test_tensorflow_is_quiet_and_its_errors_are_one_line(call, folder):
 
 def test_field_comments_are_those_behind_the_fields():
     comments = flag_help.field_comments(config_lib.DataConfig)
-    assert list(comments) == ["image_size", "text_length", "random_flip", "shuffle_buffer"]
-    assert comments["shuffle_buffer"] == "Records held in memory to shuffle from."
+    assert list(comments) == ["image_size", "text_length", "random_flip", "cache"]
+    assert comments["text_length"] == "Tokens a caption, [CLS] and [SEP] included; longer captions are cut."
     assert flag_help.field_comments(config_lib.TrainingConfig)["beta_1"] == ""

@@ -72,6 +72,7 @@ def test_unknown_presets_and_datasets():
 REFUSALS = [
     ("dataset", "coco", "choose one of coco2014, ln_coco, ln_openimages, scenes"),
     ("data.image_size", 512, "choose one of 64, 128, 256"),
+    ("data.cache", "disk", "choose one of none, memory"),
     ("text.sentence_pooling", "max", "choose one of mean, sum_over_length, pooled_output"),
     ("generator.stem", "both", "choose one of condition, noise"),
     ("generator.modulation", "none", "choose one of attentional, self"),
@@ -83,7 +84,6 @@ REFUSALS = [
     ("losses.negatives", "none", "choose one of global, replica"),
     ("training.update_rule", "two", "choose one of algorithm1, joint"),
     ("data.text_length", 2, "set it to 3 or more"),
-    ("data.shuffle_buffer", 0, "set it to 1 or more"),
     ("text.dim", 0, "set it to 1 or more"),
     ("generator.channels", 0, "set it to 1 or more"),
     ("generator.noise_dim", 0, "set it to 1 or more"),

@@ -9,7 +9,7 @@ from data_pipelines import prepare
 from xmcgan import synthesis
 from xmcgan.config import preset
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.synthesis import Synthesizer, noise_of, to_uint8
+from xmcgan.synthesis import Synthesizer, from_uint8, noise_of, to_uint8
 from xmcgan.training.state import build_generator
 
 CAPTIONS = ["a red ball", "two blue cubes", "a tree", "the sea at night", "a cat"]
@@ -95,3 +95,10 @@ def test_empty_handles_mean_the_prepared_encoder(monkeypatch):
     config = preset("coco2014")
     loaded = synthesis.load_text_encoder(config, "records")
     assert loaded == (config.text.preprocessor, config.text.encoder, 17, "mean", 768)
+
+
+def test_levels_survive_the_way_there_and_back():
+    levels = tf.range(256)
+    images = from_uint8(tf.cast(levels, tf.uint8))
+    assert images.dtype == tf.float32 and images[0] == 0 and images[-1] == 1
+    np.testing.assert_array_equal(to_uint8(images), levels)

@@ -74,7 +74,7 @@ class TextEncoder(tf.Module):
             )
         self.text_length = text_length
         self.sentence_pooling = sentence_pooling
-        self._preprocessor = _load(preprocessor, "preprocessor")
+        self._preprocessor = load_preprocessor(preprocessor)
         self._encoder = _load(encoder, "encoder")
         self.dim = None  # Until the encoder has shown it.
         self.dim = self._probe(preprocessor, encoder)
@@ -146,19 +146,10 @@ class TextEncoder(tf.Module):
         Returns:
           [batch] bool.
         """
-        tokens = self._preprocessor.tokenize(tf.convert_to_tensor(captions, tf.string))
-        if tokens.shape.rank == 3:  # [batch, (words), (pieces)]
-            tokens = tokens.merge_dims(1, 2)
-        return tokens.row_lengths() > self.text_length - 2  # [CLS] and [SEP] come on top.
+        return count_tokens(self._preprocessor, tf.convert_to_tensor(captions, tf.string)) > self.text_length
 
     def _probe(self, preprocessor: str, encoder: str) -> int:
         """The encoder's width, from a forward pass that also shows whether the two fit this class and each other."""
-        for name in ("tokenize", "bert_pack_inputs"):
-            if not hasattr(self._preprocessor, name):
-                raise ValueError(
-                    f"config.text.preprocessor='{preprocessor}' has no method '{name}': "
-                    "pass one of TF Hub's text preprocessors, such as bert_en_uncased_preprocess"
-                )
         tokens = self.tokenize(tf.constant([""]))
         strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
         try:
@@ -175,6 +166,42 @@ class TextEncoder(tf.Module):
                 f"config.text.encoder='{encoder}' does not take {self.text_length} tokens from "
                 f"'{preprocessor}': lower --config.data.text_length, or pass the preprocessor of this encoder"
             ) from error
+
+
+def load_preprocessor(handle: str) -> tf.Module:
+    """Loads the preprocessor alone, which can tokenize without any BERT.
+
+    Args:
+      handle: of TF Hub, or folder of a SavedModel.
+
+    Returns:
+      The SavedModel, with the methods `tokenize` and `bert_pack_inputs`.
+
+    Raises:
+      FileNotFoundError: it cannot be fetched, or the folder holds no SavedModel.
+      ValueError: it is broken or of another API.
+    """
+    preprocessor = _load(handle, "preprocessor")
+    for name in ("tokenize", "bert_pack_inputs"):
+        if not hasattr(preprocessor, name):
+            raise ValueError(
+                f"config.text.preprocessor='{handle}' has no method '{name}': "
+                "pass one of TF Hub's text preprocessors, such as bert_en_uncased_preprocess"
+            )
+    return preprocessor
+
+
+def count_tokens(preprocessor: tf.Module, captions: tf.Tensor) -> tf.Tensor:
+    """How long captions are, if none is cut: [batch] int64, [CLS] and [SEP] included.
+
+    Args:
+      preprocessor: of `load_preprocessor`.
+      captions: [batch] string.
+    """
+    tokens = preprocessor.tokenize(captions)
+    if tokens.shape.rank == 3:  # [batch, (words), (pieces)]
+        tokens = tokens.merge_dims(1, 2)
+    return tokens.row_lengths() + 2
 
 
 def pool_sentence(words: tf.Tensor, mask: tf.Tensor, pooling: str) -> tf.Tensor:

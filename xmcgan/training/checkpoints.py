@@ -12,8 +12,9 @@ from absl import logging
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 
-# Fields that a run may change when it is taken up again: they end it or watch it, and do not touch its numbers.
+# Fields that a run may change when it is taken up again: they end, watch or speed it, and do not touch its numbers.
 _FREE_FIELDS = (
+    "data.cache",
     "training.epochs",
     "training.num_steps",
     "training.steps_per_call",

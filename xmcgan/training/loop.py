@@ -11,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import input_pipeline
+from data_pipelines import input_pipeline, text_feature_files
+from data_pipelines.text_features import StoredText
 from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
-from xmcgan.models.text_encoder import TextEncoder
-from xmcgan.synthesis import load_text_encoder
+from xmcgan.models.text_encoder import TextEncoder, TextFeatures
+from xmcgan.synthesis import from_uint8, load_text_encoder
 from xmcgan.training import distribution, ema
 from xmcgan.training.checkpoints import Checkpoints, check_workdir, claim_workdir
 from xmcgan.training.state import TrainState
@@ -41,8 +42,8 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
       The last look at held-out captions; None if there was nothing left to train.
 
     Raises:
-      FileNotFoundError: the dataset has not been converted.
-      ValueError: the config does not fit the machine, or the workdir is another run's.
+      FileNotFoundError: the dataset has not been converted, or the text features that the config asks for not stored.
+      ValueError: the config does not fit the machine or the stored text features, or the workdir is another run's.
       FloatingPointError: a loss is no longer a number.
     """
     options = config.training
@@ -58,6 +59,7 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
         text_encoder = load_text_encoder(config, data_dir)
         image_encoder = _image_encoder(config)
         state = TrainState(config)
+    stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
     claim_workdir(workdir, config)
     logging.info(
         "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
@@ -77,7 +79,7 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
         return None
 
     run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder)
-    batches = iter(_training_batches(strategy, config, data_dir, text_encoder, step))
+    batches = iter(distributed_batches(strategy, config, data_dir, text_encoder, step, stored_text))
     validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
     images_per_step = options.batch_size * Update.batches_per_iteration(config)
     held_out = None
@@ -122,8 +124,8 @@ def compiled_steps(
     """Many steps in one call of a graph, without a return to Python between them.
 
     Returns:
-      A function of an iterator over distributed batches {'image', tokens...} and a number of steps; it returns the
-      metrics of every step, {name: [steps]}.
+      A function of an iterator over distributed batches (see `distributed_batches`) and a number of steps; it returns
+      the metrics of every step, {name: [steps]}.
     """
     options = config.training
     update = Update(config, state, image_encoder)
@@ -132,8 +134,8 @@ def compiled_steps(
     def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor) -> tf.Tensor:
         examples = [
             Example(
-                batch["image"],
-                text_encoder.encode(batch),
+                from_uint8(batch["image"]),
+                _stored(batch) if config.text.precomputed else text_encoder.encode(batch),
                 noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim),
             )
             for draw, batch in enumerate(batches)
@@ -159,6 +161,54 @@ def compiled_steps(
         return dict(zip(names, history.T))
 
     return run_steps
+
+
+def distributed_batches(
+    strategy: tf.distribute.Strategy,
+    config: Config,
+    data_dir: str,
+    text_encoder: TextEncoder,
+    step: int,
+    stored_text: StoredText | None = None,
+) -> tf.distribute.DistributedDataset:
+    """Shares the training batches out to the replicas, from the first batch of an iteration on.
+
+    The rows of a global batch go to the replicas in their order; a host reads the rows of its own replicas only.
+
+    Args:
+      strategy: the replicas.
+      config: the experiment.
+      data_dir: folder of all records.
+      text_encoder: its tokens stand in for the captions.
+      step: the iteration, from 0.
+      stored_text: features of the training captions, to go out instead of tokens.
+
+    Returns:
+      Endless batches {'image': [batch / replicas, size, size, 3] uint8, tokens or the fields of `TextFeatures`...}.
+    """
+
+    def batches_of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        batches = input_pipeline.training_batches(
+            config.dataset,
+            data_dir,
+            batch_size=config.training.batch_size,
+            image_size=config.data.image_size,
+            random_flip=config.data.random_flip,
+            seed=config.training.seed,
+            start_batch=step * Update.batches_per_iteration(config),
+            cache=config.data.cache,
+            stored_text=stored_text,
+            context=context,
+        )
+        # Strings stay on the host: what goes to the devices are tokens. One batch at a time, so that few are held.
+        return batches.map(for_device).prefetch(1)
+
+    def for_device(batch: input_pipeline.Batch | input_pipeline.EncodedBatch) -> dict[str, tf.Tensor]:
+        text = batch.text._asdict() if stored_text else text_encoder.tokenize(batch.caption)
+        return {"image": batch.image, **text}
+
+    # A batch ahead of the step is copied to each device in any case (the default of tf.distribute.InputOptions).
+    return strategy.distribute_datasets_from_function(batches_of_host)
 
 
 def stop_if_not_finite(workdir: str, first_step: int, metrics: dict[str, np.ndarray]) -> None:
@@ -190,27 +240,9 @@ def stop_if_not_finite(workdir: str, first_step: int, metrics: dict[str, np.ndar
     )
 
 
-def _training_batches(
-    strategy: tf.distribute.Strategy, config: Config, data_dir: str, text_encoder: TextEncoder, step: int
-) -> tf.distribute.DistributedDataset:
-    """Batches from the first one of iteration `step` on, captions as tokens, shared out to the replicas."""
-    batches = input_pipeline.training_batches(
-        config.dataset,
-        data_dir,
-        batch_size=config.training.batch_size,
-        image_size=config.data.image_size,
-        random_flip=config.data.random_flip,
-        shuffle_buffer=config.data.shuffle_buffer,
-        seed=config.training.seed,
-        start_batch=step * Update.batches_per_iteration(config),
-    )
-    # Strings stay on the host: what goes to the devices are tokens.
-    tokenized = batches.map(
-        lambda batch: {"image": batch.image, **text_encoder.tokenize(batch.caption)},
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    return strategy.experimental_distribute_dataset(tokenized.prefetch(tf.data.AUTOTUNE))
+def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
+    """The features that a batch brings along, float16 -> float32."""
+    return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
 
 
 def _held_out_batches(config: Config, data_dir: str) -> tf.data.Dataset:

@@ -12,7 +12,7 @@ from xmcgan.config import Config
 from xmcgan.losses.contrastive import cosine_scores, info_nce
 from xmcgan.models.attention import word_region_scores
 from xmcgan.models.text_encoder import TextEncoder
-from xmcgan.synthesis import noise_of, to_uint8
+from xmcgan.synthesis import from_uint8, noise_of, to_uint8
 from xmcgan.training.state import TrainState
 
 NUM_CAPTIONS = 64
@@ -45,7 +45,7 @@ class Validation:
         batches = list(batches)
         self._options = config.losses
         self._captions = [caption.decode("utf-8", "replace") for batch in batches for caption in batch.caption.numpy()]
-        self._real = np.concatenate([batch.image.numpy() for batch in batches])
+        self._real = np.concatenate([batch.image.numpy() for batch in batches])  # uint8 [captions, size, size, 3]
         self._noise_dim = config.generator.noise_dim
         self._state = state
         self._text_encoder = text_encoder
@@ -77,13 +77,13 @@ class Validation:
             for name, scores in (("sentence", cosine_scores(images, sentences)), ("word", by_word)):
                 found = info_nce(scores, temperature=1.0, both_directions=False).accuracy
                 metrics[f"held_out/{kind}_{name}_accuracy"] = float(found)
-        return HeldOut(metrics, self._captions, to_uint8(self._real).numpy(), np.concatenate(drawn))
+        return HeldOut(metrics, self._captions, self._real, np.concatenate(drawn))
 
     def _look(self, captions: tf.Tensor, real: tf.Tensor, seeds: tf.Tensor) -> dict:
         text = self._text_encoder(captions)
         drawn = self._state.ema_generator(noise_of(seeds, self._noise_dim), text, training=False).image
         looked = {"images": to_uint8(drawn)}
-        for kind, images in (("real", real), ("drawn", drawn)):
+        for kind, images in (("real", from_uint8(real)), ("drawn", drawn)):
             output = self._state.discriminator(images, text.sentence, training=False)
             looked[kind] = (
                 output.image_features,

@@ -9,6 +9,7 @@ import tiny_networks
 import two_replicas
 from scipy.special import log_softmax
 
+from xmcgan.synthesis import from_uint8, to_uint8
 from xmcgan.training import distribution
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
@@ -40,7 +41,8 @@ def test_two_replicas_train_as_one(rule, on_two, float64):
 def test_the_loop_runs_on_two_replicas(on_two):
     config = two_replicas.experiment("joint")
     z = noise(config.training.seed, tf.constant(0, tf.int64), 0, two_replicas.BATCH, config.generator.noise_dim)
-    example = tiny_networks.random_example(config, two_replicas.BATCH)._replace(z=z)
+    example = tiny_networks.random_example(config, two_replicas.BATCH)
+    example = example._replace(image=from_uint8(to_uint8(example.image)), z=z)
     metrics = Update(config, TrainState(config), tiny_networks.image_encoder)([example])
     expected = [metrics["d/loss"], metrics["g/loss"]]
     np.testing.assert_allclose(on_two["first_losses_of_the_loop"], expected, rtol=1e-4)

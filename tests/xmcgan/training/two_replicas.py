@@ -18,6 +18,7 @@ import tiny_networks
 from xmcgan.config import Config
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.synthesis import to_uint8
 from xmcgan.training import ema
 from xmcgan.training.adam import Adam
 from xmcgan.training.distribution import gather, replica_rows
@@ -99,7 +100,7 @@ def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
     with strategy.scope():
         state = TrainState(config)
     image, text, _ = tiny_networks.random_example(config, BATCH)
-    dataset = tf.data.Dataset.from_tensors({"image": image, **text._asdict()}).unbatch().batch(BATCH, True)
+    dataset = tf.data.Dataset.from_tensors({"image": to_uint8(image), **text._asdict()}).unbatch().batch(BATCH, True)
     run_steps = compiled_steps(strategy, config, state, _NoTextEncoder, tiny_networks.image_encoder)
     metrics = run_steps(iter(strategy.experimental_distribute_dataset(dataset)), 1)
     return np.concatenate([metrics["d/loss"], metrics["g/loss"]])

@@ -1,0 +1,143 @@
+"""Runs the text encoder over all captions of a split, once, and stores what it gives beside the records."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from absl import logging
+from etils import epath
+
+from data_pipelines import disk, prepare, records, text_feature_files, text_features, text_identity
+from data_pipelines.text_features import PictureText
+from xmcgan.config import Config
+from xmcgan.models.text_encoder import TextEncoder, TextFeatures
+
+# Pictures whose captions are encoded at once.
+_PICTURES = 64
+# Pictures that the disk space needed is estimated from, and its ratio to theirs.
+_SAMPLED_PICTURES, _ROOM = 1024, 1.1
+
+
+def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEncoder, split: str = "train") -> bool:
+    """Stores the features of all captions of a split; does nothing if that has been done.
+
+    What a killed run has finished stays: the next one goes on with the files that are missing.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+      encoder: of the experiment.
+      split: of the dataset.
+
+    Returns:
+      Whether there was anything to do.
+
+    Raises:
+      FileNotFoundError: the dataset has not been converted.
+      ValueError: float16 cannot hold a feature.
+      OSError: the disk has not enough room.
+    """
+    identity = text_identity.of_config(config, data_dir)
+    info = records.open_dataset(config.dataset, data_dir).info.splits[split]
+    target = text_feature_files.folder(config.dataset, data_dir, identity)
+    with prepare.alone(config.dataset, data_dir):  # A second process waits, and then finds the work done.
+        if text_feature_files.is_whole(config.dataset, data_dir, identity, split):
+            return False
+        target.mkdir(parents=True, exist_ok=True)
+        lengths = {epath.Path(path): length for path, length in zip(info.filepaths, info.shard_lengths)}
+        missing = [path for path in lengths if not (target / path.name).exists()]
+        num_left = sum(lengths[path] for path in missing)
+        _check_room(target, missing, num_left, encoder)
+        progress = tqdm.tqdm(
+            total=info.num_examples,
+            initial=info.num_examples - num_left,
+            desc=f"encoding the captions of {split}",
+            unit="picture",
+            disable=None,
+            dynamic_ncols=True,
+        )
+        with progress:
+            _encode_files(missing, target, encoder, progress)
+        text_feature_files.finish(config, data_dir, identity, split, encoder.dim)
+    return True
+
+
+def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: TextEncoder, progress: tqdm.tqdm) -> None:
+    """Makes a file of features of each file of records, aside first."""
+
+    @tf.function(reduce_retracing=True)
+    def encode(tokens: dict[str, tf.Tensor]) -> TextFeatures:
+        text = encoder.encode(tokens)
+        return text._replace(sentence=tf.cast(text.sentence, tf.float16), words=tf.cast(text.words, tf.float16))
+
+    start, num_captions, num_bytes = time.perf_counter(), 0, 0
+    for source in sources:
+        aside = target / f"{source.name}.incomplete"
+        with tf.io.TFRecordWriter(os.fspath(aside)) as writer:
+            for text in _texts(source, encoder, encode):
+                serialized = text_features.serialize(text)
+                writer.write(serialized)
+                num_captions, num_bytes = num_captions + len(text.captions), num_bytes + len(serialized)
+                rate = num_captions / (time.perf_counter() - start)
+                progress.set_postfix_str(f"{rate:,.0f} captions/s", refresh=False)
+                progress.update()
+        aside.replace(target / source.name)
+    seconds = time.perf_counter() - start
+    if num_captions:
+        logging.info(
+            "%s captions in %.0f s (%s a second), %.1f kB each",
+            f"{num_captions:,}",
+            seconds,
+            f"{num_captions / seconds:,.0f}",
+            num_bytes / num_captions / 1000,
+        )
+
+
+def _texts(source: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterator[PictureText]:
+    """The features of the pictures of a file, in their order."""
+    for image_ids, captions, tokens in _tokenized(source, encoder):
+        sentences, words, lengths = (tensor.numpy() for tensor in encode(tokens))  # Of all captions of all pictures.
+        words = words[np.arange(words.shape[1]) < lengths[:, np.newaxis]]  # [sum of lengths, dim], without padding
+        ends = captions.row_splits.numpy()[1:-1]
+        word_ends = np.cumsum(lengths)[ends - 1]
+        parts = (
+            [image_id.decode() for image_id in image_ids.numpy()],
+            captions.to_list(),
+            np.split(sentences, ends),
+            np.split(words, word_ends),
+            np.split(lengths, ends),
+        )
+        yield from map(PictureText, *parts)
+
+
+def _tokenized(source: epath.Path, encoder: TextEncoder) -> tf.data.Dataset:
+    """Image ids [pictures], captions [pictures, (captions)] and tokens [all captions, text_length] of some pictures."""
+
+    def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        record = records.parse(serialized)
+        return record.image_id, record.captions
+
+    def tokenize(image_ids: tf.Tensor, captions: tf.RaggedTensor) -> tuple[tf.Tensor, tf.RaggedTensor, dict]:
+        return image_ids, captions, encoder.tokenize(captions.flat_values)
+
+    dataset = tf.data.TFRecordDataset(os.fspath(source)).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.ragged_batch(_PICTURES).map(tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_room(target: epath.Path, sources: Sequence[epath.Path], num_pictures: int, encoder: TextEncoder) -> None:
+    """Refuses to begin what the disk cannot hold; the first pictures stand for all of them."""
+    if "://" in os.fspath(target) or not num_pictures:
+        return
+    num_sampled, rows = 0, 0
+    for image_ids, captions, tokens in _tokenized(sources[0], encoder).take(_SAMPLED_PICTURES // _PICTURES):
+        num_sampled += image_ids.shape[0]
+        rows += captions.flat_values.shape[0] + int(tf.reduce_sum(tokens["input_mask"]))  # Sentences and words.
+    needed = _ROOM * np.dtype(np.float16).itemsize * encoder.dim * rows / num_sampled * num_pictures
+    disk.check_room(pathlib.Path(target), needed, f"store the text features of {num_pictures} pictures")

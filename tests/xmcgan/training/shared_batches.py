@@ -1,0 +1,57 @@
+"""Takes the training loop's batches on two replicas, for `test_shared_batches`; a process of its own for each worker.
+
+  python shared_batches.py DATA_DIR OUTPUT.npz
+
+With TF_CONFIG in the environment, this is one worker of a cluster. OUTPUT holds, for each batch of each field, the rows
+of this process's replicas in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from xmcgan.config import Config, preset
+from xmcgan.training.loop import distributed_batches
+
+BATCHES, BATCH, FIRST_STEP = 20, 8, 3
+
+
+class Letters:
+    """Stands in for the text encoder: a caption's number of bytes."""
+
+    @staticmethod
+    def tokenize(captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"length": tf.strings.length(captions)}
+
+
+def experiment() -> Config:
+    config = preset("scenes")
+    config.training.batch_size = BATCH
+    config.data.random_flip = True
+    return config
+
+
+def main() -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    if "TF_CONFIG" in os.environ:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    else:
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    batches = iter(distributed_batches(strategy, experiment(), sys.argv[1], Letters, FIRST_STEP))
+    rows = {"image": [], "length": []}
+    for _ in range(BATCHES):
+        batch = next(batches)
+        for name, of_field in rows.items():
+            of_field.append(np.concatenate(strategy.experimental_local_results(batch[name])))
+    np.savez(sys.argv[2], **rows)
+    # No worker leaves before the others are done: the first one keeps the cluster together.
+    strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.ones([])), axis=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The loop's batches on the replicas of one host and of two, against the plain stream."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import shared_batches
+
+from data_pipelines import input_pipeline
+from xmcgan.training.update import Update
+
+
+@pytest.fixture(scope="module")
+def expected(scenes_dir):
+    config = shared_batches.experiment()
+    stream = input_pipeline.training_batches(
+        "scenes",
+        scenes_dir,
+        batch_size=shared_batches.BATCH,
+        image_size=config.data.image_size,
+        random_flip=True,
+        start_batch=shared_batches.FIRST_STEP * Update.batches_per_iteration(config),
+    )
+    batches = list(itertools.islice(stream.as_numpy_iterator(), shared_batches.BATCHES))
+    lengths = [[len(caption) for caption in batch.caption] for batch in batches]
+    return {"image": np.stack([batch.image for batch in batches]), "length": np.asarray(lengths)}
+
+
+def _run(data_dir, output, cluster=None):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
+    if cluster:
+        environment["TF_CONFIG"] = json.dumps(cluster)
+    arguments = [sys.executable, shared_batches.__file__, str(data_dir), str(output)]
+    return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def _rows(process, output):
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    with np.load(output) as arrays:
+        return dict(arrays)
+
+
+def test_two_replicas_of_a_host_take_the_rows_in_order(expected, scenes_dir, tmp_path):
+    rows = _rows(_run(scenes_dir, tmp_path / "rows.npz"), tmp_path / "rows.npz")
+    for name, values in expected.items():
+        np.testing.assert_array_equal(rows[name], values)
+
+
+def test_two_hosts_of_two_replicas_take_the_rows_in_order(expected, scenes_dir, tmp_path):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    outputs = [tmp_path / f"{number}.npz" for number in range(2)]
+    processes = [
+        _run(scenes_dir, output, {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}})
+        for number, output in enumerate(outputs)
+    ]
+    of_hosts = [_rows(process, output) for process, output in zip(processes, outputs)]
+    for name, values in expected.items():
+        np.testing.assert_array_equal(np.concatenate([rows[name] for rows in of_hosts], axis=1), values)

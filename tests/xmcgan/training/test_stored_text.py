@@ -1,0 +1,82 @@
+"""Training on stored text features: as on the fly, to the accuracy of float16; and what padding has to do with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_networks import image_encoder, random_example, tiny_config
+
+from xmcgan.training import checkpoints, loop
+from xmcgan.training.state import TrainState
+from xmcgan.training.update import Update
+
+SMALL = (
+    "--dataset=scenes",
+    "--config.generator.channels=1",
+    "--config.discriminator.channels=1",
+    "--config.training.batch_size=4",
+    "--config.training.steps_per_call=1",
+    "--config.training.log_every=1",
+    "--config.training.sample_every=0",
+    "--config.training.num_steps=2",
+)
+
+
+def _finish(process) -> str:
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return output
+
+
+def _metrics(workdir) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
+
+
+def test_a_run_as_its_user_starts_it(command, scenes_dir, tmp_path):
+    data_dir = shutil.copytree(scenes_dir, tmp_path / "data")
+    on_the_fly = command("xmcgan.train", *SMALL, f"--data_dir={data_dir}", f"--workdir={tmp_path}/fly")
+    output = _finish(command("data_pipelines.precompute_text", "--dataset=scenes", f"--data_dir={data_dir}"))
+    assert "stored the text features of all training captions" in output
+    assert str(data_dir / "scenes" / "2.0.0" / "text_features") in output
+    arguments = (*SMALL, "--config.text.precomputed", f"--data_dir={data_dir}")
+    stored = command("xmcgan.train", *arguments, f"--workdir={tmp_path}/stored")
+    _finish(on_the_fly)
+    _finish(stored)
+
+    expected, actual = _metrics(tmp_path / "fly"), _metrics(tmp_path / "stored")
+    assert len(actual) == 2 and actual != expected
+    for name, value in expected[0].items():  # Later steps drift apart, as after any rounding.
+        np.testing.assert_allclose(actual[0][name], value, rtol=1e-3, atol=1e-3, err_msg=name)
+
+    config = checkpoints.read_config(tmp_path / "stored")
+    with pytest.raises(ValueError, match=r"fly holds a run with config\.text\.precomputed=False, not True"):
+        checkpoints.check_workdir(tmp_path / "fly", config)
+
+    config.data.text_length, config.training.deterministic = 9, False
+    with pytest.raises(ValueError, match=r"were made with config\.data\.text_length=17, not 9: make those of this"):
+        loop.train(config, str(data_dir), str(tmp_path / "refused"))
+    assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize("context_words", ["raw", "normalized"])
+def test_padding_has_no_part_in_an_iteration(context_words):
+    """BERT leaves something behind the last word of a caption, stored features have zeros there."""
+    config = tiny_config(**{"generator.context_words": context_words})
+    results = []
+    for zeros in (False, True):
+        examples = [random_example(config, 4, seed) for seed in range(Update.batches_per_iteration(config))]
+        if zeros:
+            for i, example in enumerate(examples):
+                real = tf.sequence_mask(example.text.lengths, config.data.text_length, tf.float32)[..., tf.newaxis]
+                examples[i] = example._replace(text=example.text._replace(words=example.text.words * real))
+        state = TrainState(config)
+        metrics = Update(config, state, image_encoder)(examples)
+        variables = (*state.generator.variables, *state.discriminator.variables)
+        results.append([value.numpy() for value in (*metrics.values(), *variables)])
+    for with_padding, with_zeros in zip(*results):
+        np.testing.assert_array_equal(with_zeros, with_padding)
