@@ -1,0 +1,59 @@
+"""Shows what is in the records of a dataset: numbers beside the paper's Table 1, and a sheet of samples.
+
+  python -m data_pipelines.inspect --dataset=coco2014 --data_dir=data
+  python -m data_pipelines.inspect --dataset=ln_coco --data_dir=data --split=validation --sheet=narratives.html
+  python -m data_pipelines.inspect --dataset=coco2014 --config.text.preprocessor=FOLDER --output=statistics.json
+
+Prints pictures and their sizes, captions with their words and tokens, object classes, narratives, what the conversion
+left out or mended, and whether the numbers agree with Table 1 of the paper. The sheet is one HTML file with the same
+numbers and some records to look at; narratives are drawn with their traces over the picture. Tokens are those of the
+experiment's text preprocessor, cut at --config.data.text_length, as in training.
+"""
+
+from __future__ import annotations
+
+import os
+
+from absl import flags, logging
+
+from xmcgan import command_line
+
+_DATA_DIR = command_line.define_data_dir()
+_SPLIT = flags.DEFINE_string("split", None, "One split, such as validation; by default all of them.")
+_SHEET = flags.DEFINE_string("sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.")
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other records.", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the numbers to.")
+command_line.define_config()
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    config = command_line.get_config()
+    from data_pipelines import records, text_identity
+    from data_pipelines.inspection import files, report, samples, sheet, tokens
+
+    dataset, data_dir = config.dataset, _DATA_DIR.value
+    splits = report.choose_splits(dataset, data_dir, _SPLIT.value)
+    sheet_file = files.Output(_SHEET.value or os.path.join(data_dir, f"inspect_{dataset}.html"))
+    json_file = files.Output(_OUTPUT.value) if _OUTPUT.value else None
+
+    token_counter, hint = None, ""
+    try:
+        token_counter = tokens.TokenCounter(text_identity.handles(config, data_dir)[0])
+    except (FileNotFoundError, ValueError) as error:
+        hint = f"Tokens are not counted: {error}"
+        logging.warning("%s", hint)
+    found = report.inspect(dataset, data_dir, splits, config.data.text_length, token_counter)
+    drawn = samples.draw(records.open_dataset(dataset, data_dir), found.folder, splits, _NUM_SAMPLES.value, _SEED.value)
+    sheet_file.write(sheet.render(found, drawn, token_counter, hint))
+    print(report.to_text(found))
+    print(f"\n{hint}" if hint else "")
+    if json_file:
+        json_file.write(report.to_json(found))
+        print(f"numbers in {json_file.path}")
+    print(f"sheet in {sheet_file.path}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,57 @@
+"""Draws records to look at, by lot, without reading the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data_pipelines import record_index, records
+from data_pipelines.records import Record
+
+
+class Sample(NamedTuple):
+    """A record, and its split."""
+
+    split: str
+    record: Record
+
+
+def draw(
+    builder: tfds.core.DatasetBuilder, folder: str | os.PathLike, splits: Sequence[str], number: int, seed: int
+) -> list[Sample]:
+    """Draws records from some splits, about as many from each.
+
+    Args:
+      builder: the dataset, of `records.open_dataset`.
+      folder: of its records.
+      splits: where to draw from.
+      number: records in all; fewer if the splits have fewer.
+      seed: the same seed draws the same records.
+
+    Returns:
+      Different records, narratives and all, in the order of `splits`.
+    """
+    shares = [len(share) for share in np.array_split(np.arange(number), len(splits))]
+    return [
+        Sample(split, record)
+        for place, (split, share) in enumerate(zip(splits, shares))
+        for record in _draw_from_split(builder, folder, split, share, [seed, place])
+    ]
+
+
+def _draw_from_split(
+    builder: tfds.core.DatasetBuilder, folder: str | os.PathLike, split: str, number: int, seed: list[int]
+) -> list[Record]:
+    info = builder.info.splits[split]
+    index = record_index.load(folder, split, info.filepaths, info.shard_lengths)
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(index))[:number])  # In the order of the files.
+    features, decoders = builder.info.features, {"image": tfds.decode.SkipDecoding()}
+    examples = index.read(tf.data.Dataset.from_tensors(drawn.astype(np.int64))).map(
+        lambda serialized: features.deserialize_example(serialized, decoders=decoders)
+    )
+    return [records.from_example(example) for example in examples.as_numpy_iterator()]
