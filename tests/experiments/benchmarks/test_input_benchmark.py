@@ -1,0 +1,54 @@
+"""The input benchmark on a few pictures; its numbers mean nothing here."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from experiments.benchmarks import input_pipeline, photographs
+
+
+def test_drawn_pictures_weigh_what_photographs_do():
+    pictures = photographs.draw(2)
+    assert len(set(pictures)) == 2 and pictures == photographs.draw(2)
+    for jpeg in pictures:
+        assert Image.open(io.BytesIO(jpeg)).size == (640, 480)
+        assert 100_000 < len(jpeg) < 200_000
+
+
+def test_the_command(command, tmp_path):
+    source = tmp_path / "photographs"
+    (source / "more").mkdir(parents=True)
+    for path in (source / "1.jpg", source / "more" / "2.JPEG"):
+        Image.new("RGB", (64, 48), (200, 30, 90)).save(path, "JPEG")
+    output = tmp_path / "rates.json"
+    arguments = ["--num_pictures=70", "--num_pictures=1001", "--rounds=1", "--seconds=0.01", "--image_size=16"]
+    process = command(
+        "experiments.benchmarks.input_pipeline",
+        *arguments,
+        f"--source={source}",
+        f"--output={output}",
+        "--cache=memory",
+    )
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "2 different pictures" in printed and "1,001 " in printed
+    measured = json.loads(output.read_text())
+    assert measured["image_size"] == 16 and measured["cache"] == "memory"
+    assert [each["num_pictures"] for each in measured["datasets"]] == [70, 1001]
+    for each in measured["datasets"]:
+        assert len(each["bare"]) == len(each["pipeline"]) == 1
+        assert each["ratio"] == pytest.approx(each["pipeline"][0] / each["bare"][0])
+        assert each["peak_memory"] >= each["memory_at_start"] > 1e8
+
+
+def test_nothing_to_measure(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no \.jpg or \.jpeg files in .*: name a folder of photographs"):
+        photographs.read(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"1000000000 pictures need 102000\.0 GB, and .*: name another disk by --scratch"
+    ):
+        input_pipeline.write_records(str(tmp_path), [b"x" * 100_000], 10**9)
