@@ -22,8 +22,8 @@ BUILDERS = {
     "ln_openimages": ln_openimages.LnOpenImages,
     "scenes": coco2014.Scenes,
 }
-# How the names of unfinished folders begin: those of TFDS, and ours.
-_REMNANT = "incomplete."
+# The names of unfinished folders: ours, and those of TFDS, whose older versions put the word at the end.
+_REMNANTS = "*incomplete*"
 
 
 def convert(
@@ -76,7 +76,7 @@ def prepare_scenes(
     """
 
     def draw_and_build(folder: epath.Path) -> None:
-        source = folder / f"{_REMNANT}source"
+        source = folder / "incomplete.source"
         layouts.write_coco2014(source, num_train=num_train, num_val=num_val, seed=seed, image_size=image_size)
         _build("scenes", source, folder, max_skipped=0.0)
         source.rmtree()
@@ -155,7 +155,7 @@ def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path]
         target = records.directory(dataset, data_dir)
         if target.exists():  # No conversion leaves it so; TFDS would take it for finished.
             raise FileExistsError(f"{target} holds no finished records: remove it, or name another --data_dir")
-        for remnant in folder.glob(f"{_REMNANT}*"):
+        for remnant in folder.glob(_REMNANTS):
             remnant.rmtree()
         make(folder)
     return True

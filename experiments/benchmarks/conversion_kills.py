@@ -45,6 +45,8 @@ command_line.run(convert.main)
 _FEW_BYTES = "shuffle.MAX_MEM_BUFFER_SIZE = 100_000"
 # Seconds within which a conversion is killed after its first file of records appears, or after it has begun.
 _WRITING, _CLEARING = 0.1, 0.01
+# Tries for each kill: some come when the conversion has just ended.
+_TRIES = 5
 
 
 class Kill(NamedTuple):
@@ -131,12 +133,12 @@ class Conversion:
         return any(self.folder.glob("[0-9]*/dataset_info.json"))
 
     def _unfinished(self, pattern: str) -> Iterator[pathlib.Path]:
-        return self.folder.glob(f"incomplete*/{pattern}")
+        return self.folder.glob(f"*incomplete*/{pattern}")
 
     def _left(self) -> str:
         files = [path for path in self._unfinished("*") if path.is_file()]
         if not files:
-            return "an empty folder" if any(self.folder.glob("incomplete*")) else "nothing"
+            return "an empty folder" if any(self.folder.glob("*incomplete*")) else "nothing"
         buckets = sum(path.name.startswith("bucket") for path in files)
         kinds = [f"{buckets} files of sorting"] if buckets else []
         kinds += sorted(
@@ -156,10 +158,15 @@ def kill_over_and_over(conversion: Conversion, kills: int, seconds: float, seed:
 
     Returns:
       What each had done.
+
+    Raises:
+      RuntimeError: most kills came too late.
     """
     rng = random.Random(seed)
     done: list[Kill] = []
-    while len(done) < kills:
+    for _ in range(_TRIES * kills):
+        if len(done) == kills:
+            return done
         kill = [
             lambda: conversion.kill(rng.uniform(0, seconds)),
             lambda: conversion.kill(rng.uniform(0, _WRITING), writing=True),
@@ -169,7 +176,7 @@ def kill_over_and_over(conversion: Conversion, kills: int, seconds: float, seed:
             shutil.rmtree(conversion.folder)  # It had come to its end: begin anew.
         else:
             done.append(kill)
-    return done
+    raise RuntimeError(f"of {_TRIES * kills} kills only {len(done)} came in time: take more pictures")
 
 
 def table(kills: Sequence[Kill]) -> str:

@@ -6,6 +6,7 @@ import collections
 import functools
 import json
 import pathlib
+import re
 import shutil
 import types
 
@@ -259,8 +260,9 @@ def test_too_little_room_is_told_before_anything_is_written(drawn_source, tmp_pa
     assert prepare.convert("coco2014", drawn_source, tmp_path)
 
 
-def test_what_a_killed_conversion_left_does_not_harm(drawn_source, data_dir, tmp_path):
-    remnant = tmp_path / "coco2014" / "incomplete.ABC123_1.0.0"
+@pytest.mark.parametrize("name", ["incomplete.ABC123_2.0.0", "2.0.0.incompleteABC123"])  # Newer TFDS, and older.
+def test_what_a_killed_conversion_left_does_not_harm(drawn_source, data_dir, tmp_path, name):
+    remnant = tmp_path / "coco2014" / name
     remnant.mkdir(parents=True)
     (remnant / "coco2014-train.tfrecord-00000-of-00001").write_bytes(b"half")
     assert prepare.convert("coco2014", drawn_source, tmp_path)
@@ -382,9 +384,11 @@ def test_command_line(source, command, tmp_path):
     status, output, error = run(f"--source={source}", "--max_skipped=0.05")
     assert status == 0
     assert output.splitlines() == ["converted: 44 train, 12 validation pictures", *last]
-    assert [line[9:] for line in error.splitlines()] == [
+    assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in error.splitlines()] == [
         f"warning: train, {lost.name}: left out: missing picture",
         "warning: train: left out: 1 x missing picture (picture)",
+        "writing 44 records of train",
+        "writing 12 records of validation",
     ]
     status, output, error = run("--source=anything")
     assert (status, error) == (0, "")

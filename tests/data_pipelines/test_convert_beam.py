@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import shutil
 
 import pytest
+import tensorflow_datasets as tfds
 from converted import published, stored
 
 from data_pipelines import input_pipeline, prepare, records
@@ -41,7 +43,8 @@ def _spoil(source: pathlib.Path, pictures: str, narratives: str) -> None:
 def test_the_same_as_without(ln_coco, tmp_path, caplog, monkeypatch):
     _spoil(ln_coco, "val2017/*", "coco_val_localized*")
     with caplog.at_level("WARNING"), monkeypatch.context() as patch:
-        patch.setattr("tensorflow_datasets.core.utils.shard_utils.ShardConfig.min_shard_size", 50_000)
+        several_files = functools.partial(tfds.download.DownloadConfig, num_shards=3)
+        patch.setattr(tfds.download, "DownloadConfig", several_files)
         assert prepare.convert("ln_coco", ln_coco, tmp_path / "beam", 0.2, **RUNNER)
     assert len(records.open_dataset("ln_coco", tmp_path / "beam").info.splits["train"].filepaths) > 1
     assert "validation: left out: 2 x truncated JPEG (picture), 1 x JSON line cut off" in caplog.text
