@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Sequence
 from concurrent import futures
 
 from absl import app, flags
@@ -33,8 +31,6 @@ _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the records, which a
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
-_PICTURES_IN_FILE = 1_000
-_GOAL = 0.85
 
 
 def main(argv: list[str]) -> None:
@@ -45,7 +41,7 @@ def main(argv: list[str]) -> None:
 
     import tqdm
 
-    from experiments.benchmarks import input_rates, photographs
+    from experiments.benchmarks import input_rates, input_records, photographs
 
     num_drawn = min(_NUM_DRAWN, *_NUM_PICTURES.value)
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(num_drawn)
@@ -55,7 +51,7 @@ def main(argv: list[str]) -> None:
     results = []
     for num_pictures in tqdm.tqdm(_NUM_PICTURES.value, unit="dataset", disable=None):
         with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as data_dir:
-            write_records(data_dir, jpegs, num_pictures)
+            input_records.write(data_dir, jpegs, num_pictures)
             # A fresh process, whose peak memory is of this dataset alone.
             with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 task = process.submit(
@@ -69,67 +65,12 @@ def main(argv: list[str]) -> None:
                     seconds=_SECONDS.value,
                 )
                 results.append({"num_pictures": num_pictures, **task.result()})
-    print(table(results))
+    print(input_rates.table(results))
     if _OUTPUT.value:
         settings = {"image_size": _IMAGE_SIZE.value, "cache": _CACHE.value, "cores": os.cpu_count()}
         with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
             json.dump({**settings, "mean_jpeg_bytes": mean_size, "datasets": results}, file, indent=2)
         os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
-
-
-def write_records(data_dir: str, jpegs: Sequence[bytes], num_pictures: int) -> None:
-    """Writes a dataset as a conversion would, with `jpegs` over and over.
-
-    Raises:
-      ValueError: the disk is too small for it.
-    """
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    from data_pipelines import record_index, records
-    from experiments.benchmarks.input_rates import DATASET
-
-    needed = 1.02 * num_pictures * sum(map(len, jpegs)) / len(jpegs)
-    free = shutil.disk_usage(data_dir).free
-    if needed > free:
-        raise ValueError(
-            f"{num_pictures} pictures need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
-            "name another disk by --scratch, or take fewer --num_pictures"
-        )
-    features = records.features()
-    serialized = []
-    for number, jpeg in enumerate(jpegs):
-        captions = [f"caption {i} of a picture" for i in range(5)]
-        record = records.Record(jpeg, str(number), f"{number}.jpg", captions, labels=[])
-        serialized.append(features.serialize_example(features.encode_example(records.to_example(record))))
-
-    folder = os.fspath(records.directory(DATASET, data_dir))
-    os.makedirs(folder)
-    first = range(0, num_pictures, _PICTURES_IN_FILE)
-    names = [f"{DATASET}-train.tfrecord-{i:05d}-of-{len(first):05d}" for i in range(len(first))]
-    lengths = [min(_PICTURES_IN_FILE, num_pictures - start) for start in first]
-    for name, start, length in zip(names, first, lengths):
-        with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
-            for number in range(start, start + length):
-                writer.write(serialized[number % len(serialized)])
-    split = tfds.core.SplitInfo(name="train", shard_lengths=lengths, num_bytes=0)
-    tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=[split], check_data=False)
-    record_index.write(folder, "train", names)
-
-
-def table(results: Sequence[dict]) -> str:
-    """The numbers of all datasets, a line each, and the goal."""
-    from statistics import median
-
-    lines = ["pictures   bare decode + resize   input pipeline   ratio   peak memory (at the start)"]
-    for result in results:
-        lines.append(
-            f"{result['num_pictures']:>8,} {median(result['bare']):>20,.0f}/s {median(result['pipeline']):>14,.0f}/s"
-            f" {result['ratio']:>7.2f} {result['peak_memory'] / 1e6:>10,.0f} MB"
-            f" ({result['memory_at_start'] / 1e6:,.0f} MB)"
-        )
-    lines.append(f"goal: a ratio of at least {_GOAL}, and the same memory for all sizes")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

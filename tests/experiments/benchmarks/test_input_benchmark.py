@@ -8,7 +8,7 @@ import json
 import pytest
 from PIL import Image
 
-from experiments.benchmarks import input_pipeline, photographs
+from experiments.benchmarks import input_records, photographs
 
 
 def test_drawn_pictures_weigh_what_photographs_do():
@@ -51,4 +51,4 @@ def test_nothing_to_measure(tmp_path):
     with pytest.raises(
         ValueError, match=r"1000000000 pictures need 102000\.0 GB, and .*: name another disk by --scratch"
     ):
-        input_pipeline.write_records(str(tmp_path), [b"x" * 100_000], 10**9)
+        input_records.write(str(tmp_path), [b"x" * 100_000], 10**9)
