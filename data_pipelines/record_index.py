@@ -86,13 +86,13 @@ def path(folder: str | os.PathLike, split: str) -> epath.Path:
     return epath.Path(folder) / f"{split}.index.npy"
 
 
-def write(folder: str | os.PathLike, split: str, files: Sequence[str | os.PathLike]) -> None:
+def write(folder: str | os.PathLike, split: str, files: Sequence[str]) -> None:
     """Indexes the finished files of a split.
 
     Args:
       folder: of the files; the index is put there.
       split: name of the split.
-      files: its TFRecord files in their order, as names within `folder` or whole paths.
+      files: its TFRecord files in their order, as names within `folder`.
 
     Raises:
       FileNotFoundError: a file is missing.

@@ -197,7 +197,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             (folder / _UNITS).rmtree()
         for split, info in self.info.splits.items():
             self._logs[split].write(folder / records.SKIPPED_FILE)
-            record_index.write(folder, split, [folder / name for name in sorted(info.filenames)])
+            record_index.write(folder, split, sorted(path.name for path in info.filepaths))
 
     def _account_for_units(self, folder: epath.Path) -> None:
         """Takes the notes of a pipeline's workers, in the order of the units, as if they had been converted here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -258,6 +259,17 @@ def test_too_little_room_is_told_before_anything_is_written(drawn_source, tmp_pa
     monkeypatch.undo()
     monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=1.5 * size))
     assert prepare.convert("coco2014", drawn_source, tmp_path)
+
+
+def test_relative_folders(drawn_source, data_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(drawn_source.parent)
+    relative = os.path.relpath(tmp_path / "data", drawn_source.parent)
+    assert prepare.convert("coco2014", drawn_source.name, relative)
+    found, expected = (
+        next(iter(input_pipeline.training_batches("coco2014", folder, batch_size=4, image_size=16)))
+        for folder in (relative, data_dir)
+    )
+    assert _text(found.image_id) == _text(expected.image_id)
 
 
 @pytest.mark.parametrize("name", ["incomplete.ABC123_2.0.0", "2.0.0.incompleteABC123"])  # Newer TFDS, and older.
