@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _CONVERT = """
@@ -110,8 +110,11 @@ class Conversion:
     def _is_finished(self) -> bool:
         return any(self.folder.glob("[0-9]*/dataset_info.json"))
 
-    def _unfinished(self, pattern: str) -> Iterator[pathlib.Path]:
-        return self.folder.glob(f"*incomplete*/{pattern}")
+    def _unfinished(self, pattern: str) -> list[pathlib.Path]:
+        try:
+            return list(self.folder.glob(f"*incomplete*/{pattern}"))
+        except FileNotFoundError:  # A conversion at work clears away what the last one left.
+            return []
 
     def _left(self) -> str:
         files = [path for path in self._unfinished("*") if path.is_file()]
