@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import pathlib
-import re
 import shutil
 import types
 
@@ -337,71 +336,3 @@ def test_scenes_prepare_themselves_once(tmp_path):
     assert len(_read(tmp_path, "validation", "scenes")) == 2
     assert not prepare.prepare_scenes(tmp_path, num_train=6, num_val=2, image_size=64)
     assert [path.name for path in tmp_path.iterdir()] == ["scenes"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "--dataset is missing"),
-        (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
-        (["--dataset=ln_coco"], "--source is missing: the folder with the published files of ln_coco"),
-        (["--dataset=scenes", "--download"], "--download has nothing to fetch for scenes: they are drawn"),
-        (["--dataset=ln_coco", "--source=x", "--captions_only"], "--captions_only belongs to --download"),
-        (["--dataset=ln_coco", "--source=x", "--beam_options=--x=1"], "--beam_options need --beam_runner"),
-        (["--dataset=scenes", "--beam_runner=DirectRunner"], "--beam_runner needs --source"),
-        (["--dataset=coco2014", "--source=x", "--max_skipped=1.5"], "max_skipped"),
-        (["--dataset=coco2014", "x"], "unexpected argument 'x'"),
-    ],
-)
-def test_a_wrong_command_line_is_refused_in_one_line(command, arguments, message):
-    process = command("data_pipelines.convert", *arguments)
-    output, error = process.communicate()
-    assert (process.returncode, output) == (2, "")
-    assert error.startswith("error: ") and message in error and error.count("\n") == 1
-
-
-def test_help_teaches(command):
-    output, error = command("data_pipelines.convert", "--help").communicate()
-    assert error == ""
-    for text in (
-        "python -m data_pipelines.convert --dataset=coco2014 --source=coco --data_dir=data",
-        "annotations/{captions,instances}_{train,val}2014.json",
-        "coco_{train,val}_localized_narratives*.jsonl",
-        "train_0.tar.gz .. train_f.tar.gz",
-        "skipped.jsonl",
-        "--max_skipped",
-        "--beam_runner",
-        "--beam_options",
-        "--[no]download",
-        "--[no]captions_only",
-    ):
-        assert text in output, text
-
-
-def test_command_line(source, command, tmp_path):
-    def run(*arguments) -> tuple[int, str, str]:
-        flags = ("--dataset=coco2014", f"--data_dir={tmp_path / 'data'}")
-        process = command("data_pipelines.convert", *flags, *arguments)
-        output, error = process.communicate()
-        return process.returncode, output, error
-
-    lost = min((source / "train2014").iterdir())
-    lost.unlink()
-    status, output, error = run(f"--source={source}")
-    assert (status, output) == (1, "")
-    assert error.splitlines()[-1].startswith("error: split 'train': 1 of 45 pictures cannot be used so far")
-    assert "Traceback" not in error
-    folder = records.directory("coco2014", tmp_path / "data")
-    last = [f"records in {folder}", f"what was left out or mended is listed in {folder / records.SKIPPED_FILE}"]
-    status, output, error = run(f"--source={source}", "--max_skipped=0.05")
-    assert status == 0
-    assert output.splitlines() == ["converted: 44 train, 12 validation pictures", *last]
-    assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in error.splitlines()] == [
-        f"warning: train, {lost.name}: left out: missing picture",
-        "warning: train: left out: 1 x missing picture (picture)",
-        "writing 44 records of train",
-        "writing 12 records of validation",
-    ]
-    status, output, error = run("--source=anything")
-    assert (status, error) == (0, "")
-    assert output.splitlines() == ["nothing to do, already converted: 44 train, 12 validation pictures", *last]
