@@ -104,7 +104,8 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
     with alone("scenes", data_dir):
         if bert.is_built(output):
             return False
-        examples = records.open_dataset("scenes", data_dir).as_dataset(split="train").as_numpy_iterator()
+        with console.quiet_libraries():
+            examples = records.open_dataset("scenes", data_dir).as_dataset(split="train").as_numpy_iterator()
         captions = [[caption.decode() for caption in example["captions"]] for example in examples]
         bert.build(captions, output, seed=seed, steps=steps)
         return True
