@@ -22,6 +22,7 @@ setup(
         "etils[epath]>=1.5",
         "google-crc32c>=1.5",  # Google Cloud Storage states this checksum of the files that it serves.
         "importlib_resources>=5",  # TFDS imports it when a builder lives in a package, and does not ask for it.
+        "matplotlib>=3.8",
         "ml_collections>=0.1.1",  # The first with DEFINE_config_dataclass; the newest for Python 3.9.
         "numpy<2",  # TensorFlow 2.15 is built against NumPy 1.
         "pillow>=10.1",  # The first whose default font can be scaled.
@@ -40,7 +41,14 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.15.1"],
         "beam": ["apache-beam>=2.50"],
-        # TensorFlow Addons: an independent spectral normalisation that the tests compare with.
-        "dev": ["apache-beam>=2.50", "pytest>=7", "ruff>=0.6", "tensorflow-addons==0.23.0"],
+        # TensorFlow Addons and GAN: an independent spectral normalisation, FID, KID and IS that the tests compare with.
+        "dev": [
+            "apache-beam>=2.50",
+            "pytest>=7",
+            "ruff>=0.6",
+            "tensorflow-addons==0.23.0",
+            "tensorflow-gan==2.1.0",
+            "tensorflow-probability==0.23.0",  # TensorFlow GAN asks for any; newer ones want a newer TensorFlow.
+        ],
     },
 )

@@ -138,6 +138,13 @@ def training_batches(
     return _finish(batches, ahead=_AHEAD * host_rows // replica_rows)
 
 
+class CaptionList(NamedTuple):
+    """What an evaluation is about: captions, and the pictures that they were written for."""
+
+    captions: list[str]
+    image_ids: list[str]
+
+
 def evaluation_batches(
     dataset: str,
     split: str,
@@ -147,6 +154,7 @@ def evaluation_batches(
     image_size: int,
     num_captions: int,
     seed: int = 0,
+    first: int = 0,
     cache: str = "none",
 ) -> tf.data.Dataset:
     """A random list of (picture, caption) pairs of a split: the same whatever the model and the batch size.
@@ -162,36 +170,79 @@ def evaluation_batches(
       image_size: pixels a side, resized without crop.
       num_captions: length of the list, at least 1.
       seed: of the list, at least 0.
+      first: the place in the list to start from; nothing before it is read.
       cache: as of `training_batches`; worth it if the list is long beside the split, or gone through often.
 
     Returns:
-      A dataset of `Batch`, `num_captions` pairs in all.
+      A dataset of `Batch`, `num_captions - first` pairs in all.
 
     Raises:
       FileNotFoundError: the dataset has not been converted; the message tells the command.
       ValueError: an argument is out of its range, the index does not fit the records, or the cache does not fit into
         memory.
     """
-    if num_captions < 1:
-        raise ValueError(f"num_captions={num_captions} is too small: set it to 1 or more")
     index = _index(dataset, split, data_dir)
     source = _source(index, image_size, cache)
-    # Whole passes take every picture; the last one takes some, drawn by lot. In the order of the files, as disks like.
-    num_passes, rest = divmod(num_captions, len(index))
-    rng = np.random.default_rng([seed, len(index)])
-    drawn = np.sort(rng.permutation(len(index))[:rest])
-    numbers = np.concatenate([np.tile(np.arange(len(index)), num_passes), drawn])  # [num_captions]
-    lots = rng.integers(2**32, size=len(index))[numbers] + np.arange(num_captions) // len(index)  # [num_captions]
+    numbers, lots = _listed(len(index), num_captions, seed)
 
     def example(fetched: tf.Tensor, lot: tf.Tensor) -> Batch:
         image, captions, image_id = source.decode(fetched)
-        return Batch(image, captions[lot % tf.size(captions, tf.int64)], image_id)
+        return Batch(image, _caption_of(captions, lot), image_id)
 
-    fetched = source.fetch(tf.data.Dataset.from_tensors(numbers))
-    examples = tf.data.Dataset.zip((fetched, tf.data.Dataset.from_tensor_slices(lots)))
+    fetched = source.fetch(tf.data.Dataset.from_tensors(numbers[first:]))
+    examples = tf.data.Dataset.zip((fetched, tf.data.Dataset.from_tensor_slices(lots[first:])))
     examples = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    cardinality = tf.data.experimental.assert_cardinality(-(-num_captions // batch_size))
+    cardinality = tf.data.experimental.assert_cardinality(-(-(num_captions - first) // batch_size))
     return _finish(examples.batch(batch_size).apply(cardinality), ahead=_AHEAD)
+
+
+def evaluation_captions(
+    dataset: str, split: str, data_dir: str | os.PathLike, *, num_captions: int, seed: int = 0
+) -> CaptionList:
+    """The captions of `evaluation_batches` and the ids of their pictures, without decoding any.
+
+    Args:
+      dataset: name of a dataset, such as 'coco2014'.
+      split: 'train' or 'validation'.
+      data_dir: folder of all records.
+      num_captions: length of the list, at least 1.
+      seed: of the list, at least 0.
+
+    Raises:
+      FileNotFoundError, ValueError: see `evaluation_batches`.
+    """
+    index = _index(dataset, split, data_dir)
+    numbers, lots = _listed(len(index), num_captions, seed)
+
+    def pair(serialized: tf.Tensor, lot: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        record = records.parse(serialized)
+        return _caption_of(record.captions, lot), record.image_id
+
+    read = index.read(tf.data.Dataset.from_tensors(numbers))
+    pairs = tf.data.Dataset.zip((read, tf.data.Dataset.from_tensor_slices(lots)))
+    pairs = pairs.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    captions, image_ids = zip(*pairs.as_numpy_iterator())
+    return CaptionList(
+        [caption.decode("utf-8", "replace") for caption in captions], [key.decode() for key in image_ids]
+    )
+
+
+def _listed(size: int, num_captions: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The number of the record and the lot of the caption of each pair of an evaluation's list, [num_captions] each."""
+    if num_captions < 1:
+        raise ValueError(f"num_captions={num_captions} is too small: set it to 1 or more")
+    # Whole passes take every picture; the last one takes some, drawn by lot. In the order of the files, as disks like.
+    num_passes, rest = divmod(num_captions, size)
+    rng = np.random.default_rng([seed, size])
+    drawn = np.sort(rng.permutation(size)[:rest])
+    numbers = np.concatenate([np.tile(np.arange(size), num_passes), drawn])  # [num_captions]
+    lots = rng.integers(2**32, size=size)[numbers] + np.arange(num_captions) // size  # [num_captions]
+    return numbers, lots
+
+
+def _caption_of(captions: tf.Tensor, lot: tf.Tensor) -> tf.Tensor:
+    """The caption of a picture that a lot falls on: a scalar string."""
+    return captions[lot % tf.size(captions, tf.int64)]
 
 
 def _index(dataset: str, split: str, data_dir: str | os.PathLike) -> RecordIndex:

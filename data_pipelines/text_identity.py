@@ -5,18 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from typing import NamedTuple
-
-import tensorflow as tf
-import tensorflow_hub as hub
 
 from data_pipelines import prepare
 from xmcgan.config import Config
-
-# What of a SavedModel computes. Not so Keras' notes, licences, or what a file browser leaves behind.
-_GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
-_CHUNK = 1 << 20
+from xmcgan.models import hub_files
 
 
 class TextIdentity(NamedTuple):
@@ -56,26 +49,5 @@ def of_config(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
       config: the experiment.
       data_dir: folder of all records.
     """
-    digests = [_digest(hub.resolve(handle)) for handle in handles(config, data_dir)]
+    digests = [hub_files.saved_model_digest(handle) for handle in handles(config, data_dir)]
     return TextIdentity(*digests, config.data.text_length, config.text.sentence_pooling)
-
-
-def _digest(folder: str) -> str:
-    """SHA-256 of a SavedModel: of the names, lengths and bytes of its files, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(_files(folder)):
-        path = os.path.join(folder, name)
-        digest.update(f"{name}\0{tf.io.gfile.stat(path).length}\0".encode())
-        with tf.io.gfile.GFile(path, "rb") as content:
-            while chunk := content.read(_CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _files(folder: str) -> Iterator[str]:
-    """Names within the folder, with forward slashes."""
-    yield _GRAPH
-    for part in _FOLDERS:
-        for parent, _, names in tf.io.gfile.walk(os.path.join(folder, part)):
-            for name in names:
-                yield os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")

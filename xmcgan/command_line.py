@@ -34,7 +34,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from xmcgan import config as config_lib
-from xmcgan import flag_help
+from xmcgan import config_checks, flag_help
 
 # Read by TensorFlow's C++ core as it loads, so set before any command loads it. Below 3 it reports as errors, on every
 # start, that its own CUDA libraries registered twice; what really fails in the core reaches Python as an exception.
@@ -154,7 +154,7 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
         FLAGS.workdir = os.path.join("runs", FLAGS.dataset)
     if takes_config:
         try:
-            config_lib.validate(get_config())
+            config_checks.validate(get_config())
         except ValueError as error:
             raise app.UsageError(str(error)) from error
     return rest

@@ -2,7 +2,7 @@
 
 A `Config` is a tree of plain dataclasses. `preset(name)` gives the tree of a dataset (or of the public
 reference release); single fields are then changed on the command line (`--config.training.batch_size=64`).
-`validate(config)` refuses impossible combinations by the name of the field, with the value that mends it.
+`config_checks.validate` refuses impossible combinations.
 """
 
 # No `from __future__ import annotations`: it turns the types of the fields to strings, and the command line reads them.
@@ -11,6 +11,7 @@ import json
 import typing
 
 IMAGE_SIZES = (64, 128, 256)
+METRICS = ("fid", "kid", "is", "r_precision", "soa")
 
 
 @dataclasses.dataclass
@@ -114,6 +115,29 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass
+class EvaluationConfig:
+    """The metrics of section 5.2: what is measured, on how many pictures, by which networks."""
+
+    every: int = 0  # Generator steps between evaluations during training; 0: none. A multiple of checkpoint_every.
+    metrics: str = "fid,kid,is,r_precision,soa"  # Of METRICS, separated by commas.
+    num_samples: int = 30_000  # Captions of the validation split; oversampled where it has fewer pictures.
+    seed: int = 0  # Of the list of captions, of the noise, and of what the metrics draw by lot.
+    batch_size: int = 64  # Pictures at once, of all replicas together.
+    network: str = "tfgan"  # Behind FID, KID and IS: 'tfgan' (what publications use), 'keras', or 'scenes'.
+    network_weights: str = ""  # TF-Hub handle, folder or file; empty: where the network is published.
+    inception_score_splits: int = 10  # Parts that IS is averaged over: 10 (usual) or 1 (reference).
+    kernel_subsets: int = 100  # Random subsets that KID is averaged over.
+    kernel_subset_size: int = 1000  # Pictures in each of them.
+    mismatches: int = 99  # Captions beside the true one in R-precision.
+    folds: int = 10  # Parts that R-precision is averaged over.
+    dual_encoder: str = ""  # Folder written by eval.train_dual_encoder; empty: for scenes, the prepared one.
+    detector: str = "https://tfhub.dev/tensorflow/efficientdet/d4/1"  # TF-Hub handle or folder.
+    detector_labels: str = "coco91"  # Its label map: 'coco91', 'coco80', 'scenes', or a file with a name in each line.
+    detector_threshold: float = 0.5  # Score from which on SOA takes an object for found.
+    soa_captions: str = ""  # Folder of SOA's official caption lists; empty: the paper's approximation.
+
+
+@dataclasses.dataclass
 class Config:
     """One experiment, whole."""
 
@@ -125,6 +149,7 @@ class Config:
     image_encoder: ImageEncoderConfig = dataclasses.field(default_factory=ImageEncoderConfig)
     losses: LossConfig = dataclasses.field(default_factory=LossConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
 
 def _coco2014() -> Config:
@@ -164,6 +189,10 @@ def _scenes() -> Config:
             sample_every=500,
             checkpoint_every=500,
         ),
+        # The scene recogniser and a small dual encoder, which are prepared on first use.
+        evaluation=EvaluationConfig(
+            num_samples=2500, network="scenes", detector="", detector_labels="scenes", kernel_subset_size=500
+        ),
     )
 
 
@@ -175,6 +204,7 @@ def _reference() -> Config:
         image_encoder=ImageEncoderConfig(architecture="resnet50", layer="logits"),
         losses=LossConfig(context_regions="normalized", negatives="replica"),
         training=TrainingConfig(update_rule="joint"),
+        evaluation=EvaluationConfig(network="keras", inception_score_splits=1),
     )
 
 
@@ -193,8 +223,8 @@ def preset(name: str, dataset: str = "") -> Config:
 
     Args:
       name: a key of PRESETS.
-      dataset: the dataset to use it with, if not its own: that dataset's text length, flips and text encoder then
-        stand in for the preset's.
+      dataset: the dataset to use it with, if not its own: that dataset's text length, flips and text encoder (and
+        those of `scenes` the networks of its metrics) then stand in for the preset's.
 
     Returns:
       A fresh `Config`.
@@ -213,103 +243,9 @@ def preset(name: str, dataset: str = "") -> Config:
     config.dataset = dataset
     config.data.text_length, config.data.random_flip = own.data.text_length, own.data.random_flip
     config.text = dataclasses.replace(own.text, sentence_pooling=config.text.sentence_pooling)
-    return config
-
-
-_CHOICES = {
-    "dataset": DATASETS,
-    "data.image_size": IMAGE_SIZES,
-    "data.cache": ("none", "memory"),
-    "text.sentence_pooling": ("mean", "sum_over_length", "pooled_output"),
-    "generator.stem": ("condition", "noise"),
-    "generator.modulation": ("attentional", "self"),
-    "generator.context_words": ("raw", "normalized"),
-    "discriminator.contrastive_head_layers": (0, 1, 2),
-    "image_encoder.architecture": ("vgg19", "resnet50"),
-    "losses.context_regions": ("raw", "normalized"),
-    "losses.direction": ("both", "single"),
-    "losses.negatives": ("global", "replica"),
-    "training.update_rule": ("algorithm1", "joint"),
-}
-# Fields that are at least the number given here.
-_MINIMA = {
-    "data.text_length": 3,
-    "text.dim": 1,
-    "generator.channels": 1,
-    "generator.noise_dim": 1,
-    "generator.condition_dim": 1,
-    "discriminator.channels": 1,
-    "training.batch_size": 1,
-    "training.num_steps": 0,
-    "training.discriminator_steps": 1,
-    "training.steps_per_call": 1,
-    "training.log_every": 1,
-    "training.sample_every": 0,
-    "training.checkpoint_every": 1,
-    "training.max_checkpoints": 1,
-}
-_POSITIVE = (
-    "generator.batch_norm_epsilon",
-    "discriminator.spectral_norm_epsilon",
-    "losses.temperature",
-    "losses.word_temperature",
-    "losses.rho_1",
-    "losses.rho_2",
-    "training.epochs",
-    "training.generator_learning_rate",
-    "training.discriminator_learning_rate",
-    "training.adam_epsilon",
-)
-_FRACTIONS = ("generator.batch_norm_momentum", "training.beta_1", "training.beta_2", "training.ema_decay")
-
-
-def validate(config: Config) -> Config:
-    """Refuses what cannot be built or trained.
-
-    Args:
-      config: the experiment.
-
-    Returns:
-      `config` itself.
-
-    Raises:
-      ValueError: names the field, its value and what to set instead.
-    """
-    flat = flatten(config)
-
-    def refuse(field: str, fix: str) -> None:
-        raise ValueError(f"config.{field}={flat[field]!r} {fix}")
-
-    for field, choices in _CHOICES.items():
-        if flat[field] not in choices:
-            refuse(field, f"is not possible: choose one of {', '.join(map(str, choices))}")
-    for field, least in _MINIMA.items():
-        if flat[field] < least:
-            refuse(field, f"is too small: set it to {least} or more")
-    for field in _POSITIVE:
-        if not flat[field] > 0:
-            refuse(field, "must be greater than 0")
-    for field in _FRACTIONS:
-        if not 0 <= flat[field] < 1:
-            refuse(field, "must be at least 0 and less than 1")
-    for field, value in flat.items():
-        if field.startswith(("losses.generator_", "losses.discriminator_")) and value < 0:
-            refuse(field, "is a loss weight: set it to 0 (off) or more")
-
-    for field in ("training.log_every", "training.sample_every", "training.checkpoint_every"):
-        if flat[field] % config.training.steps_per_call:
-            refuse(field, f"must be a multiple of config.training.steps_per_call={config.training.steps_per_call}")
-    contrastive = any(
-        value > 0
-        for field, value in flat.items()
-        if field.startswith(("losses.generator_", "losses.discriminator_")) and field != "losses.generator_perceptual"
-    )
-    if contrastive and config.training.batch_size < 2:
-        refuse("training.batch_size", "leaves a contrastive loss without negatives: set it to 2 or more")
-    if not config.text.preprocessor and config.dataset != "scenes":
-        refuse("text.preprocessor", "is empty: give a TF-Hub handle or the folder of a SavedModel")
-    if not config.text.encoder and config.dataset != "scenes":
-        refuse("text.encoder", "is empty: give a TF-Hub handle or the folder of a SavedModel")
+    if own.evaluation.network == "scenes":  # Drawn pictures are nothing for networks of photographs.
+        splits = config.evaluation.inception_score_splits
+        config.evaluation = dataclasses.replace(own.evaluation, inception_score_splits=splits)
     return config
 
 

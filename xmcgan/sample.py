@@ -23,6 +23,9 @@ _CAPTIONS = flags.DEFINE_string("captions", None, "A text file of sentences to d
 _HELD_OUT = flags.DEFINE_integer(
     "held_out", 0, "Draw this many captions of the validation split, beside the real pictures.", lower_bound=0
 )
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", "latest", "Which one to draw with: 'latest', 'best' (by FID, see eval.evaluate) or a step."
+)
 _NUM_NOISE = flags.DEFINE_integer("num_noise", 4, "Pictures of each caption, one for each noise vector.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the noise vectors and of the choice of held-out captions.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures. [<workdir>/pictures]")
@@ -41,8 +44,9 @@ def main(argv: list[str]) -> None:
     from xmcgan import grid
     from xmcgan.models.text_encoder import check_captions
     from xmcgan.synthesis import Synthesizer, load_text_encoder
-    from xmcgan.training.checkpoints import read_config, restore_generator
+    from xmcgan.training import checkpoints
     from xmcgan.training.state import build_generator
+    from xmcgan.training.workdir import read_config
 
     if captions:
         check_captions(captions)
@@ -62,7 +66,7 @@ def main(argv: list[str]) -> None:
         captions, real = [caption.decode() for caption in batch.caption.numpy()], batch.image.numpy()
 
     generator = build_generator(config)
-    step = restore_generator(_WORKDIR.value, generator)
+    step = checkpoints.restore_generator(checkpoints.find(_WORKDIR.value, _CHECKPOINT.value), generator)
     text_encoder = load_text_encoder(config, _DATA_DIR.value)
     for caption, cut in zip(captions, text_encoder.is_cut(captions).numpy()):
         if cut:

@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from xmcgan.config import DATASETS, IMAGE_SIZES, PRESETS, Config, flatten, from_json, preset, to_json, validate
+from xmcgan.config import DATASETS, IMAGE_SIZES, PRESETS, Config, flatten, from_json, preset, to_json
+from xmcgan.config_checks import metric_names, validate
 
 
 def _changed(**changes):
@@ -49,6 +50,8 @@ def test_the_references_choices():
         "losses.context_regions",
         "losses.negatives",
         "training.update_rule",
+        "evaluation.network",
+        "evaluation.inception_score_splits",
     }
 
 
@@ -61,6 +64,10 @@ def test_the_reference_on_each_dataset(dataset):
     assert (config.data.text_length, config.data.random_flip) == (own.data.text_length, own.data.random_flip)
     assert (config.text.encoder, config.text.dim) == (own.text.encoder, own.text.dim)
     assert config.text.sentence_pooling == "sum_over_length"
+    assert config.evaluation.inception_score_splits == 1
+    # Networks of photographs say nothing about drawings.
+    assert config.evaluation.network == ("scenes" if dataset == "scenes" else "keras")
+    assert config.evaluation.detector == own.evaluation.detector
 
 
 def test_unknown_presets_and_datasets():
@@ -124,6 +131,19 @@ def test_the_impossible_is_refused_with_field_and_fix(field, value, fix):
     with pytest.raises(ValueError, match=rf"^config\.{field}={re.escape(repr(value))} .*{re.escape(fix)}") as error:
         validate(_changed(**{field: value}))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("metrics", ["", " , ", "fid,clip", "FID"])
+def test_unknown_metrics_are_refused(metrics):
+    with pytest.raises(ValueError, match=r"config\.evaluation\.metrics=.* give some of fid,kid,is,r_precision,soa"):
+        validate(_changed(**{"evaluation.metrics": metrics}))
+    assert metric_names(" soa,fid ,,soa") == ["fid", "soa"]
+
+
+def test_evaluations_need_checkpoints():
+    validate(_changed(**{"evaluation.every": 1000}))
+    with pytest.raises(ValueError, match=r"evaluation\.every=750 must be a multiple of .*checkpoint_every=500"):
+        validate(_changed(**{"evaluation.every": 750}))
 
 
 @pytest.mark.parametrize("field", ["text.preprocessor", "text.encoder"])

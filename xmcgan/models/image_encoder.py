@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
 
 import h5py
 import tensorflow as tf
 
+from xmcgan.models import keras_weights
+
+_FLAG = "--config.image_encoder.weights"
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
 # Layers that come with the classifier. 'logits' is the last one, before the softmax.
 _CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
@@ -83,20 +85,13 @@ def _build_backbone(architecture: str, weights: str, layer: str, image_size: int
         raise ValueError(
             f"config.image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more"
         )
-    try:
+    with keras_weights.downloading(_FLAG):
         return _BACKBONES[architecture](
             include_top=with_classifier,
             weights="imagenet" if weights == "imagenet" else None,
             input_shape=(image_size, image_size, 3),
             classifier_activation=None,
         )
-    except Exception as error:  # Keras raises a bare Exception, with the file's URL, when its download fails.
-        if "URL fetch failure" not in str(error):
-            raise
-        raise FileNotFoundError(
-            f"config.image_encoder.weights=imagenet cannot be downloaded ({error}): fetch that file by hand, "
-            "and pass --config.image_encoder.weights=FILE"
-        ) from error
 
 
 def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf.Tensor:
@@ -115,24 +110,14 @@ def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf
 
 def _load_weights(trunk: tf.keras.Model, backbone: tf.keras.Model, path: str, architecture: str) -> None:
     """Fills `trunk` (the part of `backbone` up to the feature) from a Keras weights file."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"config.image_encoder.weights='{path}' does not exist: pass 'imagenet' or a Keras weights file (.h5)"
-        )
-    needed = {layer.name for layer in trunk.layers if layer.weights}
-    try:
+    with keras_weights.reading(path, _FLAG, f"{architecture} up to its layer '{trunk.layers[-1].name}'"):
+        needed = {layer.name for layer in trunk.layers if layer.weights}
         # By name, so that a file with the classifier serves a trunk without it. Files whose layers are named
         # otherwise (the published ResNet-50 calls its last one 'probs') can still fit in their order.
         if needed <= _stored_layers(path):
             trunk.load_weights(path, by_name=True)
         else:
             backbone.load_weights(path)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"config.image_encoder.weights='{path}' are not weights of {architecture} up to its layer "
-            f"'{trunk.layers[-1].name}' ({reason}): pass 'imagenet' or a Keras weights file of that network"
-        ) from error
 
 
 def _stored_layers(path: str) -> set[str]:

@@ -9,19 +9,16 @@ Both come from TF Hub or from a local folder, and speak TF Hub's common SavedMod
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
-import tensorflow_hub as hub
 import tensorflow_text  # noqa: F401 (registers the ops of the preprocessors)
+
+from xmcgan.models import hub_files
 
 SENTENCE_POOLINGS = ("mean", "sum_over_length", "pooled_output")
 TOKEN_FEATURES = ("input_word_ids", "input_mask", "input_type_ids")
-_CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
 
 
 class TextFeatures(NamedTuple):
@@ -75,7 +72,7 @@ class TextEncoder(tf.Module):
         self.text_length = text_length
         self.sentence_pooling = sentence_pooling
         self._preprocessor = load_preprocessor(preprocessor)
-        self._encoder = _load(encoder, "encoder")
+        self._encoder = hub_files.load(encoder, "--config.text.encoder")
         self.dim = None  # Until the encoder has shown it.
         self.dim = self._probe(preprocessor, encoder)
         if dim is not None and dim != self.dim:
@@ -181,7 +178,7 @@ def load_preprocessor(handle: str) -> tf.Module:
       FileNotFoundError: it cannot be fetched, or the folder holds no SavedModel.
       ValueError: it is broken or of another API.
     """
-    preprocessor = _load(handle, "preprocessor")
+    preprocessor = hub_files.load(handle, "--config.text.preprocessor")
     for name in ("tokenize", "bert_pack_inputs"):
         if not hasattr(preprocessor, name):
             raise ValueError(
@@ -239,51 +236,3 @@ def check_captions(captions: Sequence[str]) -> None:
             caption.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ValueError(f"caption {number} of {len(captions)} is not valid UTF-8: {error.reason}") from error
-
-
-def _load(handle: str, field: str) -> tf.Module:
-    """Fetches (unless cached) and loads the SavedModel behind `config.text.<field>`; see `TextEncoder` for errors."""
-    if "://" in handle:
-        folder = _fetch(handle, field)
-    elif tf.io.gfile.exists(os.path.join(handle, "saved_model.pb")):
-        folder = handle
-    else:
-        raise FileNotFoundError(
-            f"config.text.{field}='{handle}': this folder holds no SavedModel (no saved_model.pb): "
-            f"pass --config.text.{field}=FOLDER, or a TF-Hub handle"
-        )
-    try:
-        return tf.saved_model.load(folder)
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise ValueError(
-            f"config.text.{field}='{handle}': the SavedModel in '{folder}' cannot be read "
-            f"({_one_line(error)}): remove that folder and fetch it again"
-        ) from error
-
-
-def _fetch(handle: str, field: str) -> str:
-    """Downloads a handle into TF Hub's cache, and returns its folder there."""
-    try:
-        with _connection_timeout(_CONNECTION_TIMEOUT):
-            return hub.resolve(handle)
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        compressed = f"{handle}?tf-hub-format=compressed" if handle.startswith("http") else handle
-        raise FileNotFoundError(
-            f"config.text.{field}='{handle}' cannot be fetched ({_one_line(error)}): fetch {compressed} by hand, "
-            f"unpack it (tar -xzf) into a folder, and pass --config.text.{field}=FOLDER"
-        ) from error
-
-
-@contextlib.contextmanager
-def _connection_timeout(seconds: float) -> Iterator[None]:
-    """Bounds each wait of new network connections; TF Hub has no argument for it."""
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(previous)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

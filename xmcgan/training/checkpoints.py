@@ -1,84 +1,20 @@
-"""A run's folder: the config that it belongs to, and its checkpoints."""
+"""The checkpoints of a run: the newest, and apart from them the best."""
 
 from __future__ import annotations
 
 import contextlib
+import glob
+import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from xmcgan import config as config_lib
-from xmcgan.config import Config
-
-# Fields that a run may change when it is taken up again: they end, watch or speed it, and do not touch its numbers.
-_FREE_FIELDS = (
-    "data.cache",
-    "training.epochs",
-    "training.num_steps",
-    "training.steps_per_call",
-    "training.log_every",
-    "training.sample_every",
-    "training.checkpoint_every",
-    "training.max_checkpoints",
-)
-
-
-def config_path(workdir: str) -> str:
-    """Where a run keeps its config."""
-    return os.path.join(workdir, "config.json")
-
-
-def read_config(workdir: str) -> Config:
-    """The config of a run.
-
-    Raises:
-      FileNotFoundError: there is no run in `workdir`.
-      ValueError: its config cannot be read.
-    """
-    path = config_path(workdir)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"no training run in {workdir} (it has no config.json): train one with "
-            f"python -m xmcgan.train --dataset=... --workdir={workdir}"
-        )
-    with open(path, encoding="utf-8") as file:
-        try:
-            return config_lib.from_json(file.read())
-        except ValueError as error:
-            raise ValueError(f"{path} is not the config of a run: {error}") from error
-
-
-def check_workdir(workdir: str, config: Config) -> None:
-    """Checks that `workdir` is free, or the folder of this config's run.
-
-    Raises:
-      ValueError: the folder belongs to a run of another config; names the first field that differs.
-    """
-    if not os.path.exists(config_path(workdir)):
-        return
-    old, new = config_lib.flatten(read_config(workdir)), config_lib.flatten(config)
-    for field, value in new.items():
-        if field not in _FREE_FIELDS and old[field] != value:
-            raise ValueError(
-                f"{workdir} holds a run with config.{field}={old[field]!r}, not {value!r}: "
-                "give another --workdir, or the config that the run began with"
-            )
-
-
-def claim_workdir(workdir: str, config: Config) -> None:
-    """Makes `workdir` the folder of this config's run.
-
-    Raises:
-      ValueError: see `check_workdir`.
-    """
-    check_workdir(workdir, config)
-    os.makedirs(workdir, exist_ok=True)
-    path = config_path(workdir)
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
-        file.write(config_lib.to_json(config))
-    os.replace(f"{path}.incomplete", path)
+BEST = "best"
+_BEST_NOTE = "best.json"
 
 
 class Checkpoints:
@@ -87,7 +23,7 @@ class Checkpoints:
     def __init__(self, workdir: str, state: tf.train.Checkpoint, max_to_keep: int):
         self._state = state
         self._manager = tf.train.CheckpointManager(
-            state, os.path.join(workdir, "checkpoints"), max_to_keep, step_counter=state.step, checkpoint_name="step"
+            state, _folder(workdir), max_to_keep, step_counter=state.step, checkpoint_name="step"
         )
 
     def restore_latest(self) -> bool:
@@ -104,28 +40,66 @@ class Checkpoints:
         logging.info("restored %s", path)
         return True
 
-    def save(self) -> None:
-        """Writes a checkpoint of the state as it is (TensorFlow writes aside and renames)."""
-        self._manager.save(checkpoint_number=self._state.step)
+    def save(self) -> str:
+        """Writes a checkpoint of the state as it is (TensorFlow writes aside and renames); returns its path."""
+        return self._manager.save(checkpoint_number=self._state.step)
 
 
-def restore_generator(workdir: str, generator: tf.keras.Model) -> int:
-    """Gives a generator the averaged weights of a run's newest checkpoint.
+def find(workdir: str, which: str = "latest") -> str:
+    """The path of one of a run's checkpoints, as TensorFlow names it (without '.index').
 
     Args:
       workdir: the run's folder.
+      which: 'latest', 'best' (by FID, see `keep_best`), or a step such as '5000'.
+
+    Raises:
+      FileNotFoundError: there is no such checkpoint; tells which there are.
+      ValueError: `which` is neither a word nor a step.
+    """
+    folder = _folder(workdir)
+    if which == "latest":
+        path = _newest(folder)
+        remedy = "train until the first one is written"
+    elif which == BEST:
+        path = _best(workdir)
+        remedy = f"python -m eval.evaluate --workdir={workdir} keeps the best by FID"
+    elif which.isdigit():
+        kept = {step_of(kept_path): kept_path for kept_path in find_all(workdir)}
+        path = kept.get(int(which))
+        remedy = f"there are {', '.join(map(str, kept)) or 'none'}"
+    else:
+        raise ValueError(f"checkpoint '{which}': give 'latest', 'best' or a step")
+    if path is None:
+        name = {"latest": "no checkpoint", BEST: "no best checkpoint"}.get(which, f"no checkpoint of step {which}")
+        raise FileNotFoundError(f"{name} in {folder} yet: {remedy}")
+    return path
+
+
+def find_all(workdir: str) -> list[str]:
+    """The paths of all checkpoints that a run has kept, by their steps, the best one among them."""
+    best = _best(workdir)
+    found = [*([best] if best else []), *_kept(_folder(workdir))]  # Of two of a step, the run's own is taken.
+    return [path for _, path in sorted({step_of(path): path for path in found}.items())]
+
+
+def step_of(path: str) -> int:
+    """The step that a checkpoint's name tells."""
+    return int(os.path.basename(path).rpartition("-")[2])
+
+
+def restore_generator(path: str, generator: tf.keras.Model) -> int:
+    """Gives a generator the averaged weights of a checkpoint.
+
+    Args:
+      path: of the checkpoint, see `find`.
       generator: a built generator of the run's config.
 
     Returns:
       The step of the checkpoint.
 
     Raises:
-      FileNotFoundError: the run has no checkpoint yet.
       ValueError: the checkpoint is damaged or of another generator.
     """
-    path = _newest(os.path.join(workdir, "checkpoints"))
-    if path is None:
-        raise FileNotFoundError(f"no checkpoint in {workdir}/checkpoints yet: train until the first one is written")
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     with _explained(path):
         status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(path)
@@ -133,11 +107,67 @@ def restore_generator(workdir: str, generator: tf.keras.Model) -> int:
     return int(step.numpy())
 
 
+def keep_best(path: str, note: Mapping[str, Any]) -> str:
+    """Keeps a checkpoint apart, in `checkpoints/best/` and in the place of the one before; the run may remove its own.
+
+    Its files are hard links where the disk allows: they take room only when the run has removed its own.
+
+    Args:
+      path: of the checkpoint, see `find`.
+      note: what is to be known of it, such as its score; written to `best.json` beside it.
+
+    Returns:
+      The path of what was kept.
+    """
+    parent, name = os.path.split(path)
+    folder = parent if os.path.basename(parent) == BEST else os.path.join(parent, BEST)
+    os.makedirs(folder, exist_ok=True)
+    for file in glob.glob(f"{glob.escape(path)}.*") if parent != folder else ():
+        target = os.path.join(folder, os.path.basename(file))
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(target)
+        try:
+            os.link(file, target)
+        except OSError:
+            shutil.copyfile(file, target)
+    note_path = os.path.join(folder, _BEST_NOTE)
+    with open(f"{note_path}.incomplete", "w", encoding="utf-8") as file:
+        json.dump({"checkpoint": name, "step": step_of(path), **note}, file, indent=2)
+    os.replace(f"{note_path}.incomplete", note_path)  # From here on this one is the best.
+    for other in os.listdir(folder):
+        if other != _BEST_NOTE and not other.startswith(f"{name}."):
+            os.remove(os.path.join(folder, other))
+    return os.path.join(folder, name)
+
+
+def read_best(workdir: str) -> dict[str, Any] | None:
+    """What `keep_best` noted of a run's best checkpoint; None if there is none."""
+    path = os.path.join(_folder(workdir), BEST, _BEST_NOTE)
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _folder(workdir: str) -> str:
+    return os.path.join(workdir, "checkpoints")
+
+
+def _best(workdir: str) -> str | None:
+    note = read_best(workdir)
+    return os.path.join(_folder(workdir), BEST, note["checkpoint"]) if note else None
+
+
 def _newest(folder: str) -> str | None:
-    """The newest checkpoint that is there; TensorFlow goes on naming those that were removed by hand."""
+    kept = _kept(folder)
+    return kept[-1] if kept else None
+
+
+def _kept(folder: str) -> list[str]:
+    """The checkpoints that are there, oldest first; TensorFlow goes on naming those that were removed by hand."""
     state = tf.train.get_checkpoint_state(folder)
     paths = state.all_model_checkpoint_paths if state else ()
-    return next((path for path in reversed(paths) if tf.io.gfile.exists(f"{path}.index")), None)
+    return [path for path in paths if tf.io.gfile.exists(f"{path}.index")]
 
 
 @contextlib.contextmanager

@@ -18,11 +18,12 @@ from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.synthesis import from_uint8, load_text_encoder
 from xmcgan.training import distribution, ema
-from xmcgan.training.checkpoints import Checkpoints, check_workdir, claim_workdir
+from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import RunLog, json_line
 from xmcgan.training.update import Example, Update, noise
 from xmcgan.training.validation import NUM_CAPTIONS, HeldOut, Validation
+from xmcgan.training.workdir import check_workdir, claim_workdir
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
 _GRID_ROWS = 8

@@ -5,11 +5,10 @@ import pytest
 import tensorflow as tf
 from tiny_networks import random_example, random_text, tiny_config
 
-from xmcgan.config import flatten, to_json
-from xmcgan.training import checkpoints
-from xmcgan.training.checkpoints import Checkpoints, claim_workdir, read_config, restore_generator
+from xmcgan.training.checkpoints import Checkpoints, find, find_all, keep_best, read_best, restore_generator
 from xmcgan.training.state import TrainState, build_generator
 from xmcgan.training.update import Update
+from xmcgan.training.workdir import claim_workdir, read_config
 
 CHANGES = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0, "training.batch_size": 2}
 
@@ -74,7 +73,7 @@ def test_restores_every_number(trained):
 def test_restores_the_average_alone_for_drawing(trained):
     workdir, config, state = trained
     generator = build_generator(config)
-    assert restore_generator(workdir, generator) == 2
+    assert restore_generator(find(workdir), generator) == 2
     for ours, expected in zip(generator.variables, state.ema_generator.variables):
         np.testing.assert_array_equal(ours, expected)
     drawn = [g(tf.ones([2, 3]), random_text(config, 2)).image for g in (generator, state.ema_generator)]
@@ -107,7 +106,7 @@ def test_a_damaged_checkpoint_is_named(part, damaged):
     config = read_config(str(damaged))
     for restore in (
         lambda: Checkpoints(str(damaged), TrainState(config), max_to_keep=2).restore_latest(),
-        lambda: restore_generator(str(damaged), build_generator(config)),
+        lambda: restore_generator(find(str(damaged)), build_generator(config)),
     ):
         with pytest.raises(ValueError, match=r"cannot restore .*step-2: .*remove .*step-2\.\* to fall back") as error:
             restore()
@@ -122,7 +121,7 @@ def test_falls_back_when_a_checkpoint_is_removed(damaged):
     kept = Checkpoints(str(damaged), state, max_to_keep=2)
     assert kept.restore_latest()
     assert state.step == 1
-    assert restore_generator(str(damaged), build_generator(config)) == 1
+    assert restore_generator(find(str(damaged)), build_generator(config)) == 1
     state.step.assign(2)
     kept.save()
     assert Checkpoints(str(damaged), state, max_to_keep=2).restore_latest()
@@ -141,57 +140,43 @@ def test_a_checkpoint_of_other_networks_is_refused(trained):
 
 
 def test_no_checkpoint_yet(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
-        restore_generator(str(tmp_path), tf.keras.Sequential())
+    for which in ("latest", "best"):
+        with pytest.raises(FileNotFoundError, match=f"no (best )?checkpoint in {tmp_path}/checkpoints yet: .*"):
+            find(str(tmp_path), which)
+    assert find_all(str(tmp_path)) == []
+    assert read_best(str(tmp_path)) is None
 
 
-def test_the_config_of_a_run_is_kept(tmp_path):
-    workdir = str(tmp_path / "new" / "run")
-    config = tiny_config()
-    claim_workdir(workdir, config)
-    assert read_config(workdir) == config
-    claim_workdir(workdir, tiny_config())  # Its own run is taken up again.
-    assert os.listdir(workdir) == ["config.json"]
+def test_checkpoints_are_found_by_step(trained):
+    workdir = trained[0]
+    assert [os.path.basename(path) for path in find_all(workdir)] == ["step-1", "step-2"]
+    assert find(workdir, "1").endswith("checkpoints/step-1")
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 7 in .*: there are 1, 2"):
+        find(workdir, "7")
+    with pytest.raises(ValueError, match="checkpoint 'newest': give 'latest', 'best' or a step"):
+        find(workdir, "newest")
 
 
-@pytest.mark.parametrize(
-    "field, value",
-    [
-        ("generator.channels", 7),
-        ("training.seed", 3),
-        ("training.batch_size", 8),
-        ("losses.direction", "single"),
-        ("data.text_length", 9),
-    ],
-)
-def test_another_config_is_refused_by_name_of_the_field(field, value, tmp_path):
-    claim_workdir(str(tmp_path), tiny_config())
-    before = (tmp_path / "config.json").read_text()
-    with pytest.raises(ValueError, match=rf"config\.{field}=.*, not {value!r}: give another --workdir") as error:
-        claim_workdir(str(tmp_path), tiny_config(**{field: value}))
-    _one_line(error)
-    assert (tmp_path / "config.json").read_text() == before
+@pytest.mark.parametrize("links", [True, False])
+def test_the_best_is_kept_apart(damaged, links, monkeypatch):
+    workdir = str(damaged)
+    if not links:  # As on disks without hard links.
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("not supported")))
+    kept = keep_best(find(workdir, "1"), {"metric": "FID", "value": 9.33})
+    assert kept == find(workdir, "best")
+    for path in (damaged / "checkpoints").glob("step-1.*"):  # As a run removes what has grown old.
+        path.unlink()
+    config = read_config(workdir)
+    assert restore_generator(find(workdir, "best"), build_generator(config)) == 1
+    assert read_best(workdir) == {"checkpoint": "step-1", "step": 1, "metric": "FID", "value": 9.33}
+    assert [os.path.basename(path) for path in find_all(workdir)] == ["step-1", "step-2"]
+    assert find(workdir).endswith("checkpoints/step-2")  # The newest stays the newest.
 
-
-def test_what_ends_or_watches_a_run_may_change(tmp_path):
-    claim_workdir(str(tmp_path), tiny_config())
-    longer = tiny_config(**{"training.num_steps": 9999, "training.log_every": 150, "training.max_checkpoints": 9})
-    claim_workdir(str(tmp_path), longer)
-    assert read_config(str(tmp_path)) == longer
-
-
-def test_free_fields_are_fields():
-    assert set(checkpoints._FREE_FIELDS) < set(flatten(tiny_config()))
-
-
-def test_no_run_and_a_broken_config_are_told_apart(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no training run in") as error:
-        read_config(str(tmp_path))
-    _one_line(error)
-    for text in ('{"dataset": "scen', '{"no_such_field": 1}', "[]", '{"data": 5}', "3"):
-        (tmp_path / "config.json").write_text(text)
-        with pytest.raises(ValueError, match=r"config\.json is not the config of a run") as error:
-            read_config(str(tmp_path))
-        _one_line(error)
-    (tmp_path / "config.json").write_text(to_json(tiny_config()))
-    assert read_config(str(tmp_path)) == tiny_config()
+    keep_best(find(workdir, "2"), {"metric": "FID", "value": 8.0})
+    assert keep_best(find(workdir, "best"), {"metric": "FID", "value": 7.0}) == find(workdir, "best")
+    assert read_best(workdir) == {"checkpoint": "step-2", "step": 2, "metric": "FID", "value": 7.0}
+    assert sorted(path.name for path in (damaged / "checkpoints" / "best").iterdir()) == [
+        "best.json",
+        "step-2.data-00000-of-00001",
+        "step-2.index",
+    ]

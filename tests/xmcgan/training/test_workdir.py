@@ -1,0 +1,61 @@
+import os
+
+import pytest
+from tiny_networks import tiny_config
+
+from xmcgan.config import flatten, to_json
+from xmcgan.training import workdir as workdir_lib
+from xmcgan.training.workdir import claim_workdir, read_config
+
+
+def test_the_config_of_a_run_is_kept(tmp_path):
+    workdir = str(tmp_path / "new" / "run")
+    config = tiny_config()
+    claim_workdir(workdir, config)
+    assert read_config(workdir) == config
+    claim_workdir(workdir, tiny_config())  # Its own run is taken up again.
+    assert os.listdir(workdir) == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("generator.channels", 7),
+        ("training.seed", 3),
+        ("training.batch_size", 8),
+        ("losses.direction", "single"),
+        ("data.text_length", 9),
+    ],
+)
+def test_another_config_is_refused_by_name_of_the_field(field, value, tmp_path):
+    claim_workdir(str(tmp_path), tiny_config())
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match=rf"config\.{field}=.*, not {value!r}: give another --workdir") as error:
+        claim_workdir(str(tmp_path), tiny_config(**{field: value}))
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "config.json").read_text() == before
+
+
+def test_what_ends_or_watches_a_run_may_change(tmp_path):
+    claim_workdir(str(tmp_path), tiny_config())
+    longer = tiny_config(**{"training.num_steps": 9999, "training.log_every": 150, "training.max_checkpoints": 9})
+    longer.evaluation.every, longer.evaluation.network = 500, "keras"
+    claim_workdir(str(tmp_path), longer)
+    assert read_config(str(tmp_path)) == longer
+
+
+def test_free_fields_are_fields():
+    assert set(workdir_lib._FREE_FIELDS) < set(flatten(tiny_config()))
+
+
+def test_no_run_and_a_broken_config_are_told_apart(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no training run in") as error:
+        read_config(str(tmp_path))
+    assert "\n" not in str(error.value)
+    for text in ('{"dataset": "scen', '{"no_such_field": 1}', "[]", '{"data": 5}', "3"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config\.json is not the config of a run") as error:
+            read_config(str(tmp_path))
+        assert "\n" not in str(error.value)
+    (tmp_path / "config.json").write_text(to_json(tiny_config()))
+    assert read_config(str(tmp_path)) == tiny_config()

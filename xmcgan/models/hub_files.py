@@ -1,0 +1,121 @@
+"""Published networks as SavedModels: from TF Hub or from a local folder, told apart by their content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+from collections.abc import Iterable, Iterator
+
+import tensorflow as tf
+import tensorflow_hub as hub
+
+_CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
+# What of a SavedModel computes. Not so Keras' notes, licences, or what a file browser leaves behind.
+_GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
+_CHUNK = 1 << 20
+
+
+def load(handle: str, flag: str) -> tf.Module:
+    """Fetches (unless cached) and loads a SavedModel; one in TF1's Hub format has `signatures` only.
+
+    Create it inside `strategy.scope()`: every device then holds its own copy of the weights.
+
+    Args:
+      handle: TF-Hub handle, or folder of a SavedModel.
+      flag: how the user passes it, such as '--config.text.encoder': named by the errors.
+
+    Returns:
+      The SavedModel.
+
+    Raises:
+      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
+      ValueError: the SavedModel is broken.
+    """
+    if "://" in handle:
+        folder = _fetch(handle, flag)
+    elif tf.io.gfile.exists(os.path.join(handle, _GRAPH)):
+        folder = handle
+    else:
+        raise FileNotFoundError(
+            f"{flag}='{handle}': this folder holds no SavedModel (no {_GRAPH}): pass {flag}=FOLDER, or a TF-Hub handle"
+        )
+    try:
+        return hub.load(folder)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"{flag}='{handle}': the SavedModel in '{folder}' cannot be read "
+            f"({one_line(error)}): remove that folder and fetch it again"
+        ) from error
+
+
+def saved_model_digest(handle: str) -> str:
+    """SHA-256 of a SavedModel's content, in hexadecimal: equal wherever it lies.
+
+    Call it when the SavedModel has been loaded: `load` fetches it, and has the better words if it cannot.
+
+    Args:
+      handle: TF-Hub handle, or folder of a SavedModel.
+    """
+    folder = hub.resolve(handle)
+    digest = hashlib.sha256()
+    for name in sorted(_files(folder)):
+        path = os.path.join(folder, name)
+        digest.update(f"{name}\0{tf.io.gfile.stat(path).length}\0".encode())
+        with tf.io.gfile.GFile(path, "rb") as content:
+            while chunk := content.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def weights_digest(variables: Iterable[tf.Variable]) -> str:
+    """SHA-256 of weights by shape and value, in hexadecimal: equal whatever they are called and however stored.
+
+    Args:
+      variables: in an order that the network fixes, such as a Keras model's `variables`.
+    """
+    digest = hashlib.sha256()
+    for variable in variables:
+        value = variable.numpy()
+        digest.update(f"{value.dtype.str}{list(value.shape)}\0".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def connection_timeout(seconds: float = _CONNECTION_TIMEOUT) -> Iterator[None]:
+    """Bounds each wait of new network connections; neither TF Hub nor Keras has an argument for it."""
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(previous)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, short and without line breaks, to be quoted within another's message."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _fetch(handle: str, flag: str) -> str:
+    """Downloads a handle into TF Hub's cache, and returns its folder there."""
+    try:
+        with connection_timeout():
+            return hub.resolve(handle)
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        compressed = f"{handle}?tf-hub-format=compressed" if handle.startswith("http") else handle
+        raise FileNotFoundError(
+            f"{flag}='{handle}' cannot be fetched ({one_line(error)}): fetch {compressed} by hand, "
+            f"unpack it (tar -xzf) into a folder, and pass {flag}=FOLDER"
+        ) from error
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Names of the files that compute, within the folder, with forward slashes."""
+    yield _GRAPH
+    for part in _FOLDERS:
+        for parent, _, names in tf.io.gfile.walk(os.path.join(folder, part)):
+            for name in names:
+                yield os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")

@@ -1,0 +1,57 @@
+"""Weights of the networks in tf.keras.applications: downloaded by Keras or read from a file, with one-line errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from xmcgan.models.hub_files import connection_timeout, one_line
+
+
+@contextlib.contextmanager
+def downloading(flag: str) -> Iterator[None]:
+    """Around the construction of a network with weights='imagenet'.
+
+    Args:
+      flag: how the user passes weights, such as '--config.image_encoder.weights': named by the error.
+
+    Raises:
+      FileNotFoundError: the download failed; says which file to fetch by hand.
+    """
+    try:
+        with connection_timeout():
+            yield
+    except Exception as error:  # Keras raises a bare Exception, with the file's URL, when its download fails.
+        if "URL fetch failure" not in str(error):
+            raise
+        raise FileNotFoundError(
+            f"{flag}: the ImageNet weights cannot be downloaded ({one_line(error)}): fetch that file by hand, "
+            f"and pass {flag}=FILE"
+        ) from error
+
+
+@contextlib.contextmanager
+def reading(path: str, flag: str, network: str) -> Iterator[None]:
+    """Around `load_weights` from a user's file.
+
+    Args:
+      path: of the weights file.
+      flag: how the user passes it: named by the errors.
+      network: whose weights they must be, in words.
+
+    Raises:
+      FileNotFoundError: the file does not exist.
+      ValueError: it is broken, or of another network.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"{flag}='{path}' does not exist: pass a Keras weights file (.h5), or leave {flag} at its default"
+        )
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{flag}='{path}' are not weights of {network} ({one_line(error)}): "
+            f"pass a Keras weights file of that network, or leave {flag} at its default"
+        ) from error
