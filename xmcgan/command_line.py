@@ -52,9 +52,16 @@ _REMEDIES = {
 }
 
 
-def define_dataset() -> flags.FlagHolder[str]:
-    """Defines `--dataset`."""
-    return flags.DEFINE_enum("dataset", None, config_lib.DATASETS, "The dataset to use, and its config to start from.")
+# Flags that a command defined as ones that may be missing.
+_optional: set[str] = set()
+
+
+def define_dataset(
+    text: str = "The dataset to use, and its config to start from.", optional: bool = False
+) -> flags.FlagHolder[str]:
+    """Defines `--dataset`; if `optional`, the command itself sees to it that there is one where it needs one."""
+    _optional.update(["dataset"] if optional else [])
+    return flags.DEFINE_enum("dataset", None, config_lib.DATASETS, text)
 
 
 def define_data_dir() -> flags.FlagHolder[str]:
@@ -66,8 +73,9 @@ def define_data_dir() -> flags.FlagHolder[str]:
     )
 
 
-def define_workdir() -> flags.FlagHolder[str]:
-    """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`."""
+def define_workdir(optional: bool = False) -> flags.FlagHolder[str]:
+    """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`, or `optional`."""
+    _optional.update(["workdir"] if optional else [])
     return flags.DEFINE_string(
         "workdir",
         None,
@@ -144,11 +152,11 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     rest = FLAGS(argv)
     if len(rest) > 1 and not takes_arguments:
         raise app.UsageError(f"unexpected argument '{rest[1]}': flags are written --name=value")
-    if "dataset" in FLAGS and FLAGS.dataset is None:
+    if "dataset" in FLAGS and FLAGS.dataset is None and "dataset" not in _optional:
         if not peeked.preset:
             raise app.UsageError(f"--dataset is missing: choose one of {', '.join(config_lib.DATASETS)}")
         FLAGS.dataset = tree.dataset
-    if "workdir" in FLAGS and FLAGS.workdir is None:
+    if "workdir" in FLAGS and FLAGS.workdir is None and "workdir" not in _optional:
         if "dataset" not in FLAGS:
             raise app.UsageError("--workdir is missing: give the folder of a training run")
         FLAGS.workdir = os.path.join("runs", FLAGS.dataset)

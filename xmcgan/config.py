@@ -119,7 +119,7 @@ class EvaluationConfig:
     """The metrics of section 5.2: what is measured, on how many pictures, by which networks."""
 
     every: int = 0  # Generator steps between evaluations during training; 0: none. A multiple of checkpoint_every.
-    metrics: str = "fid,kid,is,r_precision,soa"  # Of METRICS, separated by commas.
+    metrics: str = "fid,kid,is,r_precision,soa"  # Which of these, separated by commas.
     num_samples: int = 30_000  # Captions of the validation split; oversampled where it has fewer pictures.
     seed: int = 0  # Of the list of captions, of the noise, and of what the metrics draw by lot.
     batch_size: int = 64  # Pictures at once, of all replicas together.

@@ -7,6 +7,10 @@
 The preset of the dataset is the paper's experiment; every field of it can be set on the command line. The folder
 --workdir receives config.json, metrics.jsonl, checkpoints/, samples/ and tensorboard/. A run that was stopped, in
 whatever way, goes on from its last checkpoint when the same command is given again.
+
+  python -m xmcgan.train --dataset=coco2014 --config.evaluation.every=5000 --config.evaluation.metrics=fid,is
+
+also evaluates every 5,000 steps, as python -m eval.evaluate does, and keeps the best checkpoint by FID.
 """
 
 from __future__ import annotations
@@ -29,7 +33,12 @@ def main(argv: list[str]) -> None:
     if config.dataset == "scenes":
         prepare.prepare_scenes(_DATA_DIR.value)
         prepare.prepare_text_model(_DATA_DIR.value)
-    held_out = train(config, _DATA_DIR.value, _WORKDIR.value)
+    make_evaluation = None
+    if config.evaluation.every:
+        from eval import run_evaluation
+
+        make_evaluation = run_evaluation.maker(config, _DATA_DIR.value, _WORKDIR.value)
+    held_out = train(config, _DATA_DIR.value, _WORKDIR.value, make_evaluation)
     if held_out is not None:
         drawn = {name: value for name, value in held_out.metrics.items() if "drawn" in name}
         logging.info(

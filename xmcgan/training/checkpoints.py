@@ -10,11 +10,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import psutil
 import tensorflow as tf
 from absl import logging
 
 BEST = "best"
 _BEST_NOTE = "best.json"
+_HELD = "held"
 
 
 class Checkpoints:
@@ -26,13 +28,18 @@ class Checkpoints:
             state, _folder(workdir), max_to_keep, step_counter=state.step, checkpoint_name="step"
         )
 
+    @property
+    def latest(self) -> str | None:
+        """The path of the newest checkpoint; None if there is none."""
+        return _newest(self._manager.directory)
+
     def restore_latest(self) -> bool:
         """Brings the state to the newest checkpoint; returns False if there is none.
 
         Raises:
           ValueError: the checkpoint is damaged or of other networks than the config describes.
         """
-        path = _newest(self._manager.directory)
+        path = self.latest
         if path is None:
             return False
         with _explained(path):
@@ -107,29 +114,41 @@ def restore_generator(path: str, generator: tf.keras.Model) -> int:
     return int(step.numpy())
 
 
-def keep_best(path: str, note: Mapping[str, Any]) -> str:
-    """Keeps a checkpoint apart, in `checkpoints/best/` and in the place of the one before; the run may remove its own.
-
-    Its files are hard links where the disk allows: they take room only when the run has removed its own.
+@contextlib.contextmanager
+def held(workdir: str, path: str) -> Iterator[str]:
+    """Holds a checkpoint as long as it is worked with, should the run remove it meanwhile.
 
     Args:
+      workdir: the run's folder.
+      path: of the checkpoint, see `find`.
+
+    Yields:
+      The path of what is held.
+    """
+    for left in glob.glob(os.path.join(glob.escape(_folder(workdir)), f"{_HELD}.*")):  # By a killed process.
+        if not psutil.pid_exists(int(left.rpartition(".")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = os.path.join(_folder(workdir), f"{_HELD}.{os.getpid()}")
+    try:
+        yield _link(path, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
+    """Keeps a checkpoint apart, in `checkpoints/best/` and in the place of the one before; the run may remove its own.
+
+    Args:
+      workdir: the run's folder.
       path: of the checkpoint, see `find`.
       note: what is to be known of it, such as its score; written to `best.json` beside it.
 
     Returns:
       The path of what was kept.
     """
-    parent, name = os.path.split(path)
-    folder = parent if os.path.basename(parent) == BEST else os.path.join(parent, BEST)
-    os.makedirs(folder, exist_ok=True)
-    for file in glob.glob(f"{glob.escape(path)}.*") if parent != folder else ():
-        target = os.path.join(folder, os.path.basename(file))
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(target)
-        try:
-            os.link(file, target)
-        except OSError:
-            shutil.copyfile(file, target)
+    folder = os.path.join(_folder(workdir), BEST)
+    kept = _link(path, folder)
+    name = os.path.basename(kept)
     note_path = os.path.join(folder, _BEST_NOTE)
     with open(f"{note_path}.incomplete", "w", encoding="utf-8") as file:
         json.dump({"checkpoint": name, "step": step_of(path), **note}, file, indent=2)
@@ -137,7 +156,28 @@ def keep_best(path: str, note: Mapping[str, Any]) -> str:
     for other in os.listdir(folder):
         if other != _BEST_NOTE and not other.startswith(f"{name}."):
             os.remove(os.path.join(folder, other))
-    return os.path.join(folder, name)
+    return kept
+
+
+def _link(path: str, folder: str) -> str:
+    """Puts the files of a checkpoint into a folder as well; returns its path there.
+
+    As hard links where the disk allows: they take room only when the run has removed its own.
+    """
+    os.makedirs(folder, exist_ok=True)
+    for file in glob.glob(f"{glob.escape(path)}.*"):
+        target = os.path.join(folder, os.path.basename(file))
+        if os.path.exists(target) and os.path.samefile(file, target):
+            continue
+        aside = f"{target}.incomplete"
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(aside)
+        try:
+            os.link(file, aside)
+        except OSError:
+            shutil.copyfile(file, aside)
+        os.replace(aside, target)
+    return os.path.join(folder, os.path.basename(path))
 
 
 def read_best(workdir: str) -> dict[str, Any] | None:

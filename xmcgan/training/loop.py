@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +29,13 @@ _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sen
 _GRID_ROWS = 8
 
 
-def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
+# Of a strategy and a text encoder: a function that evaluates a checkpoint, given by its path.
+EvaluationMaker = Callable[[tf.distribute.Strategy, TextEncoder], Callable[[str], Any]]
+
+
+def train(
+    config: Config, data_dir: str, workdir: str, make_evaluation: EvaluationMaker | None = None
+) -> HeldOut | None:
     """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
 
     The run is a function of the config: killed at any moment and started again, it gives the same numbers.
@@ -38,6 +44,7 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
       config: the experiment.
       data_dir: folder of all records.
       workdir: folder of this run.
+      make_evaluation: what is to look at every checkpoint of a multiple of `config.evaluation.every` steps.
 
     Returns:
       The last look at held-out captions; None if there was nothing left to train.
@@ -60,6 +67,8 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
         text_encoder = load_text_encoder(config, data_dir)
         image_encoder = _image_encoder(config)
         state = TrainState(config)
+    # Now, since it may miss a network: not when the first checkpoint has been trained for.
+    evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
     stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
     claim_workdir(workdir, config)
     logging.info(
@@ -75,6 +84,8 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
     checkpoints = Checkpoints(workdir, state, options.max_checkpoints)
     checkpoints.restore_latest()
     step = int(state.step.numpy())
+    if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
+        evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
     if step >= num_steps:
         logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
         return None
@@ -103,7 +114,9 @@ def train(config: Config, data_dir: str, workdir: str) -> HeldOut | None:
             if sample:
                 log.grid(step, *_grid(held_out))
             if last or step % options.checkpoint_every == 0:
-                checkpoints.save()
+                path = checkpoints.save()
+                if evaluate and step % config.evaluation.every == 0:
+                    evaluate(path)
     return held_out
 
 

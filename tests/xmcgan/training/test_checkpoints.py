@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import random_example, random_text, tiny_config
 
-from xmcgan.training.checkpoints import Checkpoints, find, find_all, keep_best, read_best, restore_generator
+from xmcgan.training.checkpoints import Checkpoints, find, find_all, held, keep_best, read_best, restore_generator
 from xmcgan.training.state import TrainState, build_generator
 from xmcgan.training.update import Update
 from xmcgan.training.workdir import claim_workdir, read_config
@@ -162,7 +162,7 @@ def test_the_best_is_kept_apart(damaged, links, monkeypatch):
     workdir = str(damaged)
     if not links:  # As on disks without hard links.
         monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("not supported")))
-    kept = keep_best(find(workdir, "1"), {"metric": "FID", "value": 9.33})
+    kept = keep_best(workdir, find(workdir, "1"), {"metric": "FID", "value": 9.33})
     assert kept == find(workdir, "best")
     for path in (damaged / "checkpoints").glob("step-1.*"):  # As a run removes what has grown old.
         path.unlink()
@@ -172,11 +172,22 @@ def test_the_best_is_kept_apart(damaged, links, monkeypatch):
     assert [os.path.basename(path) for path in find_all(workdir)] == ["step-1", "step-2"]
     assert find(workdir).endswith("checkpoints/step-2")  # The newest stays the newest.
 
-    keep_best(find(workdir, "2"), {"metric": "FID", "value": 8.0})
-    assert keep_best(find(workdir, "best"), {"metric": "FID", "value": 7.0}) == find(workdir, "best")
+    keep_best(workdir, find(workdir, "2"), {"metric": "FID", "value": 8.0})
+    assert keep_best(workdir, find(workdir, "best"), {"metric": "FID", "value": 7.0}) == find(workdir, "best")
     assert read_best(workdir) == {"checkpoint": "step-2", "step": 2, "metric": "FID", "value": 7.0}
     assert sorted(path.name for path in (damaged / "checkpoints" / "best").iterdir()) == [
         "best.json",
         "step-2.data-00000-of-00001",
         "step-2.index",
     ]
+
+
+def test_a_checkpoint_is_held_while_the_run_removes_it(damaged):
+    config = read_config(str(damaged))
+    with held(str(damaged), find(str(damaged), "1")) as path:
+        for own in (damaged / "checkpoints").glob("step-1.*"):
+            own.unlink()
+        assert restore_generator(path, build_generator(config)) == 1
+        keep_best(str(damaged), path, {})
+    assert sorted(path.name for path in (damaged / "checkpoints").iterdir() if path.is_dir()) == ["best"]
+    assert restore_generator(find(str(damaged), "best"), build_generator(config)) == 1
