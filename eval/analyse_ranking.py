@@ -1,0 +1,38 @@
+"""Raters' answers -> Fig. 3 of the paper: bars and tables with confidence intervals and rater agreement.
+
+  python -m eval.analyse_ranking --ranking=ranking --answers=realism.json --answers=alignment.json
+
+--ranking is the folder that eval.export_ranking wrote, --answers are Label Studio's exports of its projects, as JSON or
+JSON-MIN. Writes fig3.png, fig3.pdf, results.md, results.csv, results.json and left_out.csv, which names every answer
+that does not count and says why.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import app, flags
+
+from xmcgan import command_line
+
+_RANKING = flags.DEFINE_string("ranking", "ranking", "Folder written by eval.export_ranking.")
+_ANSWERS = flags.DEFINE_multi_string("answers", [], "An export of Label Studio, JSON or JSON-MIN.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to. [<ranking>/results]")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    if not _ANSWERS.value:
+        raise app.UsageError("--answers is missing: give an export of Label Studio, once for each file")
+    from eval.ranking import analysis
+
+    ranking = pathlib.Path(_RANKING.value)
+    output = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else ranking / "results"
+    table = analysis.analyse(ranking, [pathlib.Path(path) for path in _ANSWERS.value], output, seed=_SEED.value)
+    print(table)
+    print(f"figure and tables in {output}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,156 @@
+"""The outcome of a ranking as tables: Markdown to read, CSV and JSON to go on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import pathlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from eval.ranking import files, label_studio
+from eval.ranking.answers import REASONS, LeftOut
+from eval.ranking.questions import QUESTIONS
+from eval.ranking.statistics import RESAMPLINGS, Interval, QuestionResult
+
+_INTERVALS = (
+    f"In brackets: 95 % confidence intervals, by bootstrap over captions ({RESAMPLINGS:,} resamplings): the answers to "
+    "one caption are not independent of each other."
+)
+_AGREEMENT = (
+    "Kendall's W is the mean over captions with two answers or more (1: all rank alike; raters who rank by lot give "
+    "1 / raters); Krippendorff's alpha is ordinal, over all pictures (1: all alike; 0: chance)."
+)
+
+
+def markdown(results: Sequence[QuestionResult], left_out: Sequence[LeftOut]) -> str:
+    """The tables, to be read."""
+    titles = {question.name: question.title for question in QUESTIONS}
+    parts = [f"{_INTERVALS}\n"]
+    for result in results:
+        places = range(len(result.models))
+        parts.append(f"## {titles[result.question]}\n")
+        parts.append(_table(_places_header(result), _place_rows(result, places)))
+        parts.append("Ranked before, row before column:\n")
+        parts.append(_table(["model", *result.models], _win_rows(result)))
+        parts.append(_facts(result))
+    parts.append(f"{_AGREEMENT}\n")
+    parts.append("## Answers left out\n")
+    parts.append(_left_out_table(left_out))
+    return "\n".join(parts)
+
+
+def rows(results: Sequence[QuestionResult]) -> list[dict[str, Any]]:
+    """One flat record for each number: question, measure, model, against (place or other model), value, low, high."""
+    records = []
+
+    def add(result: QuestionResult, measure: str, model: str, against: object, interval: Interval, at: Any) -> None:
+        value, low, high = (float(array[at]) for array in interval)
+        records.append(
+            {
+                "question": result.question,
+                "measure": measure,
+                "model": model,
+                "against": str(against),
+                "value": value,
+                "low": low,
+                "high": high,
+            }
+        )
+
+    for result in results:
+        for i, model in enumerate(result.models):
+            for place in range(len(result.models)):
+                add(result, "share_at_place", model, place + 1, result.shares, (i, place))
+            add(result, "mean_rank", model, "", result.mean_rank, i)
+            for j, other in enumerate(result.models):
+                if i != j:
+                    add(result, "ranked_before", model, other, result.wins, (i, j))
+    return records
+
+
+def write(folder: pathlib.Path, results: Sequence[QuestionResult], left_out: Sequence[LeftOut]) -> list[pathlib.Path]:
+    """Writes results.md, results.csv, results.json and left_out.csv; returns their paths."""
+    questions = {
+        result.question: {
+            "answers": result.num_answers,
+            "raters": result.num_raters,
+            "captions": result.num_captions,
+            "answers_per_caption": {str(number): count for number, count in result.answers_per_caption.items()},
+            "kendalls_w": _finite(result.kendalls_w),
+            "krippendorffs_alpha": _finite(result.alpha),
+        }
+        for result in results
+    }
+    numbers = rows(results)
+    content = {"questions": questions, "numbers": numbers, "left_out": [answer._asdict() for answer in left_out]}
+    texts = {
+        "results.md": markdown(results, left_out),
+        "results.csv": _csv(list(numbers[0]), [record.values() for record in numbers]),
+        "results.json": label_studio.to_json(content),
+        "left_out.csv": _csv(LeftOut._fields, left_out),
+    }
+    for name, text in texts.items():
+        files.write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def _places_header(result: QuestionResult) -> list[str]:
+    others = [f"place {place}" for place in range(2, len(result.models) + 1)]
+    return ["model", "ranked best", *others, "mean rank"]
+
+
+def _place_rows(result: QuestionResult, places: Iterable[int]) -> Iterable[list[str]]:
+    for i, model in enumerate(result.models):
+        shares = [_percent(result.shares, (i, place), with_interval=place == 0) for place in places]
+        value, low, high = (array[i] for array in result.mean_rank)
+        yield [model, *shares, f"{value:.2f} [{low:.2f}, {high:.2f}]"]
+
+
+def _win_rows(result: QuestionResult) -> Iterable[list[str]]:
+    for i, model in enumerate(result.models):
+        cells = ["" if i == j else _percent(result.wins, (i, j)) for j in range(len(result.models))]
+        yield [model, *cells]
+
+
+def _facts(result: QuestionResult) -> str:
+    numbers = ", ".join(f"{count} with {number}" for number, count in result.answers_per_caption.items())
+    return (
+        f"{result.num_answers} answers of {result.num_raters} raters; captions by answers: {numbers}. "
+        f"Kendall's W {result.kendalls_w:.3f}, Krippendorff's alpha {result.alpha:.3f}.\n"
+    )
+
+
+def _left_out_table(left_out: Sequence[LeftOut]) -> str:
+    if not left_out:
+        return "None.\n"
+    counts = Counter((answer.question, answer.reason) for answer in left_out)
+    lines = [
+        [question or "-", reason, REASONS[reason], str(counts[question, reason])] for question, reason in sorted(counts)
+    ]
+    return _table(["question", "reason", "meaning", "answers"], lines) + "Each of them is named in left_out.csv.\n"
+
+
+def _percent(interval: Interval, at: Any, with_interval: bool = True) -> str:
+    value, low, high = (100 * array[at] for array in interval)
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]" if with_interval else f"{value:.1f} %"
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    all_lines = [header, ["---"] * len(header), *lines]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in all_lines)
+
+
+def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    return buffer.getvalue()
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,41 @@
+"""Pictures of two models from elsewhere, for the captions that a ranking of the small dataset of scenes draws."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NUM_CAPTIONS = 12
+COLOURS = {"zebra": (200, 30, 30), "walrus": (30, 30, 200)}
+
+
+@pytest.fixture(scope="session")
+def draw(scenes_dir):
+    """The captions."""
+    from eval.ranking import export
+
+    return export.draw_captions("scenes", str(scenes_dir), NUM_CAPTIONS, seed=3)
+
+
+@pytest.fixture(scope="session")
+def folders(draw, tmp_path_factory) -> dict[str, pathlib.Path]:
+    """Folders of pictures by the names of their models: red PNG files, and blue JPEG files that say whose they are."""
+    root = tmp_path_factory.mktemp("pictures")
+    captions = sorted(set(draw.captions))
+    rng = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        folder = root / f"of_{name}"
+        folder.mkdir()
+        suffix = "png" if name == "zebra" else "jpg"
+        for number, _ in enumerate(captions):
+            pixels = np.clip(np.array(colour) + rng.integers(-20, 20, size=[40, 50, 1]), 0, 255).astype(np.uint8)
+            exif = Image.Exif()
+            exif[0x0131] = name  # Software.
+            marks = {"exif": exif, **({"comment": name.encode()} if suffix == "jpg" else {})}
+            Image.fromarray(pixels).save(folder / f"{name}{number}.{suffix}", **marks)
+        lines = [f"{name}{number}.{suffix}\t  {caption}\n" for number, caption in enumerate(captions)]
+        (folder / "captions.tsv").write_text("".join(lines))
+    return {name: root / f"of_{name}" for name in COLOURS}
