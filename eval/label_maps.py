@@ -1,0 +1,73 @@
+"""What the class ids of an object detector mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from data_pipelines.scenes import spec
+
+# COCO's 80 classes in the order of its category ids. Those run from 1 to 90, with ten that were never used.
+COCO_NAMES = (
+    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
+    *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
+    *("elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee"),
+    *("skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard"),
+    *("tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple"),
+    *("sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch"),
+    *("potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone"),
+    *("microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear"),
+    *("hair drier", "toothbrush"),
+)
+_UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+
+
+class LabelMap(NamedTuple):
+    """Names of the classes, and the detector's ids for them."""
+
+    names: tuple[str, ...]
+    table: tuple[int, ...]  # By the detector's id: the number of the class within `names`, from 0; -1: no class.
+
+
+def load_label_map(labels: str, *, flag: str = "--detector_labels") -> LabelMap:
+    """Finds or reads a label map.
+
+    Args:
+      labels: 'coco91' (COCO's own ids, 1 to 90 with gaps), 'coco80' (1 to 80), 'scenes' (the kinds of drawn objects,
+        from 1), or the path of a text file with a name in each line: the first has id 1, an empty line is an id
+        without a class.
+      flag: how the user passes it: named by the errors.
+
+    Raises:
+      FileNotFoundError: it is neither a known map nor a file.
+      ValueError: the file is no list of different names.
+    """
+    if labels == "coco91":
+        used = iter(COCO_NAMES)
+        return _label_map(["" if number in _UNUSED_COCO_IDS else next(used) for number in range(1, 91)])
+    if labels == "coco80":
+        return _label_map(COCO_NAMES)
+    if labels == "scenes":
+        return _label_map(spec.KINDS)
+    if not os.path.isfile(labels):
+        raise FileNotFoundError(
+            f"{flag}='{labels}' is neither a label map nor a file: pass coco91, coco80, scenes, "
+            "or the path of a text file with a name in each line"
+        )
+    try:
+        with open(labels, encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{flag}='{labels}' is not a text file: pass one with a name in each line") from error
+    names = [line for line in lines if line]
+    if not names or len(set(names)) < len(names):
+        twice = next((f"the name '{name}' twice" for name in names if names.count(name) > 1), "no names")
+        raise ValueError(f"{flag}='{labels}' has {twice}: give each class a line of its own")
+    return _label_map(lines)
+
+
+def _label_map(lines: Sequence[str]) -> LabelMap:
+    """From the names of the ids 1, 2, ...; '' for an id without a class."""
+    names = tuple(line for line in lines if line)
+    return LabelMap(names, (-1, *(names.index(line) if line else -1 for line in lines)))
