@@ -76,12 +76,14 @@ def in_memory(index: RecordIndex, image_size: int) -> PictureSource:
         # A variable: of a tensor that a function captures, tf.data makes a second copy when it optimises the graph.
         # For its sake enable_op_determinism takes the parallelism from the map, which has little work here.
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
+        done = 0
         for chunk in decoded.ragged_batch(_CHUNK).prefetch(1):
-            rows = tf.range(bar.n, bar.n + chunk.image.shape[0])
+            rows = tf.range(done, done + chunk.image.shape[0])
             images.scatter_update(tf.IndexedSlices(chunk.image, rows))
             captions.append(chunk.captions)
             image_ids.append(chunk.image_id)
-            bar.update(len(rows))
+            done += len(rows)
+            bar.update(len(rows))  # A bar that is not shown does not count.
         captions, image_ids = tf.concat(captions, axis=0), tf.concat(image_ids, axis=0)
     return PictureSource(
         fetch=lambda numbers: numbers.unbatch(),

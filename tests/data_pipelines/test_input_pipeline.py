@@ -206,6 +206,7 @@ def test_replicas_that_cannot_share_a_batch(data_dir):
 def test_decoding_once_gives_the_same_stream(data_dir, monkeypatch):
     options = {"random_flip": True, "start_batch": 3}
     expected = _batches(data_dir, 12, **options)
+    monkeypatch.setattr(picture_source, "_CHUNK", 7)  # 45 pictures are several.
     dataset = input_pipeline.training_batches(
         "coco2014", data_dir, batch_size=8, image_size=SIZE, seed=5, cache="memory", **options
     )
