@@ -1,0 +1,87 @@
+"""Pictures with captions that a dual encoder is trained on, in the form of the generator's own batches."""
+
+from __future__ import annotations
+
+import abc
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from data_pipelines import input_pipeline, records
+
+MAX_HELD_OUT = 1000
+
+
+class CaptionPairs(abc.ABC):
+    """A training split of pictures with captions, and a held-out part of it or beside it.
+
+    Attributes:
+      name: which the dual encoder's results carry.
+      identity: what the training depends on, fit for JSON.
+      num_images: pictures to train on.
+    """
+
+    name: str
+    identity: dict[str, Any]
+    num_images: int
+
+    @abc.abstractmethod
+    def captions(self) -> tf.data.Dataset:
+        """All training captions: scalar strings."""
+
+    @abc.abstractmethod
+    def training_batches(self, *, batch_size: int, image_size: int, seed: int, start_batch: int) -> tf.data.Dataset:
+        """The endless stream of training batches, from batch number `start_batch` on, a function of the seed.
+
+        Returns:
+          A dataset of `input_pipeline.Batch`, all of them full.
+        """
+
+    @abc.abstractmethod
+    def held_out_batches(self, *, batch_size: int, image_size: int) -> tf.data.Dataset:
+        """At most MAX_HELD_OUT pairs that training never sees: a dataset of `input_pipeline.Batch`."""
+
+
+class ConvertedPairs(CaptionPairs):
+    """A converted dataset: its training split, and the validation split to look at."""
+
+    def __init__(self, dataset: str, data_dir: str | os.PathLike):
+        """Opens the records.
+
+        Args:
+          dataset: name of a dataset, such as 'coco2014'.
+          data_dir: folder of all records.
+
+        Raises:
+          FileNotFoundError: the dataset has not been converted; the message tells the command.
+        """
+        self.name = dataset
+        self.num_images = input_pipeline.num_examples(dataset, "train", data_dir)
+        self.identity = {"dataset": dataset, "split": "train", "pictures": self.num_images}
+        self._dataset, self._data_dir = dataset, data_dir
+
+    def captions(self) -> tf.data.Dataset:
+        files = records.open_dataset(self._dataset, self._data_dir).info.splits["train"].filepaths
+        return tf.data.TFRecordDataset(files).map(lambda serialized: records.parse(serialized).captions).unbatch()
+
+    def training_batches(self, *, batch_size: int, image_size: int, seed: int, start_batch: int) -> tf.data.Dataset:
+        return input_pipeline.training_batches(
+            self._dataset,
+            self._data_dir,
+            batch_size=batch_size,
+            image_size=image_size,
+            seed=seed,
+            start_batch=start_batch,
+        )
+
+    def held_out_batches(self, *, batch_size: int, image_size: int) -> tf.data.Dataset:
+        available = input_pipeline.num_examples(self._dataset, "validation", self._data_dir)
+        return input_pipeline.evaluation_batches(
+            self._dataset,
+            "validation",
+            self._data_dir,
+            batch_size=batch_size,
+            image_size=image_size,
+            num_captions=min(available, MAX_HELD_OUT),
+        )

@@ -1,0 +1,176 @@
+"""Looks at all pictures of a source, on every replica, part by part; goes on where a killed one stopped."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from absl import logging
+
+from eval.measures.measure import Measure, Seen
+from eval.sources import Source
+
+# Pictures whose rows are written at once: what is lost, at most, when the evaluation is killed.
+_PART = 1024
+_NOTE = "collection.json"
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Collection(Seen):
+    """The rows of all pictures, in files."""
+
+    def __init__(self, folder: str, seconds: float, forward_seconds: float):
+        """Args:
+        folder: of the parts, as `collect` wrote them.
+        seconds: that it took to collect them, in this process.
+        forward_seconds: of these, spent on networks' forward passes and on waiting for them.
+        """
+        self.seconds, self.forward_seconds = seconds, forward_seconds
+        self._folder = folder
+
+    def parts(self, name: str) -> Iterator[np.ndarray]:
+        for path in _part_files(self._folder):
+            with np.load(path) as rows:
+                yield rows[name]
+
+    def remove(self) -> None:
+        """Removes the files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def collect(
+    source: Source,
+    measures: Sequence[Measure],
+    folder: str,
+    *,
+    strategy: tf.distribute.Strategy,
+    batch_size: int,
+    identity: dict[str, Any],
+    title: str,
+) -> Collection:
+    """Has every measure look at every picture.
+
+    Args:
+      source: of the pictures.
+      measures: that look at them.
+      folder: for the rows. If it holds some of the same identity, the rest is added; others are removed.
+      strategy: its replicas share each batch.
+      batch_size: pictures at once, of all replicas together; rounded up to a multiple of the replicas.
+      identity: everything that decides the rows.
+      title: for the progress bar.
+
+    Returns:
+      The collection, whole.
+    """
+    replicas = strategy.num_replicas_in_sync
+    batch_size = -(-batch_size // replicas) * replicas
+    part_size = max(1, round(_PART / batch_size)) * batch_size
+    _claim(folder, {"identity": identity, "size": source.size, "part_size": part_size})
+    num_parts = -(-source.size // part_size)
+    done = len(_part_files(folder))
+    if 0 < done < num_parts:
+        logging.info("%s: going on at picture %d of %d", title, done * part_size, source.size)
+
+    start, forward_seconds = time.perf_counter(), 0.0
+    progress = _Progress(title, source.size, done * part_size)
+    look = _looker(source, measures, strategy, batch_size)
+    batches = iter(source.batches(done * part_size, batch_size)) if done < num_parts else iter(())
+    for part in range(done, num_parts):
+        rows: list[dict[str, np.ndarray]] = []
+        for _ in range(-(-min(part_size, source.size - part * part_size) // batch_size)):
+            batch = next(batches)
+            began = time.perf_counter()
+            rows.append(look(batch))
+            forward_seconds += time.perf_counter() - began
+            progress.add(len(next(iter(rows[-1].values()))))
+        _write_part(folder, part, {name: np.concatenate([each[name] for each in rows]) for name in rows[0]})
+    progress.close()
+    return Collection(folder, time.perf_counter() - start, forward_seconds)
+
+
+def _looker(source: Source, measures: Sequence[Measure], strategy: tf.distribute.Strategy, batch_size: int):
+    """A function of a batch of `source` that gives the rows of all measures, [batch, ...] by name, as arrays."""
+    rows_of_replica = batch_size // strategy.num_replicas_in_sync
+
+    def look(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        images = source.images(batch)
+        return {name: rows for measure in measures for name, rows in measure.look(images).items()}
+
+    @tf.function
+    def run(batch: Any) -> Any:
+        return strategy.run(look, args=(batch,))
+
+    def look_at(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+        size = next(iter(batch.values())).shape[0]
+        padding = batch_size - size  # The last batch is filled up, so that nothing is traced anew.
+        if padding:
+            batch = {name: tf.concat([rows, tf.repeat(rows[-1:], padding, axis=0)], 0) for name, rows in batch.items()}
+
+        def of_replica(context: tf.distribute.ValueContext) -> dict[str, tf.Tensor]:
+            first = context.replica_id_in_sync_group * rows_of_replica
+            return {name: rows[first : first + rows_of_replica] for name, rows in batch.items()}
+
+        seen = run(strategy.experimental_distribute_values_from_function(of_replica))
+        return {
+            name: np.concatenate([each.numpy() for each in strategy.experimental_local_results(rows)])[:size]
+            for name, rows in seen.items()
+        }
+
+    return look_at
+
+
+def _claim(folder: str, note: dict[str, Any]) -> None:
+    """Makes `folder` the one of this collection; what another one left is removed."""
+    path = os.path.join(folder, _NOTE)
+    text = json.dumps(note, indent=2, sort_keys=True)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _part_files(folder: str) -> list[str]:
+    return sorted(glob.glob(os.path.join(glob.escape(folder), "part_*.npz")))
+
+
+def _write_part(folder: str, part: int, rows: dict[str, np.ndarray]) -> None:
+    path = os.path.join(folder, f"part_{part:05d}.npz")
+    with open(f"{path}.incomplete", "wb") as file:
+        np.savez(file, **rows)
+    os.replace(f"{path}.incomplete", path)
+
+
+class _Progress:
+    """A bar on a terminal, and a line in the log now and then."""
+
+    def __init__(self, title: str, total: int, done: int):
+        # disable=None: only on a terminal.
+        self._bar = tqdm.tqdm(total=total, initial=done, desc=title, unit="picture", disable=None, dynamic_ncols=True)
+        self._title, self._total, self._first, self._done = title, total, done, done
+        self._start = self._last = time.monotonic()
+
+    def add(self, pictures: int) -> None:
+        self._done += pictures
+        self._bar.update(pictures)
+        now = time.monotonic()
+        if now - self._last < _SECONDS_BETWEEN_LINES or not self._bar.disable:
+            return
+        self._last = now
+        rate = (self._done - self._first) / (now - self._start)
+        left = (self._total - self._done) / rate
+        logging.info("%s: %d/%d  %.1f pictures/s  %.0f s left", self._title, self._done, self._total, rate, left)
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,71 @@
+"""R-precision: whether a picture finds its caption among others (section 5.2, 'Text-Image Alignment')."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines.input_pipeline import CaptionList
+from eval import score
+from eval.dual_encoder import DualEncoder
+from eval.measures.measure import Measure, Reference, Seen, network_identity
+from eval.r_precision import draw_mismatches, r_precision
+from eval.score import Score
+
+_CAPTIONS_AT_ONCE = 256
+
+
+class Options(NamedTuple):
+    """The protocol of R-precision."""
+
+    mismatches: int  # Captions beside the true one: 99.
+    folds: int  # 10.
+    seed: int  # Of the mismatches.
+
+
+class Alignment(Measure):
+    """R-precision by an image-text dual encoder."""
+
+    def __init__(self, dual_encoder: DualEncoder, options: Options):
+        """Args:
+        dual_encoder: independent of the generator; made inside the scope of the strategy that runs it.
+        options: see `Options`.
+        """
+        self.title = f"dual encoder {dual_encoder.name}"
+        self.identity = {**network_identity(dual_encoder.identity), **options._asdict()}
+        self.weights = dual_encoder.identity.get("weights", "")
+        self._dual_encoder = dual_encoder
+        self._options = options
+        self._listed: CaptionList | None = None
+        self._kept: tuple[np.ndarray, np.ndarray] | None = None
+
+    def prepare(self, listed: CaptionList) -> None:
+        self._of_captions(listed)
+
+    def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image_embeddings": self._dual_encoder.encode_images(images)}
+
+    def refer(self, seen: Seen, listed: CaptionList) -> Reference:
+        return Reference({}, [self._score(seen, listed)])
+
+    def scores(self, seen: Seen, listed: CaptionList, reference: Reference) -> list[Score]:
+        return [self._score(seen, listed)]
+
+    def _score(self, seen: Seen, listed: CaptionList) -> Score:
+        embeddings, mismatches = self._of_captions(listed)
+        precision = r_precision(seen.whole("image_embeddings"), embeddings, mismatches, folds=self._options.folds)
+        return score.percentage(f"R-precision/{self._dual_encoder.name}", precision)
+
+    def _of_captions(self, listed: CaptionList) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings [captions, dim] and mismatches [captions, mismatches] of a list, kept for its next pictures."""
+        if self._listed is not listed:
+            embeddings = [
+                self._dual_encoder.encode_captions(tf.constant(listed.captions[first : first + _CAPTIONS_AT_ONCE]))
+                for first in range(0, len(listed.captions), _CAPTIONS_AT_ONCE)
+            ]
+            options = self._options
+            mismatches = draw_mismatches(listed.image_ids, listed.captions, num=options.mismatches, seed=options.seed)
+            self._listed, self._kept = listed, (np.concatenate([each.numpy() for each in embeddings]), mismatches)
+        return self._kept

@@ -1,0 +1,124 @@
+"""The measures that an experiment's config asks for, with their networks loaded."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from eval import scene_evaluators
+from eval.detector import Detector, load_detector
+from eval.dual_encoder import load_dual_encoder
+from eval.image_network import load_image_network
+from eval.measures import alignment, quality
+from eval.measures.alignment import Alignment
+from eval.measures.measure import Measure
+from eval.measures.objects import Objects
+from eval.measures.quality import Quality
+from eval.soa_classes import COCO_CLASSES, SCENE_CLASSES, classes_named
+from xmcgan.config import Config
+from xmcgan.config_checks import metric_names
+
+_QUALITY = ("fid", "kid", "is")
+
+
+def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.evaluation.") -> list[Measure]:
+    """Loads the networks and makes the measures of `config.evaluation.metrics` on the list's captions.
+
+    Call it inside the scope of the strategy that runs them. Networks of scenes are trained first, on first use.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+      flag_prefix: before the names of `config.evaluation`'s fields, as the user passes them: named by the errors.
+
+    Returns:
+      A measure for each network.
+
+    Raises:
+      FileNotFoundError: a network cannot be fetched or is not where the config says; tells what to fetch.
+      ValueError: a network is of another kind, or the metrics need one that the config does not name.
+    """
+    options = config.evaluation
+    metrics = metric_names(options.metrics)
+    measures: list[Measure] = []
+    asked = [name for name in metrics if name in _QUALITY]
+    if asked:
+        weights = options.network_weights
+        if options.network == "scenes" and not weights:
+            weights = scene_evaluators.prepare_recognizer(data_dir)
+        network = load_image_network(options.network, weights, flag=f"{flag_prefix}network_weights")
+        measures.append(
+            Quality(
+                network,
+                quality.Options(
+                    asked,
+                    options.inception_score_splits,
+                    options.kernel_subsets,
+                    options.kernel_subset_size,
+                    options.seed,
+                ),
+            )
+        )
+    if "r_precision" in metrics:
+        folder = options.dual_encoder
+        if not folder:
+            if config.dataset != "scenes":
+                raise ValueError(
+                    "R-precision needs a dual encoder: train one with python -m eval.train_dual_encoder and pass "
+                    f"{flag_prefix}dual_encoder=FOLDER, or leave r_precision out of {flag_prefix}metrics"
+                )
+            folder = scene_evaluators.prepare_dual_encoder(data_dir)
+        protocol = alignment.Options(options.mismatches, options.folds, options.seed)
+        measures.append(Alignment(load_dual_encoder(folder, flag=f"{flag_prefix}dual_encoder"), protocol))
+    if "soa" in metrics and not options.soa_captions:
+        detector = _detector(config, data_dir, flag_prefix)
+        # Scenes are told by a grammar whose every noun is listed: nothing is approximated there.
+        classes, label = (SCENE_CLASSES, "") if options.detector_labels == "scenes" else (COCO_CLASSES, " approx.")
+        wanted = functools.partial(classes_named, classes=classes)
+        how = "the list's captions, with the classes that their words name"
+        measures.append(Objects(detector, classes, wanted, options.detector_threshold, how, label))
+    return measures
+
+
+def build_official_soa(
+    config: Config, data_dir: str, labels: np.ndarray, flag_prefix: str = "--config.evaluation."
+) -> Measure:
+    """SOA as its authors define it: on their captions, each of them for one class.
+
+    Call it inside the scope of the strategy that runs it.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+      labels: [pictures] int, the class of each caption, as a place in COCO_CLASSES.
+      flag_prefix: see `build_measures`.
+
+    Returns:
+      The measure, for pictures of those captions in their order.
+
+    Raises:
+      FileNotFoundError, ValueError: see `build_measures`.
+    """
+    wanted = np.eye(len(COCO_CLASSES), dtype=bool)[labels]  # [pictures, classes]
+    detector = _detector(config, data_dir, flag_prefix)
+    how = "SOA's own lists of captions, one for each class"
+    return Objects(detector, COCO_CLASSES, lambda captions: wanted, config.evaluation.detector_threshold, how)
+
+
+def _detector(config: Config, data_dir: str, flag_prefix: str) -> Detector:
+    options = config.evaluation
+    handle = options.detector
+    if not handle:
+        if config.dataset != "scenes":
+            raise ValueError(
+                f"SOA needs an object detector: pass {flag_prefix}detector=HANDLE (or FOLDER), or leave soa out of "
+                f"{flag_prefix}metrics"
+            )
+        handle = scene_evaluators.prepare_recognizer(data_dir)
+    return load_detector(
+        handle,
+        options.detector_labels,
+        flag=f"{flag_prefix}detector",
+        labels_flag=f"{flag_prefix}detector_labels",
+    )

@@ -1,0 +1,121 @@
+"""FID, KID and IS: the quality of pictures as an image network sees it (section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines.input_pipeline import CaptionList
+from eval import score
+from eval.frechet import CurvePoint, frechet_curve, frechet_distance
+from eval.image_network import ImageNetwork
+from eval.inception_score import inception_score
+from eval.kernel_distance import kernel_distance
+from eval.measures.measure import Measure, Reference, Seen, network_identity
+from eval.moments import Moments
+from eval.score import Score
+
+# Subsets for KID are drawn from so many pictures of either side at most: of each, 82 MB of Inception's features.
+_POOL = 10_000
+
+
+class Options(NamedTuple):
+    """How the metrics are made of what the network sees."""
+
+    metrics: Collection[str]  # Of 'fid', 'kid', 'is'.
+    inception_score_splits: int
+    kernel_subsets: int
+    kernel_subset_size: int
+    seed: int  # Of KID's subsets.
+
+
+class Quality(Measure):
+    """Distances to the real pictures (FID, KID), and IS.
+
+    They are called FID and KID if the network is an Inception, and FD and KD if it is not.
+    """
+
+    def __init__(self, network: ImageNetwork, options: Options):
+        """Args:
+        network: made inside the scope of the strategy that runs it.
+        options: see `Options`.
+        """
+        self.title = f"image network {network.name}"
+        self.identity = {
+            **network_identity(network.identity),
+            "inception_score_splits": options.inception_score_splits,
+            "kernel_pool": _POOL,
+            "seed": options.seed,
+        }
+        self.weights = network.identity.get("weights", "")
+        self._network = network
+        self._options = options
+        self._letter = "I" if network.is_inception else ""
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        options = self._options
+        sizes = {"kernel_subsets": options.kernel_subsets, "kernel_subset_size": options.kernel_subset_size}
+        return {**self.identity, **(sizes if "kid" in options.metrics else {})}
+
+    def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        output = self._network(images)
+        return {"features": output.features, "logits": output.logits}
+
+    def refer(self, seen: Seen, listed: CaptionList) -> Reference:
+        inception = inception_score(seen.whole("logits"), self._options.inception_score_splits)
+        return Reference(
+            {**_moments(seen).to_arrays(), "pool": self._pool(seen)},
+            [score.from_estimate(self._name("IS"), inception, score.HIGHER)],
+        )
+
+    def scores(self, seen: Seen, listed: CaptionList, reference: Reference) -> list[Score]:
+        options, scores = self._options, []
+        if "fid" in options.metrics:
+            real, drawn = Moments.from_arrays(reference.arrays), _moments(seen)
+            distance = frechet_distance(real.mean, real.covariance, drawn.mean, drawn.covariance)
+            scores.append(Score(self._name(f"F{self._letter}D"), distance, None, score.LOWER))
+        if "kid" in options.metrics:
+            kernel = kernel_distance(
+                reference.arrays["pool"],
+                self._pool(seen),
+                num_subsets=options.kernel_subsets,
+                subset_size=options.kernel_subset_size,
+                seed=options.seed,
+            )
+            scores.append(score.from_estimate(self._name(f"K{self._letter}D"), kernel, score.LOWER))
+        if "is" in options.metrics:
+            inception = inception_score(seen.whole("logits"), options.inception_score_splits)
+            scores.append(score.from_estimate(self._name("IS"), inception, score.HIGHER))
+        return scores
+
+    def curve(self, seen: Seen, reference: Reference, num_points: int = 10) -> list[CurvePoint]:
+        """FID's dependence on the number of pictures: of as many in a random order, in even steps of their number."""
+        features = seen.whole("features")
+        counts = np.linspace(len(features) / num_points, len(features), num_points).astype(int)
+        return frechet_curve(features, Moments.from_arrays(reference.arrays), counts, seed=self._options.seed)
+
+    def _pool(self, seen: Seen) -> np.ndarray:
+        """The features that KID draws its subsets from, [pool, dim] float32: of all pictures, or of some by lot."""
+        num_pictures = sum(len(part) for part in seen.parts("features"))
+        kept = np.sort(np.random.default_rng(self._options.seed).permutation(num_pictures)[:_POOL])
+        pool, first = [], 0
+        for part in seen.parts("features"):
+            begin, end = np.searchsorted(kept, [first, first + len(part)])
+            pool.append(part[kept[begin:end] - first])
+            first += len(part)
+        return np.concatenate(pool)
+
+    def _name(self, metric: str) -> str:
+        return f"{metric}/{self._network.name}"
+
+
+def _moments(seen: Seen) -> Moments:
+    moments = None
+    for features in seen.parts("features"):
+        moments = moments or Moments(features.shape[1])
+        moments.update(features)
+    return moments

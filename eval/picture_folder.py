@@ -1,0 +1,108 @@
+"""Anyone's pictures in a folder, with a table of their captions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from PIL import Image
+
+from data_pipelines.input_pipeline import CaptionList
+from eval.sources import Source
+
+CAPTIONS_FILE = "captions.tsv"
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+
+
+class PictureFolder(Source):
+    """Anyone's pictures, in files."""
+
+    def __init__(self, files: Sequence[str], *, image_size: int, identity: dict[str, Any]):
+        """Args:
+        files: PNG or JPEG, in the order of their captions.
+        image_size: pixels a side; files of another size are resized to it as the dataset's pictures are.
+        identity: tells which pictures these are.
+        """
+        self.identity = {
+            "pictures": "files",
+            "image_size": image_size,
+            "resize": "bilinear without antialias, no crop",
+            **identity,
+        }
+        self.size = len(files)
+        self._files, self._image_size = files, image_size
+
+    def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
+        files = tf.data.Dataset.from_tensor_slices(list(self._files[first:]))
+        images = files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return images.batch(batch_size).map(lambda image: {"image": image}).prefetch(tf.data.AUTOTUNE)
+
+    def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return batch["image"]
+
+    def _read(self, path: tf.Tensor) -> tf.Tensor:
+        size = (self._image_size, self._image_size)
+        content = tf.io.read_file(path)
+        pixels = tf.cond(
+            tf.io.is_jpeg(content),
+            lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),  # As the dataset's are.
+            lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
+        )
+        pixels = tf.image.resize(pixels, size, method="bilinear")  # [size, size, 3] float32 in [0, 255]
+        return tf.ensure_shape(tf.cast(tf.round(pixels), tf.uint8), (*size, 3))
+
+
+def read(folder: str, captions: str = "") -> tuple[list[str], CaptionList]:
+    """The files of a folder of pictures, with their captions.
+
+    Args:
+      folder: of the pictures.
+      captions: a table of one line a picture: its file's name within the folder, a tab, its caption, and if several
+        pictures show captions of one original, a tab and the original's id. By default `captions.tsv` in the folder.
+
+    Returns:
+      The paths of the pictures, and their captions with the originals' ids, in the order of the table.
+
+    Raises:
+      FileNotFoundError: the table, or a picture that it names, is missing.
+      ValueError: a line of the table is not as above or names a file that is no picture, or there are fewer than two.
+    """
+    path = captions or os.path.join(folder, CAPTIONS_FILE)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path} is missing: write lines of 'file<TAB>caption', and pass --captions={path}")
+    files, texts, ids = [], [], []
+    with open(path, encoding="utf-8") as table:
+        try:
+            lines = table.readlines()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+    for number, line in enumerate(lines, start=1):
+        fields = line.rstrip("\r\n").split("\t")
+        if not line.strip():
+            continue
+        if len(fields) not in (2, 3) or not fields[0] or not fields[1].strip():
+            raise ValueError(f"{path}, line {number}: not 'file<TAB>caption' (or 'file<TAB>caption<TAB>image id')")
+        file = os.path.join(folder, fields[0])
+        if not os.path.isfile(file):
+            raise FileNotFoundError(f"{file} is missing: line {number} of {path} names it")
+        _check(file, f"line {number} of {path}")
+        files.append(file)
+        texts.append(fields[1].strip())
+        ids.append(fields[2] if len(fields) == 3 else fields[0])
+    if len(files) < 2:
+        raise ValueError(f"{path} names {len(files)} pictures: metrics need two or more")
+    return files, CaptionList(texts, ids)
+
+
+def _check(file: str, place: str) -> None:
+    """Refuses a file whose header is not that of a picture that TensorFlow decodes."""
+    try:
+        with Image.open(file) as picture:
+            if picture.format in _FORMATS:
+                return
+            reason = f"{picture.format} is not {', '.join(_FORMATS)}"
+    except OSError:
+        reason = "its header is unknown"
+    raise ValueError(f"{file} is no picture that can be read ({reason}): replace it, or remove {place}")

@@ -1,0 +1,106 @@
+"""A result of an evaluation: as a file for machines, a table for people, and points of TensorBoard's curves."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eval import score
+from eval.protocol import fingerprint
+from eval.score import LOWER, Score
+
+
+class Result(NamedTuple):
+    """What was measured, and everything that must be known to compare it with another."""
+
+    scores: list[Score]  # Of the pictures.
+    real: list[Score]  # Of the dataset's own pictures of the same captions, where a metric has one.
+    pictures: dict[str, Any]  # What was measured: a run and its step, or a folder.
+    protocol: dict[str, Any]  # How: captions, networks, numbers. Equal protocols may stand in one table.
+    details: dict[str, Any]  # More than the scores tell, such as SOA by class.
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the protocol: results with the same one can be compared."""
+        return fingerprint(self.protocol)
+
+
+def write(path: str, result: Result) -> None:
+    """Writes a result as JSON, aside and renamed.
+
+    A result of another protocol that is there is kept, under its name with its fingerprint.
+
+    Args:
+      path: such as 'runs/demo/eval/5200.json'.
+      result: what to write.
+    """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        before = read(path)
+        if before.fingerprint != result.fingerprint:
+            stem, extension = os.path.splitext(path)
+            os.replace(path, f"{stem}_{before.fingerprint[:8]}{extension}")
+    content = {
+        "scores": score.to_json(result.scores),
+        "real": score.to_json(result.real),
+        "pictures": result.pictures,
+        "protocol": result.protocol,
+        "fingerprint": result.fingerprint,
+        "details": result.details,
+    }
+    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+    os.replace(f"{path}.incomplete", path)
+
+
+def read(path: str) -> Result:
+    """Reads what `write` wrote.
+
+    Raises:
+      ValueError: the file is something else.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            content = json.load(file)
+            return Result(
+                scores=score.from_json(content["scores"]),
+                real=score.from_json(content["real"]),
+                **{name: content[name] for name in ("pictures", "protocol", "details")},
+            )
+        except (AttributeError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no result of eval.evaluate: remove it, or move it elsewhere") from error
+
+
+def summarize(workdir: str, step: int, scores: Sequence[Score]) -> None:
+    """Adds scores to the run's curves in TensorBoard."""
+    writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+    with writer.as_default(step=step):
+        for each in scores:
+            tf.summary.scalar(f"evaluation/{each.name}", each.value)
+    writer.close()
+
+
+def table(results: Sequence[tuple[str, Result]]) -> str:
+    """Results of one protocol below each other, as in the paper's Table 2.
+
+    Args:
+      results: with a title for each row, such as 'step 5000'.
+
+    Returns:
+      Lines for a terminal: a column for each score, with an arrow to its better side; the real pictures' own scores in
+      the last row.
+    """
+    newest = results[-1][1]
+    columns = {each.name: f"{each.name} {'↓' if each.better == LOWER else '↑'}" for each in newest.scores}
+    scores = [(title, result.scores) for title, result in results] + [("real pictures", newest.real)]
+    rows = [["", *columns.values()]]
+    for title, of_row in scores:
+        by_name = {each.name: str(each) for each in of_row}
+        rows.append([title, *(by_name.get(name, "") for name in columns)])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,169 @@
+"""Evaluates the checkpoints of a training run, and points to the best of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Callable
+
+import tensorflow as tf
+from absl import logging
+
+from eval import results
+from eval.evaluation import Evaluation
+from eval.results import Result
+from eval.score import LOWER
+from xmcgan.config import Config
+from xmcgan.models.generator import Generator
+from xmcgan.models.text_encoder import TextEncoder
+from xmcgan.training import checkpoints
+from xmcgan.training.state import build_generator
+
+
+class RunEvaluation:
+    """Evaluations of a run, in `<workdir>/eval/<step>.json`, on TensorBoard, and the best checkpoint by FID."""
+
+    def __init__(
+        self,
+        config: Config,
+        data_dir: str,
+        workdir: str,
+        strategy: tf.distribute.Strategy,
+        flag_prefix: str = "--config.evaluation.",
+    ):
+        """See `Evaluation`.
+
+        Args:
+          config: the run's, with what is to be measured.
+          data_dir: folder of all records.
+          workdir: the run's folder.
+          strategy: whose replicas do the work.
+          flag_prefix: before the names of `config.evaluation`'s fields, as the user passes them.
+        """
+        self._workdir = workdir
+        self._evaluation = Evaluation(config, data_dir, strategy, flag_prefix)
+
+    def __call__(
+        self, checkpoint: str, generator: Generator, text_encoder: TextEncoder, with_curve: bool = False
+    ) -> Result:
+        """Evaluates a checkpoint, unless that has been done by the same protocol.
+
+        Args:
+          checkpoint: its path.
+          generator: of the run's config, made inside the strategy's scope; it gets the checkpoint's averaged weights.
+          text_encoder: made inside the strategy's scope.
+          with_curve: whether to draw FID's dependence on the number of pictures, into `<step>_curve.png`.
+
+        Returns:
+          The result.
+        """
+        step = checkpoints.step_of(checkpoint)
+        path = os.path.join(self._workdir, "eval", f"{step}.json")
+        found = self._find(path, with_curve)
+        if found is not None:
+            logging.info("step %d has been evaluated: %s", step, path)
+            return found
+        pictures = {"run": os.path.basename(os.path.abspath(self._workdir)), "step": step, "weights": "averaged"}
+        aside = os.path.join(self._workdir, "eval", f"{step}.incomplete")
+        curve_path = os.path.join(self._workdir, "eval", f"{step}_curve.png") if with_curve else None
+        # Training goes on meanwhile, and may remove its older checkpoints.
+        with checkpoints.held(self._workdir, checkpoint) as held:
+            checkpoints.restore_generator(held, generator)
+            result = self._evaluation.of_generator(generator, text_encoder, pictures, aside, curve_path)
+            results.write(path, result)
+            results.summarize(self._workdir, step, result.scores)
+            keep_if_best(self._workdir, held, result)
+        return result
+
+    def _find(self, path: str, with_curve: bool) -> Result | None:
+        """The result in a file, if it is there, of the same protocol, and has the curve if there is to be one."""
+        if not os.path.exists(path):
+            return None
+        found = results.read(path)
+        same = found.protocol == self._evaluation.protocol
+        return found if same and ("curve" in found.details or not with_curve) else None
+
+
+def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
+    """Keeps a checkpoint as the run's best one, if no other had a lower FID by the same protocol (Appendix A).
+
+    Args:
+      workdir: the run's folder.
+      checkpoint: its path.
+      result: of its evaluation.
+
+    Returns:
+      Whether it is the best now.
+    """
+    distances = [each for each in result.scores if each.name.startswith(("FID/", "FD/")) and each.better == LOWER]
+    if not distances:
+        return False
+    score = distances[0]
+    best = checkpoints.read_best(workdir)
+    if best is not None:
+        if best["protocol"] != result.fingerprint:
+            logging.log_first_n(
+                logging.INFO,
+                "the best checkpoint, of step %d, was chosen by another protocol and stays: remove "
+                "%s/checkpoints/best to choose anew",
+                1,
+                best["step"],
+                workdir,
+            )
+            return False
+        if best["value"] <= score.value:
+            return False
+    note = {"metric": score.name, "value": score.value, "protocol": result.fingerprint}
+    kept = checkpoints.keep_best(workdir, checkpoint, note)
+    logging.info(
+        "best so far: step %d, %s %.4g; kept as %s", checkpoints.step_of(checkpoint), score.name, score.value, kept
+    )
+    return True
+
+
+def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
+    """The checkpoints of a run as they come, until its last one.
+
+    Where training is faster than this goes on, only the newest is given.
+
+    Args:
+      workdir: the run's folder.
+      last_step: of the run.
+      timeout: seconds without a new checkpoint after which to stop.
+
+    Yields:
+      Their paths.
+    """
+    folder = os.path.join(workdir, "checkpoints")
+    for path in tf.train.checkpoints_iterator(folder, timeout=timeout):
+        yield path
+        if checkpoints.step_of(path) >= last_step:
+            return
+    logging.info("no new checkpoint in %s for %.0f s: not waiting any longer", folder, timeout)
+
+
+def maker(
+    config: Config, data_dir: str, workdir: str
+) -> Callable[[tf.distribute.Strategy, TextEncoder], Callable[[str], Result]]:
+    """What `xmcgan.training.loop.train` asks for, to evaluate a run's checkpoints while it trains.
+
+    Args:
+      config: the run's.
+      data_dir: folder of all records.
+      workdir: the run's folder.
+    """
+
+    def make(strategy: tf.distribute.Strategy, text_encoder: TextEncoder) -> Callable[[str], Result]:
+        evaluation = RunEvaluation(config, data_dir, workdir, strategy)
+        with strategy.scope():
+            generator = build_generator(config)
+
+        def evaluate(checkpoint: str) -> Result:
+            result = evaluation(checkpoint, generator, text_encoder)
+            lines = results.table([(f"step {checkpoints.step_of(checkpoint)}", result)])
+            logging.info("evaluation\n%s", lines)
+            return result
+
+        return evaluate
+
+    return make

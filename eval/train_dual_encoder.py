@@ -1,0 +1,118 @@
+"""Trains an image-text dual encoder for R-precision, independent of the generator's text encoder.
+
+  python -m eval.train_dual_encoder --output=data/cc --pictures=cc3m
+  python -m eval.train_dual_encoder --output=data/cc --pictures=FOLDER --captions=pairs.tsv
+  python -m eval.train_dual_encoder --output=data/cc --pictures=cc3m --image_tower=efficientnetb4 --image_size=224 ...
+  python -m eval.train_dual_encoder --output=data/of_coco --dataset=coco2014
+
+Trains on Conceptual Captions, or on any pictures with captions: --pictures is the folder that
+`img2dataset --output_format files` filled, or any folder of JPEG files with a table of lines `caption<TAB>file`
+(--captions). Or on the training split of a converted dataset (--dataset); scores are then told apart by its name, and
+flatter a generator trained on the same pictures. Missing and corrupt pictures are left out.
+
+Checkpoints and curves go to --workdir, by default <output>.training; a training that was stopped goes on from there
+when the same command is given again. The SavedModel in --output is for `python -m eval.evaluate --dual_encoder=...`;
+eval/dual_encoder.py tells how to wrap another model.
+"""
+
+from __future__ import annotations
+
+import os
+import typing
+
+from absl import app, flags
+
+from xmcgan import command_line
+
+if typing.TYPE_CHECKING:
+    from eval.caption_pairs import CaptionPairs
+
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the SavedModel to make.")
+_DATASET = command_line.define_dataset("A converted dataset to train on.", optional=True)
+_DATA_DIR = command_line.define_data_dir()
+_PICTURES = flags.DEFINE_string("pictures", None, "Folder of pictures to train on.")
+_CAPTIONS = flags.DEFINE_string(
+    "captions", None, "Table of lines `caption<TAB>file`, files relative to --pictures. [.txt beside each picture]"
+)
+_NAME = flags.DEFINE_string("name", None, "What results are called after. [CC, or the dataset]")
+_WORKDIR = command_line.define_workdir(optional=True)
+_IMAGE_TOWER = flags.DEFINE_enum(
+    "image_tower",
+    "small",
+    ("small", "resnet50", "efficientnetb4"),
+    "Network of the pictures; published ones want --image_size=224 or more, and --image_weights.",
+)
+_IMAGE_WEIGHTS = flags.DEFINE_string(
+    "image_weights", "none", "Of a published --image_tower: 'imagenet', or a Keras weights file without classifier."
+)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Pictures are resized to this side.")
+_TEXT_TOWER = flags.DEFINE_enum(
+    "text_tower", "scratch", ("scratch", "bert"), "Network of the captions: a small one of its own, or a published one."
+)
+_TEXT_PREPROCESSOR = flags.DEFINE_string("text_preprocessor", "", "Of --text_tower=bert: TF-Hub handle or folder.")
+_TEXT_ENCODER = flags.DEFINE_string("text_encoder", "", "Of --text_tower=bert: TF-Hub handle or folder.")
+_TRAIN_TEXT_ENCODER = flags.DEFINE_bool("train_text_encoder", False, "Fine-tune that BERT; otherwise it is frozen.")
+_TEXT_LENGTH = flags.DEFINE_integer("text_length", 32, "Tokens a caption is cut to, [CLS] and [SEP] included.")
+_DIM = flags.DEFINE_integer("dim", 128, "Of the common space.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of weights and batches.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "Pairs in a batch of all replicas together.")
+_STEPS = flags.DEFINE_integer("steps", 20_000, "Updates.")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "The highest one; 1e-4 suits published towers.")
+_CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints.", lower_bound=1)
+_EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 1000, "Steps between looks at held-out pairs.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    if not _OUTPUT.value:
+        raise app.UsageError("--output is missing: the folder of the SavedModel to make")
+    if bool(_DATASET.value) == bool(_PICTURES.value):
+        raise app.UsageError("give what to train on, in one way: --pictures, or --dataset")
+    if _CAPTIONS.value and not _PICTURES.value:
+        raise app.UsageError("--captions belongs to --pictures")
+
+    from eval import dual_encoder, dual_encoder_training
+    from eval.dual_encoder_towers import TowerOptions, check_options
+
+    output = _OUTPUT.value.rstrip(os.sep)
+    worked = not dual_encoder.is_saved(output)
+    if worked:
+        workdir = _WORKDIR.value or f"{output}.training"
+        towers = TowerOptions(**{name: flags.FLAGS[name].value for name in TowerOptions._fields})
+        check_options(towers)  # Before all pictures are looked at.
+        options = dual_encoder_training.TrainingOptions(
+            towers, batch_size=_BATCH_SIZE.value, steps=_STEPS.value, learning_rate=_LEARNING_RATE.value
+        )
+        every = {"checkpoint_every": _CHECKPOINT_EVERY.value, "evaluate_every": _EVALUATE_EVERY.value}
+        report = dual_encoder_training.train(options, _pairs(workdir), workdir, output, **every)
+    else:
+        report = dual_encoder.read_report(output)
+    held_out = report["held_out"]
+    print(
+        f"{'trained' if worked else 'nothing to do, already trained'}: {held_out['r_precision']:.1%} of "
+        f"{held_out['pairs']} held-out pictures find their caption among {held_out['mismatches'] + 1}"
+    )
+    print(f"dual encoder '{report['name']}' in {output}: evaluate with --dual_encoder={output}")
+
+
+def _pairs(workdir: str) -> CaptionPairs:
+    """What the flags name to train on."""
+    from data_pipelines import prepare
+    from eval import conceptual_captions
+    from eval.caption_pairs import ConvertedPairs
+
+    if _DATASET.value:
+        if _DATASET.value == "scenes":
+            prepare.prepare_scenes(_DATA_DIR.value)
+        pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value)
+    else:
+        read = conceptual_captions.read_pairs(_PICTURES.value, _CAPTIONS.value)
+        memo = os.path.join(workdir, "unfit_pictures.json")
+        fit = conceptual_captions.fit_pairs(_PICTURES.value, read, memo)
+        pairs = conceptual_captions.ConceptualCaptions(_PICTURES.value, fit)
+    pairs.name = _NAME.value or pairs.name
+    return pairs
+
+
+if __name__ == "__main__":
+    command_line.run(main)

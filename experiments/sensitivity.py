@@ -1,0 +1,92 @@
+"""The metrics of real pictures, whole and made worse, against other real pictures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines import input_pipeline
+from data_pipelines.input_pipeline import CaptionList
+from eval.collection import collect
+from eval.evaluation import SPLIT
+from eval.measures.build import build_measures
+from eval.measures.measure import Seen
+from eval.score import Score
+from eval.sources import RealPictures, Source
+from experiments import degradations
+from experiments.degradations import Degraded
+from xmcgan.config import preset
+
+DEGRADATIONS = {
+    "blur 0.5 px": degradations.blur(0.5),
+    "blur 1 px": degradations.blur(1.0),
+    "blur 2 px": degradations.blur(2.0),
+    "noise 8": degradations.noise(8.0),
+    "noise 24": degradations.noise(24.0),
+    "noise 64": degradations.noise(64.0),
+}
+SWAPPED = "captions swapped"
+
+
+class _Half(Seen):
+    """The first or the second half of what has been seen."""
+
+    def __init__(self, rows: dict[str, np.ndarray], half: slice):
+        self._rows, self._half = rows, half
+
+    def parts(self, name: str) -> Iterator[np.ndarray]:
+        yield self._rows[name][self._half]
+
+
+def measure(data_dir: str, num_pictures: int) -> dict[str, list[Score]]:
+    """Scores one half of the scenes' real pictures, degraded in every way, against the other half, as it is.
+
+    Args:
+      data_dir: folder of all records, with the scenes.
+      num_pictures: of both halves together; at most as many as the validation split has, so that they share none.
+
+    Returns:
+      The scores by what was done to the pictures: nothing first.
+    """
+    config = preset("scenes")
+    of_list = {"num_captions": num_pictures, "seed": config.evaluation.seed}
+    listed = input_pipeline.evaluation_captions("scenes", SPLIT, data_dir, **of_list)
+    first, second = slice(0, num_pictures // 2), slice(num_pictures // 2, num_pictures)
+    shuffled = np.random.default_rng(0).permutation(num_pictures)  # The list is in the order of the files.
+    listed = CaptionList(*([values[i] for i in shuffled] for values in listed))
+    of_second = CaptionList(*(values[second] for values in listed))
+    other = np.roll(np.arange(len(of_second.captions)), 1)
+    swapped = CaptionList(*([values[i] for i in other] for values in of_second))
+
+    measures = build_measures(config, data_dir)
+    real = RealPictures("scenes", SPLIT, data_dir, image_size=config.data.image_size, **of_list)
+
+    def seen(source: Source) -> dict[str, np.ndarray]:
+        with tempfile.TemporaryDirectory() as folder:
+            collected = collect(
+                source,
+                measures,
+                f"{folder}/seen",
+                strategy=tf.distribute.get_strategy(),
+                batch_size=config.evaluation.batch_size,
+                identity=source.identity,
+                title=source.identity.get("degraded", "as they are"),
+            )
+            names = ("features", "logits", "image_embeddings", "object_scores")
+            return {name: collected.whole(name)[shuffled] for name in names}
+
+    clean = seen(real)
+    reference = [each.refer(_Half(clean, first), CaptionList(*(v[first] for v in listed))) for each in measures]
+
+    def scores(rows: dict[str, np.ndarray], captions: CaptionList) -> list[Score]:
+        half = _Half(rows, second)
+        return [one for each, of_real in zip(measures, reference) for one in each.scores(half, captions, of_real)]
+
+    found = {"nothing": scores(clean, of_second)}
+    for name, degrade in DEGRADATIONS.items():
+        found[name] = scores(seen(Degraded(real, degrade, name)), of_second)
+    found[SWAPPED] = scores(clean, swapped)
+    return found

@@ -1,0 +1,19 @@
+"""Networks of scenes that have hardly been trained, for the tests of the whole evaluation."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def evaluators_dir(scenes_dir) -> pathlib.Path:
+    """The `scenes_dir`, with a scene recogniser and a dual encoder of two steps."""
+    from eval import dual_encoder_training, scene_evaluators, scene_recognizer_training
+
+    scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
+    dual_encoder_training.build_for_scenes(
+        scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16
+    )
+    return scenes_dir

@@ -1,0 +1,27 @@
+"""Trains a tiny dual encoder on two replicas, for `test_dual_encoder_training`; a process of its own since logical
+devices are made before TensorFlow starts.
+
+  python dual_encoder_on_two_replicas.py DATA_DIR FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import tensorflow as tf
+import tiny_dual_encoder
+
+from xmcgan.training import distribution
+
+
+def main() -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It takes long and changes nothing.
+    distribution.create_strategy = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    tiny_dual_encoder.train(data_dir=sys.argv[1], folder=os.path.abspath(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Looking at all pictures: in parts, on replicas, and on from where a killed one stopped."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numbers_source
+import numpy as np
+import pytest
+import tensorflow as tf
+from numbers_source import SIZE, Numbers, Squares
+
+from eval import collection
+from eval.collection import collect
+
+
+def _collect(source, folder, batch_size=4, strategy=None, identity=None):
+    return collect(
+        source,
+        [Squares()],
+        str(folder),
+        strategy=strategy or tf.distribute.get_strategy(),
+        batch_size=batch_size,
+        identity=identity or {"a": 1},
+        title="numbers",
+    )
+
+
+def _check(seen):
+    np.testing.assert_array_equal(seen.whole("squares"), np.arange(SIZE) ** 2)
+    np.testing.assert_array_equal(seen.whole("pairs"), np.stack([np.arange(SIZE), -np.arange(SIZE)], axis=1))
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(collection, "_PART", 8)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 23, 64])
+def test_every_picture_is_seen_once_and_in_order(batch_size, tmp_path):
+    _check(_collect(Numbers(), tmp_path / "seen", batch_size))
+
+
+def test_two_replicas_share_the_work(tmp_path):
+    # In a process of its own: devices are fixed when TensorFlow starts. Batches of 5 are rounded up to 6.
+    output = tmp_path / "rows.npz"
+    root = pathlib.Path(__file__).parents[2]
+    arguments = [sys.executable, numbers_source.__file__, str(tmp_path / "seen"), str(output)]
+    subprocess.run(arguments, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True)
+    with np.load(output) as rows:
+        np.testing.assert_array_equal(rows["squares"], np.arange(SIZE) ** 2)
+        np.testing.assert_array_equal(rows["pairs"], np.stack([np.arange(SIZE), -np.arange(SIZE)], axis=1))
+
+
+def test_a_killed_collection_goes_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _collect(Numbers(fail_at=20), tmp_path / "seen")
+    again = Numbers()
+    _check(_collect(again, tmp_path / "seen"))
+    assert again.given == 2  # Of six batches: those of the last part.
+    done = Numbers()
+    _check(_collect(done, tmp_path / "seen"))
+    assert done.given == 0
+
+
+def test_what_another_collection_left_is_not_taken_for_this_one(tmp_path):
+    _collect(Numbers(), tmp_path / "seen", identity={"a": 1})
+    again = Numbers()
+    _check(_collect(again, tmp_path / "seen", identity={"a": 2}))
+    assert again.given == 6
+    fewer = Numbers(size=9)
+    assert len(_collect(fewer, tmp_path / "seen", identity={"a": 2}).whole("squares")) == 9
+
+
+def test_files_are_whole_or_not_there(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _collect(Numbers(fail_at=12), tmp_path / "seen")
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["collection.json", "part_00000.npz"]
+    seen = _collect(Numbers(), tmp_path / "seen")
+    seen.remove()
+    assert not (tmp_path / "seen").exists()
+
+
+def test_time_is_accounted_for(tmp_path):
+    seen = _collect(Numbers(), tmp_path / "seen")
+    assert 0 < seen.forward_seconds < seen.seconds

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from eval import picture_folder
+from eval.picture_folder import PictureFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, mode, size in (("a.png", "RGB", 64), ("b.jpg", "RGB", 64), ("c.png", "L", 48), ("d.png", "RGBA", 64)):
+        shape = (size, size) if mode == "L" else (size, size, len(mode))
+        Image.fromarray(rng.integers(256, size=shape, dtype=np.uint8), mode).save(tmp_path / name)
+    (tmp_path / "captions.tsv").write_text("a.png\ta cat\nb.jpg\ta dog\t7\r\n\nc.png\t a bird \t7\nd.png\tein Käfer\n")
+    return tmp_path
+
+
+def test_pictures_come_with_their_captions(folder):
+    files, listed = picture_folder.read(str(folder))
+    assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
+    assert listed.captions == ["a cat", "a dog", "a bird", "ein Käfer"]
+    assert listed.image_ids == ["a.png", "7", "7", "d.png"]
+
+    source = PictureFolder(files, image_size=64, identity={})
+    batches = [batch["image"].numpy() for batch in source.batches(1, 2)]
+    assert [batch.shape for batch in batches] == [(2, 64, 64, 3), (1, 64, 64, 3)]
+    decoded = np.asarray(Image.open(folder / "b.jpg"), int)
+    assert np.abs(batches[0][0] - decoded).max() <= 4  # Decoders differ in the last bits.
+    np.testing.assert_array_equal(batches[1][0], np.asarray(Image.open(folder / "d.png"))[..., :3])
+    grey = np.asarray(Image.open(folder / "c.png"))[..., None].repeat(3, -1)
+    resized = tf.image.resize(grey, (64, 64), method="bilinear")  # As the dataset's own pictures are.
+    np.testing.assert_array_equal(batches[0][1], np.rint(resized))
+
+
+@pytest.mark.parametrize(
+    "table, error, words",
+    [
+        (None, FileNotFoundError, "captions.tsv is missing: write lines of 'file<TAB>caption'"),
+        ("a.png\ta cat\nz.png\ta dog\n", FileNotFoundError, "z.png is missing: line 2 of"),
+        ("a.png a cat\n", ValueError, "line 1: not 'file<TAB>caption'"),
+        ("a.png\t \n", ValueError, "line 1: not 'file<TAB>caption'"),
+        ("a.png\ta\t1\t2\n", ValueError, "line 1: not 'file<TAB>caption'"),
+        ("a.png\ta cat\n", ValueError, "names 1 pictures: metrics need two or more"),
+    ],
+)
+def test_a_bad_table_is_refused(table, error, words, folder):
+    (folder / "captions.tsv").unlink()
+    if table is not None:
+        (folder / "captions.tsv").write_text(table)
+    with pytest.raises(error, match=words) as raised:
+        picture_folder.read(str(folder))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_table_of_another_encoding_is_refused(folder):
+    (folder / "captions.tsv").write_bytes("a.png\tein Käfer\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"captions\.tsv is not UTF-8 text: save it as UTF-8"):
+        picture_folder.read(str(folder))
+
+
+@pytest.mark.parametrize("content", [b"no picture", b"", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_picture_is_named(content, folder):
+    (folder / "b.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=r"b\.jpg is no picture that can be read .*: replace it, or remove line 2 of"):
+        picture_folder.read(str(folder))
+    Image.new("RGB", (8, 8)).save(folder / "b.jpg", format="TIFF")
+    with pytest.raises(ValueError, match=r"TIFF is not PNG, JPEG"):
+        picture_folder.read(str(folder))

@@ -1,0 +1,214 @@
+"""Evaluations of runs and folders, whole, with networks that have hardly been trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from eval import evaluation as evaluation_lib
+from eval import results, run_evaluation
+from eval.evaluation import Evaluation
+from eval.run_evaluation import RunEvaluation, follow, keep_if_best
+from eval.score import LOWER, Score
+from eval.sources import GeneratedPictures
+from xmcgan.config import preset
+from xmcgan.synthesis import load_text_encoder
+from xmcgan.training import checkpoints
+from xmcgan.training.checkpoints import Checkpoints
+from xmcgan.training.loop import train
+from xmcgan.training.state import TrainState, build_generator
+from xmcgan.training.workdir import claim_workdir
+
+NAMES = ["FD/scenes", "KD/scenes", "IS/scenes", "R-precision/scenes", "SOA-C/scenes", "SOA-I/scenes"]
+
+
+def _config(**options):
+    config = preset("scenes")
+    config.generator.channels = config.discriminator.channels = 1
+    config.training.batch_size = 2
+    sizes = {"num_samples": 50, "batch_size": 16, "mismatches": 20, "kernel_subset_size": 30, "kernel_subsets": 5}
+    for name, value in {**sizes, **options}.items():
+        setattr(config.evaluation, name, value)
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with checkpoints of steps 1 and 2, which draw different pictures."""
+    workdir = tmp_path_factory.mktemp("run")
+    config = _config()
+    state = TrainState(config)
+    claim_workdir(str(workdir), config)
+    kept = Checkpoints(str(workdir), state, max_to_keep=5)
+    for step in (1, 2):
+        kernel = state.ema_generator.to_rgb.kernel
+        kernel.assign(20.0 * step * tf.random.stateless_normal(kernel.shape, [step, 0]))
+        state.step.assign(step)
+        kept.save()
+    return workdir
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def drawing(evaluators_dir):
+    config = _config()
+    return build_generator(config), load_text_encoder(config, str(evaluators_dir))
+
+
+def _evaluate(workdir, data_dir, drawing, which="latest", with_curve=False, **options):
+    evaluation = RunEvaluation(_config(**options), str(data_dir), str(workdir), tf.distribute.get_strategy())
+    return evaluation(checkpoints.find(str(workdir), which), *drawing, with_curve)
+
+
+def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, drawing, monkeypatch):
+    result = _evaluate(copied, evaluators_dir, drawing, with_curve=True)
+    assert [each.name for each in result.scores] == NAMES
+    assert all(np.isfinite(each.value) for each in result.scores)
+    assert [each.name for each in result.real] == NAMES[2:]  # Distances are to the real pictures.
+    assert result.pictures == {"run": "run", "step": 2, "weights": "averaged"}
+    assert result.protocol["captions"]["num_samples"] == 50
+    assert result.protocol["captions"]["num_images"] == 20
+    assert result.details["curve"]["points"]
+    assert sorted(path.name for path in (copied / "eval").iterdir()) == ["2.json", "2_curve.png"]
+    assert results.read(str(copied / "eval" / "2.json")).scores == result.scores
+    assert "run/" not in (copied / "eval" / "2.json").read_text()  # What decides numbers has no place on a disk.
+
+    # Once more: found, not measured.
+    monkeypatch.setattr(evaluation_lib, "collect", None)
+    assert _evaluate(copied, evaluators_dir, drawing).scores == result.scores
+
+
+def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir, drawing):
+    one = _evaluate(copied, evaluators_dir, drawing)
+    shutil.rmtree(copied / "eval")
+    other = _evaluate(copied, evaluators_dir, drawing, batch_size=7)
+    for ours, expected in zip(other.scores, one.scores):
+        assert ours.value == pytest.approx(expected.value, rel=2e-3, abs=1e-3), ours.name  # A level of 255 may differ.
+    assert other.protocol == one.protocol
+    shutil.rmtree(copied / "eval")
+    assert _evaluate(copied, evaluators_dir, drawing, seed=1).protocol != one.protocol
+
+
+def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatch):
+    monkeypatch.setattr("eval.collection._PART", 16)
+    undisturbed = _evaluate(copied, evaluators_dir, drawing, "1")
+    shutil.rmtree(copied / "eval")
+    batches, given = GeneratedPictures.batches, []
+
+    def some_batches(self, first, batch_size):
+        given.append(first)
+        for number, batch in enumerate(batches(self, first, batch_size)):
+            if len(given) == 1 and number == 2:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(GeneratedPictures, "batches", some_batches)
+    with pytest.raises(KeyboardInterrupt):
+        _evaluate(copied, evaluators_dir, drawing, "1")
+    assert _evaluate(copied, evaluators_dir, drawing, "1").scores == undisturbed.scores
+    assert given == [0, 32]
+
+
+def test_anyones_pictures_of_the_same_captions_get_the_same_scores(copied, evaluators_dir, drawing, tmp_path):
+    config = _config()
+    expected = _evaluate(copied, evaluators_dir, drawing)
+    evaluation = Evaluation(config, str(evaluators_dir), tf.distribute.get_strategy())
+    generator, text_encoder = drawing
+    checkpoints.restore_generator(checkpoints.find(str(copied)), generator)
+    listed = evaluation.listed
+    source = GeneratedPictures(generator, text_encoder, config.generator.noise_dim, listed.captions, range(50), {})
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    lines = []
+    for number, image in enumerate(np.concatenate([source.images(batch).numpy() for batch in source.batches(0, 16)])):
+        Image.fromarray(image).save(folder / f"{number}.png")
+        lines.append(f"{number}.png\t{listed.captions[number]}\t{listed.image_ids[number]}\n")
+    (folder / "captions.tsv").write_text("".join(lines))
+    result = evaluation.of_folder(str(folder))
+    assert [each.name for each in result.scores] == NAMES
+    for ours, of_run in zip(result.scores, expected.scores):
+        assert ours.value == pytest.approx(of_run.value, rel=2e-3, abs=1e-3), ours.name
+    assert result.real == expected.real
+
+
+def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluators_dir, tmp_path):
+    config = _config(every=2, metrics="fid,is")
+    config.training.num_steps = 4
+    for name in ("steps_per_call", "checkpoint_every", "log_every", "sample_every"):
+        setattr(config.training, name, 2)
+    arguments = config, str(evaluators_dir), str(tmp_path / "run")
+    train(*arguments, run_evaluation.maker(*arguments))
+    files = [tmp_path / "run" / "eval" / f"{step}.json" for step in (2, 4)]
+    scores = [json.loads(file.read_text())["scores"] for file in files]
+    assert [list(each) for each in scores] == [["FD/scenes", "IS/scenes"]] * 2
+    best = checkpoints.read_best(str(tmp_path / "run"))
+    values = [each["FD/scenes"]["value"] for each in scores]
+    assert (best["value"], best["step"]) == (min(values), 2 * (1 + int(np.argmin(values))))
+
+    files[1].unlink()  # As if it had been killed before its last evaluation.
+    train(*arguments, run_evaluation.maker(*arguments))
+    assert json.loads(files[1].read_text())["scores"] == scores[1]
+
+
+def _result(value, seed=0):
+    return results.Result([Score("FD/scenes", value, None, LOWER)], [], {}, {"seed": seed}, {})
+
+
+def test_the_best_is_the_lowest_distance_by_one_protocol(copied):
+    workdir = str(copied)
+    paths = [checkpoints.find(workdir, step) for step in ("1", "2")]
+    assert keep_if_best(workdir, paths[0], _result(20.0))
+    assert not keep_if_best(workdir, paths[1], _result(20.5))
+    assert keep_if_best(workdir, paths[1], _result(19.0))
+    assert not keep_if_best(workdir, paths[0], _result(1.0, seed=1))  # Of another protocol: not to be compared.
+    assert checkpoints.step_of(checkpoints.find(workdir, "best")) == 2
+    without = results.Result([Score("IS/scenes", 9.0, None, "higher")], [], {}, {"seed": 0}, {})
+    assert not keep_if_best(workdir, paths[0], without)
+
+
+def test_following_ends_with_the_last_step_or_when_nothing_comes(copied):
+    assert [checkpoints.step_of(path) for path in follow(str(copied), last_step=2, timeout=60)] == [2]
+    assert [checkpoints.step_of(path) for path in follow(str(copied), last_step=3, timeout=0.1)] == [2]
+
+
+def test_the_command(copied, evaluators_dir, command):
+    arguments = [f"--workdir={copied}", f"--data_dir={evaluators_dir}", "--checkpoint=all", "--metrics=soa,fid"]
+    process = command("eval.evaluate", *arguments)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    lines = output.splitlines()
+    assert lines[0].split()[::2] == ["FD/scenes", "SOA-C/scenes", "SOA-I/scenes"]
+    assert [line.split("  ")[0] for line in lines[1:4]] == ["step 1", "step 2", "real pictures"]
+    assert "best so far" in errors
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], "give what to evaluate: --workdir=RUN, or --images=FOLDER with --dataset"),
+        (["--images=x"], "--images needs --dataset"),
+        (["--workdir=/nowhere"], "no training run in /nowhere"),
+        (["--workdir={run}", "--checkpoint=7"], "no checkpoint of step 7"),
+        (["--workdir={run}", "--metrics=clip"], "--metrics='clip' is not possible: give some of fid"),
+        (["--workdir={run}", "--mismatches=99"], "lower --mismatches"),
+        (["--workdir={run}", "--network=tfgan", "--network_weights=/nowhere"], "--network_weights='/nowhere'"),
+        (["--workdir={run}", "--metrics=soa", "--soa_captions=/nowhere"], "/nowhere"),
+    ],
+)
+def test_mistakes_get_one_line(arguments, words, run, evaluators_dir, command):
+    arguments = [argument.format(run=run) for argument in arguments]
+    process = command("eval.evaluate", f"--data_dir={evaluators_dir}", *arguments)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert words in errors.splitlines()[-1]
+    assert "Traceback" not in errors
