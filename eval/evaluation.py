@@ -13,11 +13,13 @@ import tensorflow as tf
 
 from data_pipelines import input_pipeline
 from data_pipelines.input_pipeline import CaptionList
-from eval import curves, frechet, picture_folder, protocol, soa_captions
+from eval import picture_folder, protocol
 from eval.collection import Collection, collect
 from eval.measures.build import build_measures, build_official_soa
 from eval.measures.measure import Measure
 from eval.measures.quality import Quality
+from eval.metrics import curves, frechet
+from eval.objects import soa_captions
 from eval.picture_folder import PictureFolder
 from eval.references import references
 from eval.results import Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from eval.estimate import Estimate
+from eval.metrics.estimate import Estimate
 
 LOWER, HIGHER = "lower", "higher"
 

@@ -25,7 +25,7 @@ from absl import app, flags
 from xmcgan import command_line
 
 if typing.TYPE_CHECKING:
-    from eval.caption_pairs import CaptionPairs
+    from eval.retrieval.caption_pairs import CaptionPairs
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the SavedModel to make.")
 _DATASET = command_line.define_dataset("A converted dataset to train on.", optional=True)
@@ -71,8 +71,9 @@ def main(argv: list[str]) -> None:
     if _CAPTIONS.value and not _PICTURES.value:
         raise app.UsageError("--captions belongs to --pictures")
 
-    from eval import dual_encoder, dual_encoder_training
-    from eval.dual_encoder_towers import TowerOptions, check_options
+    from eval import dual_encoder
+    from eval.retrieval import dual_encoder_training
+    from eval.retrieval.dual_encoder_towers import TowerOptions, check_options
 
     output = _OUTPUT.value.rstrip(os.sep)
     worked = not dual_encoder.is_saved(output)
@@ -98,8 +99,8 @@ def main(argv: list[str]) -> None:
 def _pairs(workdir: str) -> CaptionPairs:
     """What the flags name to train on."""
     from data_pipelines import prepare
-    from eval import conceptual_captions
-    from eval.caption_pairs import ConvertedPairs
+    from eval.retrieval import conceptual_captions
+    from eval.retrieval.caption_pairs import ConvertedPairs
 
     if _DATASET.value:
         if _DATASET.value == "scenes":

@@ -6,16 +6,16 @@ import functools
 
 import numpy as np
 
-from eval import scene_evaluators
-from eval.detector import Detector, load_detector
 from eval.dual_encoder import load_dual_encoder
-from eval.image_network import load_image_network
 from eval.measures import alignment, quality
 from eval.measures.alignment import Alignment
 from eval.measures.measure import Measure
 from eval.measures.objects import Objects
 from eval.measures.quality import Quality
-from eval.soa_classes import COCO_CLASSES, SCENE_CLASSES, classes_named
+from eval.networks.detector import Detector, load_detector
+from eval.networks.image_network import load_image_network
+from eval.objects.soa_classes import COCO_CLASSES, SCENE_CLASSES, classes_named
+from eval.scenes import scene_evaluators
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
 

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from data_pipelines.input_pipeline import CaptionList
 from eval import score
-from eval.frechet import CurvePoint, frechet_curve, frechet_distance
-from eval.image_network import ImageNetwork
-from eval.inception_score import inception_score
-from eval.kernel_distance import kernel_distance
 from eval.measures.measure import Measure, Reference, Seen, network_identity
-from eval.moments import Moments
+from eval.metrics.frechet import CurvePoint, frechet_curve, frechet_distance
+from eval.metrics.inception_score import inception_score
+from eval.metrics.kernel_distance import kernel_distance
+from eval.metrics.moments import Moments
+from eval.networks.image_network import ImageNetwork
 from eval.score import Score
 
 # Subsets for KID are drawn from so many pictures of either side at most: of each, 82 MB of Inception's features.

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     del argv
     import numpy as np
 
-    from eval import frechet, inception_score, kernel_distance, moments, r_precision
+    from eval.metrics import frechet, inception_score, kernel_distance, moments, r_precision
 
     dim, num_images = _DIM.value, _NUM_IMAGES.value
     generator = np.random.default_rng(0)

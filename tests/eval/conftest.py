@@ -10,7 +10,8 @@ import pytest
 @pytest.fixture(scope="session")
 def evaluators_dir(scenes_dir) -> pathlib.Path:
     """The `scenes_dir`, with a scene recogniser and a dual encoder of two steps."""
-    from eval import dual_encoder_training, scene_evaluators, scene_recognizer_training
+    from eval.retrieval import dual_encoder_training
+    from eval.scenes import scene_evaluators, scene_recognizer_training
 
     scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
     dual_encoder_training.build_for_scenes(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from eval import results, score
-from eval.estimate import Estimate
+from eval.metrics.estimate import Estimate
 from eval.results import Result
 from eval.score import HIGHER, LOWER, Score
 

@@ -9,16 +9,16 @@ import pytest
 import tensorflow as tf
 
 from data_pipelines.input_pipeline import CaptionList
-from eval.detector import Detections
-from eval.frechet import frechet_distance
-from eval.inception_score import inception_score
 from eval.measures import alignment, quality
 from eval.measures.alignment import Alignment
 from eval.measures.measure import Reference, Seen
 from eval.measures.objects import Objects
 from eval.measures.quality import Quality
+from eval.metrics.frechet import frechet_distance
+from eval.metrics.inception_score import inception_score
+from eval.networks.detector import Detections
+from eval.objects.soa_classes import SCENE_CLASSES, classes_named
 from eval.score import HIGHER, LOWER
-from eval.soa_classes import SCENE_CLASSES, classes_named
 
 N = 60
 LISTED = CaptionList([f"caption {i}" for i in range(N)], [f"image {i // 2}" for i in range(N)])
@@ -43,7 +43,7 @@ class _Network:
 
 
 def quality_output(features, logits):
-    from eval.image_network import NetworkOutput
+    from eval.networks.image_network import NetworkOutput
 
     return NetworkOutput(features, logits)
 

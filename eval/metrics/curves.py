@@ -1,0 +1,58 @@
+"""Draws how a Fréchet distance depends on the number of pictures."""
+
+from __future__ import annotations
+
+import os
+import typing
+
+import numpy as np
+from matplotlib import figure
+
+from eval.metrics import frechet
+
+
+def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoint], limit: float, title: str) -> None:
+    """Writes a PNG: distance over 1 / pictures, where the bias is a straight line, and its limit at the left.
+
+    Args:
+      path: file to write, aside first.
+      points: of `frechet.frechet_curve`.
+      limit: of `frechet.extrapolate`.
+      title: such as 'FID/tfgan, step 10000'.
+    """
+    counts = np.array([point.count for point in points])
+    inverses = 1 / counts
+    distances = np.array([point.distance for point in points])
+    slope = np.polyfit(inverses, distances - limit, 1)[0]
+    ends = np.array([0, inverses.max()])
+
+    sheet = figure.Figure(figsize=(6, 4), dpi=150, layout="constrained")  # No pyplot: that keeps figures in a global.
+    axes = sheet.add_subplot()
+    axes.plot(ends, limit + slope * ends, color="0.6", linestyle="--", zorder=1)
+    axes.plot(inverses, distances, "o", color="tab:blue")
+    axes.plot([0], [limit], "*", color="tab:red", markersize=12, clip_on=False)
+    axes.annotate(f"{limit:.2f}", (0, limit), xytext=(10, -4), textcoords="offset points", color="tab:red")
+    last = np.argmax(counts)
+    place = (inverses[last], distances[last])
+    axes.annotate(f"{distances[last]:.2f}", place, xytext=(8, -10), textcoords="offset points", color="tab:blue")
+    shown = _apart(inverses)
+    axes.set_xticks([0, *inverses[shown]], ["∞", *(f"{count:,}" for count in counts[shown])])
+    axes.set_xlim(left=0)
+    axes.margins(y=0.1)
+    axes.set_xlabel("pictures (the scale is that of 1 / pictures)")
+    axes.set_ylabel("distance")
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    aside = f"{path}.incomplete"
+    sheet.savefig(aside, format="png")
+    os.replace(aside, path)
+
+
+def _apart(inverses: np.ndarray) -> list[int]:
+    """Which ticks to label, so that no labels overlap: from the right, those a tenth of the axis away from the last."""
+    shown: list[int] = []
+    for index in np.argsort(-inverses):
+        position = inverses[index] / inverses.max()
+        if position > 0.08 and (not shown or inverses[shown[-1]] / inverses.max() - position > 0.12):
+            shown.append(int(index))
+    return shown

@@ -1,0 +1,1 @@
+"""The published networks that look at pictures: two Inceptions, and any object detector."""

@@ -1,0 +1,196 @@
+"""Any object detector of TF Hub or of a local folder, behind one small interface.
+
+Two APIs are known, both pictures in and a dict of detections out, and both often published for single pictures only:
+
+  TensorFlow's Object Detection API (TF2 Detection Zoo): uint8 or float32 [1 or any, height, width, 3] in [0, 255] ->
+    'detection_boxes', 'detection_scores', 'detection_classes' (ids from 1, as floats), 'num_detections'
+  TF Hub's Open Images detectors (TF1's Hub format): float32 [1, height, width, 3] in [0, 1] ->
+    'detection_boxes', 'detection_scores', 'detection_class_labels'
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from eval.networks.label_maps import LabelMap, load_label_map
+from eval.networks.picture_function import PictureFunction, picture_function
+from xmcgan.models import hub_files
+
+_IDS, _OPEN_IMAGES_IDS = "detection_classes", "detection_class_labels"
+_MIN_SLOTS = 100  # As many detections as COCO counts in a picture.
+# Parts of handles and folders that name no detector.
+_NAMELESS = ("models", "frameworks", "tensorflow1", "tensorflow2", "variations", "versions", "saved_model")
+
+
+class Detections(NamedTuple):
+    """Objects found in a batch of pictures; slots without an object have class -1 and score 0."""
+
+    boxes: tf.Tensor  # [batch, slots, 4] float32: ymin, xmin, ymax, xmax in [0, 1].
+    classes: tf.Tensor  # [batch, slots] int32: number of the class within `Detector.class_names`.
+    scores: tf.Tensor  # [batch, slots] float32 in [0, 1].
+
+
+class Detector:
+    """A frozen object detector; see `load_detector`.
+
+    Attributes:
+      name: the last parts of its handle that mean something, such as 'efficientdet/d4', or 'scenes'; results carry it.
+      class_names: of its classes.
+      identity: what its detections depend on, fit for JSON: the handle and, of the content, the SHA-256; the label
+        map; the range of the pictures.
+    """
+
+    def __init__(self, name: str, function: PictureFunction, label_map: LabelMap, identity: Mapping[str, Any]):
+        """Puts the parts together, and tries them on a black picture.
+
+        Args:
+          name: of the detector.
+          function: of the SavedModel.
+          label_map: what its class ids mean.
+          identity: what the detections depend on, besides the range of the pictures.
+
+        Raises:
+          TypeError, ValueError: `function` is not of a known API.
+        """
+        self.name = name
+        self.class_names = label_map.names
+        self._function = function
+        self._class_numbers = tf.constant(label_map.table, tf.int32)
+        self._class_key, found = _probe(function)
+        self._largest = 1.0 if self._class_key == _OPEN_IMAGES_IDS else 255.0
+        # The same number in every call: pictures that are mapped over, and of which there may be none, need one shape.
+        self._slots = max(found, _MIN_SLOTS)
+        self.identity = {"name": name, **identity, "range": f"{function.dtype.name} in [0, {self._largest:g}]"}
+
+    def __call__(self, images: tf.Tensor) -> Detections:
+        """Finds objects; within `tf.function` and `strategy.run`, too.
+
+        Args:
+          images: [batch, height, width, 3] uint8 RGB of any size.
+
+        Returns:
+          The `Detections`, in the detector's order: the surest first.
+        """
+        if self._function.batch is None:
+            return self._detect(images)
+        return tf.map_fn(
+            lambda image: Detections(*(tensor[0] for tensor in self._detect(image[tf.newaxis]))),
+            tf.convert_to_tensor(images),
+            fn_output_signature=Detections(
+                boxes=tf.TensorSpec([self._slots, 4], tf.float32),
+                classes=tf.TensorSpec([self._slots], tf.int32),
+                scores=tf.TensorSpec([self._slots], tf.float32),
+            ),
+            parallel_iterations=1,
+        )
+
+    def _detect(self, images: tf.Tensor) -> Detections:
+        """As `__call__`, for as many pictures as the SavedModel takes."""
+        if self._function.dtype != tf.uint8:
+            images = tf.cast(images, self._function.dtype) * (self._largest / 255.0)
+        outputs = self._function.run(images)
+        batch = tf.shape(images)[0]
+        boxes = _with_batch(outputs["detection_boxes"], 3)  # [batch, found, 4]
+        scores = _with_batch(outputs["detection_scores"], 2)  # [batch, found]
+        ids = tf.cast(_with_batch(outputs[self._class_key], 2), tf.int32)  # [batch, found]
+        if "num_detections" in outputs:  # What follows them is filling.
+            count = tf.cast(tf.reshape(outputs["num_detections"], [batch, 1]), tf.int32)
+            ids = tf.where(tf.range(tf.shape(ids)[1]) < count, ids, 0)
+        known = (ids >= 0) & (ids < len(self._class_numbers))
+        classes = tf.gather(self._class_numbers, tf.where(known, ids, 0))  # Id 0 is no class.
+        scores = tf.where(classes >= 0, tf.cast(scores, tf.float32), 0.0)
+        boxes = tf.cast(boxes, tf.float32)
+        return Detections(self._fill(boxes, 0.0), self._fill(classes, -1), self._fill(scores, 0.0))
+
+    def _fill(self, tensor: tf.Tensor, filling: float) -> tf.Tensor:
+        """[batch, found, ...] -> [batch, slots, ...]."""
+        tensor = tensor[:, : self._slots]
+        missing = [[0, 0], [0, self._slots - tf.shape(tensor)[1]], *([[0, 0]] * (tensor.shape.rank - 2))]
+        filled = tf.pad(tensor, missing, constant_values=filling)
+        return tf.ensure_shape(filled, [tensor.shape[0], self._slots, *tensor.shape[2:]])
+
+
+def load_detector(
+    handle: str, labels: str, *, flag: str = "--detector", labels_flag: str = "--detector_labels"
+) -> Detector:
+    """Loads a detector; inside `strategy.scope()` if there is one.
+
+    Args:
+      handle: TF-Hub handle, or folder of a SavedModel.
+      labels: its label map: 'coco91', 'coco80', 'scenes', or a text file (see `load_label_map`).
+      flag: how the user passes `handle`: named by the errors.
+      labels_flag: how the user passes `labels`.
+
+    Returns:
+      The detector: [batch, height, width, 3] uint8 -> `Detections`.
+
+    Raises:
+      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel, or there is no such label map.
+      ValueError: the SavedModel is broken or of another API, or the label map is no list of names.
+    """
+    label_map = load_label_map(labels, flag=labels_flag)
+    function = picture_function(hub_files.load(handle, flag))
+    refusal = (
+        f"{flag}='{handle}' is no object detector of a known API (uint8 pictures in, a dict with detection_boxes, "
+        f"{_IDS} and detection_scores out, as in the TF2 Detection Zoo)"
+    )
+    if function is None:
+        raise ValueError(f"{refusal}: nothing in this SavedModel takes pictures [batch, height, width, 3]")
+    identity = {"weights": handle, "sha256": hub_files.saved_model_digest(handle), "labels": labels}
+    try:
+        return Detector("scenes" if labels == "scenes" else _name(handle), function, label_map, identity)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error
+
+
+def best_scores(detections: Detections, num_classes: int) -> tf.Tensor:
+    """The highest score of each class in each picture.
+
+    Args:
+      detections: of a batch of pictures.
+      num_classes: how many classes the detector has.
+
+    Returns:
+      [batch, num_classes] float32; 0 where a class was not found.
+    """
+    of_class = tf.one_hot(detections.classes, num_classes)  # [batch, slots, classes]; class -1 is nowhere 1.
+    return tf.reduce_max(of_class * detections.scores[..., tf.newaxis], axis=1)
+
+
+def _probe(function: PictureFunction) -> tuple[str, int]:
+    """The name of the output with the class ids, and how many detections there are, from a black picture."""
+    if function.batch not in (None, 1):
+        raise ValueError(f"it takes {function.batch} pictures at once, neither one nor any number")
+    if function.dtype != tf.uint8 and not function.dtype.is_floating:
+        raise ValueError(f"it takes pictures of type {function.dtype.name}")
+    strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
+    black = tf.zeros([1, 64, 64, 3], function.dtype)
+    outputs = strategy.run(tf.function(lambda images: function.run(images)), args=(black,))
+    if not isinstance(outputs, Mapping):
+        raise ValueError("it does not give a dict")
+    class_key = _OPEN_IMAGES_IDS if _OPEN_IMAGES_IDS in outputs else _IDS
+    for key in ("detection_boxes", "detection_scores", class_key):
+        if key not in outputs:
+            raise ValueError(f"there is no {key} among {', '.join(sorted(outputs))}")
+    boxes = strategy.experimental_local_results(outputs["detection_boxes"])[0]
+    if boxes.shape.rank not in (2, 3) or boxes.shape[-1] != 4:
+        raise ValueError(f"its detection_boxes are {boxes.shape}, not [batch, detections, 4]")
+    return class_key, boxes.shape[-2]
+
+
+def _with_batch(output: tf.Tensor, rank: int) -> tf.Tensor:
+    """An output of `rank` axes, batch first: detectors for single pictures may leave it away."""
+    return output[tf.newaxis] if output.shape.rank == rank - 1 else output
+
+
+def _name(handle: str) -> str:
+    """'https://tfhub.dev/tensorflow/efficientdet/d4/1' -> 'efficientdet/d4'; of a folder its own name alone."""
+    url = "://" in handle
+    path = urllib.parse.urlparse(handle).path if url else os.path.abspath(handle).replace(os.sep, "/")
+    parts = [part for part in path.split("/") if part and not part.isdigit() and part.lower() not in _NAMELESS]
+    return "/".join(parts[-2 if url else -1 :]) or "detector"

@@ -1,0 +1,1 @@
+"""Which objects captions name, for SOA."""

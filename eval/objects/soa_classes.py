@@ -1,0 +1,164 @@
+"""Which object classes a caption names: by words, with exclusions (the paper's approximation of SOA, section 5.2).
+
+The official lists give the captions of COCO's validation split that name each class. For any other captions, as the
+30,000 random ones of the paper's ablations and of the narratives, the classes are found here, by our own words.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipelines.scenes import describe, spec
+from eval.objects import coco_words_indoors, coco_words_outdoors
+
+
+class ObjectClass(NamedTuple):
+    """A class of objects, the words or phrases that name it, and phrases around such words that do not.
+
+    Words and exclusions stand for their regular plurals too.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    exclusions: tuple[str, ...] = ()
+
+
+# Things in scenes come one by one; stars are the night sky's.
+_SCENE_EXCLUSIONS = {"star": ("stars",)}
+
+# COCO's 80 in the order of the detectors' labels, 0 to 79, and the eight kinds of things in scenes.
+COCO_CLASSES = tuple(
+    ObjectClass(name, *(tuple(phrases.split(", ")) for phrases in lists))
+    for name, lists in {**coco_words_outdoors.WORDS, **coco_words_indoors.WORDS}.items()
+)
+SCENE_CLASSES = tuple(
+    ObjectClass(kind, tuple(dict.fromkeys(describe.NOUNS[kind])), _SCENE_EXCLUSIONS.get(kind, ()))
+    for kind in spec.KINDS
+)
+
+# How label files of detectors spell some of COCO's names.
+_SPELLINGS = {
+    "motorbike": "motorcycle",
+    "aeroplane": "airplane",
+    "sofa": "couch",
+    "pottedplant": "potted plant",
+    "diningtable": "dining table",
+    "tvmonitor": "tv",
+    "hair dryer": "hair drier",
+    "doughnut": "donut",
+    "cellphone": "cell phone",
+}
+
+
+def classes_named(captions: Sequence[str], classes: Sequence[ObjectClass]) -> np.ndarray:
+    """Which classes each caption names.
+
+    Whole words and phrases count, whatever their case and whatever stands between the words of a phrase ('hot-dog').
+    Exclusions are blanked out first: 'a dog eating a hot dog' names the dog, 'a hot dog' does not. Nor does a class's
+    word after 'no', 'without' or 'like a', or before 'shaped', 'statue', 'sculpture' or 'costume'.
+
+    Args:
+      captions: n sentences or narratives.
+      classes: what to look for.
+
+    Returns:
+      bool [n, classes].
+    """
+    finders = [_finder(object_class) for object_class in classes]
+    # Few captions have a word of any one class: the expressions are tried on those alone.
+    numbers: dict[str, list[int]] = {}
+    for number, finder in enumerate(finders):
+        for start in finder.starts:
+            numbers.setdefault(start, []).append(number)
+    named = np.zeros([len(captions), len(classes)], bool)
+    for row, caption in zip(named, captions):
+        text = _normalized(caption)
+        for number in {number for word in set(text.split()) for number in numbers.get(word, ())}:
+            row[number] = finders[number].is_in(text)
+    return named
+
+
+def detector_columns(label_names: Sequence[str], classes: Sequence[ObjectClass]) -> np.ndarray:
+    """Where each class stands among the labels of a detector.
+
+    Args:
+      label_names: the detector's, each in COCO's or in another usual spelling ('tvmonitor'); more than are asked for
+        do no harm.
+      classes: what is asked for.
+
+    Returns:
+      int64 [classes], so that `scores[:, columns]` of scores [n, labels] is [n, classes].
+
+    Raises:
+      ValueError: the detector does not know a class.
+    """
+    columns = {_SPELLINGS.get(name.lower(), name.lower()): column for column, name in enumerate(label_names)}
+    unknown = [object_class.name for object_class in classes if object_class.name not in columns]
+    if unknown:
+        raise ValueError(
+            f"The detector has no label for {_listed(unknown)}, but for {_listed(label_names)}: "
+            "take a detector, or a file of labels, that has all classes"
+        )
+    return np.array([columns[object_class.name] for object_class in classes], np.int64)
+
+
+class _Finder(NamedTuple):
+    """Finds one class in normalised captions. `starts`: the words with which its own words and phrases begin."""
+
+    starts: frozenset[str]
+    exclusions: re.Pattern[str] | None
+    words: re.Pattern[str]
+
+    def is_in(self, text: str) -> bool:
+        if self.exclusions:
+            text = self.exclusions.sub(".", text)
+        return bool(self.words.search(f" {text}"))
+
+
+# What takes the object away from the word that follows, or that it follows; a space stands before every word.
+_ABSENT = "".join(f"(?<! {words} )" for words in ("no", "without", "without a", "without an", "without any"))
+_ALIKE = "(?<! like a )(?<! like an )"
+_NOT_ITSELF = "(?! (?:shaped|statue|statues|sculpture|sculptures|costume|costumes)\\b)"
+
+
+@functools.lru_cache(maxsize=256)
+def _finder(object_class: ObjectClass) -> _Finder:
+    words = [form for word in object_class.words for form in _forms(word)]
+    exclusions = [form for phrase in object_class.exclusions for form in _forms(phrase)]
+    return _Finder(
+        frozenset(word.split()[0] for word in words),
+        re.compile(rf"\b{_any_of(exclusions)}\b") if exclusions else None,
+        re.compile(rf"\b{_ABSENT}{_ALIKE}{_any_of(words)}\b{_NOT_ITSELF}"),
+    )
+
+
+def _any_of(phrases: Sequence[str]) -> str:
+    # The longest first: of 'hot dog bun' and 'hot dog' the former is to be blanked out.
+    return f"(?:{'|'.join(sorted(phrases, key=len, reverse=True))})"
+
+
+def _forms(phrase: str) -> tuple[str, str]:
+    """A phrase as it is, and with its last word in the plural; both normalised."""
+    text = _normalized(phrase)
+    if re.search(r"(?:s|x|z|ch|sh)$", text):
+        return text, f"{text}es"
+    if re.search(r"[^aeiou]y$", text):
+        return text, f"{text[:-1]}ies"
+    if re.search(r"(?:kni|lea)fe?$", text):
+        return text, re.sub(r"fe?$", "ves", text)
+    return text, f"{text}s"
+
+
+def _normalized(text: str) -> str:
+    """Words and numbers in lower case with one space between: "The Catcher's-mitt." -> 'the catcher s mitt'."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

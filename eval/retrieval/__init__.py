@@ -1,0 +1,1 @@
+"""The training of image-text dual encoders, for R-precision."""

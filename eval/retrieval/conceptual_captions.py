@@ -1,0 +1,234 @@
+"""Conceptual Captions (Sharma et al. 2018), or any pictures with captions that lie in a folder.
+
+Google publishes captions and addresses only (Train_GCC-training.tsv: `caption<TAB>url`); the pictures are fetched with
+a tool of the user's. Two layouts are read:
+
+  a folder of pictures, and a table `caption<TAB>file` with files relative to the folder;
+  the folder that `img2dataset --output_format files` fills: 00000/000000123.jpg, its caption in 00000/000000123.txt.
+
+Pictures are JPEG files. Many of the addresses are dead by now, so pictures may be missing, up to a half.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+import tqdm
+from absl import logging
+
+from data_pipelines.builders.pictures import read_jpeg
+from data_pipelines.input_pipeline import Batch
+from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
+
+_MAX_UNFIT = 0.5
+_LARGEST_HELD_OUT_SHARE = 0.1
+_CHECKED_AT_ONCE = 4096
+
+
+class Pair(NamedTuple):
+    """A caption and its picture."""
+
+    file: str  # Relative to the folder of the pictures.
+    caption: str
+
+
+class ConceptualCaptions(CaptionPairs):
+    """Fit pairs in memory (some 100 bytes each), their pictures read from the disk when their turn comes.
+
+    The held-out pairs are those whose file has the lowest hashes: the same in every run, each with its whole picture.
+    """
+
+    def __init__(self, pictures: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC"):
+        """Splits the pairs.
+
+        Args:
+          pictures: folder of the pictures.
+          pairs: fit ones, see `fit_pairs`.
+          name: which the dual encoder's results carry.
+
+        Raises:
+          ValueError: there are fewer than 20 pictures.
+        """
+        files = sorted({pair.file for pair in pairs}, key=_hash)
+        num_held_out = min(MAX_HELD_OUT, int(len(files) * _LARGEST_HELD_OUT_SHARE))
+        if num_held_out < 2:
+            raise ValueError(f"{os.fspath(pictures)} has {len(files)} fit pictures: at least 20 are needed")
+        held_out = frozenset(files[:num_held_out])
+        self.name = name
+        self.num_images = len(files) - num_held_out
+        self.identity = {"pictures": self.num_images, "pairs": len(pairs), "sha256": digest(pairs)}
+        self._pictures = os.path.abspath(pictures)
+        self._training = [pair for pair in pairs if pair.file not in held_out]
+        first = {pair.file: pair for pair in reversed(pairs) if pair.file in held_out}  # One caption each.
+        self._held_out = [first[file] for file in files[:num_held_out]]
+
+    def captions(self) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices([pair.caption for pair in self._training])
+
+    def training_batches(self, *, batch_size: int, image_size: int, seed: int, start_batch: int) -> tf.data.Dataset:
+        first_epoch, place = divmod(start_batch * batch_size, len(self._training))
+
+        def order(epoch: tf.Tensor) -> tf.data.Dataset:
+            numbers = tf.range(len(self._training), dtype=tf.int64)
+            seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+            return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seeds))
+
+        numbers = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(order).skip(place)
+        return self._batches(self._training, numbers, batch_size, image_size)
+
+    def held_out_batches(self, *, batch_size: int, image_size: int) -> tf.data.Dataset:
+        return self._batches(self._held_out, tf.data.Dataset.range(len(self._held_out)), batch_size, image_size)
+
+    def _batches(
+        self, pairs: Sequence[Pair], numbers: tf.data.Dataset, batch_size: int, image_size: int
+    ) -> tf.data.Dataset:
+        files = tf.constant([pair.file for pair in pairs])
+        captions = tf.constant([pair.caption for pair in pairs])
+
+        def example(number: tf.Tensor) -> Batch:
+            data = tf.io.read_file(tf.strings.join([self._pictures, files[number]], separator=os.sep))
+            pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+            pixels = tf.image.resize(pixels, (image_size, image_size), method="bilinear")  # As the input pipeline.
+            pixels = tf.cast(tf.round(pixels), tf.uint8)  # [size, size, 3]
+            return Batch(tf.ensure_shape(pixels, [image_size, image_size, 3]), captions[number], files[number])
+
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        examples = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return examples.batch(batch_size).with_options(options).prefetch(2)
+
+
+def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = None) -> list[Pair]:
+    """Reads what pairs there should be, without a look at the pictures.
+
+    Args:
+      pictures: folder of the pictures.
+      table: of lines `caption<TAB>file`, UTF-8; None: the folder is img2dataset's, with captions beside the pictures.
+
+    Raises:
+      FileNotFoundError: a path does not exist, or the folder holds nothing of img2dataset's.
+      ValueError: a line of the table is something else; gives its number.
+    """
+    if not os.path.isdir(pictures):
+        raise FileNotFoundError(f"--pictures={os.fspath(pictures)}: there is no such folder")
+    pairs = list(_in_table(table) if table else _beside_pictures(pathlib.Path(pictures)))
+    if not pairs:
+        where = f"--captions={os.fspath(table)}" if table else f"--pictures={os.fspath(pictures)}"
+        raise FileNotFoundError(
+            f"{where} has no captions: give a table of lines `caption<TAB>file` by --captions, "
+            "or the folder of `img2dataset --output_format files` by --pictures"
+        )
+    return pairs
+
+
+def fit_pairs(pictures: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.PathLike) -> list[Pair]:
+    """Leaves out the pairs whose picture is missing, corrupt or no JPEG: every picture is decoded once.
+
+    Args:
+      pictures: folder of the pictures.
+      pairs: of `read_pairs`.
+      memo: a JSON file to write the unfit files and their reasons to, with which a later call for the same pairs need
+        not look at the pictures again.
+
+    Returns:
+      The fit pairs, in their order; how many were left out, and why, is logged.
+
+    Raises:
+      ValueError: more than half of the pictures are unfit.
+    """
+    files = sorted({pair.file for pair in pairs})
+    unfit = _read_memo(memo, digest(pairs))
+    if unfit is None:
+        unfit = _unfit_files(pictures, files)
+        os.makedirs(os.path.dirname(memo), exist_ok=True)
+        with open(f"{memo}.incomplete", "w", encoding="utf-8") as file:
+            json.dump({"pairs": digest(pairs), "unfit": unfit}, file)
+        os.replace(f"{memo}.incomplete", memo)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in collections.Counter(unfit.values()).most_common())
+    if len(unfit) > _MAX_UNFIT * len(files):
+        raise ValueError(
+            f"{len(unfit):,} of {len(files):,} pictures in {os.fspath(pictures)} are unfit ({reasons}): give the "
+            f"folder that the files are relative to, or fetch more of them; then remove {os.fspath(memo)}"
+        )
+    if unfit:
+        logging.warning("%d of %d pictures are left out: %s; see %s", len(unfit), len(files), reasons, memo)
+    return [pair for pair in pairs if pair.file not in unfit]
+
+
+def digest(pairs: Sequence[Pair]) -> str:
+    """SHA-256 of pairs in their order, in hexadecimal."""
+    content = hashlib.sha256()
+    for pair in pairs:
+        content.update(f"{pair.file}\t{pair.caption}\n".encode())
+    return content.hexdigest()
+
+
+def _in_table(table: str | os.PathLike) -> Iterator[Pair]:
+    with open(table, encoding="utf-8", newline="\n") as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                fields = [field.strip() for field in line.rstrip("\r\n").split("\t")]
+                if fields == [""]:
+                    continue
+                if len(fields) != 2 or not all(fields):
+                    raise ValueError(f"{table}: line {number} is not `caption<TAB>file`: {line.strip()[:80]!r}")
+                if "://" in fields[1]:
+                    raise ValueError(
+                        f"{table}: line {number} names an address, not a file: fetch the pictures first, such as by "
+                        "img2dataset with --output_format files, and give its folder by --pictures, without --captions"
+                    )
+                yield Pair(file=fields[1], caption=" ".join(fields[0].split()))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{table} is not UTF-8 text: save it as UTF-8") from error
+
+
+def _beside_pictures(folder: pathlib.Path) -> Iterator[Pair]:
+    for shard in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()):
+        for picture in sorted(shard.glob("*.jpg")):
+            try:
+                caption = " ".join(picture.with_suffix(".txt").read_text(encoding="utf-8").split())
+            except (FileNotFoundError, UnicodeDecodeError):
+                continue
+            if caption:
+                yield Pair(f"{shard.name}/{picture.name}", caption)
+
+
+def _unfit_files(pictures: str | os.PathLike, files: Sequence[str]) -> dict[str, str]:
+    """The reason of each unfit file."""
+
+    def reason(file: str) -> str | None:
+        try:
+            read_jpeg(os.path.join(pictures, file))
+        except ValueError as error:
+            return str(error)
+        return None
+
+    unfit = {}
+    bar = tqdm.tqdm(total=len(files), desc="checking pictures", unit="picture", disable=None, dynamic_ncols=True)
+    with concurrent.futures.ThreadPoolExecutor() as pool, bar:
+        for start in range(0, len(files), _CHECKED_AT_ONCE):  # The pool would queue millions at once.
+            part = files[start : start + _CHECKED_AT_ONCE]
+            unfit.update({file: why for file, why in zip(part, pool.map(reason, part)) if why})
+            bar.update(len(part))
+    return unfit
+
+
+def _read_memo(memo: str | os.PathLike, pairs_digest: str) -> dict[str, str] | None:
+    """What an earlier call found of the same pairs."""
+    if not os.path.exists(memo):
+        return None
+    with open(memo, encoding="utf-8") as file:
+        found = json.load(file)
+    return found["unfit"] if found["pairs"] == pairs_digest else None
+
+
+def _hash(file: str) -> bytes:
+    return hashlib.sha256(file.encode()).digest()

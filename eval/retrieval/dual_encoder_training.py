@@ -1,0 +1,260 @@
+"""Trains a dual encoder: from pairs of pictures and captions to a SavedModel (section 5.2)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from data_pipelines.input_pipeline import Batch
+from eval.dual_encoder import is_saved, read_report, save_dual_encoder
+from eval.metrics.r_precision import draw_mismatches, r_precision
+from eval.retrieval.caption_pairs import CaptionPairs, ConvertedPairs
+from eval.retrieval.dual_encoder_towers import TowerOptions, Towers, check_options, learn_vocabulary
+from eval.retrieval.dual_encoder_update import compiled_steps
+from xmcgan.training import distribution
+from xmcgan.training.checkpoints import Checkpoints
+from xmcgan.training.summaries import RunLog
+
+_LOG_EVERY = 50
+_MAX_CHECKPOINTS = 2
+_WARM_UP = 0.05  # Share of the steps in which the learning rate rises.
+_MISMATCHES = 99
+SCENES = TowerOptions(image_size=64, text_length=17, dim=128, seed=1)
+_SCENES_STEPS, _SCENES_BATCH, _SCENES_RATE = 500, 128, 1e-3
+
+
+class TrainingOptions(NamedTuple):
+    """What decides the numbers of a training, besides the pairs."""
+
+    towers: TowerOptions
+    batch_size: int  # Of all replicas together: each caption has so many less one negatives.
+    steps: int
+    learning_rate: float  # The highest; rises linearly at first, and falls to 0 as a cosine.
+
+
+class TrainingState(tf.train.Checkpoint):
+    """All variables of a training; create it inside `strategy.scope()`."""
+
+    def __init__(self, options: TrainingOptions, vocabulary: list[str]):
+        towers = Towers(options.towers, vocabulary)
+        schedule = tf.keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(1, options.steps - int(_WARM_UP * options.steps)),
+            warmup_target=options.learning_rate,
+            warmup_steps=int(_WARM_UP * options.steps),
+        )
+        optimizer = tf.keras.optimizers.Adam(schedule, jit_compile=False)
+        optimizer.build(towers.trainable_variables)
+        super().__init__(
+            step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"), towers=towers, optimizer=optimizer
+        )
+
+
+def train(
+    options: TrainingOptions,
+    pairs: CaptionPairs,
+    workdir: str,
+    output: str,
+    *,
+    checkpoint_every: int = 1000,
+    evaluate_every: int = 1000,
+) -> dict[str, Any]:
+    """Trains a dual encoder and saves it, going on from the last checkpoint in `workdir` if there is one.
+
+    Args:
+      options: see `TrainingOptions`.
+      pairs: to train on.
+      workdir: folder of this training: checkpoints, curves, vocabulary.
+      output: folder of the SavedModel to make; if it is there already, nothing is done.
+      checkpoint_every: steps between two checkpoints.
+      evaluate_every: steps between two looks at held-out pairs.
+
+    Returns:
+      The report, as `dual_encoder.json` has it.
+
+    Raises:
+      FileExistsError: `output` holds something else.
+      FileNotFoundError: published weights cannot be fetched or found.
+      ValueError: an option is impossible, or the workdir is of another training.
+      FloatingPointError: the loss is no longer a number.
+    """
+    if is_saved(output):
+        return read_report(output)
+    if os.path.isdir(output) and os.listdir(output):  # Found out now, not after the training.
+        raise FileExistsError(f"{output} is not empty, and holds no dual encoder: name another folder, or remove it")
+    strategy = distribution.create_strategy()
+    _check(options, pairs, strategy.num_replicas_in_sync)
+    _claim_workdir(workdir, options, pairs)
+    vocabulary = _vocabulary(workdir, pairs) if options.towers.text_tower == "scratch" else []
+    with strategy.scope():
+        state = TrainingState(options, vocabulary)
+    checkpoints = Checkpoints(workdir, state, _MAX_CHECKPOINTS)
+    checkpoints.restore_latest()
+    step = int(state.step.numpy())
+    logging.info(
+        "dual encoder: %s training pictures of %s, batch %d on %d replica(s), %d steps",
+        f"{pairs.num_images:,}", pairs.name, options.batch_size, strategy.num_replicas_in_sync, options.steps,
+    )  # fmt: skip
+
+    run_steps = compiled_steps(strategy, state)
+    batches = iter(strategy.experimental_distribute_dataset(_device_batches(options, pairs, state.towers, step)))
+    with RunLog(workdir, step, options.steps, options.batch_size) as log:
+        while step < options.steps:
+            stops = (options.steps, *(_next(step, every) for every in (_LOG_EVERY, checkpoint_every, evaluate_every)))
+            steps = min(stops) - step
+            metrics = run_steps(batches, steps)
+            step += steps
+            if not np.isfinite(metrics["loss"]):
+                raise FloatingPointError(f"the loss is {metrics['loss']} at step {step}: lower --learning_rate")
+            if step % evaluate_every == 0 and step < options.steps:
+                metrics["held_out_r_precision"] = held_out_precision(options, pairs, state.towers)["r_precision"]
+            log.scalars(step, metrics)
+            if step % checkpoint_every == 0 or step == options.steps:
+                checkpoints.save()
+
+    report = {
+        "name": pairs.name,
+        "trained_on": pairs.identity,
+        "steps": options.steps,
+        "options": _as_json(options),
+        "vocabulary_size": len(vocabulary),
+        "held_out": held_out_precision(options, pairs, state.towers),
+    }
+    save_dual_encoder(state.towers, output, report)
+    return read_report(output)
+
+
+def build_for_scenes(
+    folder: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    *,
+    seed: int = SCENES.seed,
+    steps: int = _SCENES_STEPS,
+    batch_size: int = _SCENES_BATCH,
+) -> dict[str, Any]:
+    """Makes the dual encoder of the scenes from their training split, unless it is there; a minute on 2 cores.
+
+    What a killed call left is begun anew. The dual encoder shares neither weights nor words with the generator's text
+    encoder, and is drawn from another seed.
+
+    Args:
+      folder: of the SavedModel to make.
+      data_dir: folder of all records, those of the scenes among them.
+      seed: of weights and batches.
+      steps: updates.
+      batch_size: pairs in each of them.
+
+    Returns:
+      The report, as `dual_encoder.json` has it.
+    """
+    folder = os.fspath(folder)
+    if is_saved(folder):
+        return read_report(folder)
+    options = TrainingOptions(SCENES._replace(seed=seed), batch_size, steps, _SCENES_RATE)
+    workdir = f"{folder}.training"
+    shutil.rmtree(workdir, ignore_errors=True)
+    report = train(options, ConvertedPairs("scenes", data_dir), workdir, folder)
+    shutil.rmtree(workdir)
+    logging.info("dual encoder: %.1f%% R-precision on held-out scenes", 100 * report["held_out"]["r_precision"])
+    return report
+
+
+def held_out_precision(options: TrainingOptions, pairs: CaptionPairs, towers: Towers) -> dict[str, float]:
+    """R-precision of real held-out pictures: how often the own caption is first among 100.
+
+    Returns:
+      'r_precision' in [0, 1], 'pairs', and 'mismatches': 99, or half of the pairs if they are fewer than 198.
+    """
+    batches = pairs.held_out_batches(batch_size=options.batch_size, image_size=options.towers.image_size)
+    looked = [
+        (towers.encode_images(batch.image).numpy(), towers.encode_captions(batch.caption).numpy(), batch)
+        for batch in batches
+    ]
+    images, captions = (np.concatenate([part[column] for part in looked]) for column in (0, 1))
+    texts = [caption.decode() for *_, batch in looked for caption in batch.caption.numpy()]
+    image_ids = [image_id for *_, batch in looked for image_id in batch.image_id.numpy()]
+    num = max(1, min(_MISMATCHES, len(texts) // 2))
+    mismatches = draw_mismatches(image_ids, texts, num=num, seed=options.towers.seed)
+    precision = r_precision(images, captions, mismatches, folds=1).mean
+    return {"r_precision": precision, "pairs": len(texts), "mismatches": num}
+
+
+def _device_batches(options: TrainingOptions, pairs: CaptionPairs, towers: Towers, start_batch: int) -> tf.data.Dataset:
+    """Batches without strings, which stay on the host."""
+
+    def for_device(batch: Batch) -> dict[str, Any]:
+        words = tf.strings.split(tf.strings.lower(batch.caption, encoding="utf-8"))
+        said = tf.strings.reduce_join(words, axis=-1, separator=" ")  # Whatever its case and spaces.
+        return {
+            "image": batch.image,
+            "tokens": towers.tokenize(batch.caption),
+            "image_key": tf.strings.to_hash_bucket_fast(batch.image_id, tf.int64.max),
+            "caption_key": tf.strings.to_hash_bucket_fast(said, tf.int64.max),
+        }
+
+    batches = pairs.training_batches(
+        batch_size=options.batch_size,
+        image_size=options.towers.image_size,
+        seed=options.towers.seed,
+        start_batch=start_batch,
+    )
+    return batches.map(for_device).prefetch(1)
+
+
+def _check(options: TrainingOptions, pairs: CaptionPairs, replicas: int) -> None:
+    """Refuses options that the pairs or the machine do not suit."""
+    check_options(options.towers)
+    if options.steps < 1 or options.learning_rate <= 0:
+        raise ValueError("--steps and --learning_rate must be greater than 0")
+    if options.batch_size < 2 or options.batch_size % replicas:
+        raise ValueError(f"--batch_size={options.batch_size}: set a multiple of the {replicas} replica(s), at least 2")
+    if options.batch_size > pairs.num_images:
+        raise ValueError(f"--batch_size={options.batch_size} is more than the {pairs.num_images} training pictures")
+
+
+def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) -> None:
+    """Makes `workdir` the folder of this training, or finds that it is."""
+    path = os.path.join(workdir, "options.json")
+    mine = json.loads(json.dumps({"pairs": pairs.identity, **_as_json(options)}))
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        for name, value in mine.items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"{workdir} holds a training with {name}={found.get(name)!r}, not {value!r}: "
+                    "give another --workdir, or the options that it began with"
+                )
+        return
+    os.makedirs(workdir, exist_ok=True)
+    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        json.dump(mine, file, indent=2)
+    os.replace(f"{path}.incomplete", path)
+
+
+def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
+    """Learnt from the training captions once, and kept."""
+    path = os.path.join(workdir, "vocabulary.txt")
+    if not os.path.exists(path):
+        vocabulary = learn_vocabulary(pairs.captions())
+        with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+            file.writelines(f"{piece}\n" for piece in vocabulary)
+        os.replace(f"{path}.incomplete", path)
+    with open(path, encoding="utf-8") as file:
+        return file.read().split("\n")[:-1]
+
+
+def _as_json(options: TrainingOptions) -> dict[str, Any]:
+    """Flat, by the names of the flags."""
+    return {**options.towers._asdict(), **{name: getattr(options, name) for name in options._fields[1:]}}
+
+
+def _next(step: int, every: int) -> int:
+    """The next multiple of `every` after `step`."""
+    return step - step % every + every

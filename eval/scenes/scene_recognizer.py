@@ -1,0 +1,171 @@
+"""The scene recogniser: a small network that stands in for Inception and for the object detector on `scenes`.
+
+It is a SavedModel, from pictures to features, class scores, and boxes in the form of TensorFlow's detection API, so
+that the evaluation loads it as it loads the networks it stands in for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines.scenes import spec
+from eval.scenes.scene_pictures import IMAGE_SIZE
+
+_CELLS = 8  # A side of the last maps.
+_EARLY_CHANNELS, _LATE_CHANNELS = 24, 128
+FEATURES = 2 * _EARLY_CHANNELS + _LATE_CHANNELS
+CLASSES = len(spec.BACKGROUNDS) * len(spec.KINDS)
+# The channels of claims, places and widths.
+_MAPS = (len(spec.KINDS), len(spec.KINDS), 1)
+# What an untrained network says: every kind is rather absent, as most are, and objects have an average width.
+_FIRST_PLACES, _FIRST_WIDTHS = -6.0, 0.4
+
+
+class RawOutputs(NamedTuple):
+    """What the losses see."""
+
+    features: tf.Tensor  # [batch, FEATURES] float32
+    background: tf.Tensor  # [batch, backgrounds] logits
+    claims: tf.Tensor  # [batch, cells, cells, kinds] logits: the main object is of this kind and in this cell
+    places: tf.Tensor  # [batch, cells, cells, kinds] logits: a kind's centre is in this cell; against 0: nowhere
+    widths: tf.Tensor  # [batch, cells, cells, 1]: of the object here, as a share of the picture's
+
+
+class Objects(NamedTuple):
+    """What was found of every kind. Shares are of the picture's side."""
+
+    presence: tf.Tensor  # [batch, kinds] logits
+    centres: tf.Tensor  # [batch, kinds, 2]: y, x
+    widths: tf.Tensor  # [batch, kinds]
+
+
+class SceneRecognizer(tf.Module):
+    """The recogniser, to be trained and saved. Draws its weights from a seed."""
+
+    def __init__(self, seed: int):
+        super().__init__(name="scene_recognizer")
+        self.network = _build_network(seed)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Recognises what pictures show.
+
+        Args:
+          images: [batch, height, width, 3] uint8 RGB of any size.
+
+        Returns:
+          'features' [batch, 176] and 'logits' [batch, 64] float32; the class is 8 * background + kind of the main
+          object. And for each kind, the surest first, 'detection_boxes' [batch, 8, 4] (ymin, xmin, ymax, xmax in
+          [0, 1]), 'detection_classes' [batch, 8] (1 .. 8, in the order of `spec.KINDS`), 'detection_scores' [batch, 8]
+          (the probability that such an object is there), and 'num_detections' [batch]: 8, all float32.
+        """
+        raw = self.recognize(images, training=False)
+        objects = find_objects(raw)
+        boxes = square_boxes(objects.centres, objects.widths)  # [batch, kinds, 4]
+        scores, kinds = tf.math.top_k(tf.sigmoid(objects.presence), len(spec.KINDS))  # [batch, kinds] each
+        return {
+            "features": raw.features,
+            "logits": joint_logits(raw.background, main_kind_logits(raw)),
+            "detection_boxes": tf.gather(boxes, kinds, batch_dims=1),
+            "detection_classes": tf.cast(kinds + 1, tf.float32),
+            "detection_scores": scores,
+            "num_detections": tf.fill(tf.shape(scores)[:1], float(len(spec.KINDS))),
+        }
+
+    def recognize(self, images: tf.Tensor, training: bool) -> RawOutputs:
+        """The network's outputs for [batch, height, width, 3] uint8 pictures of any size."""
+        # As the input pipeline makes pictures smaller, so that pictures of every size are seen alike.
+        resized = tf.image.resize(images, [IMAGE_SIZE, IMAGE_SIZE], method="bilinear")
+        features, background, maps = self.network(tf.round(resized) / 127.5 - 1.0, training=training)
+        claims, places, widths = tf.split(maps, _MAPS, axis=-1)
+        return RawOutputs(features, background, claims, places + _FIRST_PLACES, widths + _FIRST_WIDTHS)
+
+
+def find_objects(raw: RawOutputs) -> Objects:
+    """Reads the maps: the probabilities of all cells and of 'nowhere' sum to 1 for every kind.
+
+    That is what a scene is, in which no kind comes twice; and it makes the score a probability, right at 0.5, where
+    the peak of a map of independent cells is only a rank.
+    """
+    batch, kinds = tf.shape(raw.places)[0], raw.places.shape[-1]
+    flat = tf.reshape(raw.places, [batch, _CELLS**2, kinds])
+    shares = tf.nn.softmax(flat, axis=1)  # [batch, cells^2, kinds]
+    # An object between the centres of cells is shared out among them, so the mean place is exact.
+    along = (tf.range(_CELLS, dtype=tf.float32) + 0.5) / _CELLS
+    grid = tf.reshape(tf.stack(tf.meshgrid(along, along, indexing="ij"), axis=-1), [_CELLS**2, 2])  # y, x
+    return Objects(
+        presence=tf.reduce_logsumexp(flat, axis=1),
+        centres=tf.einsum("bck,cd->bkd", shares, grid),
+        widths=tf.einsum("bck,bc->bk", shares, tf.reshape(raw.widths, [batch, _CELLS**2])),
+    )
+
+
+def place_shares(centres: tf.Tensor) -> tf.Tensor:
+    """Shares out centres among the nearest four cells, so that the shares' mean place is the centre.
+
+    Args:
+      centres: [batch, kinds, 2]: y, x in [0, 1].
+
+    Returns:
+      [batch, cells, cells, kinds] float32, which sums to 1 over the cells.
+    """
+    at = tf.clip_by_value(centres * _CELLS - 0.5, 0.0, _CELLS - 1.0)[..., tf.newaxis]  # [batch, kinds, 2, 1]
+    along = tf.nn.relu(1.0 - tf.abs(at - tf.range(_CELLS, dtype=tf.float32)))  # [batch, kinds, 2, cells]
+    return tf.einsum("bki,bkj->bijk", along[:, :, 0], along[:, :, 1])
+
+
+def square_boxes(centres: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
+    """Squares [..., 4] (ymin, xmin, ymax, xmax) around `centres` [..., 2], cut off at the picture's edges, 0 and 1."""
+    half = 0.5 * widths[..., tf.newaxis]
+    return tf.clip_by_value(tf.concat([centres - half, centres + half], axis=-1), 0.0, 1.0)
+
+
+def main_kind_logits(raw: RawOutputs) -> tf.Tensor:
+    """[batch, kinds] logits of the kind of the main object, see `scene_targets.main_object`: summed over its places."""
+    return tf.reduce_logsumexp(raw.claims, axis=[1, 2])
+
+
+def joint_logits(background: tf.Tensor, main_kind: tf.Tensor) -> tf.Tensor:
+    """Class scores [batch, backgrounds * kinds] of the pairs; their softmax is the product of the two softmaxes."""
+    pairs = background[:, :, tf.newaxis] + main_kind[:, tf.newaxis, :]  # [batch, backgrounds, kinds]
+    return tf.reshape(pairs, [-1, CLASSES])
+
+
+def _build_network(seed: int) -> tf.keras.Model:
+    """[batch, 64, 64, 3] in [-1, 1] -> features, logits of the background, and the _MAPS [batch, cells, cells, 17]."""
+    layers, initializers, rng = tf.keras.layers, tf.keras.initializers, np.random.default_rng(seed)
+
+    def next_seed() -> int:  # Each kernel has one of its own: nothing depends on the global seed.
+        return int(rng.integers(2**31 - 1))
+
+    def convolve(x: tf.Tensor, channels: int, strides: int = 1) -> tf.Tensor:
+        kernel = initializers.HeNormal(next_seed())
+        x = layers.Conv2D(channels, 3, strides, "same", use_bias=False, kernel_initializer=kernel)(x)
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+    def head(x: tf.Tensor, channels: int) -> tf.Tensor:
+        """A linear map of the last axis."""
+        return layers.Dense(channels, kernel_initializer=initializers.GlorotNormal(next_seed()))(x)
+
+    images = tf.keras.Input([IMAGE_SIZE, IMAGE_SIZE, 3])
+    early = convolve(images, _EARLY_CHANNELS, strides=2)  # [batch, 32, 32, 24]
+    x = convolve(early, 48, strides=2)  # [batch, 16, 16, 48]
+    x = convolve(x, 48)
+    x = convolve(x, 96, strides=2)  # [batch, 8, 8, 96]
+    x = convolve(x, 96)
+    late = convolve(x, _LATE_CHANNELS)  # [batch, 8, 8, 128]
+
+    # The late maps tell what is there. They learn to overlook how sharp and clean it is, which the early ones tell.
+    late_means = layers.GlobalAveragePooling2D()(late)
+    early_means = layers.GlobalAveragePooling2D()(early)
+    early_deviations = layers.Lambda(lambda maps: tf.math.reduce_std(maps, axis=[1, 2]))(early)
+    features = layers.Concatenate()([early_means, early_deviations, late_means])
+    # Each to a variance of 1 over training pictures, lest the early ones' small numbers drown in the Frechet distance.
+    # Nothing learns through this: nearly constant features would get gradients out of proportion, and channels die.
+    features = layers.BatchNormalization(momentum=0.95, epsilon=1e-4, center=False, scale=False)(features)
+    # One head for all maps: three gradients would be summed in any order, and no training could be repeated exactly.
+    maps = head(late, sum(_MAPS))
+    return tf.keras.Model(images, (features, head(late_means, len(spec.BACKGROUNDS)), maps), name="scene_recognizer")

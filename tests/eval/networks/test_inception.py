@@ -1,0 +1,279 @@
+"""What reaches both Inceptions, by shape and value; how they are loaded; what is said when they cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from eval.networks import inception
+from eval.networks.image_network import NETWORKS, load_image_network
+
+EVERY = 130  # Of the values of a picture of 299 x 299, those that the stub gives as features.
+ROUNDING = 2e-4  # TensorFlow places pixels in float32; half a pixel's shift makes hundreds of times more.
+
+
+class TfganStub(tf.Module):
+    """The API of TF-GAN's SavedModel; its features are values of its input, spread over the picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = tf.Variable(3.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+    def __call__(self, images):
+        flat = tf.reshape(tf.ensure_shape(images, [None, 299, 299, 3]), [-1, 299 * 299 * 3])
+        return {"pool_3": flat[:, tf.newaxis, tf.newaxis, ::EVERY][..., :2048], "logits": self.scale * flat[:, :1008]}
+
+
+@pytest.fixture(scope="module")
+def tfgan_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfgan")
+    tf.saved_model.save(TfganStub(), str(folder))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def tfgan(tfgan_folder):
+    return load_image_network("tfgan", tfgan_folder)
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory):
+    """Weights of a random Inception-v3, and the network itself."""
+    tf.keras.utils.set_random_seed(0)
+    network = tf.keras.applications.InceptionV3(weights=None)
+    tf.random.set_seed(None)
+    for variable in network.variables:
+        if variable.shape.rank == 1:  # Keras starts these at 0 and 1, which would hide their loss.
+            variable.assign(tf.random.uniform(variable.shape, 0.5, 1.5))
+    path = str(tmp_path_factory.mktemp("keras") / "inception.h5")
+    network.save_weights(path)
+    return path, network
+
+
+@pytest.fixture(scope="module")
+def keras(keras_file):
+    return load_image_network("keras", keras_file[0])
+
+
+def _images(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, [*shape, 3]).astype(np.uint8)
+
+
+def _gradient(height, width):
+    """Rises by 1 a column and by 2 a row (cut at 255), and is different in each colour."""
+    plane = np.arange(width)[np.newaxis, :] + 2 * np.arange(height)[:, np.newaxis]
+    return np.minimum(np.stack([plane, plane // 2, 255 - np.minimum(plane, 255)], axis=-1), 255).astype(np.uint8)[None]
+
+
+def _resized(images, offset):
+    """Bilinear to 299 x 299 by its definition: output pixel i lies at (i + offset) * size / 299 - offset."""
+    images = images.astype(np.float64)
+    for axis in (1, 2):
+        size = images.shape[axis]
+        at = np.clip((np.arange(299) + offset) * size / 299 - offset, 0, size - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, size - 1)
+        share = (at - low).reshape([-1 if a == axis else 1 for a in range(4)])
+        images = images.take(low, axis) * (1 - share) + images.take(high, axis) * share
+    return images
+
+
+SIZES = [(64, 64), (256, 256), (299, 299), (480, 640), (97, 33)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_tfgan_input_is_resized_without_half_pixel_centres(size):
+    for images in (_gradient(*size), _images(1, *size)):
+        prepared = inception.tfgan_input(tf.constant(images))
+        assert prepared.shape == (1, 299, 299, 3) and prepared.dtype == tf.float32
+        np.testing.assert_allclose(prepared, (_resized(images, 0.0) - 128) / 128, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_keras_input_is_resized_with_half_pixel_centres(size):
+    for images in (_gradient(*size), _images(1, *size)):
+        prepared = inception.keras_input(tf.constant(images))
+        assert prepared.shape == (1, 299, 299, 3) and prepared.dtype == tf.float32
+        np.testing.assert_allclose(prepared, _resized(images, 0.5) / 127.5 - 1, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("value", [0, 127, 128, 255])
+def test_ranges(value):
+    images = tf.fill([2, 40, 50, 3], tf.constant(value, tf.uint8))
+    np.testing.assert_array_equal(inception.tfgan_input(images), np.full([2, 299, 299, 3], (value - 128) / 128))
+    np.testing.assert_allclose(inception.keras_input(images), np.full([2, 299, 299, 3], value / 127.5 - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_tfgan_sees_its_input_and_gives_rows(tfgan, size):
+    images = _images(2, *size)
+    output = tf.function(tfgan)(tf.constant(images))
+    seen = ((_resized(images, 0.0) - 128) / 128).reshape(2, -1)
+    assert output.features.dtype == output.logits.dtype == tf.float32
+    np.testing.assert_allclose(output.features, seen[:, ::EVERY][:, :2048], atol=ROUNDING)  # [2, 2048]
+    np.testing.assert_allclose(output.logits, 3 * seen[:, :1008], atol=3 * ROUNDING)  # All 1008.
+    shapes = tf.function(tfgan).get_concrete_function(tf.TensorSpec([None, *size, 3], tf.uint8)).structured_outputs
+    assert (shapes.features.shape[1], shapes.logits.shape[1]) == (2048, 1008)
+
+
+def test_tfgan_in_tf1s_hub_format(tmp_path):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
+        pooled = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
+        outputs = {"pool_3": pooled, "logits": 2.0 * pooled[:, 0, 0]}
+        signature = tf.compat.v1.saved_model.predict_signature_def({"images": images}, outputs)
+        builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "old"))
+        builder.add_meta_graph_and_variables(session, [], {"default": signature})
+        builder.save()
+    (tmp_path / "old" / "tfhub_module.pb").write_bytes(b"\x08\x03")
+    output = load_image_network("tfgan", str(tmp_path / "old"))(tf.fill([2, 8, 8, 3], tf.constant(192, tf.uint8)))
+    np.testing.assert_allclose(output.features, np.full([2, 3], 0.5))
+    np.testing.assert_allclose(output.logits, np.full([2, 3], 1.0))
+
+
+def test_keras_features_and_logits(keras, keras_file):
+    images = _images(2, 64, 48)
+    network = keras_file[1]
+    prepared = tf.keras.applications.inception_v3.preprocess_input(
+        tf.image.resize(tf.cast(images, tf.float32), [299, 299]).numpy()
+    )
+    pooled = tf.keras.Model(network.input, network.get_layer("avg_pool").output)(prepared, training=False)
+    output = tf.function(keras)(tf.constant(images))
+    assert output.features.shape == (2, 2048) and output.logits.shape == (2, 1000)
+    np.testing.assert_allclose(output.features, pooled, rtol=1e-3, atol=1e-3 * np.abs(pooled).max())
+    np.testing.assert_allclose(tf.nn.softmax(output.logits), network(prepared, training=False), rtol=1e-2, atol=1e-6)
+
+
+def test_no_gradient_passes(tfgan):
+    variable = tf.Variable(tf.zeros([1, 64, 64, 3]))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(tfgan(variable).features)
+    assert tape.gradient(total, variable) is None
+
+
+def test_identity_tells_weights_and_preparation(tfgan, tfgan_folder, tmp_path):
+    identity = json.loads(json.dumps(tfgan.identity))
+    assert identity["weights"] == tfgan_folder and len(identity["sha256"]) == 64
+    assert (identity["name"], identity["size"], identity["range"]) == ("tfgan", 299, "(x - 128) / 128")
+    assert (identity["features"], identity["logits"]) == ("pool_3", "logits")
+    assert tfgan.is_inception
+    copy = shutil.copytree(tfgan_folder, tmp_path / "copy")
+    assert load_image_network("tfgan", str(copy)).identity == {**identity, "weights": str(copy)}
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_identity_of_keras_is_of_its_weights(keras, keras_file, tmp_path):
+    path, network = keras_file
+    whole = str(tmp_path / "whole.h5")
+    network.save(whole)  # The same weights, in another file.
+    again = load_image_network("keras", whole)
+    assert again.identity == {**keras.identity, "weights": whole}
+    assert again.is_inception and again.identity["features"] == "avg_pool"
+    assert json.loads(json.dumps(keras.identity))["weights"] == path
+
+
+def test_scenes_sees_uint8_pictures_as_they_are(tmp_path):
+    class Recognizer(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        def __call__(self, images):
+            mean = tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2])
+            return {"features": mean, "logits": 2.0 * mean, "num_detections": tf.zeros([tf.shape(images)[0]])}
+
+    tf.saved_model.save(Recognizer(), str(tmp_path))
+    network = load_image_network("scenes", str(tmp_path))
+    images = _images(3, 20, 30)
+    np.testing.assert_allclose(network(images).features, images.mean(axis=(1, 2)), rtol=1e-5)
+    assert (network.name, network.is_inception) == ("scenes", False)
+
+
+def test_runs_on_two_replicas(tfgan, tfgan_folder, keras, keras_file, tmp_path):
+    images = _images(3, 64, 64)
+    for network in (tfgan, keras):
+        np.savez(tmp_path / f"{network.name}.npz", images=images, **network(tf.constant(images))._asdict())
+    script = textwrap.dedent("""
+        import sys
+        import numpy as np
+        import tensorflow as tf
+        from eval.networks.image_network import load_image_network
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        for name, weights, digest in zip(("tfgan", "keras"), sys.argv[1:3], sys.argv[3:5]):
+            with strategy.scope():
+                network = load_image_network(name, weights)
+            assert network.identity["sha256"] == digest
+            alone = np.load(f"{sys.argv[5]}/{name}.npz")
+            step = tf.function(lambda x: strategy.run(network, args=(x,)))
+            batches = tf.data.Dataset.from_tensor_slices(alone["images"]).batch(3)
+            output = step(next(iter(strategy.experimental_distribute_dataset(batches))))
+            for field in ("features", "logits"):
+                replicas = strategy.experimental_local_results(getattr(output, field))
+                assert [len(replica) for replica in replicas] == [2, 1]
+                np.testing.assert_allclose(
+                    tf.concat(replicas, 0), alone[field], atol=1e-4 * np.abs(alone[field]).max()
+                )
+    """)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": "-1"}
+    digests = [tfgan.identity["sha256"], keras.identity["sha256"]]
+    arguments = [sys.executable, "-c", script, tfgan_folder, keras_file[0], *digests, str(tmp_path)]
+    run = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_offline_tfgan_says_what_to_fetch(monkeypatch, tmp_path):
+    def unreachable(*args, **kwargs):
+        raise OSError("no route")
+
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    message = (
+        r"--weights='https://tfhub.dev/tensorflow/tfgan/eval/inception/1' cannot be fetched \(no route\): fetch "
+        r"https://tfhub.dev/tensorflow/tfgan/eval/inception/1\?tf-hub-format=compressed by hand, .*--weights=FOLDER$"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        load_image_network("tfgan", "", flag="--weights")
+
+
+def test_offline_keras_says_what_to_fetch(monkeypatch, tmp_path):
+    def unreachable(*args, **kwargs):
+        raise OSError("no route")
+
+    monkeypatch.setenv("HOME", str(tmp_path))  # Where Keras keeps what it has downloaded.
+    monkeypatch.setattr("socket.getaddrinfo", unreachable)
+    message = (
+        r"--weights: the ImageNet weights cannot be downloaded \(URL fetch failure on "
+        r"https://\S+/inception_v3_weights_tf_dim_ordering_tf_kernels\.h5.*no route.*\): .*--weights=FILE$"
+    )
+    with pytest.raises(FileNotFoundError, match=message) as error:
+        load_image_network("keras", "", flag="--weights")
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, tmp_path):
+    with pytest.raises(ValueError, match=f"unknown network 'vgg': choose one of {', '.join(NETWORKS)}"):
+        load_image_network("vgg", "")
+    with pytest.raises(FileNotFoundError, match=r"--network_weights='.*': this folder holds no SavedModel"):
+        load_image_network("scenes", "")
+    with pytest.raises(ValueError, match=r"--network_weights='.*' is not the network 'scenes' .*features and logits"):
+        load_image_network("scenes", tfgan_folder)
+    with pytest.raises(FileNotFoundError, match=r"no\.h5' does not exist"):
+        load_image_network("keras", str(tmp_path / "no.h5"))
+    headless = str(tmp_path / "notop.h5")
+    tf.keras.Model(keras_file[1].input, keras_file[1].get_layer("avg_pool").output).save_weights(headless)
+    with pytest.raises(ValueError, match=r"notop\.h5' are not weights of the whole InceptionV3 .* pass a Keras"):
+        load_image_network("keras", headless)
+    module = tf.Module()
+    module.embed = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None], tf.string)])
+    tf.saved_model.save(module, str(tmp_path / "text"))
+    with pytest.raises(ValueError, match=r"is not the network 'tfgan' .*nothing in this SavedModel takes pictures"):
+        load_image_network("tfgan", str(tmp_path / "text"))

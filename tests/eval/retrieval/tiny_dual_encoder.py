@@ -1,0 +1,35 @@
+"""A dual encoder that is trained within seconds."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from eval.retrieval import dual_encoder_training
+from eval.retrieval.caption_pairs import ConvertedPairs
+from eval.retrieval.dual_encoder_towers import TowerOptions
+from eval.retrieval.dual_encoder_training import TrainingOptions
+
+OPTIONS = TrainingOptions(TowerOptions(image_size=16, text_length=17, dim=16, seed=3), 16, 6, 1e-3)
+
+
+def train(
+    data_dir: str | os.PathLike, folder: str | os.PathLike, *, evaluate_every: int = 1, **changes: Any
+) -> dict[str, Any]:
+    """Trains on scenes; the SavedModel is `folder/output`, the training `folder/work`.
+
+    Args:
+      data_dir: with converted scenes.
+      folder: to work in.
+      evaluate_every: steps between two looks at held-out pairs, each of which is logged.
+      **changes: of OPTIONS.
+    """
+    folder = os.fspath(folder)
+    return dual_encoder_training.train(
+        OPTIONS._replace(**changes),
+        ConvertedPairs("scenes", data_dir),
+        os.path.join(folder, "work"),
+        os.path.join(folder, "output"),
+        checkpoint_every=2,
+        evaluate_every=evaluate_every,
+    )
