@@ -32,7 +32,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/python -m eval.evaluate --workdir=runs/demo --data_dir=data --checkpoint=all
 
 test: lint
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check .

@@ -45,6 +45,7 @@ setup(
         "dev": [
             "apache-beam>=2.50",
             "pytest>=7",
+            "pytest-xdist>=3",
             "ruff>=0.6",
             "tensorflow-addons==0.23.0",
             "tensorflow-gan==2.1.0",

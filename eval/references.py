@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,5 +93,5 @@ def _read(path: str) -> Reference:
             return Reference(
                 {name: arrays[name] for name in arrays.files if name != _SCORES}, score.from_json(note["scores"])
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: remove it, and the real pictures are looked at anew") from error

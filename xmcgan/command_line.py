@@ -110,6 +110,10 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     """
     flags.DEFINE_bool("traceback", False, "After an error, show where in the code it was raised.")
     absl_logging.get_absl_handler().setFormatter(_LogFormatter())
+    # Each network is tried once when it is loaded, which TensorFlow takes for a function that is traced over and over.
+    logging.getLogger("tensorflow").addFilter(
+        lambda record: "triggered tf.function retracing" not in record.getMessage()
+    )
 
     def guarded_main(argv: list[str]) -> typing.Any:
         with _one_line_errors():  # absl.app would print its own long usage after a UsageError.

@@ -172,7 +172,7 @@ class _PublishedText(tf.Module):
 
     def __init__(self, options: TowerOptions):
         super().__init__(name="text_tower")
-        self._preprocessor = load_preprocessor(options.text_preprocessor)
+        self._preprocessor = load_preprocessor(options.text_preprocessor, "--text_preprocessor")
         loaded = hub_files.load(options.text_encoder, "--text_encoder")
         if options.train_text_encoder and not getattr(loaded, "trainable_variables", None):
             raise ValueError(

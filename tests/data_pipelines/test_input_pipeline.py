@@ -253,7 +253,7 @@ def test_half_the_pictures_are_flipped(data_dir, truth):
 
 @pytest.mark.parametrize("num_captions", [5, NUM_VAL, 3 * NUM_VAL + 4])
 def test_evaluation_list(data_dir, truth, num_captions):
-    def pairs(batch_size, seed=0, cache="none"):
+    def pairs(batch_size, seed=0, cache="none", first=0):
         dataset = input_pipeline.evaluation_batches(
             "coco2014",
             "validation",
@@ -262,10 +262,11 @@ def test_evaluation_list(data_dir, truth, num_captions):
             image_size=SIZE,
             num_captions=num_captions,
             seed=seed,
+            first=first,
             cache=cache,
         )
         batches = list(dataset.as_numpy_iterator())
-        assert len(batches) == dataset.cardinality() == -(-num_captions // batch_size)
+        assert len(batches) == dataset.cardinality() == -(-(num_captions - first) // batch_size)
         return _flat(batches)
 
     found = pairs(batch_size=7)
@@ -280,6 +281,10 @@ def test_evaluation_list(data_dir, truth, num_captions):
     assert [pair[1:] for pair in pairs(batch_size=3)] == [pair[1:] for pair in found]
     assert [pair[1:] for pair in pairs(batch_size=7, cache="memory")] == [pair[1:] for pair in found]
     assert [pair[1:] for pair in pairs(batch_size=7, seed=1)] != [pair[1:] for pair in found]
+    assert [pair[1:] for pair in pairs(batch_size=2, first=3)] == [pair[1:] for pair in found[3:]]
+
+    listed = input_pipeline.evaluation_captions("coco2014", "validation", data_dir, num_captions=num_captions)
+    assert list(zip(listed.captions, listed.image_ids)) == [pair[1:] for pair in found]
 
 
 def test_counts(data_dir):

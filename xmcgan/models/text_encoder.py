@@ -165,11 +165,12 @@ class TextEncoder(tf.Module):
             ) from error
 
 
-def load_preprocessor(handle: str) -> tf.Module:
+def load_preprocessor(handle: str, flag: str = "--config.text.preprocessor") -> tf.Module:
     """Loads the preprocessor alone, which can tokenize without any BERT.
 
     Args:
       handle: of TF Hub, or folder of a SavedModel.
+      flag: how the user passes it: named by the errors.
 
     Returns:
       The SavedModel, with the methods `tokenize` and `bert_pack_inputs`.
@@ -178,11 +179,11 @@ def load_preprocessor(handle: str) -> tf.Module:
       FileNotFoundError: it cannot be fetched, or the folder holds no SavedModel.
       ValueError: it is broken or of another API.
     """
-    preprocessor = hub_files.load(handle, "--config.text.preprocessor")
+    preprocessor = hub_files.load(handle, flag)
     for name in ("tokenize", "bert_pack_inputs"):
         if not hasattr(preprocessor, name):
             raise ValueError(
-                f"config.text.preprocessor='{handle}' has no method '{name}': "
+                f"{flag}='{handle}' has no method '{name}': "
                 "pass one of TF Hub's text preprocessors, such as bert_en_uncased_preprocess"
             )
     return preprocessor
