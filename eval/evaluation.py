@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from data_pipelines import input_pipeline
 from data_pipelines.input_pipeline import CaptionList
@@ -73,6 +74,9 @@ class Evaluation:
         self._jobs, self._official = None, None
         if "soa" in metric_names(options.metrics) and options.soa_captions:
             lists = soa_captions.load_caption_lists(options.soa_captions)
+            missing = soa_captions.missing_labels(lists)
+            if missing:
+                logging.warning("%s lacks SOA's captions of %s", options.soa_captions, ", ".join(missing))
             self._jobs = soa_captions.drawing_jobs(lists, seed=options.seed)
             with strategy.scope():
                 self._official = build_official_soa(config, data_dir, self._jobs.labels, flag_prefix)
@@ -132,11 +136,12 @@ class Evaluation:
         draw = functools.partial(GeneratedPictures, generator, text_encoder, self._config.generator.noise_dim)
         captions = self.listed.captions
         seeds = (self._config.evaluation.seed << 32) + np.arange(len(captions))
-        result = self.of_source(draw(captions, seeds, pictures), self.listed, pictures, folder, curve_path)
+        of_list = draw(captions, seeds, pictures)
         if self._official is None:
-            return result
-        jobs = self._jobs
+            return self.of_source(of_list, self.listed, pictures, folder, curve_path)
+        jobs = self._jobs  # The longer part: first, and kept until all is done, in case this is killed on the way.
         seen = self._collect(draw(jobs.captions, jobs.seeds, pictures), [self._official], f"{folder}.soa", "SOA")
+        result = self.of_source(of_list, self.listed, pictures, folder, curve_path)
         listed = CaptionList(jobs.captions, [str(number) for number in range(len(jobs.captions))])
         reference = self._official.refer(seen, listed)
         details = {**result.details, **self._official.details(seen, listed, reference)}
@@ -159,7 +164,8 @@ class Evaluation:
         """
         if self._official:
             raise ValueError("SOA's own captions are to be drawn by a run: leave out --soa_captions with --images")
-        files, listed = picture_folder.read(folder, captions)
+        needs_captions = any(measure.needs_captions for measure in self._measures)
+        files, listed = picture_folder.read(folder, captions, needs_captions)
         pictures = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.of_files(files)}
         source = PictureFolder(files, image_size=self._config.data.image_size, identity=pictures)
         aside = os.path.join(folder, "eval", "incomplete")

@@ -13,6 +13,7 @@ from data_pipelines.input_pipeline import CaptionList
 from eval.sources import Source
 
 CAPTIONS_FILE = "captions.tsv"
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 
 
@@ -54,13 +55,14 @@ class PictureFolder(Source):
         return tf.ensure_shape(tf.cast(tf.round(pixels), tf.uint8), (*size, 3))
 
 
-def read(folder: str, captions: str = "") -> tuple[list[str], CaptionList]:
+def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[list[str], CaptionList]:
     """The files of a folder of pictures, with their captions.
 
     Args:
       folder: of the pictures.
       captions: a table of one line a picture: its file's name within the folder, a tab, its caption, and if several
         pictures show captions of one original, a tab and the original's id. By default `captions.tsv` in the folder.
+      needs_captions: if not, and there is no such table, all pictures of the folder are taken, with empty captions.
 
     Returns:
       The paths of the pictures, and their captions with the originals' ids, in the order of the table.
@@ -71,6 +73,8 @@ def read(folder: str, captions: str = "") -> tuple[list[str], CaptionList]:
     """
     path = captions or os.path.join(folder, CAPTIONS_FILE)
     if not os.path.isfile(path):
+        if not (captions or needs_captions):
+            return _all_pictures(folder)
         raise FileNotFoundError(f"{path} is missing: write lines of 'file<TAB>caption', and pass --captions={path}")
     files, texts, ids = [], [], []
     with open(path, encoding="utf-8") as table:
@@ -94,6 +98,19 @@ def read(folder: str, captions: str = "") -> tuple[list[str], CaptionList]:
     if len(files) < 2:
         raise ValueError(f"{path} names {len(files)} pictures: metrics need two or more")
     return files, CaptionList(texts, ids)
+
+
+def _all_pictures(folder: str) -> tuple[list[str], CaptionList]:
+    """The files of a folder without a table that are named as pictures are, by name."""
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{folder} is no folder: give one of pictures as --images")
+    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_EXTENSIONS))
+    if len(names) < 2:
+        raise ValueError(f"{folder} has {len(names)} pictures ({', '.join(_EXTENSIONS)}): metrics need two or more")
+    files = [os.path.join(folder, name) for name in names]
+    for file in files:
+        _check(file, "it")
+    return files, CaptionList([""] * len(names), names)
 
 
 def _check(file: str, place: str) -> None:

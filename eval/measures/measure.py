@@ -40,10 +40,12 @@ class Measure(abc.ABC):
       identity: everything that decides what `look` and `refer` give: JSON values by name.
       protocol: everything that decides the scores; the identity, unless more is told.
       weights: where the network was loaded from.
+      needs_captions: whether pictures without captions cannot be scored.
     """
 
     title: str
     weights: str
+    needs_captions = True
     identity: dict[str, Any]
 
     @property

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from data_pipelines.input_pipeline import CaptionList
 from eval import score
@@ -20,6 +21,8 @@ from eval.score import Score
 
 # Subsets for KID are drawn from so many pictures of either side at most: of each, 82 MB of Inception's features.
 _POOL = 10_000
+# With fewer pictures FID is not what publications mean by it.
+_ENOUGH = 10_000
 
 
 class Options(NamedTuple):
@@ -38,6 +41,8 @@ class Quality(Measure):
     They are called FID and KID if the network is an Inception, and FD and KD if it is not.
     """
 
+    needs_captions = False
+
     def __init__(self, network: ImageNetwork, options: Options):
         """Args:
         network: made inside the scope of the strategy that runs it.
@@ -54,6 +59,16 @@ class Quality(Measure):
         self._network = network
         self._options = options
         self._letter = "I" if network.is_inception else ""
+
+    def prepare(self, listed: CaptionList) -> None:
+        if self._network.is_inception and "fid" in self._options.metrics and len(listed.captions) < _ENOUGH:
+            logging.log_first_n(
+                logging.WARNING,
+                "FID of %d pictures is too large by an amount that depends on their number: compare it with FIDs of as "
+                "many pictures only, or look at KID, or at --fid_curve",
+                1,
+                len(listed.captions),
+            )
 
     @property
     def protocol(self) -> dict[str, Any]:

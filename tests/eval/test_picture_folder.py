@@ -70,3 +70,17 @@ def test_a_file_that_is_no_picture_is_named(content, folder):
     Image.new("RGB", (8, 8)).save(folder / "b.jpg", format="TIFF")
     with pytest.raises(ValueError, match=r"TIFF is not PNG, JPEG"):
         picture_folder.read(str(folder))
+
+
+def test_without_captions_all_pictures_are_taken(folder):
+    (folder / "captions.tsv").unlink()
+    files, listed = picture_folder.read(str(folder), needs_captions=False)
+    assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
+    assert listed.captions == [""] * 4
+    with pytest.raises(FileNotFoundError, match=r"other\.tsv is missing"):  # A table that is named must be there.
+        picture_folder.read(str(folder), str(folder / "other.tsv"), needs_captions=False)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        picture_folder.read(str(folder / "nothing"), needs_captions=False)
+    (folder / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"has 0 pictures \(\.png, .*: metrics need two or more"):
+        picture_folder.read(str(folder / "empty"), needs_captions=False)
