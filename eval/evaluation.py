@@ -206,7 +206,7 @@ class Evaluation:
             if curve_path and isinstance(measure, Quality):
                 points = measure.curve(seen, reference)
                 limit = frechet.extrapolate(points)
-                curves.save_curve(curve_path, points, limit, measure.title)
+                curves.save_curve(curve_path, points, limit, measure.distance)
                 details["curve"] = {"points": [[int(count), distance] for count, distance in points], "limit": limit}
         seen.remove()
         names = {each.name for each in scores}

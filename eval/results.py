@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from eval import protocol as protocol_lib
 from eval import score
-from eval.protocol import fingerprint
 from eval.score import LOWER, Score
 
 
@@ -26,7 +26,7 @@ class Result(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """Of the protocol: results with the same one can be compared."""
-        return fingerprint(self.protocol)
+        return protocol_lib.fingerprint(self.protocol)
 
 
 def write(path: str, result: Result) -> None:
@@ -42,8 +42,7 @@ def write(path: str, result: Result) -> None:
     if os.path.exists(path):
         before = read(path)
         if before.fingerprint != result.fingerprint:
-            stem, extension = os.path.splitext(path)
-            os.replace(path, f"{stem}_{before.fingerprint[:8]}{extension}")
+            os.replace(path, aside(path, before.fingerprint))
     content = {
         "scores": score.to_json(result.scores),
         "real": score.to_json(result.real),
@@ -55,6 +54,12 @@ def write(path: str, result: Result) -> None:
     with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)
     os.replace(f"{path}.incomplete", path)
+
+
+def aside(path: str, fingerprint: str) -> str:
+    """Where a result goes when one of another protocol takes its place: 'eval/5200_1a2b3c4d.json'."""
+    stem, extension = os.path.splitext(path)
+    return f"{stem}_{fingerprint[:8]}{extension}"
 
 
 def read(path: str) -> Result:
@@ -96,7 +101,8 @@ def table(results: Sequence[tuple[str, Result]]) -> str:
     """
     newest = results[-1][1]
     columns = {each.name: f"{each.name} {'↓' if each.better == LOWER else '↑'}" for each in newest.scores}
-    scores = [(title, result.scores) for title, result in results] + [("real pictures", newest.real)]
+    scores = [(title, result.scores) for title, result in results]
+    scores += [("real pictures", newest.real)] if newest.real else []
     rows = [["", *columns.values()]]
     for title, of_row in scores:
         by_name = {each.name: str(each) for each in of_row}

@@ -9,7 +9,7 @@ from typing import Callable
 import tensorflow as tf
 from absl import logging
 
-from eval import results
+from eval import protocol, results
 from eval.evaluation import Evaluation
 from eval.results import Result
 from eval.score import LOWER
@@ -59,10 +59,11 @@ class RunEvaluation:
         """
         step = checkpoints.step_of(checkpoint)
         path = os.path.join(self._workdir, "eval", f"{step}.json")
-        found = self._find(path, with_curve)
-        if found is not None:
-            logging.info("step %d has been evaluated: %s", step, path)
-            return found
+        for done in (path, results.aside(path, protocol.fingerprint(self._evaluation.protocol))):
+            found = self._find(done, with_curve)
+            if found is not None:
+                logging.info("step %d has been evaluated: %s", step, done)
+                return found
         pictures = {"run": os.path.basename(os.path.abspath(self._workdir)), "step": step, "weights": "averaged"}
         aside = os.path.join(self._workdir, "eval", f"{step}.incomplete")
         curve_path = os.path.join(self._workdir, "eval", f"{step}_curve.png") if with_curve else None
@@ -76,7 +77,7 @@ class RunEvaluation:
         return result
 
     def _find(self, path: str, with_curve: bool) -> Result | None:
-        """The result in a file, if it is there, of the same protocol, and has the curve if there is to be one."""
+        """The result in a file if it is there, of the same protocol, and has the curve if there is to be one."""
         if not os.path.exists(path):
             return None
         found = results.read(path)

@@ -59,6 +59,7 @@ class Quality(Measure):
         self._network = network
         self._options = options
         self._letter = "I" if network.is_inception else ""
+        self.distance = self._name(f"F{self._letter}D")  # 'FID/tfgan'
 
     def prepare(self, listed: CaptionList) -> None:
         if self._network.is_inception and "fid" in self._options.metrics and len(listed.captions) < _ENOUGH:
@@ -92,7 +93,7 @@ class Quality(Measure):
         if "fid" in options.metrics:
             real, drawn = Moments.from_arrays(reference.arrays), _moments(seen)
             distance = frechet_distance(real.mean, real.covariance, drawn.mean, drawn.covariance)
-            scores.append(Score(self._name(f"F{self._letter}D"), distance, None, score.LOWER))
+            scores.append(Score(self.distance, distance, None, score.LOWER))
         if "kid" in options.metrics:
             kernel = kernel_distance(
                 reference.arrays["pool"],

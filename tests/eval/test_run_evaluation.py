@@ -83,9 +83,11 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, drawing,
     assert results.read(str(copied / "eval" / "2.json")).scores == result.scores
     assert "run/" not in (copied / "eval" / "2.json").read_text()  # What decides numbers has no place on a disk.
 
-    # Once more: found, not measured.
+    # By another protocol, which takes its place; then once more, both: found, not measured.
+    other = _evaluate(copied, evaluators_dir, drawing, metrics="is")
     monkeypatch.setattr(evaluation_lib, "collect", None)
     assert _evaluate(copied, evaluators_dir, drawing).scores == result.scores
+    assert _evaluate(copied, evaluators_dir, drawing, metrics="is").scores == other.scores
 
 
 def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir, drawing):
