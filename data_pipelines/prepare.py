@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
 import tempfile
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import console, records
+from data_pipelines import console, locking, records
 from data_pipelines.builders import coco2014, ln_coco, ln_openimages
 from data_pipelines.scenes import bert, layouts
 
@@ -164,12 +163,6 @@ def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path]
 
 @contextlib.contextmanager
 def alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
-    """Holds the folder `<data_dir>/<dataset>` against other processes; in a bucket, which knows no locks, makes it."""
-    folder = records.directory(dataset, data_dir).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    if "://" in os.fspath(folder):
-        yield folder
-        return
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Holds the folder `<data_dir>/<dataset>` against other processes, see `locking.locked`."""
+    with locking.locked(records.directory(dataset, data_dir).parent) as folder:
         yield folder

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -96,7 +96,9 @@ def collect(
     return Collection(folder, time.perf_counter() - start, forward_seconds)
 
 
-def _looker(source: Source, measures: Sequence[Measure], strategy: tf.distribute.Strategy, batch_size: int):
+def _looker(
+    source: Source, measures: Sequence[Measure], strategy: tf.distribute.Strategy, batch_size: int
+) -> Callable[[dict[str, tf.Tensor]], dict[str, np.ndarray]]:
     """A function of a batch of `source` that gives the rows of all measures, [batch, ...] by name, as arrays."""
     rows_of_replica = batch_size // strategy.num_replicas_in_sync
 

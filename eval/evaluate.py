@@ -24,7 +24,7 @@ from absl import app, flags
 from xmcgan import command_line, flag_help
 from xmcgan.config import Config, EvaluationConfig
 
-_WORKDIR = command_line.define_workdir(optional=True)
+_WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "latest", "Of the run: 'latest', 'best', 'all' that are kept, or a step."

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import records
+from data_pipelines import locking, records
 from data_pipelines.input_pipeline import CaptionList
 from eval import score
 from eval.collection import collect
@@ -57,25 +57,26 @@ def references(
         {"captions": captions_identity, "source": source.identity, "measure": measure.identity} for measure in measures
     ]
     paths = [os.path.join(folder, f"real_{fingerprint(identity)[:20]}.npz") for identity in identities]
-    missing = [index for index, path in enumerate(paths) if not os.path.exists(path)]
-    if missing:
-        lacking = [measures[index] for index in missing]
-        logging.info(
-            "looking at %d real pictures by %s, once", source.size, " and ".join(each.title for each in lacking)
-        )
-        of_missing = [identities[index] for index in missing]
-        seen = collect(
-            source,
-            lacking,
-            os.path.join(folder, f"incomplete.{fingerprint(of_missing)[:20]}"),
-            strategy=strategy,
-            batch_size=batch_size,
-            identity={"measures": of_missing},
-            title="real pictures",
-        )
-        for index in missing:
-            _write(paths[index], measures[index].refer(seen, listed), identities[index])
-        seen.remove()
+    with locking.locked(folder):  # Evaluations of several runs need the same, and begin at once.
+        missing = [index for index, path in enumerate(paths) if not os.path.exists(path)]
+        if missing:
+            lacking = [measures[index] for index in missing]
+            logging.info(
+                "looking at %d real pictures by %s, once", source.size, " and ".join(each.title for each in lacking)
+            )
+            of_missing = [identities[index] for index in missing]
+            seen = collect(
+                source,
+                lacking,
+                os.path.join(folder, f"incomplete.{fingerprint(of_missing)[:20]}"),
+                strategy=strategy,
+                batch_size=batch_size,
+                identity={"measures": of_missing},
+                title="real pictures",
+            )
+            for index in missing:
+                _write(paths[index], measures[index].refer(seen, listed), identities[index])
+            seen.remove()
     return [_read(path) for path in paths]
 
 

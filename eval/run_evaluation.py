@@ -9,6 +9,7 @@ from typing import Callable
 import tensorflow as tf
 from absl import logging
 
+from data_pipelines import locking
 from eval import protocol, results
 from eval.evaluation import Evaluation
 from eval.results import Result
@@ -59,16 +60,16 @@ class RunEvaluation:
         """
         step = checkpoints.step_of(checkpoint)
         path = os.path.join(self._workdir, "eval", f"{step}.json")
-        for done in (path, results.aside(path, protocol.fingerprint(self._evaluation.protocol))):
-            found = self._find(done, with_curve)
-            if found is not None:
-                logging.info("step %d has been evaluated: %s", step, done)
-                return found
-        pictures = {"run": os.path.basename(os.path.abspath(self._workdir)), "step": step, "weights": "averaged"}
-        aside = os.path.join(self._workdir, "eval", f"{step}.incomplete")
-        curve_path = os.path.join(self._workdir, "eval", f"{step}_curve.png") if with_curve else None
-        # Training goes on meanwhile, and may remove its older checkpoints.
-        with checkpoints.held(self._workdir, checkpoint) as held:
+        # Training goes on meanwhile, and may remove its older checkpoints; or it comes to evaluate the same one itself.
+        with checkpoints.held(self._workdir, checkpoint) as held, locking.locked(os.path.dirname(path)):
+            for done in (path, results.aside(path, protocol.fingerprint(self._evaluation.protocol))):
+                found = self._find(done, with_curve)
+                if found is not None:
+                    logging.info("step %d has been evaluated: %s", step, done)
+                    return found
+            pictures = {"run": os.path.basename(os.path.abspath(self._workdir)), "step": step, "weights": "averaged"}
+            aside = os.path.join(self._workdir, "eval", f"{step}.incomplete")
+            curve_path = os.path.join(self._workdir, "eval", f"{step}_curve.png") if with_curve else None
             checkpoints.restore_generator(held, generator)
             result = self._evaluation.of_generator(generator, text_encoder, pictures, aside, curve_path)
             results.write(path, result)

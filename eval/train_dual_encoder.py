@@ -35,7 +35,7 @@ _CAPTIONS = flags.DEFINE_string(
     "captions", None, "Table of lines `caption<TAB>file`, files relative to --pictures. [.txt beside each picture]"
 )
 _NAME = flags.DEFINE_string("name", None, "What results are called after. [CC, or the dataset]")
-_WORKDIR = command_line.define_workdir(optional=True)
+_WORKDIR = command_line.define_workdir("Folder for checkpoints and curves. [<output>.training]", optional=True)
 _IMAGE_TOWER = flags.DEFINE_enum(
     "image_tower",
     "small",

@@ -73,14 +73,14 @@ def define_data_dir() -> flags.FlagHolder[str]:
     )
 
 
-def define_workdir(optional: bool = False) -> flags.FlagHolder[str]:
+def define_workdir(
+    text: str = "Folder of the training run: config, checkpoints, metrics, samples. With --dataset, runs/<dataset> by "
+    "default.",
+    optional: bool = False,
+) -> flags.FlagHolder[str]:
     """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`, or `optional`."""
     _optional.update(["workdir"] if optional else [])
-    return flags.DEFINE_string(
-        "workdir",
-        None,
-        "Folder of the training run: config, checkpoints, metrics, samples. With --dataset, runs/<dataset> by default.",
-    )
+    return flags.DEFINE_string("workdir", None, text)
 
 
 def define_config() -> None:

@@ -271,7 +271,7 @@ def to_json(config: Config) -> str:
 def from_json(text: str) -> Config:
     """Reads what `to_json` wrote.
 
-    Fields that a newer version added take their defaults, so that old runs stay readable.
+    Fields that a newer version added take their defaults, or the dataset's, so that old runs stay readable.
 
     Raises:
       ValueError: the text is not JSON, is no tree of fields, or names a field that no config has.
@@ -291,4 +291,8 @@ def from_json(text: str) -> Config:
         }
         return cls(**kwargs)
 
-    return build(Config, json.loads(text), "")
+    values = json.loads(text)
+    config = build(Config, values, "")
+    if "evaluation" not in values and config.dataset in PRESETS:  # Of a run before there was such a group.
+        config.evaluation = PRESETS[config.dataset]().evaluation
+    return config

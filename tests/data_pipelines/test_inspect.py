@@ -52,7 +52,7 @@ def test_command_line(command, data_dir, ln_coco_data_dir, tmp_path):
 
     output, errors = without.communicate()
     assert without.returncode == 0, errors
-    assert "Traceback" not in errors and "warning: Tokens are not counted: config.text.preprocessor=" in errors
+    assert "Traceback" not in errors and "warning: Tokens are not counted: --config.text.preprocessor=" in errors
     assert "not counted" in output and "pass --config.text.preprocessor=FOLDER" in output
     assert output.splitlines()[-1] == f"sheet in {ln_coco_data_dir / 'inspect_ln_coco.html'}"
     (ln_coco_data_dir / "inspect_ln_coco.html").unlink()

@@ -187,6 +187,13 @@ def test_json_of_an_older_version_takes_the_defaults():
     assert from_json(json.dumps(values)) == preset("scenes")
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_runs_from_before_the_metrics_are_evaluated_as_their_dataset_is(dataset):
+    values = json.loads(to_json(preset(dataset)))
+    del values["evaluation"]
+    assert from_json(json.dumps(values)) == preset(dataset)
+
+
 def test_json_with_an_unknown_field_is_refused():
     values = json.loads(to_json(preset("scenes")))
     values["training"]["batchsize"] = 3

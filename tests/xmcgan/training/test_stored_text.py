@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import image_encoder, random_example, tiny_config
 
-from xmcgan.training import checkpoints, loop
+from xmcgan.training import checkpoints, loop, workdir
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
 
@@ -53,7 +53,7 @@ def test_a_run_as_its_user_starts_it(command, scenes_dir, tmp_path):
     for name, value in expected[0].items():  # Later steps drift apart, as after any rounding.
         np.testing.assert_allclose(actual[0][name], value, rtol=1e-3, atol=1e-3, err_msg=name)
 
-    config = checkpoints.read_config(tmp_path / "stored")
+    config = workdir.read_config(tmp_path / "stored")
     with pytest.raises(ValueError, match=r"fly holds a run with config\.text\.precomputed=False, not True"):
         checkpoints.check_workdir(tmp_path / "fly", config)
 
