@@ -101,8 +101,8 @@ def detector_columns(label_names: Sequence[str], classes: Sequence[ObjectClass])
     unknown = [object_class.name for object_class in classes if object_class.name not in columns]
     if unknown:
         raise ValueError(
-            f"The detector has no label for {_listed(unknown)}, but for {_listed(label_names)}: "
-            "take a detector, or a file of labels, that has all classes"
+            f"the detector has no label for {_listed(unknown)}, but for {_listed(label_names)}: "
+            "pass a detector, or a file of labels, that has all classes"
         )
     return np.array([columns[object_class.name] for object_class in classes], np.int64)
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import image_encoder, random_example, tiny_config
 
-from xmcgan.training import checkpoints, loop, workdir
+from xmcgan.training import loop, workdir
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
 
@@ -32,8 +32,8 @@ def _finish(process) -> str:
     return output
 
 
-def _metrics(workdir) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+def _metrics(folder) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
 
 
@@ -55,7 +55,7 @@ def test_a_run_as_its_user_starts_it(command, scenes_dir, tmp_path):
 
     config = workdir.read_config(tmp_path / "stored")
     with pytest.raises(ValueError, match=r"fly holds a run with config\.text\.precomputed=False, not True"):
-        checkpoints.check_workdir(tmp_path / "fly", config)
+        workdir.check_workdir(tmp_path / "fly", config)
 
     config.data.text_length, config.training.deterministic = 9, False
     with pytest.raises(ValueError, match=r"were made with config\.data\.text_length=17, not 9: make those of this"):
