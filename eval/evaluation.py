@@ -16,7 +16,7 @@ from data_pipelines import input_pipeline
 from data_pipelines.input_pipeline import CaptionList
 from eval import picture_folder, protocol
 from eval.collection import Collection, collect
-from eval.measures.build import build_measures, build_official_soa
+from eval.measures.build import build_measures, build_official_soa, prepare_networks
 from eval.measures.measure import Measure
 from eval.measures.quality import Quality
 from eval.metrics import curves, frechet
@@ -69,6 +69,7 @@ class Evaluation:
             config.dataset, SPLIT, data_dir, num_captions=options.num_samples, seed=options.seed
         )
         captions_identity = protocol.of_captions(config.dataset, SPLIT, options.seed, self.listed)
+        prepare_networks(config, data_dir)
         with strategy.scope():
             self._measures = build_measures(config, data_dir, flag_prefix)
         self._jobs, self._official = None, None

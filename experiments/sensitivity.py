@@ -12,7 +12,7 @@ from data_pipelines import input_pipeline
 from data_pipelines.input_pipeline import CaptionList
 from eval.collection import collect
 from eval.evaluation import SPLIT
-from eval.measures.build import build_measures
+from eval.measures.build import build_measures, prepare_networks
 from eval.measures.measure import Seen
 from eval.score import Score
 from eval.sources import RealPictures, Source
@@ -61,6 +61,7 @@ def measure(data_dir: str, num_pictures: int) -> dict[str, list[Score]]:
     other = np.roll(np.arange(len(of_second.captions)), 1)
     swapped = CaptionList(*([values[i] for i in other] for values in of_second))
 
+    prepare_networks(config, data_dir)
     measures = build_measures(config, data_dir)
     real = RealPictures("scenes", SPLIT, data_dir, image_size=config.data.image_size, **of_list)
 

@@ -22,10 +22,29 @@ from xmcgan.config_checks import metric_names
 _QUALITY = ("fid", "kid", "is")
 
 
+def prepare_networks(config: Config, data_dir: str) -> None:
+    """Trains the networks of scenes that `build_measures` is to load, on first use; a minute each on 2 cores.
+
+    Call it outside of any strategy's scope: they are trained in ways of their own.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+    """
+    options = config.evaluation
+    metrics = metric_names(options.metrics)
+    of_quality = any(name in metrics for name in _QUALITY) and options.network == "scenes"
+    of_soa = "soa" in metrics and config.dataset == "scenes"
+    if (of_quality and not options.network_weights) or (of_soa and not options.detector):
+        scene_evaluators.prepare_recognizer(data_dir)
+    if config.dataset == "scenes" and "r_precision" in metrics and not options.dual_encoder:
+        scene_evaluators.prepare_dual_encoder(data_dir)
+
+
 def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.evaluation.") -> list[Measure]:
     """Loads the networks and makes the measures of `config.evaluation.metrics` on the list's captions.
 
-    Call it inside the scope of the strategy that runs them. Networks of scenes are trained first, on first use.
+    Call it inside the scope of the strategy that runs them, and after `prepare_networks`.
 
     Args:
       config: the experiment.
@@ -46,7 +65,7 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
     if asked:
         weights = options.network_weights
         if options.network == "scenes" and not weights:
-            weights = scene_evaluators.prepare_recognizer(data_dir)
+            weights = scene_evaluators.recognizer_folder(data_dir)
         network = load_image_network(options.network, weights, flag=f"{flag_prefix}network_weights")
         measures.append(
             Quality(
@@ -68,7 +87,7 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
                     "R-precision needs a dual encoder: train one with python -m eval.train_dual_encoder and pass "
                     f"{flag_prefix}dual_encoder=FOLDER, or leave r_precision out of {flag_prefix}metrics"
                 )
-            folder = scene_evaluators.prepare_dual_encoder(data_dir)
+            folder = scene_evaluators.dual_encoder_folder(data_dir)
         protocol = alignment.Options(options.mismatches, options.folds, options.seed)
         measures.append(Alignment(load_dual_encoder(folder, flag=f"{flag_prefix}dual_encoder"), protocol))
     if "soa" in metrics and not options.soa_captions:
@@ -115,7 +134,7 @@ def _detector(config: Config, data_dir: str, flag_prefix: str) -> Detector:
                 f"SOA needs an object detector: pass {flag_prefix}detector=HANDLE (or FOLDER), or leave soa out of "
                 f"{flag_prefix}metrics"
             )
-        handle = scene_evaluators.prepare_recognizer(data_dir)
+        handle = scene_evaluators.recognizer_folder(data_dir)
     return load_detector(
         handle,
         options.detector_labels,

@@ -19,34 +19,24 @@ def dual_encoder_folder(data_dir: str | os.PathLike) -> str:
     return _folder(data_dir, "dual_encoder")
 
 
-def prepare_recognizer(data_dir: str | os.PathLike) -> str:
+def prepare_recognizer(data_dir: str | os.PathLike) -> None:
     """Trains the scene recogniser, unless it is there; a minute on 2 cores.
 
     Args:
       data_dir: folder of all records.
-
-    Returns:
-      Its folder.
     """
-    folder = recognizer_folder(data_dir)
     with prepare.alone("scenes", data_dir):
-        scene_recognizer_training.build(folder)
-    return folder
+        scene_recognizer_training.build(recognizer_folder(data_dir))
 
 
-def prepare_dual_encoder(data_dir: str | os.PathLike) -> str:
+def prepare_dual_encoder(data_dir: str | os.PathLike) -> None:
     """Trains the dual encoder of scenes on their training split, unless it is there; a minute on 2 cores.
 
     Args:
       data_dir: folder of all records, with the scenes.
-
-    Returns:
-      Its folder.
     """
-    folder = dual_encoder_folder(data_dir)
     with prepare.alone("scenes", data_dir):
-        dual_encoder_training.build_for_scenes(folder, os.fspath(data_dir))
-    return folder
+        dual_encoder_training.build_for_scenes(dual_encoder_folder(data_dir), data_dir)
 
 
 def _folder(data_dir: str | os.PathLike, name: str) -> str:

@@ -14,6 +14,7 @@ from eval import evaluation as evaluation_lib
 from eval import results, run_evaluation
 from eval.evaluation import Evaluation
 from eval.run_evaluation import RunEvaluation, follow, keep_if_best
+from eval.scenes import scene_evaluators
 from eval.score import LOWER, Score
 from eval.sources import GeneratedPictures
 from xmcgan.config import preset
@@ -90,6 +91,22 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, drawing,
     assert _evaluate(copied, evaluators_dir, drawing, metrics="is").scores == other.scores
 
 
+def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, monkeypatch):
+    # Variables that are made inside could be trained on replicas only.
+    prepared = []
+    for name in ("prepare_recognizer", "prepare_dual_encoder"):
+
+        def prepare(data_dir, name=name):
+            assert not tf.distribute.has_strategy()
+            prepared.append((name, str(data_dir)))
+
+        monkeypatch.setattr(scene_evaluators, name, prepare)
+    Evaluation(_config(), str(evaluators_dir), tf.distribute.MirroredStrategy(["CPU:0"]))
+    Evaluation(_config(metrics="is"), str(evaluators_dir), tf.distribute.get_strategy())
+    names = [name for name, data_dir in prepared if data_dir == str(evaluators_dir)]
+    assert names == ["prepare_recognizer", "prepare_dual_encoder", "prepare_recognizer"]
+
+
 def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir, drawing):
     one = _evaluate(copied, evaluators_dir, drawing)
     shutil.rmtree(copied / "eval")
@@ -144,6 +161,7 @@ def test_anyones_pictures_of_the_same_captions_get_the_same_scores(copied, evalu
 
 
 def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluators_dir, tmp_path):
+    losses = {}
     config = _config(every=2, metrics="fid,is")
     config.training.num_steps = 4
     for name in ("steps_per_call", "checkpoint_every", "log_every", "sample_every"):
@@ -160,6 +178,14 @@ def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluator
     files[1].unlink()  # As if it had been killed before its last evaluation.
     train(*arguments, run_evaluation.maker(*arguments))
     assert json.loads(files[1].read_text())["scores"] == scores[1]
+
+    # Being looked at changes nothing.
+    train(config, str(evaluators_dir), str(tmp_path / "alone"))
+    for folder in ("run", "alone"):
+        lines = [json.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
+        losses[folder] = [{name: line[name] for name in ("step", "d/loss", "g/loss")} for line in lines]
+    assert len(losses["run"]) == 2
+    assert losses["run"] == losses["alone"]
 
 
 def _result(value, seed=0):
