@@ -48,7 +48,7 @@ class GeneratorConfig:
     rho_0: float = 15.0  # Sharpness of the attention over words.
     batch_norm_momentum: float = 0.9  # Of the moving averages used outside training.
     batch_norm_epsilon: float = 1e-5
-    synchronized_batch_norm: bool = True  # Statistics over all replicas, or over each replica's own part.
+    batch_norm_replicas: int = 0  # Replicas that share batch statistics: 0 all, 1 none, n groups of n.
 
 
 @dataclasses.dataclass
@@ -88,6 +88,7 @@ class LossConfig:
     context_regions: str = "raw"  # A word's aligned feature is a sum of 'raw' or of 'normalized' (reference) regions.
     direction: str = "both"  # 'both' (image to text plus text to image) or 'single' (the paper's equations).
     negatives: str = "global"  # 'global': the batch of all replicas; 'replica': each replica's own part.
+    word_chunk: int = 0  # Sentences at once in the word loss, whose memory it bounds; 0: as many as 256 MB hold.
 
 
 @dataclasses.dataclass
@@ -97,6 +98,11 @@ class TrainingConfig:
     batch_size: int = 256  # Of all replicas together.
     epochs: float = 1000.0  # Passes over the training pictures; every batch drawn counts.
     num_steps: int = 0  # Generator updates; 0 takes them from `epochs`.
+    micro_batches: int = 1  # Parts in which a device works through its share of the batch, to hold one at a time.
+    micro_batch_statistics: str = "batch"  # G's batch norm: of the whole 'batch' (exact), or of each 'micro_batch'.
+    recompute: bool = False  # Compute activations again in the gradient instead of keeping them.
+    precision: str = "float32"  # Of activations: 'float32', 'bfloat16' or 'float16' (with loss scaling).
+    xla: bool = False  # Compile each step with XLA.
     update_rule: str = "algorithm1"  # 'algorithm1', or 'joint': the last D step shares G's batch and forward pass.
     discriminator_steps: int = 2  # N_D: D steps for each G step.
     generator_learning_rate: float = 1e-4
@@ -111,6 +117,7 @@ class TrainingConfig:
     sample_every: int = 1000  # Steps between sample grids; 0: none.
     checkpoint_every: int = 1000  # Steps between checkpoints.
     max_checkpoints: int = 3  # Newest checkpoints kept.
+    keep_every: int = 0  # Checkpoints of multiples of this are kept for good; 0: none.
     deterministic: bool = True  # Bit-for-bit repeatable ops (tf.config.experimental.enable_op_determinism).
 
 
@@ -200,7 +207,7 @@ def _reference() -> Config:
     """The choices of the public JAX release, where they differ from the paper."""
     return Config(
         text=TextConfig(sentence_pooling="sum_over_length"),
-        generator=GeneratorConfig(stem="noise", context_words="normalized", synchronized_batch_norm=False),
+        generator=GeneratorConfig(stem="noise", context_words="normalized", batch_norm_replicas=1),
         image_encoder=ImageEncoderConfig(architecture="resnet50", layer="logits"),
         losses=LossConfig(context_regions="normalized", negatives="replica"),
         training=TrainingConfig(update_rule="joint"),
@@ -292,7 +299,16 @@ def from_json(text: str) -> Config:
         return cls(**kwargs)
 
     values = json.loads(text)
+    if isinstance(values, dict):
+        _rename_old_fields(values)
     config = build(Config, values, "")
     if "evaluation" not in values and config.dataset in PRESETS:  # Of a run before there was such a group.
         config.evaluation = PRESETS[config.dataset]().evaluation
     return config
+
+
+def _rename_old_fields(values: dict[str, typing.Any]) -> None:
+    """Brings what older versions wrote to the names of today, in place."""
+    generator = values.get("generator")
+    if isinstance(generator, dict) and "synchronized_batch_norm" in generator:
+        generator["batch_norm_replicas"] = 0 if generator.pop("synchronized_batch_norm") else 1

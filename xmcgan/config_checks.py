@@ -18,6 +18,8 @@ _CHOICES = {
     "losses.context_regions": ("raw", "normalized"),
     "losses.direction": ("both", "single"),
     "losses.negatives": ("global", "replica"),
+    "training.micro_batch_statistics": ("batch", "micro_batch"),
+    "training.precision": ("float32", "bfloat16", "float16"),
     "training.update_rule": ("algorithm1", "joint"),
     "evaluation.network": ("tfgan", "keras", "scenes"),
 }
@@ -28,8 +30,11 @@ _MINIMA = {
     "generator.channels": 1,
     "generator.noise_dim": 1,
     "generator.condition_dim": 1,
+    "generator.batch_norm_replicas": 0,
     "discriminator.channels": 1,
+    "losses.word_chunk": 0,
     "training.batch_size": 1,
+    "training.micro_batches": 1,
     "training.num_steps": 0,
     "training.discriminator_steps": 1,
     "training.steps_per_call": 1,
@@ -37,6 +42,7 @@ _MINIMA = {
     "training.sample_every": 0,
     "training.checkpoint_every": 1,
     "training.max_checkpoints": 1,
+    "training.keep_every": 0,
     "evaluation.every": 0,
     "evaluation.num_samples": 2,
     "evaluation.seed": 0,
@@ -104,11 +110,13 @@ def validate(config: Config) -> Config:
     for field in ("training.log_every", "training.sample_every", "training.checkpoint_every"):
         if flat[field] % config.training.steps_per_call:
             refuse(field, f"must be a multiple of config.training.steps_per_call={config.training.steps_per_call}")
-    if flat["evaluation.every"] % config.training.checkpoint_every:
-        refuse(
-            "evaluation.every",
-            f"must be a multiple of config.training.checkpoint_every={config.training.checkpoint_every}",
-        )
+    for field in ("evaluation.every", "training.keep_every"):
+        if flat[field] % config.training.checkpoint_every:
+            refuse(field, f"must be a multiple of config.training.checkpoint_every={config.training.checkpoint_every}")
+    if config.training.batch_size % config.training.micro_batches:
+        parts = [n for n in range(1, config.training.batch_size + 1) if config.training.batch_size % n == 0]
+        nearest = min(parts, key=lambda n: abs(n - config.training.micro_batches))
+        refuse("training.micro_batches", f"do not divide the batch of {config.training.batch_size}: set it to {nearest}")
     unknown = [name for name in metric_names(config.evaluation.metrics) if name not in config_lib.METRICS]
     if unknown or not metric_names(config.evaluation.metrics):
         refuse("evaluation.metrics", f"is not possible: give some of {','.join(config_lib.METRICS)}")

@@ -44,7 +44,7 @@ def test_the_references_choices():
         "text.sentence_pooling",
         "generator.stem",
         "generator.context_words",
-        "generator.synchronized_batch_norm",
+        "generator.batch_norm_replicas",
         "image_encoder.architecture",
         "image_encoder.layer",
         "losses.context_regions",

@@ -37,7 +37,7 @@ class Generator(tf.keras.Model):
 
         def modulation(kind: type) -> SelfModulation:
             return lambda name: kind(
-                options.batch_norm_momentum, options.batch_norm_epsilon, options.synchronized_batch_norm, name=name
+                options.batch_norm_momentum, options.batch_norm_epsilon, options.batch_norm_replicas != 1, name=name
             )
 
         attentional = options.modulation == "attentional"

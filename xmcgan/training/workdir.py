@@ -7,9 +7,14 @@ import os
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 
-# Fields that a run may change when it is taken up again: they end, watch or speed it, and do not touch its numbers.
+# Fields that a run may change when it is taken up again: they end, watch, speed or fit it, and do not touch its numbers
+# but for rounding.
 _FREE_FIELDS = (
     "data.cache",
+    "losses.word_chunk",
+    "training.micro_batches",
+    "training.recompute",
+    "training.xla",
     "training.epochs",
     "training.num_steps",
     "training.steps_per_call",
@@ -17,6 +22,7 @@ _FREE_FIELDS = (
     "training.sample_every",
     "training.checkpoint_every",
     "training.max_checkpoints",
+    "training.keep_every",
 )
 _FREE_GROUPS = ("evaluation.",)
 
@@ -55,8 +61,9 @@ def check_workdir(workdir: str, config: Config) -> None:
     if not os.path.exists(config_path(workdir)):
         return
     old, new = config_lib.flatten(read_config(workdir)), config_lib.flatten(config)
+    bound = {"training.micro_batches"} if config.training.micro_batch_statistics == "micro_batch" else set()
     for field, value in new.items():
-        if field not in _FREE_FIELDS and not field.startswith(_FREE_GROUPS) and old[field] != value:
+        if field not in set(_FREE_FIELDS) - bound and not field.startswith(_FREE_GROUPS) and old[field] != value:
             raise ValueError(
                 f"{workdir} holds a run with config.{field}={old[field]!r}, not {value!r}: "
                 "give another --workdir, or the config that the run began with"
