@@ -1,0 +1,153 @@
+"""Functions whose activations are not kept for the gradient but computed again, for a part of the batch at a time.
+
+One mechanism serves four purposes. Over the whole batch it is gradient checkpointing. Over parts of it, applied to the
+discriminator, it trains with a batch that the device cannot hold: the losses see the features of the whole batch, and
+their gradients with respect to the features are there before the first part is worked through again. Applied to the
+generator between one batch normalisation and the next, it leaves the statistics those of the whole batch. Applied to
+the word loss, it bounds its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Callable
+
+import tensorflow as tf
+
+
+def directly(function: Callable[..., Any], rows: Sequence[Any], shared: Sequence[Any] = ()) -> Any:
+    """Calls the function: what `recompute` equals, with everything kept for the gradient."""
+    return function(*rows, *shared)
+
+
+def recompute(
+    function: Callable[..., Any],
+    rows: Sequence[Any],
+    shared: Sequence[Any] = (),
+    *,
+    constant_rows: Sequence[Any] = (),
+    parts: int = 1,
+    frozen: bool = False,
+) -> Any:
+    """`function(*rows, *constant_rows, *shared)` in parts of the batch, keeping only the arguments for the gradient.
+
+    Equal to the call itself in values and gradients, up to the order in which the parts' gradients with respect to
+    `shared` and to variables are summed up. The function must be free of effects and, with several parts, of
+    collectives, as it is called again and in a loop.
+
+    Args:
+      function: tensors -> a structure of tensors, or Nones, whose first axis is the batch's or has as many rows in
+        each part.
+      rows: structures of tensors [batch, ...] with a static batch; each part sees its share.
+      shared: structures of tensors that each part sees whole.
+      constant_rows: like `rows`, but without gradient.
+      parts: how many; divides the batch.
+      frozen: `shared` and variables are constants. Otherwise they receive their gradients, as far as they are
+        trainable; other tensors that the function uses are constants in any case.
+
+    Returns:
+      What the function returns; that of several parts one after another along the first axis.
+    """
+    structure = [list(rows), list(constant_rows), list(shared)]
+    num_rows, num_constants, _ = (len(tf.nest.flatten(part)) for part in structure)
+    num_split = num_rows + num_constants
+    outputs_like: list[Any] = []
+
+    def call(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        outputs = function(*(x for part in tf.nest.pack_sequence_as(structure, list(tensors)) for x in part))
+        outputs_like[:] = [outputs]
+        return [x for x in tf.nest.flatten(outputs) if x is not None]
+
+    def takes_gradient(i: int, x: tf.Tensor) -> bool:
+        return x.dtype.is_floating and (i < num_rows or (i >= num_split and not frozen))
+
+    @tf.custom_gradient
+    def run(*tensors: tf.Tensor):
+        def part(i: int | tf.Tensor) -> list[tf.Tensor]:
+            return [_part(x, i, parts) for x in tensors[:num_split]] + list(tensors[num_split:])
+
+        def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
+            trained = [] if frozen else list(variables or ())
+
+            def of_part(i: int | tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+                """Gradients with respect to what the part has alone, and to what all parts share."""
+                given = part(i)
+                if isinstance(i, int):  # Outside of the loop nothing else keeps it from being computed at once.
+                    given[:num_rows] = _after(upstream, given[:num_rows])
+                own = [x for i, x in enumerate(given[:num_split]) if takes_gradient(i, x)]
+                common = [x for i, x in enumerate(given) if i >= num_split and takes_gradient(i, x)]
+                sources = [*own, *common, *trained]
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(sources)
+                    outputs = call(given)
+                results = tape.gradient(
+                    outputs,
+                    sources,
+                    output_gradients=[_part(g, i, parts) for g in upstream],
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                )
+                results = [tf.convert_to_tensor(result) for result in results]
+                return results[: len(own)], results[len(own) :]
+
+            of_rows, of_common = _collect(of_part, parts)
+            results = iter([*of_rows, *of_common])
+            inputs = [next(results) if takes_gradient(i, x) else None for i, x in enumerate(tensors)]
+            if variables is None:
+                return inputs
+            return inputs, [None] * len(variables) if frozen else list(results)
+
+        outputs, _ = _collect(lambda i: (call(part(i)), []), parts)
+        return outputs, gradient
+
+    outputs = iter(tf.nest.flatten(run(*tf.nest.flatten(structure))))
+    likes = tf.nest.flatten(outputs_like[0])
+    return tf.nest.pack_sequence_as(outputs_like[0], [None if like is None else next(outputs) for like in likes])
+
+
+def _part(x: tf.Tensor, i: int | tf.Tensor, parts: int) -> tf.Tensor:
+    """Rows of the i-th part: [batch, ...] -> [batch / parts, ...]."""
+    if parts == 1:
+        return x
+    rows = x.shape[0] // parts
+    return tf.ensure_shape(x[i * rows : (i + 1) * rows], [rows, *x.shape[1:]])
+
+
+def _collect(
+    of_part: Callable[[int | tf.Tensor], tuple[list[tf.Tensor], list[tf.Tensor]]], parts: int
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Goes through the parts one after another, so that one is held at a time.
+
+    Args:
+      of_part: number of a part -> tensors [rows, ...], and tensors of which the parts' sum counts.
+      parts: how many.
+
+    Returns:
+      The former of all parts, [parts * rows, ...], and the sums of the latter.
+    """
+    rows, sums = of_part(0)  # Also tells what kinds of tensors there are.
+    if parts == 1:
+        return rows, sums
+    arrays = [tf.TensorArray(x.dtype, parts, element_shape=x.shape).write(0, x) for x in rows]
+
+    def body(i: tf.Tensor, arrays: list[tf.TensorArray], sums: list[tf.Tensor]):
+        rows, more = of_part(i)
+        arrays = [array.write(i, x) for array, x in zip(arrays, rows)]
+        return i + 1, arrays, [a + b for a, b in zip(sums, more)]
+
+    _, arrays, sums = tf.while_loop(
+        lambda i, *_: i < parts, body, [tf.constant(1), arrays, sums], parallel_iterations=1
+    )
+    shapes = [x.shape for x in rows]
+    joined = [tf.reshape(array.stack(), [parts * s[0], *s[1:]]) for array, s in zip(arrays, shapes)]
+    return joined, sums
+
+
+def _after(upstream: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The same tensors, but not before the upstream gradients are there.
+
+    A dependency on data, as graph optimisers drop others and then merge what is computed again with what was.
+    """
+    firsts = [tf.cast(tf.reshape(g, [-1])[0], tf.float32) for g in upstream]
+    total = tf.add_n(firsts)
+    zero = tf.where(tf.math.is_finite(total), 0.0, float("nan"))
+    return [x + tf.cast(zero, x.dtype) if x.dtype.is_floating else x for x in tensors]
