@@ -108,8 +108,9 @@ def check_model(arrays: Arrays, report: Report) -> None:
     report.compare(
         "value", "out/g_eval", state.generator(example.z, example.text, training=False).image, arrays["out/g_eval"]
     )
-    train_image = state.generator(example.z, example.text, training=True).image
-    report.compare("value", "out/g_train", train_image, arrays["out/g_train"])
+    trained = state.generator(example.z, example.text, training=True)
+    state.generator.follow(trained.statistics)
+    report.compare("value", "out/g_train", trained.image, arrays["out/g_train"])
     for path, array in _under(arrays, "out/g_new/batch_stats/"):
         report.compare("value", f"out/g_new/{path}", reference_names.variable(state.generator, path), array)
 

@@ -116,7 +116,7 @@ def validate(config: Config) -> Config:
     if config.training.batch_size % config.training.micro_batches:
         parts = [n for n in range(1, config.training.batch_size + 1) if config.training.batch_size % n == 0]
         nearest = min(parts, key=lambda n: abs(n - config.training.micro_batches))
-        refuse("training.micro_batches", f"do not divide the batch of {config.training.batch_size}: set it to {nearest}")
+        refuse("training.micro_batches", f"do not divide the batch {config.training.batch_size}: set it to {nearest}")
     unknown = [name for name in metric_names(config.evaluation.metrics) if name not in config_lib.METRICS]
     if unknown or not metric_names(config.evaluation.metrics):
         refuse("evaluation.metrics", f"is not possible: give some of {','.join(config_lib.METRICS)}")

@@ -21,7 +21,8 @@ def gather(x: tf.Tensor) -> tf.Tensor:
     if num_replicas() == 1:
         return x
     gathered = tf.distribute.get_replica_context().all_gather(x, axis=0)
-    return tf.ensure_shape(gathered, [None, *x.shape[1:]])  # In a graph, the gathering forgets the shape.
+    rows = x.shape[0] and x.shape[0] * num_replicas()
+    return tf.ensure_shape(gathered, [rows, *x.shape[1:]])  # In a graph, the gathering forgets the shape.
 
 
 def sum_over_replicas(tensors: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -10,9 +10,10 @@ from typing import Callable
 
 import tensorflow as tf
 
-from xmcgan.models.modulation import Condition, SelfModulation
+from xmcgan.models.modulation import Condition, FeatureMap, SelfModulation, Statistics, feature_map
+from xmcgan.models.recomputation import directly
 from xmcgan.models.resampling import downsample, upsample, upsample_and_convolve
-from xmcgan.models.spectral_norm import SpectralConv2D
+from xmcgan.models.spectral_norm import Parameters, SpectralConv2D
 
 
 def conv(filters: int, kernel_size: int, name: str) -> tf.keras.layers.Conv2D:
@@ -32,7 +33,11 @@ class UpsamplingConv2D(tf.keras.layers.Conv2D):
 
 
 class GeneratorBlock(tf.keras.layers.Layer):
-    """ResBlock up: [batch, size, size, channels] -> [batch, 2 size, 2 size, filters] (Fig. 6 b)."""
+    """ResBlock up: [batch, size, size, channels] -> [batch, 2 size, 2 size, filters] (Fig. 6 b).
+
+    Two stages, each from one batch normalisation to the next: what is between two of them can be computed part by part
+    of the batch, and again.
+    """
 
     def __init__(self, filters: int, modulation: Callable[[str], SelfModulation], **kwargs):
         """Args:
@@ -47,13 +52,31 @@ class GeneratorBlock(tf.keras.layers.Layer):
         self.shortcut = conv(filters, 1, "shortcut")
 
     def call(
-        self, x: tf.Tensor, condition: Condition, training: bool = False, update_statistics: bool = True
-    ) -> tf.Tensor:
-        mode = {"training": training, "update_statistics": update_statistics}
-        h = tf.nn.relu(self.modulation_0(x, condition, **mode))
-        h = self.conv_0(h)
-        h = tf.nn.relu(self.modulation_1(h, condition, **mode))
-        return self.conv_1(h) + upsample(self.shortcut(x))
+        self, x: tf.Tensor, moments: tf.Tensor | None, condition: Condition, run: Callable = directly
+    ) -> tuple[FeatureMap, list[Statistics | None]]:
+        """Runs both stages.
+
+        Args:
+          x: [batch, size, size, channels].
+          moments: those of `x`, see `FeatureMap`; None normalises by the moving averages.
+          condition: what the modulations are told.
+          run: calls a stage: `directly` or `recompute`.
+
+        Returns:
+          The output, with its moments if there are those of `x`, and the statistics of both modulations.
+        """
+        of_x = self.modulation_0.statistics.of_batch(moments)
+        h = run(self._enlarge, [x, condition], [of_x])
+        of_h = self.modulation_1.statistics.of_batch(h.moments)
+        return run(self._refine, [h.value, x, condition], [of_h]), [of_x, of_h]
+
+    def _enlarge(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> FeatureMap:
+        h = self.conv_0(tf.nn.relu(self.modulation_0(x, condition, statistics)))
+        return feature_map(h, training=statistics is not None)
+
+    def _refine(self, h: tf.Tensor, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> FeatureMap:
+        h = self.conv_1(tf.nn.relu(self.modulation_1(h, condition, statistics)))
+        return feature_map(h + upsample(self.shortcut(x)), training=statistics is not None)
 
 
 class DiscriminatorBlock(tf.keras.layers.Layer):
@@ -81,10 +104,20 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         if self.down or input_shape[-1] != self.conv_1.filters:
             self.shortcut = SpectralConv2D(self.conv_1.filters, 1, self.epsilon, name="shortcut")
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def parameters(self, training: bool) -> dict[str, Parameters]:
+        """The parameters of its convolutions by name, see `SpectralNormalization.parameters`."""
+        layers = (self.conv_0, self.conv_1, *([self.shortcut] if self.shortcut else []))
+        return {layer.name: layer.parameters(training) for layer in layers}
+
+    def call(self, x: tf.Tensor, parameters: dict[str, Parameters] | None = None, training: bool = False) -> tf.Tensor:
+        """Runs the block; without `parameters` on its own, as they are made by `parameters(training)`."""
+
+        def of(layer: SpectralConv2D) -> Parameters | None:
+            return parameters[layer.name] if parameters else None
+
         h = x if self.first else tf.nn.relu(x)
-        h = self.conv_0(h, training=training)
-        h = self.conv_1(tf.nn.relu(h), training=training)
+        h = self.conv_0(h, of(self.conv_0), training=training)
+        h = self.conv_1(tf.nn.relu(h), of(self.conv_1), training=training)
         if self.down:
             x = downsample(x)
-        return h + (x if self.shortcut is None else self.shortcut(x, training=training))
+        return h + (x if self.shortcut is None else self.shortcut(x, of(self.shortcut), training=training))

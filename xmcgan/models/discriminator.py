@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import Any, Callable, NamedTuple
 
 import tensorflow as tf
 
 from xmcgan.config import Config
 from xmcgan.models.blocks import DiscriminatorBlock
+from xmcgan.models.precision import at_least_float32
+from xmcgan.models.recomputation import directly
 from xmcgan.models.spectral_norm import SpectralConv2D, SpectralDense
 
 # Widths of the residual blocks in units of ch: from the picture to 16 x 16, then to 4 x 4.
@@ -54,32 +57,60 @@ class Discriminator(tf.keras.Model):
             for i in range(options.contrastive_head_layers)
         ]
 
-    def call(self, images: tf.Tensor, sentences: tf.Tensor, training: bool = False) -> DiscriminatorOutput:
+    def parameters(self, training: bool) -> dict[str, Any]:
+        """What the passes of a step compute with: all kernels normalised, all biases, by the names of the layers.
+
+        Args:
+          training: advance every power iteration by one step.
+
+        Returns:
+          A structure of tensors for `call`. Gradients with respect to them flow on to the trained kernels.
+        """
+        return {layer.name: layer.parameters(training) for layer in self.layers}
+
+    def call(
+        self,
+        images: tf.Tensor,
+        sentences: tf.Tensor,
+        parameters: dict[str, Any] | None = None,
+        run: Callable = directly,
+        training: bool = False,
+    ) -> DiscriminatorOutput:
         """Judges and encodes.
 
         Args:
           images: [batch, size, size, 3] in [0, 1].
           sentences: e_s, [batch, dim].
-          training: advance the power iterations of spectral normalisation by one step.
+          parameters: of this step; None makes them for this call alone.
+          run: calls a block: `directly` or `recompute`.
+          training: without `parameters`: see there.
 
         Returns:
-          A `DiscriminatorOutput`.
+          A `DiscriminatorOutput`, in full precision.
         """
+
+        def through(layer: tf.keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+            return layer(x, parameters[layer.name] if parameters else None, training=training)
+
+        def through_block(block: DiscriminatorBlock, x: tf.Tensor) -> tf.Tensor:
+            own = parameters[block.name] if parameters else None
+            return run(functools.partial(block, training=training), [x], [own])
+
         x = images
         for block in self.region_blocks:
-            x = block(x, training=training)  # ... -> [batch, 16, 16, 8 ch (256 px) or 4 ch]
-        regions = self.region_projection(x, training=training)
+            x = through_block(block, x)  # ... -> [batch, 16, 16, 8 ch (256 px) or 4 ch]
+        regions = at_least_float32(through(self.region_projection, x))
         for block in self.image_blocks:
-            x = block(x, training=training)  # ... -> [batch, 4, 4, 16 ch]
-        pooled = tf.reduce_sum(tf.nn.relu(x), axis=[1, 2])  # [batch, 16 ch]
+            x = through_block(block, x)  # ... -> [batch, 4, 4, 16 ch]
+        pooled = tf.reduce_sum(tf.nn.relu(at_least_float32(x)), axis=[1, 2])  # [batch, 16 ch]
 
-        sentence_features = self.sentence_projection(sentences, training=training)
-        logits = self.to_logit(pooled, training=training)[:, 0]
+        sentence_features = at_least_float32(through(self.sentence_projection, sentences))
+        logits = at_least_float32(through(self.to_logit, pooled))[:, 0]
         logits += tf.reduce_sum(pooled * sentence_features, axis=-1)
 
         image_features = pooled
         for i, layer in enumerate(self.contrastive_head):
-            image_features = layer(image_features if i == 0 else tf.nn.relu(image_features), training=training)
+            image_features = at_least_float32(through(layer, image_features if i == 0 else tf.nn.relu(image_features)))
         return DiscriminatorOutput(
             logits,
             image_features,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import tensorflow as tf
 
 from xmcgan.config import Config
 from xmcgan.models.attention import attend_to_words
 from xmcgan.models.blocks import GeneratorBlock, conv
-from xmcgan.models.modulation import AttentionalSelfModulation, Condition, SelfModulation
+from xmcgan.models.modulation import AttentionalSelfModulation, Condition, SelfModulation, Statistics, feature_map
+from xmcgan.models.precision import at_least_float32
+from xmcgan.models.recomputation import directly
 from xmcgan.models.text_encoder import TextFeatures
 
 # Widths of the residual blocks in units of ch: from 4 x 4 to 16 x 16, then from 16 x 16 to the picture.
@@ -22,6 +24,7 @@ class GeneratorOutput(NamedTuple):
 
     image: tf.Tensor  # [batch, size, size, 3] in [0, 1]
     attention: tf.Tensor | None  # Of each 16 x 16 region over words, [batch, 256, words]; None without attention
+    statistics: list[Statistics | None]  # Of each modulation, from the first to the last; None outside of training
 
 
 class Generator(tf.keras.Model):
@@ -37,7 +40,7 @@ class Generator(tf.keras.Model):
 
         def modulation(kind: type) -> SelfModulation:
             return lambda name: kind(
-                options.batch_norm_momentum, options.batch_norm_epsilon, options.batch_norm_replicas != 1, name=name
+                options.batch_norm_momentum, options.batch_norm_epsilon, options.batch_norm_replicas, name=name
             )
 
         attentional = options.modulation == "attentional"
@@ -60,41 +63,62 @@ class Generator(tf.keras.Model):
         self.to_rgb = conv(3, 3, "to_rgb")
 
     def call(
-        self, z: tf.Tensor, text: TextFeatures, training: bool = False, update_statistics: bool = True
+        self, z: tf.Tensor, text: TextFeatures, training: bool = False, run: Callable = directly
     ) -> GeneratorOutput:
         """Draws one picture for each caption.
 
         Args:
           z: noise ~ N(0, I), [batch, noise_dim].
           text: features of the captions.
-          training: normalise by the batch's statistics instead of their moving averages.
-          update_statistics: in training, let the moving averages follow (not in a discriminator step).
+          training: normalise by the batch's statistics instead of their moving averages, which stay as they are (see
+            `follow`).
+          run: calls a stage between two batch normalisations: `directly` or `recompute`.
 
         Returns:
-          The pictures, in [0, 1], and the attention.
+          The pictures, in [0, 1], the attention, and the statistics.
         """
-        mode = {"training": training, "update_statistics": update_statistics}
-        condition = Condition(tf.concat([self.sentence_projection(text.sentence), z], axis=-1))
+        projected = self.sentence_projection(text.sentence)
+        z = tf.cast(z, projected.dtype)
+        condition = Condition(tf.concat([projected, z], axis=-1))
 
         x = self.stem(condition.vector if self.options.stem == "condition" else z)
-        x = tf.reshape(x, [-1, 4, 4, 16 * self.options.channels])
+        x = feature_map(tf.reshape(x, [-1, 4, 4, 16 * self.options.channels]), training)
+        statistics = []
         for block in self.sentence_blocks:
-            x = block(x, condition, **mode)  # ... -> [batch, 16, 16, 8 ch]
+            x, of_block = block(*x, condition, run=run)  # ... -> [batch, 16, 16, 8 ch]
+            statistics += of_block
 
         attention = None
         if self.region_projection is not None:
-            regions = tf.reshape(self.region_projection(x), [-1, 16 * 16, text.words.shape[-1]])
-            context, attention = attend_to_words(
-                regions,
-                text.words,
-                text.lengths,
-                rho_0=self.options.rho_0,
-                normalize_context=self.options.context_words == "normalized",
-            )
-            context = tf.reshape(context, [-1, 16, 16, text.words.shape[-1]])
+            context, attention = run(self._attend, [x.value], constant_rows=[text])
             condition = Condition(condition.vector, context)
 
         for block in self.word_blocks:
-            x = block(x, condition, **mode)  # ... -> [batch, size, size, ch]
-        x = tf.nn.relu(self.last_modulation(x, condition, **mode))
-        return GeneratorOutput((tf.tanh(self.to_rgb(x)) + 1.0) / 2.0, attention)
+            x, of_block = block(*x, condition, run=run)  # ... -> [batch, size, size, ch]
+            statistics += of_block
+        statistics.append(self.last_modulation.statistics.of_batch(x.moments))
+        image = run(self._to_image, [x.value, condition], statistics[-1:])
+        return GeneratorOutput(image, attention, statistics)
+
+    def _attend(self, x: tf.Tensor, text: TextFeatures) -> tuple[tf.Tensor, tf.Tensor]:
+        """[batch, 16, 16, channels] -> context [batch, 16, 16, dim] and attention [batch, 256, words]."""
+        dim = text.words.shape[-1]
+        context, attention = attend_to_words(
+            tf.reshape(at_least_float32(self.region_projection(x)), [-1, 16 * 16, dim]),
+            text.words,
+            text.lengths,
+            rho_0=self.options.rho_0,
+            normalize_context=self.options.context_words == "normalized",
+        )
+        return tf.cast(tf.reshape(context, [-1, 16, 16, dim]), x.dtype), attention
+
+    def _to_image(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> tf.Tensor:
+        x = tf.nn.relu(self.last_modulation(x, condition, statistics))
+        return (tf.tanh(at_least_float32(self.to_rgb(x))) + 1.0) / 2.0
+
+    def follow(self, statistics: list[Statistics]) -> None:
+        """Moves the moving averages towards the statistics of a step, as `call` has returned them."""
+        blocks = (*self.sentence_blocks, *self.word_blocks)
+        modulations = [each for block in blocks for each in (block.modulation_0, block.modulation_1)]
+        for modulation, of_modulation in zip([*modulations, self.last_modulation], statistics):
+            modulation.statistics.follow(of_modulation)

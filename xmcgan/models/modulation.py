@@ -5,6 +5,9 @@
 Gamma and beta are computed where the condition lives (a vector, or a 16 x 16 map of word contexts) and the batch
 statistics are folded into them there; only then are they up-sampled to the feature map, which is read once. A
 1 x 1 convolution commutes with nearest up-sampling, so this equals the formula on the up-sampled condition.
+
+A layer has no effects: who uses it takes the moments of its input, makes them the statistics of the batch, gives them
+to the layer, and lets the moving averages follow once a step.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from xmcgan.models.precision import at_least_float32
 from xmcgan.models.resampling import upsample
+from xmcgan.replicas import group_mean
 
 
 class Condition(NamedTuple):
@@ -23,18 +28,41 @@ class Condition(NamedTuple):
     context: tf.Tensor | None = None  # Word context c_j of every region, [batch, 16, 16, dim]
 
 
+class Statistics(NamedTuple):
+    """What a map is normalised by; in a row for each part of the batch that had statistics of its own."""
+
+    mean: tf.Tensor  # mu, [parts, channels]
+    variance: tf.Tensor  # sigma^2, the biased one (divided by n), [parts, channels]
+
+
+class FeatureMap(NamedTuple):
+    """A map, and what its batch statistics are made of."""
+
+    value: tf.Tensor  # [batch, height, width, channels]
+    # Mean and mean of squares of each part of the batch, [parts, 2, channels]; None outside of training.
+    moments: tf.Tensor | None
+
+
+def feature_map(value: tf.Tensor, training: bool) -> FeatureMap:
+    """A map [batch, height, width, channels] with its moments, if in training."""
+    if not training:
+        return FeatureMap(value, None)
+    x = at_least_float32(value)
+    moments = tf.stack([tf.reduce_mean(x, axis=[0, 1, 2]), tf.reduce_mean(tf.square(x), axis=[0, 1, 2])])
+    return FeatureMap(value, moments[tf.newaxis])
+
+
 class BatchStatistics(tf.keras.layers.Layer):
-    """Mean and variance of each channel: the batch's in training, their moving averages outside.
+    """Mean and variance of each channel: the batch's in training, their moving averages outside."""
 
-    Under a distribution strategy the batch is that of all replicas if `synchronized`. The variance is the biased
-    one (divided by n), in training and in the moving average alike.
-    """
-
-    def __init__(self, momentum: float, epsilon: float, synchronized: bool, **kwargs):
+    def __init__(self, momentum: float, replicas_per_group: int, **kwargs):
+        """Args:
+        momentum: of the moving averages.
+        replicas_per_group: replicas that share statistics, see `group_mean`.
+        """
         super().__init__(**kwargs)
         self.momentum = momentum
-        self.epsilon = epsilon
-        self.synchronized = synchronized
+        self.replicas_per_group = replicas_per_group
 
     def build(self, input_shape) -> None:
         channels = [input_shape[-1]]
@@ -48,20 +76,31 @@ class BatchStatistics(tf.keras.layers.Layer):
         self.moving_mean = self.add_weight("moving_mean", channels, initializer="zeros", **shared)
         self.moving_variance = self.add_weight("moving_variance", channels, initializer="ones", **shared)
 
-    def call(self, x: tf.Tensor, training: bool, update_statistics: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """[batch, height, width, channels] -> mean and 1 / standard deviation, [channels] each."""
-        if not training:
-            return self.moving_mean, tf.math.rsqrt(self.moving_variance + self.epsilon)
-        mean = tf.reduce_mean(x, axis=[0, 1, 2])
-        mean_of_squares = tf.reduce_mean(tf.square(x), axis=[0, 1, 2])
-        replicas = tf.distribute.get_replica_context()
-        if self.synchronized and replicas.num_replicas_in_sync > 1:
-            mean, mean_of_squares = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, [mean, mean_of_squares])
-        variance = tf.maximum(mean_of_squares - tf.square(mean), 0.0)
-        if update_statistics:
-            for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                average.assign(self.momentum * average + (1.0 - self.momentum) * value)
-        return mean, tf.math.rsqrt(variance + self.epsilon)
+    def of_batch(self, moments: tf.Tensor | None) -> Statistics | None:
+        """The statistics of the whole batch, or of that of a group of replicas, from the moments of its parts.
+
+        Args:
+          moments: of this replica's parts of equal size, [parts, 2, channels]; None outside of training.
+
+        Returns:
+          Statistics with one row; None outside of training.
+        """
+        if moments is None:
+            return None
+        moments = group_mean(tf.reduce_mean(moments, axis=0, keepdims=True), self.replicas_per_group)
+        mean, mean_of_squares = moments[:, 0], moments[:, 1]  # [1, channels]
+        return Statistics(mean, tf.maximum(mean_of_squares - tf.square(mean), 0.0))
+
+    def average(self) -> Statistics:
+        """The moving averages, in one row."""
+        return Statistics(self.moving_mean[tf.newaxis], self.moving_variance[tf.newaxis])
+
+    def follow(self, statistics: Statistics) -> None:
+        """Moves the averages towards the statistics of a step: those of all rows together."""
+        mean = tf.reduce_mean(statistics.mean, axis=0)
+        variance = tf.reduce_mean(statistics.variance, axis=0) + tf.math.reduce_variance(statistics.mean, axis=0)
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(self.momentum * average + (1.0 - self.momentum) * value)
 
 
 class LinearOfCondition(tf.keras.layers.Layer):
@@ -92,25 +131,42 @@ class LinearOfCondition(tf.keras.layers.Layer):
 class SelfModulation(tf.keras.layers.Layer):
     """Modulates every region alike, by the noise and the sentence (Chen et al. 2019)."""
 
-    def __init__(self, momentum: float, epsilon: float, synchronized: bool, **kwargs):
+    def __init__(self, momentum: float, epsilon: float, replicas_per_group: int, **kwargs):
+        """Args:
+        momentum: of the moving averages of the batch statistics.
+        epsilon: added to the variance.
+        replicas_per_group: replicas that share batch statistics, see `group_mean`.
+        """
         super().__init__(**kwargs)
-        self.statistics = BatchStatistics(momentum, epsilon, synchronized, name="statistics")
+        self.epsilon = epsilon
+        self.statistics = BatchStatistics(momentum, replicas_per_group, name="statistics")
 
     def build(self, input_shape) -> None:
+        with tf.name_scope(self.statistics.name):
+            self.statistics.build(input_shape)
         self.gamma = LinearOfCondition(input_shape[-1], name="gamma")
         self.beta = LinearOfCondition(input_shape[-1], name="beta")
 
     def _parts(self, condition: Condition) -> list:
         return [condition.vector]
 
-    def call(
-        self, x: tf.Tensor, condition: Condition, training: bool = False, update_statistics: bool = True
-    ) -> tf.Tensor:
-        """[batch, height, width, channels] -> the same shape, normalised and modulated."""
+    def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
+        """Normalises and modulates.
+
+        Args:
+          x: [batch, height, width, channels].
+          condition: what the layer is told.
+          statistics: the batch's, in one row; None takes the moving averages.
+
+        Returns:
+          The shape of `x`.
+        """
+        mean, variance = self.statistics.average() if statistics is None else statistics
         parts = self._parts(condition)
-        mean, inverse_deviation = self.statistics(x, training=training, update_statistics=update_statistics)
-        scale = inverse_deviation * (1.0 + self.gamma(parts))  # [batch, 1 or 16, 1 or 16, channels]
-        shift = self.beta(parts) - mean * scale
+        gamma, beta = at_least_float32(self.gamma(parts)), at_least_float32(self.beta(parts))
+        scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
+        shift = beta - mean * scale
+        scale, shift = tf.cast(scale, x.dtype), tf.cast(shift, x.dtype)
         if scale.shape[1] > 1:
             factor = x.shape[1] // scale.shape[1]
             scale, shift = upsample(scale, factor), upsample(shift, factor)

@@ -15,9 +15,11 @@ from typing import Any, Callable
 import tensorflow as tf
 
 
-def directly(function: Callable[..., Any], rows: Sequence[Any], shared: Sequence[Any] = ()) -> Any:
+def directly(
+    function: Callable[..., Any], rows: Sequence[Any], shared: Sequence[Any] = (), *, constant_rows: Sequence[Any] = ()
+) -> Any:
     """Calls the function: what `recompute` equals, with everything kept for the gradient."""
-    return function(*rows, *shared)
+    return function(*rows, *constant_rows, *shared)
 
 
 def recompute(
@@ -38,8 +40,8 @@ def recompute(
     Args:
       function: tensors -> a structure of tensors, or Nones, whose first axis is the batch's or has as many rows in
         each part.
-      rows: structures of tensors [batch, ...] with a static batch; each part sees its share.
-      shared: structures of tensors that each part sees whole.
+      rows: structures of tensors [batch, ...] with a static batch, or Nones; each part sees its share.
+      shared: structures of tensors, or Nones, that each part sees whole.
       constant_rows: like `rows`, but without gradient.
       parts: how many; divides the batch.
       frozen: `shared` and variables are constants. Otherwise they receive their gradients, as far as they are
@@ -48,15 +50,15 @@ def recompute(
     Returns:
       What the function returns; that of several parts one after another along the first axis.
     """
-    structure = [list(rows), list(constant_rows), list(shared)]
-    num_rows, num_constants, _ = (len(tf.nest.flatten(part)) for part in structure)
+    arguments = [list(rows), list(constant_rows), list(shared)]
+    num_rows, num_constants, _ = (len(_tensors(part)) for part in arguments)
     num_split = num_rows + num_constants
     outputs_like: list[Any] = []
 
     def call(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        outputs = function(*(x for part in tf.nest.pack_sequence_as(structure, list(tensors)) for x in part))
+        outputs = function(*(x for part in _pack(arguments, tensors) for x in part))
         outputs_like[:] = [outputs]
-        return [x for x in tf.nest.flatten(outputs) if x is not None]
+        return _tensors(outputs)
 
     def takes_gradient(i: int, x: tf.Tensor) -> bool:
         return x.dtype.is_floating and (i < num_rows or (i >= num_split and not frozen))
@@ -73,7 +75,7 @@ def recompute(
                 """Gradients with respect to what the part has alone, and to what all parts share."""
                 given = part(i)
                 if isinstance(i, int):  # Outside of the loop nothing else keeps it from being computed at once.
-                    given[:num_rows] = _after(upstream, given[:num_rows])
+                    given[:num_split] = _after(upstream, given[:num_split])
                 own = [x for i, x in enumerate(given[:num_split]) if takes_gradient(i, x)]
                 common = [x for i, x in enumerate(given) if i >= num_split and takes_gradient(i, x)]
                 sources = [*own, *common, *trained]
@@ -99,9 +101,18 @@ def recompute(
         outputs, _ = _collect(lambda i: (call(part(i)), []), parts)
         return outputs, gradient
 
-    outputs = iter(tf.nest.flatten(run(*tf.nest.flatten(structure))))
-    likes = tf.nest.flatten(outputs_like[0])
-    return tf.nest.pack_sequence_as(outputs_like[0], [None if like is None else next(outputs) for like in likes])
+    outputs = tf.nest.flatten(run(*_tensors(arguments)))
+    return _pack(outputs_like[0], outputs)
+
+
+def _tensors(structure: Any) -> list[tf.Tensor]:
+    return [x for x in tf.nest.flatten(structure) if x is not None]
+
+
+def _pack(like: Any, tensors: Sequence[tf.Tensor]) -> Any:
+    """Puts tensors in the places of the tensors of another structure, whose Nones stay."""
+    rest = iter(tensors)
+    return tf.nest.map_structure(lambda x: None if x is None else next(rest), like)
 
 
 def _part(x: tf.Tensor, i: int | tf.Tensor, parts: int) -> tf.Tensor:

@@ -8,17 +8,31 @@ kernel instead and stop the gradient at sigma.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from xmcgan.models.resampling import convolve_and_downsample
 
 
+class Parameters(NamedTuple):
+    """What a layer computes with, in full precision."""
+
+    kernel: tf.Tensor  # Of spectral norm 1, as far as the power iteration has come
+    bias: tf.Tensor
+
+
 class SpectralNormalization:
     """Mixin for a Keras layer with a `kernel` whose last axis is its outputs.
 
-    The estimate u of the leading right-singular vector is the only state. It takes one step of power iteration in
-    every training forward; u and v are constants to the gradient.
+    The estimate u of the leading right-singular vector is the only state. `parameters` takes one step of power
+    iteration; u and v are constants to the gradient. Called with the parameters of a step, a layer has no effects, so
+    that several passes, of parts of a batch or computed again, share one power iteration and one division.
     """
+
+    def add_weight(self, *args, **kwargs):
+        """Keras' own, but in mixed precision the layer reads the weights as they are."""
+        return super().add_weight(*args, **{**kwargs, "experimental_autocast": False})
 
     def _build_power_iteration(self, outputs: int) -> None:
         self.u = self.add_weight(
@@ -29,22 +43,46 @@ class SpectralNormalization:
             # Replicas see equal kernels, so their u are equal by construction: no need to communicate.
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-            experimental_autocast=False,
         )
+
+    def parameters(self, training: bool) -> Parameters:
+        """The parameters for the passes of a step; advances the power iteration by one step if `training`."""
+        return Parameters(self.normalized_kernel(training), tf.convert_to_tensor(self.bias))
 
     def normalized_kernel(self, training: bool) -> tf.Tensor:
         """The kernel divided by its spectral norm; shape and dtype of `kernel`."""
         matrix = tf.reshape(self.kernel, [-1, self.kernel.shape[-1]])  # [inputs, outputs]
         fixed = tf.stop_gradient(matrix)
         v = self._unit(tf.matmul(self.u, fixed, transpose_b=True))  # [1, inputs]
-        u = self._unit(tf.matmul(v, fixed))  # [1, outputs]
+        along_v = tf.matmul(v, fixed)  # [1, outputs]
+        u = self._unit(along_v)
         if training:
             self.u.assign(u)
-        sigma = tf.matmul(tf.matmul(v, matrix), u, transpose_b=True)  # [1, 1]
-        return self.kernel / tf.reshape(sigma, [])
+        sigma = tf.reduce_sum(along_v * u)
+        return tf.reshape(_divide(matrix, sigma, v, u), self.kernel.shape)
 
     def _unit(self, x: tf.Tensor) -> tf.Tensor:
         return x / (tf.norm(x) + self.epsilon)
+
+
+def _divide(matrix: tf.Tensor, sigma: tf.Tensor, v: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """`matrix / sigma` where sigma = v matrix u^T, u and v being constants; [inputs, outputs].
+
+    With a gradient of its own (Miyato et al. 2018, eq. 12), since kernels are large and the usual one goes over them
+    twice as often.
+    """
+
+    @tf.custom_gradient
+    def divide(matrix: tf.Tensor):
+        normalized = matrix / sigma
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            through_sigma = tf.tensordot(upstream, normalized, 2)
+            return upstream / sigma - tf.matmul(v * (through_sigma / sigma), u, transpose_a=True)
+
+        return normalized, gradient
+
+    return divide(matrix)
 
 
 class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
@@ -65,10 +103,12 @@ class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
         super().build(input_shape)
         self._build_power_iteration(self.filters)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: tf.Tensor, parameters: Parameters | None = None, training: bool = False) -> tf.Tensor:
         """[batch, size, size, channels] -> [batch, size, size, filters], or half that size."""
-        convolve = convolve_and_downsample if self.down else self.convolution_op
-        return tf.nn.bias_add(convolve(x, self.normalized_kernel(training)), self.bias)
+        kernel, bias = parameters or self.parameters(training)
+        kernel, bias = tf.cast(kernel, x.dtype), tf.cast(bias, x.dtype)
+        convolved = convolve_and_downsample(x, kernel) if self.down else tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.nn.bias_add(convolved, bias)
 
 
 class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):
@@ -82,6 +122,7 @@ class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):
         super().build(input_shape)
         self._build_power_iteration(self.units)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: tf.Tensor, parameters: Parameters | None = None, training: bool = False) -> tf.Tensor:
         """[batch, channels] -> [batch, units]."""
-        return tf.nn.bias_add(tf.matmul(x, self.normalized_kernel(training)), self.bias)
+        kernel, bias = parameters or self.parameters(training)
+        return tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))

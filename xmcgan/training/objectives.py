@@ -17,7 +17,7 @@ from xmcgan.losses.perceptual import perceptual_loss
 from xmcgan.models.attention import word_region_scores
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training.distribution import gather
+from xmcgan.replicas import gather
 
 
 class Objective(NamedTuple):
@@ -106,6 +106,7 @@ class Objectives:
             rho_1=self._options.rho_1,
             rho_2=self._options.rho_2,
             normalize_context=self._options.context_regions == "normalized",
+            chunk=self._options.word_chunk,
         )
         return self._info_nce(self._gather(scores), self._options.word_temperature)
 

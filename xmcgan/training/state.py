@@ -7,6 +7,7 @@ import tensorflow as tf
 from xmcgan.config import Config
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator
+from xmcgan.models.precision import activations_in
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.training import ema
 from xmcgan.training.adam import Adam
@@ -21,9 +22,9 @@ class TrainState(tf.train.Checkpoint):
         tf.keras.utils.set_random_seed(options.seed)
         super().__init__(
             step=tf.Variable(0, dtype=tf.int64, trainable=False, name="step"),
-            generator=build_generator(config),
+            generator=build_generator(config, options.precision),
             ema_generator=build_generator(config),
-            discriminator=build_discriminator(config),
+            discriminator=build_discriminator(config, options.precision),
             generator_optimizer=_adam(config, options.generator_learning_rate),
             discriminator_optimizer=_adam(config, options.discriminator_learning_rate),
         )
@@ -34,26 +35,30 @@ class TrainState(tf.train.Checkpoint):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
 
-def build_generator(config: Config) -> Generator:
-    """A generator with its variables made."""
-    generator = Generator(config)
+def build_generator(config: Config, precision: str = "float32") -> Generator:
+    """A generator with its variables made, whose activations are of this precision (see `activations_in`)."""
     text = TextFeatures(
         sentence=tf.zeros([1, config.text.dim]),
         words=tf.zeros([1, config.data.text_length, config.text.dim]),
         lengths=tf.ones([1], tf.int32),
     )
-    generator(tf.zeros([1, config.generator.noise_dim]), text)
+    with activations_in(precision):  # Some layers are made in the first call.
+        generator = Generator(config)
+        generator(tf.zeros([1, config.generator.noise_dim]), text)
     return generator
 
 
-def build_discriminator(config: Config) -> Discriminator:
-    """A discriminator with its variables made."""
-    discriminator = Discriminator(config)
+def build_discriminator(config: Config, precision: str = "float32") -> Discriminator:
+    """A discriminator with its variables made, whose activations are of this precision."""
     size = config.data.image_size
-    discriminator(tf.zeros([1, size, size, 3]), tf.zeros([1, config.text.dim]))
+    with activations_in(precision):
+        discriminator = Discriminator(config)
+        discriminator(tf.zeros([1, size, size, 3]), tf.zeros([1, config.text.dim]))
     return discriminator
 
 
-def _adam(config: Config, learning_rate: float) -> Adam:
+def _adam(config: Config, learning_rate: float) -> tf.keras.optimizers.Optimizer:
     options = config.training
-    return Adam(learning_rate, options.beta_1, options.beta_2, options.adam_epsilon, jit_compile=False)
+    adam = Adam(learning_rate, options.beta_1, options.beta_2, options.adam_epsilon, jit_compile=False)
+    # The gradients of float16 would vanish below 6e-8.
+    return tf.keras.mixed_precision.LossScaleOptimizer(adam) if options.precision == "float16" else adam

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+import functools
+from typing import Any, Callable, NamedTuple
 
 import tensorflow as tf
 
 from xmcgan.config import Config
 from xmcgan.models.discriminator import DiscriminatorOutput
+from xmcgan.models.generator import GeneratorOutput
+from xmcgan.models.recomputation import directly, recompute
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training.distribution import num_replicas, replica_rows, sum_over_replicas
+from xmcgan.replicas import num_replicas, replica_rows, sum_over_replicas
 from xmcgan.training.objectives import Objective, Objectives
 from xmcgan.training.state import TrainState
 
@@ -35,6 +38,13 @@ class Update:
         self._state = state
         self._image_encoder = image_encoder
         self.objectives = Objectives(config.losses)
+        options = config.training
+        own_statistics = options.micro_batches > 1 and options.micro_batch_statistics == "micro_batch"
+        if own_statistics and num_replicas() > 1 and config.generator.batch_norm_replicas != 1:
+            raise ValueError(
+                "config.training.micro_batch_statistics='micro_batch' are a replica's own: set "
+                "config.generator.batch_norm_replicas=1, or take the statistics of the 'batch'"
+            )
 
     @staticmethod
     def batches_per_iteration(config: Config) -> int:
@@ -58,58 +68,105 @@ class Update:
     def discriminator_step(self, example: Example) -> dict[str, tf.Tensor]:
         """Lines 3 to 9 of Algorithm 1. The generator's moving averages stay as they are."""
         state = self._state
-        fake = state.generator(example.z, example.text, training=True, update_statistics=False).image
+        fake = self._draw(example).image
         with tf.GradientTape() as tape:
-            real_output, fake_output = self._discriminate(example, tf.stop_gradient(fake))
-            objective = self.objectives.discriminator(real_output, fake_output, example.text)
+            # Real and generated pictures as one batch, whose large kernels receive one gradient.
+            images = tf.concat([example.image, tf.stop_gradient(fake)], axis=0)
+            sentences = tf.concat([example.text.sentence] * 2, axis=0)
+            output = self._discriminate(images, sentences, state.discriminator.parameters(training=True))
+            real, fake = (DiscriminatorOutput(*half) for half in zip(*(tf.split(tensor, 2) for tensor in output)))
+            objective = self.objectives.discriminator(real, fake, example.text)
             loss = objective.loss / num_replicas()
-        norm = _apply(tape, loss, state.discriminator, state.discriminator_optimizer)
-        return _named("d", objective, norm)
+        gradients = _gradients(tape, loss, state.discriminator, state.discriminator_optimizer)
+        return _named("d", objective, _descend(gradients, state.discriminator, state.discriminator_optimizer))
 
     def generator_step(self, example: Example) -> dict[str, tf.Tensor]:
         """Lines 11 to 17 of Algorithm 1."""
-        state = self._state
+        state, sentence = self._state, example.text.sentence
+        parameters = state.discriminator.parameters(training=True)
+        real_output = None
+        if self._config.losses.generator_image:  # What the loss compares with, without gradient.
+            real_output = self._discriminate(example.image, sentence, parameters, frozen=True)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.generator.trainable_variables)
-            drawn = state.generator(example.z, example.text, training=True)
-            real_output, fake_output = None, None
-            if self._config.losses.generator_image:
-                real_output, fake_output = self._discriminate(example, drawn.image)
-            else:
-                fake_output = state.discriminator(drawn.image, example.text.sentence, training=True)
+            drawn = self._draw(example)
+            fake_output = self._discriminate(drawn.image, sentence, parameters, frozen=True)
             objective = self._generator_objective(example, drawn.image, real_output, fake_output)
             loss = objective.loss / num_replicas()
-        norm = _apply(tape, loss, state.generator, state.generator_optimizer)
+        gradients = _gradients(tape, loss, state.generator, state.generator_optimizer)
+        norm = _descend(gradients, state.generator, state.generator_optimizer)
+        state.generator.follow(drawn.statistics)
         return {**_named("g", objective, norm), **_attention_entropy(drawn.attention)}
 
     def joint_step(self, example: Example) -> dict[str, tf.Tensor]:
         """A discriminator and a generator step that share batch and forward passes, as the reference's last step."""
-        state = self._state
+        state, sentence = self._state, example.text.sentence
         with tf.GradientTape(persistent=True) as tape:
-            drawn = state.generator(example.z, example.text, training=True)
-            real_output, fake_output = self._discriminate(example, drawn.image)
+            drawn = self._draw(example)
+            parameters = state.discriminator.parameters(training=True)
+            # Apart, so that the generator's gradient goes through the generated pictures alone.
+            real_output = self._discriminate(example.image, sentence, parameters)
+            fake_output = self._discriminate(drawn.image, sentence, parameters)
             for_d = self.objectives.discriminator(real_output, fake_output, example.text)
             for_g = self._generator_objective(example, drawn.image, real_output, fake_output)
             d_loss, g_loss = for_d.loss / num_replicas(), for_g.loss / num_replicas()
         # Both gradients are taken before either network moves.
-        d_gradients = _gradients(tape, d_loss, state.discriminator)
-        g_gradients = _gradients(tape, g_loss, state.generator)
+        d_gradients = _gradients(tape, d_loss, state.discriminator, state.discriminator_optimizer)
+        g_gradients = _gradients(tape, g_loss, state.generator, state.generator_optimizer)
         del tape
         d_norm = _descend(d_gradients, state.discriminator, state.discriminator_optimizer)
         g_norm = _descend(g_gradients, state.generator, state.generator_optimizer)
+        state.generator.follow(drawn.statistics)
         return {
             **_named("d", for_d, d_norm),
             **_named("g", for_g, g_norm),
             **_attention_entropy(drawn.attention),
         }
 
-    def _discriminate(self, example: Example, fake: tf.Tensor) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """D on real and generated pictures as one batch, so that one power iteration serves both."""
-        output = self._state.discriminator(
-            tf.concat([example.image, fake], axis=0), tf.concat([example.text.sentence] * 2, axis=0), training=True
-        )
-        halves = [tf.split(tensor, 2) for tensor in output]
-        return DiscriminatorOutput(*(half[0] for half in halves)), DiscriminatorOutput(*(half[1] for half in halves))
+    def _draw(self, example: Example) -> GeneratorOutput:
+        """G in training mode; see `training.micro_batches` for what is done in parts."""
+        generator, options = self._state.generator, self._config.training
+        if options.micro_batches > 1 and options.micro_batch_statistics == "batch":
+            # From one batch normalisation to the next: only the maps in between are held for the whole batch.
+            run = functools.partial(recompute, parts=options.micro_batches)
+            return generator(example.z, example.text, training=True, run=run)
+
+        def draw(z: tf.Tensor, text: TextFeatures) -> GeneratorOutput:
+            return generator(z, text, training=True, run=recompute if options.recompute else directly)
+
+        if options.micro_batches == 1:
+            return draw(example.z, example.text)
+        return recompute(draw, [], constant_rows=[example.z, example.text], parts=options.micro_batches)
+
+    def _discriminate(
+        self, images: tf.Tensor, sentences: tf.Tensor, parameters: dict[str, Any], frozen: bool = False
+    ) -> DiscriminatorOutput:
+        """D's features of a whole batch, micro-batch by micro-batch.
+
+        Args:
+          images: [batch, size, size, 3].
+          sentences: e_s, [batch, dim].
+          parameters: D's, of this step.
+          frozen: no gradient with respect to D's parameters is asked for.
+        """
+        options = self._config.training
+        again = functools.partial(recompute, frozen=frozen)
+
+        def discriminate(images: tf.Tensor, sentences: tf.Tensor, parameters: dict[str, Any]) -> DiscriminatorOutput:
+            run = again if options.recompute else directly
+            return self._state.discriminator(images, sentences, parameters, run=run)
+
+        if options.micro_batches == 1:
+            return discriminate(images, sentences, parameters)
+        constants, parts = [sentences], options.micro_batches
+        return again(discriminate, [images], [parameters], constant_rows=constants, parts=parts)
+
+    def _encode(self, images: tf.Tensor) -> tf.Tensor:
+        """The frozen image encoder's features of a whole batch, micro-batch by micro-batch."""
+        options = self._config.training
+        if options.micro_batches == 1 and not options.recompute:
+            return self._image_encoder(images)
+        return recompute(self._image_encoder, [images], parts=options.micro_batches, frozen=True)
 
     def _generator_objective(
         self,
@@ -121,7 +178,7 @@ class Update:
         losses = self._config.losses
         encodings = ()
         if losses.generator_image_encoder or losses.generator_perceptual:
-            encodings = (self._image_encoder(example.image), self._image_encoder(fake))
+            encodings = (self._encode(example.image), self._encode(fake))
         return self.objectives.generator(real_output, fake_output, example.text, *encodings)
 
 
@@ -141,19 +198,25 @@ def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) ->
     return replica_rows(tf.random.stateless_normal([global_batch, dim], key))
 
 
-def _gradients(tape: tf.GradientTape, loss: tf.Tensor, model: tf.keras.Model) -> list[tf.Tensor]:
-    return tape.gradient(loss, model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+def _gradients(
+    tape: tf.GradientTape, loss: tf.Tensor, model: tf.keras.Model, optimizer: tf.keras.optimizers.Optimizer
+) -> list[tf.Tensor]:
+    """This replica's gradients; under loss scaling, the way down to them is scaled."""
+    scales = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    gradients = tape.gradient(
+        loss,
+        model.trainable_variables,
+        output_gradients=tf.cast(optimizer.loss_scale, loss.dtype) if scales else None,
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    return optimizer.get_unscaled_gradients(gradients) if scales else gradients
 
 
-def _descend(gradients: list[tf.Tensor], model: tf.keras.Model, optimizer) -> tf.Tensor:
+def _descend(gradients: list[tf.Tensor], model: tf.keras.Model, optimizer: tf.keras.optimizers.Optimizer) -> tf.Tensor:
     """One step on the sum of the replicas' gradients; returns their global norm."""
     gradients = sum_over_replicas(gradients)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables), skip_gradients_aggregation=True)
     return tf.linalg.global_norm(gradients)
-
-
-def _apply(tape: tf.GradientTape, loss: tf.Tensor, model: tf.keras.Model, optimizer) -> tf.Tensor:
-    return _descend(_gradients(tape, loss, model), model, optimizer)
 
 
 def _named(network: str, objective: Objective, gradient_norm: tf.Tensor) -> dict[str, tf.Tensor]:

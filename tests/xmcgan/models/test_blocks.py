@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,15 +12,19 @@ CHANNELS, FILTERS = 3, 2
 
 
 class _Shift(tf.keras.layers.Layer):
-    """Stands in for a modulation: adds the condition and a constant of its own, and notes how it was called."""
+    """Stands in for a modulation: adds the condition and a constant of its own, and notes what statistics it is given.
+
+    Its statistics are the moments.
+    """
 
     def __init__(self, name):
         super().__init__(name=name)
         self.own = 0.5 if name == "modulation_0" else -0.5
-        self.modes = []
+        self.seen = []
+        self.statistics = types.SimpleNamespace(of_batch=lambda moments: moments)
 
-    def call(self, x, condition, training, update_statistics):
-        self.modes.append((training, update_statistics))
+    def call(self, x, condition, statistics):
+        self.seen.append(statistics)
         return x + condition.vector[:, None, None, :] + self.own
 
 
@@ -39,7 +45,7 @@ def _conv(x, kernel, bias):
 def test_generator_block_is_that_of_figure_6b(size, float64):
     block = GeneratorBlock(FILTERS, _Shift)
     x, condition = _random(2, size, size, CHANNELS), Condition(_random(2, 1, seed=1))
-    block(x, condition)
+    block(x, None, condition)
     _randomize(block)
 
     up = tf.keras.layers.UpSampling2D(interpolation="nearest")
@@ -47,16 +53,25 @@ def test_generator_block_is_that_of_figure_6b(size, float64):
     h = _conv(h, block.conv_0.kernel, block.conv_0.bias)
     h = _conv(tf.nn.relu(h + condition.vector[:, None, None, :] - 0.5), block.conv_1.kernel, block.conv_1.bias)
     expected = h + _conv(up(x), block.shortcut.kernel, block.shortcut.bias)
-    np.testing.assert_allclose(block(x, condition), expected, atol=1e-10)
+    output, _ = block(x, None, condition)
+    np.testing.assert_allclose(output.value, expected, atol=1e-10)
 
 
-def test_generator_block_passes_the_mode_on():
+def test_generator_block_normalises_by_its_batch_in_training(float64):
     block = GeneratorBlock(FILTERS, _Shift)
-    x, condition = tf.zeros([1, 4, 4, CHANNELS]), Condition(tf.zeros([1, 1]))
-    block(x, condition, training=True, update_statistics=False)
-    block(x, condition, training=False)
-    for modulation in (block.modulation_0, block.modulation_1):
-        assert modulation.modes == [(True, False), (False, True)]
+    x, condition = _random(2, 4, 4, CHANNELS), Condition(_random(2, 1, seed=1))
+    block(x, None, condition)
+    assert (block.modulation_0.seen, block.modulation_1.seen) == ([None], [None])
+
+    moments, between = tf.zeros([1, 2, CHANNELS], x.dtype), []
+    call = block.conv_0.call
+    block.conv_0.call = lambda x: (between.append(call(x)), between[-1])[1]
+    output, statistics = block(x, moments, condition)
+    assert statistics[0] is moments
+    for found, value in ((statistics[1], between[0]), (output.moments, output.value)):
+        expected = [np.mean(value, axis=(0, 1, 2)), np.mean(np.square(value), axis=(0, 1, 2))]
+        np.testing.assert_allclose(found, [expected], atol=1e-12)
+    assert block.modulation_1.seen[-1] is statistics[1]
 
 
 def _settle(layer):

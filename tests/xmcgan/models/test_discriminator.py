@@ -81,7 +81,7 @@ def test_the_logit_is_the_projection_discriminators():
     last = []
     block = discriminator.image_blocks[-1]
     call = block.call
-    block.call = lambda x, training: (last.append(call(x, training=training)), last[-1])[1]
+    block.call = lambda *arguments, **options: (last.append(call(*arguments, **options)), last[-1])[1]
     output = _discriminate(config, discriminator, example)
 
     pooled = np.maximum(last[0], 0).sum(axis=(1, 2))  # Over space, of the ReLU: [batch, 16 ch]
