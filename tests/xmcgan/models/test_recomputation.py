@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context  # The only way to see what the graph optimisers made.
+
+from xmcgan.models.recomputation import recompute
+
+ROWS, DIM = 6, 3
+
+
+class _Function:
+    """A function with a variable, a frozen variable and all kinds of arguments; counts its calls."""
+
+    def __init__(self):
+        self.variable = tf.Variable(np.random.default_rng(0).normal(size=[DIM, DIM]))
+        self.frozen = tf.Variable(np.random.default_rng(1).normal(size=[DIM]), trainable=False)
+        self.calls = 0
+
+    def __call__(self, rows, number, shared):
+        self.calls += 1
+        weight, nothing = shared
+        assert nothing is None
+        h = tf.tanh(rows @ self.variable) * self.frozen + tf.cast(number, rows.dtype)[:, None]
+        return {"features": h @ weight, "mean": tf.reduce_mean(h, axis=0, keepdims=True), "nothing": None}
+
+
+def _arguments():
+    rng = np.random.default_rng(2)
+    return tf.constant(rng.normal(size=[ROWS, DIM])), tf.range(ROWS), tf.constant(rng.normal(size=[DIM, 2]))
+
+
+def _loss(outputs):
+    """Of the whole batch: each row's gradient depends on all others."""
+    features = outputs["features"] - tf.reduce_mean(outputs["features"], axis=0)
+    return tf.reduce_sum(features**4) + tf.reduce_sum(tf.reduce_mean(outputs["mean"], axis=0) ** 3)
+
+
+def _gradients(call, in_graph):
+    function = _Function()
+    rows, number, weight = _arguments()
+
+    def run():
+        with tf.GradientTape() as tape:
+            tape.watch([rows, weight])
+            outputs = call(function, rows, number, [weight, None])
+            loss = _loss(outputs)
+        return outputs["features"], *tape.gradient(loss, [rows, weight, function.variable])
+
+    return [np.asarray(x) for x in (tf.function(run) if in_graph else run)()]
+
+
+@pytest.mark.parametrize("in_graph", [True, False])
+@pytest.mark.parametrize("parts", [1, 2, 3, 6])
+def test_equals_the_call_itself(parts, in_graph):
+    expected = _gradients(lambda f, rows, number, shared: f(rows, number, shared), in_graph=False)
+    found = _gradients(
+        lambda f, rows, number, shared: recompute(f, [rows], [shared], constant_rows=[number], parts=parts), in_graph
+    )
+    for ours, theirs in zip(found, expected):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_structures_come_back_as_they_are():
+    rows, number, weight = _arguments()
+    outputs = recompute(_Function(), [rows], [[weight, None]], constant_rows=[number], parts=3)
+    assert outputs["nothing"] is None
+    assert outputs["features"].shape == (ROWS, 2)
+    assert outputs["mean"].shape == (3, DIM)  # One row of each part.
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_frozen_parameters_have_no_gradient(parts):
+    function = _Function()
+    rows, number, weight = _arguments()
+    with tf.GradientTape() as tape:
+        tape.watch([rows, weight])
+        loss = _loss(recompute(function, [rows], [[weight, None]], constant_rows=[number], parts=parts, frozen=True))
+    of_rows, *others = tape.gradient(loss, [rows, weight, function.variable])
+    assert others == [None, None]
+    expected = _gradients(lambda f, *arguments: f(*arguments), in_graph=False)[1]
+    np.testing.assert_allclose(of_rows, expected, rtol=1e-12)
+
+
+def test_a_constant_row_has_no_gradient():
+    x, y = tf.ones([2, 1]), tf.ones([2, 1])
+    with tf.GradientTape() as tape:
+        tape.watch([x, y])
+        product = recompute(lambda x, y: x * y, [x], constant_rows=[y])
+    assert tape.gradient(product, y) is None
+
+
+def _softmax_operations():
+    """How many are in the graph of value and gradient, after TensorFlow's own optimisations."""
+    rows, _, weight = _arguments()
+
+    @tf.function
+    def run(rows):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            loss = tf.reduce_sum(recompute(lambda x, w: tf.nn.softmax(x @ w), [rows], [weight]) ** 2)
+        return tape.gradient(loss, rows)
+
+    context.enable_graph_collection()
+    try:
+        run(rows)
+        collected = context.export_run_metadata()
+    finally:
+        context.disable_graph_collection()
+    graphs = [graph for of_function in collected.function_graphs for graph in of_function.partition_graphs]
+    return sum(node.op == "Softmax" for graph in graphs for node in graph.node)
+
+
+def test_what_is_computed_again_is_not_merged_with_what_was():
+    # Once forward and once again for the gradient; a graph optimiser that saw them as the same would keep the first.
+    assert _softmax_operations() == 2
