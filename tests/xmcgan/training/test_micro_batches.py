@@ -1,0 +1,116 @@
+"""Every way to fit a batch into less memory, against the step that holds all of it, in double precision."""
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_networks import build_networks, image_encoder, random_example, tiny_config
+
+from xmcgan.training.update import Update
+
+BATCH = 4
+STEPS = ("discriminator_step", "generator_step", "joint_step")
+
+
+class _Recorder:
+    """In an optimiser's place: keeps the gradients, moves nothing."""
+
+    def apply_gradients(self, gradients_and_variables, **kwargs):
+        self.gradients = [gradient.numpy() for gradient, _ in gradients_and_variables]
+
+
+def _take(networks, step, example, **changes):
+    """One step from where the networks stand; puts their states back.
+
+    Returns:
+      Metrics, gradients and the states after it, by name.
+    """
+    states = networks.generator.non_trainable_variables + networks.discriminator.non_trainable_variables
+    before = [state.numpy() for state in states]
+    optimizers = {"g": _Recorder(), "d": _Recorder()}
+    networks = types.SimpleNamespace(
+        generator=networks.generator,
+        discriminator=networks.discriminator,
+        generator_optimizer=optimizers["g"],
+        discriminator_optimizer=optimizers["d"],
+    )
+    metrics = getattr(Update(tiny_config(**changes), networks, image_encoder), step)(example)
+    result = {name: value.numpy() for name, value in metrics.items()}
+    for network, optimizer in optimizers.items():
+        result.update({f"{network}/gradient/{i}": g for i, g in enumerate(getattr(optimizer, "gradients", ()))})
+    for i, (state, value) in enumerate(zip(states, before)):
+        result[f"state/{i}/{state.name}"] = state.numpy()
+        state.assign(value)
+    return result
+
+
+def _assert_same(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-9 * max(1.0, np.abs(value).max()), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Networks, an example, and what each step comes to when it holds the whole batch."""
+    before = tf.keras.backend.floatx()
+    tf.keras.backend.set_floatx("float64")
+    config = tiny_config()
+    example = random_example(config, BATCH, dtype="float64")
+    generator, discriminator = build_networks(config, example)
+    networks = types.SimpleNamespace(generator=generator, discriminator=discriminator)
+    yield networks, example, {step: _take(networks, step, example) for step in STEPS}
+    tf.keras.backend.set_floatx(before)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training.micro_batches": 2},
+        {"training.micro_batches": 4, "training.recompute": True, "losses.word_chunk": 2},
+        {"training.recompute": True},
+    ],
+    ids=["two_parts", "four_parts_recomputed", "recomputed"],
+)
+def test_a_step_in_parts_is_the_step(step, changes, case):
+    networks, example, expected = case
+    _assert_same(_take(networks, step, example, **changes), expected[step])
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_statistics_of_each_micro_batch(recompute, case):
+    """Exact, but for what it says: each part of G is normalised by its own statistics."""
+    networks, example, _ = case
+    changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
+    changes["training.recompute"] = recompute
+    found = _take(networks, "generator_step", example, **changes)
+
+    half = BATCH // 2
+    update = Update(tiny_config(), None, image_encoder)
+    discriminator, sentence = networks.discriminator, example.text.sentence
+    u = [variable.numpy() for variable in discriminator.non_trainable_variables]
+    with tf.GradientTape() as tape:
+        parts = [
+            networks.generator(example.z[rows], type(example.text)(*(x[rows] for x in example.text)), training=True)
+            for rows in (slice(0, half), slice(half, None))
+        ]
+        image = tf.concat([part.image for part in parts], axis=0)
+        output = discriminator(tf.concat([example.image, image], 0), tf.concat([sentence] * 2, 0), training=True)
+        real, fake = (type(output)(*halves) for halves in zip(*(tf.split(x, 2) for x in output)))
+        encodings = image_encoder(example.image), image_encoder(image)
+        loss = update.objectives.generator(real, fake, example.text, *encodings).loss
+    gradients = tape.gradient(loss, networks.generator.trainable_variables)
+    for variable, value in zip(discriminator.non_trainable_variables, u):
+        variable.assign(value)
+
+    np.testing.assert_allclose(found["g/loss"], loss, rtol=1e-9)
+    for i, gradient in enumerate(gradients):
+        tolerance = 1e-9 * max(1.0, np.abs(gradient).max())
+        np.testing.assert_allclose(found[f"g/gradient/{i}"], gradient, rtol=0, atol=tolerance)
+    # The discriminator's step has no part in it but the pictures.
+    moved = [value for name, value in found.items() if name.startswith("state/") and "moving_mean" in name]
+    assert len(moved) == len(parts[0].statistics)
+    for value, of_parts in zip(moved, zip(*(part.statistics for part in parts))):
+        np.testing.assert_allclose(value, 0.1 * np.mean([s.mean[0] for s in of_parts], axis=0), atol=1e-9)
