@@ -63,6 +63,11 @@ def recompute(
     def takes_gradient(i: int, x: tf.Tensor) -> bool:
         return x.dtype.is_floating and (i < num_rows or (i >= num_split and not frozen))
 
+    def sources_of(given: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """What receives gradients: what a part has alone, and what all parts share."""
+        own = [x for i, x in enumerate(given[:num_split]) if takes_gradient(i, x)]
+        return own, [x for i, x in enumerate(given) if i >= num_split and takes_gradient(i, x)]
+
     @tf.custom_gradient
     def run(*tensors: tf.Tensor):
         def part(i: int | tf.Tensor) -> list[tf.Tensor]:
@@ -72,12 +77,10 @@ def recompute(
             trained = [] if frozen else list(variables or ())
 
             def of_part(i: int | tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-                """Gradients with respect to what the part has alone, and to what all parts share."""
                 given = part(i)
-                if isinstance(i, int):  # Outside of the loop nothing else keeps it from being computed at once.
+                if parts == 1:  # Outside of a loop nothing else keeps it from being computed at once.
                     given[:num_split] = _after(upstream, given[:num_split])
-                own = [x for i, x in enumerate(given[:num_split]) if takes_gradient(i, x)]
-                common = [x for i, x in enumerate(given) if i >= num_split and takes_gradient(i, x)]
+                own, common = sources_of(given)
                 sources = [*own, *common, *trained]
                 with tf.GradientTape(watch_accessed_variables=False) as tape:
                     tape.watch(sources)
@@ -91,7 +94,8 @@ def recompute(
                 results = [tf.convert_to_tensor(result) for result in results]
                 return results[: len(own)], results[len(own) :]
 
-            of_rows, of_common = _collect(of_part, parts)
+            own, common = sources_of(tensors)
+            of_rows, of_common = _collect(of_part, parts, (own, [*common, *trained]))
             results = iter([*of_rows, *of_common])
             inputs = [next(results) if takes_gradient(i, x) else None for i, x in enumerate(tensors)]
             if variables is None:
@@ -124,31 +128,37 @@ def _part(x: tf.Tensor, i: int | tf.Tensor, parts: int) -> tf.Tensor:
 
 
 def _collect(
-    of_part: Callable[[int | tf.Tensor], tuple[list[tf.Tensor], list[tf.Tensor]]], parts: int
+    of_part: Callable[[int | tf.Tensor], tuple[list[tf.Tensor], list[tf.Tensor]]],
+    parts: int,
+    like: tuple[list[tf.Tensor], list[tf.Tensor]] | None = None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Goes through the parts one after another, so that one is held at a time.
 
     Args:
       of_part: number of a part -> tensors [rows, ...], and tensors of which the parts' sum counts.
       parts: how many.
+      like: tensors of the shapes and types of the result; None finds them out from the first part.
 
     Returns:
       The former of all parts, [parts * rows, ...], and the sums of the latter.
     """
-    rows, sums = of_part(0)  # Also tells what kinds of tensors there are.
     if parts == 1:
-        return rows, sums
-    arrays = [tf.TensorArray(x.dtype, parts, element_shape=x.shape).write(0, x) for x in rows]
+        return of_part(0)
+    if like is None:
+        first_rows, sums = of_part(0)
+        shapes = [x.shape for x in first_rows]
+        arrays = [tf.TensorArray(x.dtype, parts, element_shape=x.shape).write(0, x) for x in first_rows]
+    else:
+        shapes = [tf.TensorShape([x.shape[0] // parts, *x.shape[1:]]) for x in like[0]]
+        arrays = [tf.TensorArray(x.dtype, parts, element_shape=shape) for x, shape in zip(like[0], shapes)]
+        sums = [tf.zeros(x.shape, x.dtype) for x in like[1]]
 
     def body(i: tf.Tensor, arrays: list[tf.TensorArray], sums: list[tf.Tensor]):
         rows, more = of_part(i)
-        arrays = [array.write(i, x) for array, x in zip(arrays, rows)]
-        return i + 1, arrays, [a + b for a, b in zip(sums, more)]
+        return i + 1, [array.write(i, x) for array, x in zip(arrays, rows)], [a + b for a, b in zip(sums, more)]
 
-    _, arrays, sums = tf.while_loop(
-        lambda i, *_: i < parts, body, [tf.constant(1), arrays, sums], parallel_iterations=1
-    )
-    shapes = [x.shape for x in rows]
+    start = tf.constant(1 if like is None else 0)
+    _, arrays, sums = tf.while_loop(lambda i, *_: i < parts, body, [start, arrays, sums], parallel_iterations=1)
     joined = [tf.reshape(array.stack(), [parts * s[0], *s[1:]]) for array, s in zip(arrays, shapes)]
     return joined, sums
 

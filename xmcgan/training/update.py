@@ -206,7 +206,7 @@ def _gradients(
     gradients = tape.gradient(
         loss,
         model.trainable_variables,
-        output_gradients=tf.cast(optimizer.loss_scale, loss.dtype) if scales else None,
+        output_gradients=optimizer.get_scaled_loss(tf.ones_like(loss)) if scales else None,
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
     return optimizer.get_unscaled_gradients(gradients) if scales else gradients
