@@ -5,8 +5,8 @@ its last consumer; what passes an input on (a reshape, the read of a variable) s
 functions are walked in place of the call; loops and branches count with the worst moment inside, on top of what is
 alive around them. The arguments of the whole graph and its variables belong to the caller and count nothing.
 
-The runtime may choose another order and do two operations at once, and kernels take scratch memory: the result is an
-estimate, which is close where a few large tensors decide.
+The runtime rewrites the graph, may choose another order, lets some kernels write over their input and others take
+scratch memory: the result is an estimate, which is close where a few large tensors decide.
 """
 
 from __future__ import annotations
@@ -26,14 +26,6 @@ _PASSES_ON = {
 _PARTS_OF = {"TensorListGetItem": 0, "TensorListPopBack": 0}
 # Of these, parts along the first axis share the whole's memory.
 _ROWS_OF = {"Split": 1, "SplitV": 0, "Unpack": 0, "StridedSlice": 0, "Slice": 0}
-# Kernels that write over an input of the same size which nothing else needs.
-_IN_PLACE = {
-    *("Abs", "Add", "AddN", "AddV2", "BiasAdd", "Cast", "Cos", "Div", "DivNoNan", "Erf", "Exp", "Floor", "LeakyRelu"),
-    *("LeakyReluGrad", "Log", "Log1p", "LogSoftmax", "Maximum", "Minimum", "Mul", "MulNoNan", "Neg", "OnesLike", "Pow"),
-    *("RealDiv", "Reciprocal", "Relu", "ReluGrad", "Round", "Rsqrt", "RsqrtGrad", "SelectV2", "Sigmoid", "SigmoidGrad"),
-    *("Sign", "Sin", "Softmax", "Sqrt", "SqrtGrad", "Square", "SquaredDifference", "Sub", "Tanh", "TanhGrad", "Xlogy"),
-    "ZerosLike",
-}
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _LOOPS = ("While", "StatelessWhile")
 _BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
@@ -96,22 +88,22 @@ def peak(steps: Sequence[Step], outputs: Sequence[Buffer] = (), within: range | 
     live: set[Buffer] = set()
     now, worst, at = 0, Peak(0, "", []), set()
     for index, step in enumerate(steps):
-        dying = [buffer for buffer in dict.fromkeys(step.reads) if last[buffer] == index and buffer in live]
-        for buffer in step.writes:
-            written_over = next((each for each in dying if each.size == buffer.size), None)
-            if written_over is not None and step.type in _IN_PLACE:
-                dying.remove(written_over)
-                live.remove(written_over)
-                now -= written_over.size
-            live.add(buffer)
-            now += buffer.size
+        live.update(step.writes)
+        now += sum(buffer.size for buffer in step.writes)
         if now + step.inside > worst.bytes and (within is None or index in within):
             worst, at = Peak(now + step.inside, step.name, []), set(live)
-        for buffer in {*dying, *(buffer for buffer in step.writes if last[buffer] == index)}:
-            live.remove(buffer)
-            now -= buffer.size
+        for buffer in {*step.reads, *step.writes}:
+            if last[buffer] == index and buffer in live:
+                live.remove(buffer)
+                now -= buffer.size
     largest = sorted(((buffer.name, buffer.size) for buffer in at if buffer.size), key=lambda item: -item[1])
     return worst._replace(live=largest)
+
+
+def bytes_of(tensor: tf.Tensor | tf.TensorSpec) -> int:
+    """What a tensor of static shape takes; handles, lists and strings count nothing."""
+    dtype = tensor.dtype.base_dtype
+    return 0 if dtype in _WITHOUT_SIZE else math.prod(tensor.shape) * dtype.size
 
 
 def _walk(graph: tf.Graph, arguments: Sequence[Buffer], prefix: str) -> tuple[list[Step], list[Buffer]]:
@@ -244,11 +236,9 @@ def _are_rows(op: tf.Operation) -> bool:
 
 def _size(tensor: tf.Tensor, reads: Sequence[Buffer]) -> int:
     """Bytes: by the static shape, or where that is not known as many as the largest input."""
-    if tensor.dtype.base_dtype in _WITHOUT_SIZE:
-        return 0
-    if not tensor.shape.is_fully_defined():
-        return max((buffer.size for buffer in reads), default=0)
-    return math.prod(tensor.shape) * tensor.dtype.base_dtype.size
+    if tensor.shape.is_fully_defined() or tensor.dtype.base_dtype in _WITHOUT_SIZE:
+        return bytes_of(tensor)
+    return max((buffer.size for buffer in reads), default=0)
 
 
 def _function(graph: tf.Graph, attribute) -> tf.Graph:
