@@ -1,0 +1,132 @@
+"""The cases of `train_step` and `generate`: their common flags, and the experiment that these describe.
+
+TensorFlow is not imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from absl import flags
+from ml_collections import config_flags
+
+from xmcgan import command_line, config_checks
+from xmcgan import config as config_lib
+from xmcgan.config import Config
+
+# The flags defined below belong to the command that calls for them, and are listed by its `--help`.
+flags.disclaim_key_flags()
+
+
+class Case(typing.NamedTuple):
+    """A size of the networks, with the batch that its iterations are measured at."""
+
+    image_size: int
+    channels: int
+    batch_size: int
+
+
+CASES = {"256px_ch96": Case(256, 96, 2), "128px_ch96": Case(128, 96, 4), "128px_ch32": Case(128, 32, 8)}
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """The flags that both benchmarks share."""
+
+    case: flags.FlagHolder[str]
+    batch_size: flags.FlagHolder[int | None]
+    dtype: flags.FlagHolder[str | None]
+    rounds: flags.FlagHolder[int]
+    gemm_size: flags.FlagHolder[int]
+    profile: flags.FlagHolder[str | None]
+
+
+def define_flags(batch_size: str) -> Flags:
+    """Defines the common flags and those of the config.
+
+    Args:
+      batch_size: what the batch is by default, in words.
+    """
+    defined = Flags(
+        flags.DEFINE_enum("case", next(iter(CASES)), tuple(CASES), "Size of the networks; --config flags change it."),
+        flags.DEFINE_integer("batch_size", None, f"Pictures at once. [{batch_size}]", lower_bound=1),
+        flags.DEFINE_enum("dtype", None, _DTYPES, "Sets config.training.precision. [the config's: float32]"),
+        flags.DEFINE_integer("rounds", 5, "Timed runs, of which the median counts.", lower_bound=1),
+        flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices of the product compared with.", lower_bound=1),
+        flags.DEFINE_string("profile", None, "Folder for a trace for TensorBoard; prints where the time goes, too."),
+    )
+    command_line.define_dataset("Config to start from. [coco2014]", optional=True)
+    flags.DEFINE_enum("preset", None, tuple(config_lib.PRESETS), "The config to start from, if not a dataset's own.")
+    return defined
+
+
+def config_of_flags(given: Flags, batch_size: int | None = None, update_rule: str | None = None) -> Config:
+    """The experiment that the command line describes.
+
+    Args:
+      given: of `define_flags`.
+      batch_size: the default, instead of the case's.
+      update_rule: 'algorithm1' or 'joint', if a flag gave one.
+
+    Raises:
+      ValueError: it cannot be built, or names a loss that is not measured.
+    """
+    config = command_line.get_config()
+    overridden = set(config_flags.get_override_values(flags.FLAGS["config"]))
+    if given.batch_size.value:
+        overridden.discard("training.batch_size")
+        batch_size = given.batch_size.value
+    return configure(config, overridden, given.case.value, batch_size, given.dtype.value, update_rule)
+
+
+def configure(
+    config: Config,
+    overridden: typing.Collection[str],
+    case: str,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    update_rule: str | None = None,
+) -> Config:
+    """Sets a config to a case.
+
+    Args:
+      config: the experiment to start from, changed in place.
+      overridden: fields by dotted name that keep the value they have, whatever the case.
+      case: a key of CASES.
+      batch_size: instead of the case's.
+      dtype: instead of the config's precision.
+      update_rule: instead of the config's.
+
+    Returns:
+      `config`, without the losses that need the image encoder.
+
+    Raises:
+      ValueError: it cannot be built, or `overridden` switches on a loss of the image encoder.
+    """
+    size = CASES[case]
+    values = {
+        "data.image_size": size.image_size,
+        "generator.channels": size.channels,
+        "discriminator.channels": size.channels,
+        "training.batch_size": batch_size or size.batch_size,
+        "losses.generator_image_encoder": 0.0,
+        "losses.generator_perceptual": 0.0,
+    }
+    values = {field: value for field, value in values.items() if field not in overridden}
+    values.update({"training.precision": dtype} if dtype else {})
+    values.update({"training.update_rule": update_rule} if update_rule else {})
+    for field, value in values.items():
+        group, name = field.split(".")
+        setattr(getattr(config, group), name, value)
+    for name in ("generator_image_encoder", "generator_perceptual"):
+        if getattr(config.losses, name):
+            raise ValueError(f"config.losses.{name} needs the image encoder, which is not measured here: leave it out")
+    return config_checks.validate(config)
+
+
+def name_of(config: Config) -> str:
+    """The size of an experiment, as the keys of CASES are written: '128px_ch32', or '128px_ch32_64' (G, D)."""
+    channels = dict.fromkeys([config.generator.channels, config.discriminator.channels])
+    return f"{config.data.image_size}px_ch{'_'.join(map(str, channels))}"

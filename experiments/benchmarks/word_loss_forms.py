@@ -1,0 +1,178 @@
+"""The word loss in two forms, and what each takes in a process of its own.
+
+The public JAX release lets every word of every sentence attend to the regions of every image, and forms the aligned
+feature of each: a tensor of [images, sentences, words, dim], and more of them in the gradient. Ours is that of the
+training (`xmcgan.models.attention`), which needs the aligned features' products and norms alone.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any, Callable, NamedTuple
+
+import psutil
+import tensorflow as tf
+
+from experiments import liveness
+from xmcgan.config import LossConfig
+from xmcgan.losses.contrastive import info_nce
+from xmcgan.models.attention import word_region_scores
+
+_EPSILON = 1e-12
+_MASKED = -1e9
+_OPTIONS = LossConfig()
+
+# Regions, words, lengths -> scores, [images, sentences].
+Scores = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class Sizes(NamedTuple):
+    """A batch of the word loss."""
+
+    batch: int  # Images, and as many sentences: M
+    words: int  # Of a sentence: T
+    regions: int = 256  # R
+    dim: int = 768
+
+
+def with_contexts(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """The scores of all pairs by the aligned feature of every word in every image.
+
+    Args:
+      regions: [images, regions, dim].
+      words: [sentences, words, dim].
+      lengths: [sentences], real words.
+
+    Returns:
+      [images, sentences].
+    """
+    unit_words = tf.math.l2_normalize(words, axis=-1, epsilon=_EPSILON)
+    unit_regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
+    cosine = tf.einsum("mrd,ntd->mntr", unit_regions, unit_words)
+    attention = tf.nn.softmax(_OPTIONS.rho_1 * cosine)
+    contexts = tf.einsum("mntr,mrd->mntd", attention, regions)
+    unit_contexts = tf.math.l2_normalize(contexts, axis=-1, epsilon=_EPSILON)
+    alignment = tf.reduce_sum(unit_contexts * unit_words[None], axis=-1)  # [images, sentences, words]
+    mask = tf.sequence_mask(lengths, words.shape[1])[None]
+    logits = tf.where(mask, _OPTIONS.rho_2 * alignment, _MASKED)
+    return tf.reduce_logsumexp(logits, axis=-1) / _OPTIONS.rho_2
+
+
+def ours(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """The scores of all pairs as the training computes them; see `with_contexts`."""
+    return word_region_scores(regions, words, lengths, rho_1=_OPTIONS.rho_1, rho_2=_OPTIONS.rho_2)
+
+
+FORMS: dict[str, Scores] = {"public": with_contexts, "ours": ours}
+
+
+def loss_and_gradient(scores: Scores, sizes: Sizes) -> tf.types.experimental.ConcreteFunction:
+    """Traces the loss and its gradient with respect to the regions.
+
+    Args:
+      scores: the form.
+      sizes: of the batch.
+
+    Returns:
+      Regions, words, lengths -> loss, gradient.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([sizes.batch, sizes.regions, sizes.dim]),
+            tf.TensorSpec([sizes.batch, sizes.words, sizes.dim]),
+            tf.TensorSpec([sizes.batch], tf.int32),
+        ]
+    )
+    def compute(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(regions)
+            loss = info_nce(
+                scores(regions, words, lengths), temperature=_OPTIONS.word_temperature, both_directions=True
+            ).loss
+        return loss, tape.gradient(loss, regions)
+
+    return compute.get_concrete_function()
+
+
+def random_batch(sizes: Sizes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Regions, words, and lengths of which some are short; words resemble their images a little."""
+    topic = 0.1 * tf.random.stateless_normal([sizes.batch, 1, sizes.dim], [0, 0])
+    regions = topic + tf.random.stateless_normal([sizes.batch, sizes.regions, sizes.dim], [0, 1])
+    words = topic + tf.random.stateless_normal([sizes.batch, sizes.words, sizes.dim], [0, 2])
+    return regions, words, tf.maximum(2, sizes.words - tf.range(sizes.batch) % sizes.words)
+
+
+def needed_gb(cases: Sequence[Sizes]) -> dict[str, list[float]]:
+    """What each form needs at its worst moment by its graph (see `liveness`), without the batch: of every case."""
+    return {
+        form: [liveness.peak_of_function(loss_and_gradient(scores, sizes)).bytes / 1e9 for sizes in cases]
+        for form, scores in FORMS.items()
+    }
+
+
+def differences(sizes: Sizes) -> dict[str, float]:
+    """How far apart the two forms are: of the loss, relative; of the gradient, relative to its largest entry."""
+    batch = random_batch(sizes)
+    results = {form: loss_and_gradient(scores, sizes)(*batch) for form, scores in FORMS.items()}
+    (loss, gradient), (our_loss, our_gradient) = results["public"], results["ours"]
+    return {
+        "loss": float(tf.abs(loss - our_loss) / tf.abs(loss)),
+        "gradient": float(tf.reduce_max(tf.abs(gradient - our_gradient)) / tf.reduce_max(tf.abs(gradient))),
+    }
+
+
+def foresee(cases: Sequence[Sizes]) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """`differences` at the smallest size and `needed_gb` of all: what is to be known before anything large runs."""
+    return differences(min(cases)), needed_gb(cases)
+
+
+def measure(form: str, sizes: Sizes, rounds: int) -> dict[str, Any]:
+    """Times one form and notes its memory; call it in a fresh process, or another case's memory hides this one's.
+
+    Args:
+      form: a key of FORMS.
+      sizes: of the batch.
+      rounds: timed runs, after one that is not.
+
+    Returns:
+      'seconds' of the median run; 'peak_gb': the process's peak beyond what it held before the first run, with the
+      gradient and without the batch.
+    """
+    # The libraries' own threads and caches are no part of it.
+    small = Sizes(2, 3, 16, 32)
+    loss_and_gradient(FORMS[form], small)(*random_batch(small))
+    batch = random_batch(sizes)
+    run = loss_and_gradient(FORMS[form], sizes)
+    before = psutil.Process().memory_info().rss
+    seconds = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        loss, gradient = run(*batch)
+        loss.numpy(), gradient[0, 0, 0].numpy()
+        seconds.append(time.perf_counter() - start)
+        del gradient
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": statistics.median(seconds[1:]), "peak_gb": (peak - before) / 1e9}
+
+
+def in_fresh_process(context, function: Callable, *arguments: Any) -> Any:
+    """Calls a function of this module in a process of its own.
+
+    Args:
+      context: of multiprocessing, that starts processes afresh.
+      function: what to call.
+      *arguments: its arguments.
+
+    Raises:
+      MemoryError: the system ended the process.
+    """
+    with futures.ProcessPoolExecutor(1, context) as process:
+        try:
+            return process.submit(function, *arguments).result()
+        except futures.process.BrokenProcessPool as error:
+            raise MemoryError("the process was ended, most likely for want of memory") from error

@@ -1,0 +1,106 @@
+"""Whether a training run fits: GB on each device by part, predicted without running or allocating anything.
+
+  python -m experiments.memory --dataset=coco2014 --replicas=8
+  python -m experiments.memory --dataset=coco2014 --config.training.batch_size=16 --config.training.micro_batches=4
+  python -m experiments.memory --dataset=coco2014 --config.training.batch_size=64 --fit=24
+  python -m experiments.memory --dataset=scenes --measure
+
+Weights, moments and batches follow from shapes; activations are found by tracing the training step and following each
+tensor from where it is made to where it is last used, so that micro-batches, recomputation and precision count as the
+step has them. Scratch memory of kernels (cuDNN's above all) and of the framework, about 0.5 to 1 GB on a GPU, comes on
+top. BERT and the image encoder count with their published sizes. Tracing takes a minute or so. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+
+from absl import flags
+
+from xmcgan import command_line
+from xmcgan.config import Config
+
+_REPLICAS = flags.DEFINE_integer("replicas", 1, "Devices that share the batch.", lower_bound=1)
+_FIT = flags.DEFINE_float("fit", None, "GB of a device: says with how many micro-batches the run fits.", lower_bound=0)
+_MEASURE = flags.DEFINE_bool("measure", False, "Also run the step here, on one device, and say how far off that is.")
+command_line.define_config()
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    import multiprocessing
+    from concurrent import futures
+
+    from experiments import memory_parts
+    from xmcgan.training import distribution
+
+    config = command_line.get_config()
+    replicas = _REPLICAS.value
+    distribution.check_divides(config.training.batch_size, replicas)
+    predicted = memory_parts.predict(config, replicas)
+    print(table(config, replicas, predicted))
+    result = {
+        "gb": {name: size / 1e9 for name, size in parts(predicted).items()},
+        "peak_gb": predicted.peak / 1e9,
+        "step_gb": predicted.step / 1e9,
+        "replicas": replicas,
+    }
+    if _MEASURE.value:
+        # What the process grows by for other reasons must not count.
+        with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            measured = process.submit(memory_parts.measure, config).result()
+        alone = predicted if replicas == 1 else memory_parts.predict(config)
+        off = alone.step / measured - 1.0
+        both = f"{measured / 1e9:.3f} GB measured, {alone.step / 1e9:.3f} predicted ({off:+.0%})"
+        print(f"\nwhat comes and goes in the step, on one device: {both}")
+        result.update(measured_step_gb=measured / 1e9, error=off)
+    if _FIT.value is not None:
+        known = {(config.training.micro_batches, config.training.recompute): predicted}
+
+        def predict(each: Config) -> memory_parts.Prediction:
+            variant = (each.training.micro_batches, each.training.recompute)
+            return known[variant] if variant in known else memory_parts.predict(each, replicas)
+
+        fit = memory_parts.smallest_fit(config, _FIT.value * 1e9, predict)
+        print(f"\n{_advice(fit)} in {_FIT.value:g} GB")
+        result["fit"] = {"micro_batches": fit[0], "recompute": fit[1]} if fit else None
+    print(json.dumps(result))
+
+
+def parts(predicted) -> dict[str, int]:
+    """The parts of a `memory_parts.Prediction` by name, in bytes; only `held` and the larger step add up."""
+    return {
+        **predicted.held,
+        "activations and gradients of a discriminator step": predicted.discriminator_step,
+        "activations and gradients of the generator step": predicted.generator_step,
+        **{f"of these, gradients of the {name}'s weights": size for name, size in predicted.gradients.items()},
+        "of these, the word loss if it were alone": predicted.word_loss,
+        "the word loss on sentences of other devices": predicted.other_sentences,
+    }
+
+
+def table(config: Config, replicas: int, predicted) -> str:
+    """A `memory_parts.Prediction` for people."""
+    options = config.training
+    lines = [
+        f"{config.dataset}: {config.data.image_size} px, ch {config.generator.channels} and "
+        f"{config.discriminator.channels}, batch {options.batch_size} on {replicas} device(s), "
+        f"{options.micro_batches} micro-batch(es), {'with' if options.recompute else 'no'} recomputation, "
+        f"{options.precision}, {options.update_rule}",
+        f"{'on each device':<52}{'GB':>10}",
+    ]
+    lines += [f"{name:<52}{size / 1e9:>10.3f}" for name, size in parts(predicted).items()]
+    lines.append(f"{'all at the worst moment, which is at ' + predicted.worst[-60:]:<52}{predicted.peak / 1e9:>10.3f}")
+    return "\n".join(lines)
+
+
+def _advice(fit: tuple[int, bool] | None) -> str:
+    if fit is None:
+        return "no number of micro-batches makes it fit"
+    micro_batches, recompute = fit
+    flags_of_fit = f"--config.training.micro_batches={micro_batches}"
+    return f"{flags_of_fit}{' --config.training.recompute' if recompute else ''} fits"
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,97 @@
+"""The prediction of what fits, on the smallest experiment: its static parts exactly, the rest within bounds."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import tensorflow as tf
+
+from experiments import memory_parts
+from experiments.memory_parts import Prediction
+from tests.xmcgan.tiny_networks import tiny_config
+from xmcgan.config import preset
+from xmcgan.training.state import TrainState
+
+_WITHOUT_IMAGE_ENCODER = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0}
+
+
+def _bytes(variables) -> int:
+    return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in variables)
+
+
+def test_the_parts_of_a_replica():
+    config = tiny_config(**_WITHOUT_IMAGE_ENCODER, **{"training.batch_size": 6, "training.update_rule": "algorithm1"})
+    predicted = memory_parts.predict(config, replicas=3)
+    assert config.training.batch_size == 6  # As it was.
+    state = TrainState(config)
+    assert predicted.held["weights of the generator"] == _bytes(state.generator.variables)
+    assert predicted.held["its averaged weights"] == _bytes(state.ema_generator.variables)
+    assert predicted.held["weights of the discriminator"] == _bytes(state.discriminator.variables)
+    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
+    assert predicted.held["moments of Adam"] == sum(_bytes(each.variables) for each in optimizers)
+    example = 2 * (64 * 64 * 3 + 4 * (5 * 6 + 6 + 1 + 3))
+    assert predicted.held["batches in flight"] == 3 * example  # Two for the iteration, and the next one.
+    assert predicted.gradients["generator"] == _bytes(state.generator.trainable_variables)
+
+    # A step keeps the pictures of both networks at least, and its gradients; that of G goes through both.
+    pictures = 4 * 2 * 64 * 64 * 3
+    assert predicted.discriminator_step > 2 * pictures + predicted.gradients["discriminator"]
+    assert predicted.generator_step > predicted.gradients["generator"] + 2 * pictures
+    assert predicted.word_loss > 0 and predicted.other_sentences > 0
+    assert predicted.peak == sum(predicted.held.values()) + predicted.step
+
+
+@pytest.mark.parametrize(
+    ("handle", "millions"),
+    [
+        ("https://tfhub.dev/tensorflow/bert_en_uncased_L-12_H-768_A-12/4", 109.5),
+        ("https://tfhub.dev/tensorflow/bert_en_uncased_L-24_H-1024_A-16/4", 335.1),
+        ("bert/of/no/named/size", 109.5),
+    ],
+)
+def test_published_berts(handle, millions):
+    config = preset("coco2014")
+    config.text.encoder = handle
+    assert memory_parts.bert_parameters(config) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def test_the_image_encoder_has_its_published_size():
+    config = preset("coco2014")
+    config.image_encoder.architecture, config.image_encoder.layer = "resnet50", "logits"
+    with memory_parts.without_storage():
+        encoder = memory_parts.random_image_encoder(config)
+    assert _bytes(encoder.variables) == pytest.approx(4 * 25.64e6, rel=1e-3)
+    config.losses.generator_image_encoder = 0.0
+    assert memory_parts.random_image_encoder(config) is None
+
+
+def _needs(bytes_of_step: int) -> Prediction:
+    return Prediction({"all": 10}, 0, bytes_of_step, 0, 0, {}, "")
+
+
+def test_the_fewest_micro_batches_that_fit():
+    config = tiny_config(**{"training.batch_size": 12, "training.micro_batches": 3})
+
+    def predict(each) -> Prediction:
+        return _needs(120 // each.training.micro_batches // (2 if each.training.recompute else 1))
+
+    assert memory_parts.smallest_fit(config, 130, predict) == (1, False)
+    assert memory_parts.smallest_fit(config, 129, predict) == (1, True)
+    assert memory_parts.smallest_fit(config, 69, predict) == (2, True)
+    assert memory_parts.smallest_fit(config, 39, predict) == (4, True)
+    assert memory_parts.smallest_fit(config, 12, predict) is None  # 8 do not divide the batch.
+    assert config.training.micro_batches == 3 and not config.training.recompute
+
+
+def test_the_command(command):
+    sizes = ["--config.generator.channels=2", "--config.discriminator.channels=2", "--config.training.batch_size=2"]
+    process = command("experiments.memory", "--dataset=scenes", *sizes, "--measure", "--fit=4")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    result = json.loads(output.splitlines()[-1])
+    assert result["gb"]["weights of the generator"] == pytest.approx(result["gb"]["its averaged weights"])
+    assert 0 < result["step_gb"] < result["peak_gb"] < 4 and result["measured_step_gb"] >= 0
+    assert result["fit"] == {"micro_batches": 1, "recompute": False}
+    assert "GB measured" in output and "--config.training.micro_batches=1 fits in 4 GB" in output
