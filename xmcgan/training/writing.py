@@ -47,7 +47,7 @@ def writing(what: str, workdir: str) -> Iterator[None]:
 
 def _explain(error: OSError | tf.errors.OpError) -> str:
     said = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[0]
-    said = said.rpartition("; ")[2]  # TensorFlow puts the file's name before.
+    said = said.rpartition("; ")[2].partition(" [Op:")[0]  # TensorFlow puts the file's name before, its own behind.
     remedies = [remedy for words, remedy in _REMEDIES.items() if any(word in said.lower() for word in words)]
     return f"{said}: {remedies[0] if remedies else 'see to the disk'}"
 
