@@ -16,7 +16,7 @@ from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.synthesis import from_uint8, load_text_encoder
-from xmcgan.training import distribution, ema
+from xmcgan.training import diagnosis, distribution, ema
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.finite import stop_if_not_finite
 from xmcgan.training.preemption import StopRequest
@@ -80,14 +80,9 @@ def train(
     claim_workdir(workdir, config)
     logging.info(
         "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
-        config.dataset,
-        num_examples,
-        options.batch_size,
-        strategy.num_replicas_in_sync,
-        num_steps,
-        f"{_count(state.generator):,}",
-        f"{_count(state.discriminator):,}",
-    )
+        config.dataset, num_examples, options.batch_size, strategy.num_replicas_in_sync, num_steps,
+        f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
+    )  # fmt: skip
     checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
     checkpoints.restore_latest()
     step = int(state.step.numpy())
@@ -100,7 +95,12 @@ def train(
 
     stop = StopRequest()
     run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
-    batches = iter(distributed_batches(strategy, config, data_dir, text_encoder, step, stored_text))
+
+    def batches_from(step: int) -> Iterator:
+        return iter(distributed_batches(strategy, config, data_dir, text_encoder, step, stored_text))
+
+    batches = batches_from(step)
+    find_place = diagnosis.finder(strategy, config, state, checkpoints, batches_from, run_steps)
     validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
     images_per_step = options.batch_size * Update.batches_per_iteration(config)
     held_out, saved_step = None, step
@@ -134,7 +134,7 @@ def train(
             steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
             stopping = metrics.pop(_STOP)[-1] > 0
-            stop_if_not_finite(workdir, step, metrics)
+            stop_if_not_finite(workdir, step, metrics, find_place)
             window.add(metrics)
             step = int(state.step.numpy())
             if stopping and step < num_steps:

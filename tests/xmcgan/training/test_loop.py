@@ -92,7 +92,7 @@ def test_killed_or_stopped_and_started_again_gives_the_same_numbers(trained, com
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
     metrics = workdir / "metrics.jsonl"
     # The first is past step 12, and so past the checkpoint of step 8.
-    for number, lines in ((signal.SIGKILL, 3), (signal.SIGTERM, 4), (signal.SIGINT, 6)):
+    for number, lines in ((signal.SIGKILL, 3), (signal.SIGTERM, 5)):
         process = command("xmcgan.train", *arguments)
         deadline = time.monotonic() + 300
         while not (metrics.exists() and metrics.read_text().count("\n") >= lines):
@@ -140,6 +140,7 @@ def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_di
     assert note == {"steps": 0, "sums": {}}
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_a_run_in_one_line(trained, command, scenes_dir, tmp_path):
     """The system ends every file at so many bytes: fewer than the checkpoint of step 40 would have."""
     workdir = tmp_path / "full"
