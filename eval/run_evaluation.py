@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Callable
 
@@ -136,12 +137,17 @@ def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
     Yields:
       Their paths.
     """
-    folder = os.path.join(workdir, "checkpoints")
-    for path in tf.train.checkpoints_iterator(folder, timeout=timeout):
+    given, since = None, time.monotonic()
+    while time.monotonic() - since <= timeout:
+        path = checkpoints.newest(workdir)
+        if path in (None, given):
+            time.sleep(min(1.0, timeout))
+            continue
         yield path
         if checkpoints.step_of(path) >= last_step:
             return
-    logging.info("no new checkpoint in %s for %.0f s: not waiting any longer", folder, timeout)
+        given, since = path, time.monotonic()
+    logging.info("no new checkpoint of %s for %.0f s: not waiting any longer", workdir, timeout)
 
 
 def maker(

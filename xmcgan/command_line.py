@@ -202,8 +202,8 @@ def _one_line_errors() -> typing.Iterator[None]:
     """Turns what a user can cause into one line on stderr and an exit status."""
     try:
         yield
-    except KeyboardInterrupt:
-        _exit("interrupted", 130)
+    except KeyboardInterrupt as stop:  # What ends in good order says so, with a status of its own.
+        _exit(str(stop) or "interrupted", getattr(stop, "status", 130))
     except (app.UsageError, flags.Error) as error:
         _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
     except _user_errors() as error:

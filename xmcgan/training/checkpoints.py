@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the newest, and apart from them the best."""
+"""The checkpoints of a run: the newest, those kept for good, and apart from them the best."""
 
 from __future__ import annotations
 
@@ -14,42 +14,103 @@ import psutil
 import tensorflow as tf
 from absl import logging
 
+from xmcgan.training import checkpoint_files
+from xmcgan.training.checkpoint_files import step_of
+from xmcgan.training.writing import checkpoint_folder as _folder
+from xmcgan.training.writing import writing
+
 BEST = "best"
 _BEST_NOTE = "best.json"
 _HELD = "held"
 
 
 class Checkpoints:
-    """The newest checkpoints of a run under `workdir/checkpoints`."""
+    """The checkpoints of a run under `workdir/checkpoints`, as its training writes and restores them."""
 
-    def __init__(self, workdir: str, state: tf.train.Checkpoint, max_to_keep: int):
+    def __init__(self, workdir: str, state: tf.train.Checkpoint, max_to_keep: int, keep_every: int = 0):
+        """Args:
+        workdir: the run's folder; made if missing.
+        state: what is saved; has a variable `step`.
+        max_to_keep: the newest that are kept.
+        keep_every: those of multiples of so many steps are kept for good; 0: none.
+        """
+        self._workdir = workdir
         self._state = state
-        self._manager = tf.train.CheckpointManager(
-            state, _folder(workdir), max_to_keep, step_counter=state.step, checkpoint_name="step"
-        )
+        self._max_to_keep = max_to_keep
+        self._keep_every = keep_every
+        os.makedirs(_folder(workdir), exist_ok=True)
 
     @property
     def latest(self) -> str | None:
         """The path of the newest checkpoint; None if there is none."""
-        return _newest(self._manager.directory)
+        return newest(self._workdir)
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """What is noted beside the newest checkpoint; empty if nothing is."""
+        return checkpoint_files.read_note(self.latest) if self.latest else {}
+
+    @note.setter
+    def note(self, note: Mapping[str, Any]) -> None:
+        with writing("a note of the newest checkpoint", self._workdir):
+            checkpoint_files.write_note(self.latest, note)
 
     def restore_latest(self) -> bool:
-        """Brings the state to the newest checkpoint; returns False if there is none.
+        """Brings the state to the newest intact checkpoint; returns False if there are no checkpoints.
+
+        Damaged ones are set aside, with a warning: the steps that they were of are trained again.
 
         Raises:
-          ValueError: the checkpoint is damaged or of other networks than the config describes.
+          ValueError: all checkpoints are damaged, or the newest intact one is of other networks.
         """
-        path = self.latest
+        path, damaged = checkpoint_files.newest_intact(_folder(self._workdir))
+        checkpoint_files.clear_aside(_folder(self._workdir))
         if path is None:
             return False
+        _warn_of(damaged, path)
         with _explained(path):
             self._state.restore(path).assert_consumed()
+        for other, _ in damaged:
+            checkpoint_files.set_aside(other)
         logging.info("restored %s", path)
         return True
 
-    def save(self) -> str:
-        """Writes a checkpoint of the state as it is (TensorFlow writes aside and renames); returns its path."""
-        return self._manager.save(checkpoint_number=self._state.step)
+    def save(self, note: Mapping[str, Any] | None = None) -> str:
+        """Writes a checkpoint of the state as it is, and removes those that have grown old.
+
+        Args:
+          note: what is to be kept beside it, as JSON.
+
+        Returns:
+          Its path.
+
+        Raises:
+          OSError: the disk is full or read-only, or the folder has vanished; the checkpoints before are as they were.
+        """
+        step = int(self._state.step.numpy())
+        # TensorFlow's count of savings, in every checkpoint since the first version: here the step, so that a
+        # checkpoint does not tell how often its run was stopped.
+        self._state.save_counter.assign(step)
+        path = os.path.join(_folder(self._workdir), f"step-{step}")
+        with writing(f"the checkpoint of step {step}", self._workdir):
+            checkpoint_files.write(self._state, path, note)
+            self._remove_old(step)
+        return path
+
+    def _remove_old(self, step: int) -> None:
+        folder = _folder(self._workdir)
+        # Later ones are none of this run's past: they count for nothing and stay.
+        paths = [path for path in checkpoint_files.listed(folder) if step_of(path) <= step]
+        for path in paths[: -self._max_to_keep]:
+            if not self._keep_every or step_of(path) % self._keep_every:
+                checkpoint_files.remove(path)
+        checkpoint_files.remove_remains(folder, step)
+
+
+def newest(workdir: str) -> str | None:
+    """The path of a run's newest checkpoint, intact or not; None if there is none."""
+    paths = checkpoint_files.listed(_folder(workdir))
+    return paths[-1] if paths else None
 
 
 def find(workdir: str, which: str = "latest") -> str:
@@ -57,15 +118,17 @@ def find(workdir: str, which: str = "latest") -> str:
 
     Args:
       workdir: the run's folder.
-      which: 'latest', 'best' (by FID, see `keep_best`), or a step such as '5000'.
+      which: 'latest' (the newest intact one; damaged ones are told of), 'best' (by FID, see `keep_best`), or a step
+        such as '5000'.
 
     Raises:
       FileNotFoundError: there is no such checkpoint; tells which there are.
-      ValueError: `which` is neither a word nor a step.
+      ValueError: `which` is neither a word nor a step, or all checkpoints are damaged.
     """
     folder = _folder(workdir)
     if which == "latest":
-        path = _newest(folder)
+        path, damaged = checkpoint_files.newest_intact(folder)
+        _warn_of(damaged, path)
         remedy = "train until the first one is written"
     elif which == BEST:
         path = _best(workdir)
@@ -85,13 +148,9 @@ def find(workdir: str, which: str = "latest") -> str:
 def find_all(workdir: str) -> list[str]:
     """The paths of all checkpoints that a run has kept, by their steps, the best one among them."""
     best = _best(workdir)
-    found = [*([best] if best else []), *_kept(_folder(workdir))]  # Of two of a step, the run's own is taken.
+    # Of two of a step, the run's own is taken.
+    found = [*([best] if best else []), *checkpoint_files.listed(_folder(workdir))]
     return [path for _, path in sorted({step_of(path): path for path in found}.items())]
-
-
-def step_of(path: str) -> int:
-    """The step that a checkpoint's name tells."""
-    return int(os.path.basename(path).rpartition("-")[2])
 
 
 def restore_generator(path: str, generator: tf.keras.Model) -> int:
@@ -164,8 +223,9 @@ def _link(path: str, folder: str) -> str:
 
     As hard links where the disk allows: they take room only when the run has removed its own.
     """
-    os.makedirs(folder, exist_ok=True)
-    for file in glob.glob(f"{glob.escape(path)}.*"):
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder)
+    for file in checkpoint_files.files_of(path):
         target = os.path.join(folder, os.path.basename(file))
         if os.path.exists(target) and os.path.samefile(file, target):
             continue
@@ -189,25 +249,14 @@ def read_best(workdir: str) -> dict[str, Any] | None:
         return json.load(file)
 
 
-def _folder(workdir: str) -> str:
-    return os.path.join(workdir, "checkpoints")
-
-
 def _best(workdir: str) -> str | None:
     note = read_best(workdir)
     return os.path.join(_folder(workdir), BEST, note["checkpoint"]) if note else None
 
 
-def _newest(folder: str) -> str | None:
-    kept = _kept(folder)
-    return kept[-1] if kept else None
-
-
-def _kept(folder: str) -> list[str]:
-    """The checkpoints that are there, oldest first; TensorFlow goes on naming those that were removed by hand."""
-    state = tf.train.get_checkpoint_state(folder)
-    paths = state.all_model_checkpoint_paths if state else ()
-    return [path for path in paths if tf.io.gfile.exists(f"{path}.index")]
+def _warn_of(damaged: list[tuple[str, str]], taken: str | None) -> None:
+    for path, reason in damaged:
+        logging.warning("%s is damaged (%s): %s is taken in its place", path, reason, taken)
 
 
 @contextlib.contextmanager
@@ -216,5 +265,11 @@ def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+        damage = checkpoint_files.damage(path)
+        if damage:
+            raise ValueError(f"cannot restore {path}: it is damaged ({damage}): choose another one") from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"cannot restore {path}: {reason}: remove {path}.* to fall back on the one before") from error
+        raise ValueError(
+            f"cannot restore {path}: it is intact, but of other networks than the config describes ({reason}): "
+            "take it up with the version and the config that it was trained with"
+        ) from error

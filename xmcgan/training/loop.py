@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any, Callable
 
@@ -17,16 +16,21 @@ from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.synthesis import from_uint8, load_text_encoder
-from xmcgan.training import distribution, ema
+from xmcgan.training import diagnosis, distribution, ema
 from xmcgan.training.checkpoints import Checkpoints
+from xmcgan.training.finite import stop_if_not_finite
+from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState
-from xmcgan.training.summaries import RunLog, json_line
+from xmcgan.training.summaries import RunLog
 from xmcgan.training.update import Example, Update, noise
 from xmcgan.training.validation import NUM_CAPTIONS, HeldOut, Validation
+from xmcgan.training.window import Window
 from xmcgan.training.workdir import check_workdir, claim_workdir
+from xmcgan.training.writing import writing
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
 _GRID_ROWS = 8
+_STOP = "stop"  # Among the metrics of a step: whether a replica was told to stop.
 
 
 # Of a strategy and a text encoder: a function that evaluates a checkpoint, given by its path.
@@ -38,7 +42,8 @@ def train(
 ) -> HeldOut | None:
     """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
 
-    The run is a function of the config: killed at any moment and started again, it gives the same numbers.
+    The run is a function of the config: killed at any moment and started again, it gives the same numbers. Told to stop
+    by SIGTERM or SIGINT, it saves after the step that it is in.
 
     Args:
       config: the experiment.
@@ -53,6 +58,8 @@ def train(
       FileNotFoundError: the dataset has not been converted, or the text features that the config asks for not stored.
       ValueError: the config does not fit the machine or the stored text features, or the workdir is another run's.
       FloatingPointError: a loss is no longer a number.
+      OSError: the workdir's disk is full or read-only, or the workdir has vanished.
+      Stopped: by a signal; the run is saved.
     """
     options = config.training
     if options.deterministic:
@@ -73,51 +80,66 @@ def train(
     claim_workdir(workdir, config)
     logging.info(
         "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
-        config.dataset,
-        num_examples,
-        options.batch_size,
-        strategy.num_replicas_in_sync,
-        num_steps,
-        f"{_count(state.generator):,}",
-        f"{_count(state.discriminator):,}",
-    )
-    checkpoints = Checkpoints(workdir, state, options.max_checkpoints)
+        config.dataset, num_examples, options.batch_size, strategy.num_replicas_in_sync, num_steps,
+        f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
+    )  # fmt: skip
+    checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
     checkpoints.restore_latest()
     step = int(state.step.numpy())
+    window = Window(checkpoints.note)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
         evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
-    if step >= num_steps:
+    if step >= num_steps and not window.steps:
         logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
         return None
 
-    run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder)
-    batches = iter(distributed_batches(strategy, config, data_dir, text_encoder, step, stored_text))
+    stop = StopRequest()
+    run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
+
+    def batches_from(step: int) -> Iterator:
+        return iter(distributed_batches(strategy, config, data_dir, text_encoder, step, stored_text))
+
+    batches = batches_from(step)
+    find_place = diagnosis.finder(strategy, config, state, checkpoints, batches_from, run_steps)
     validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
     images_per_step = options.batch_size * Update.batches_per_iteration(config)
-    held_out = None
-    with RunLog(workdir, step, num_steps, images_per_step, headline=_CONSOLE) as log:
-        while step < num_steps:
+    held_out, saved_step = None, step
+    with stop, RunLog(workdir, step, num_steps, images_per_step, _CONSOLE, logged_step=step - window.steps) as log:
+        while True:
+            # First what is due at this step: a run that was stopped has left that to the one that goes on.
+            last = step >= num_steps
+            sample = bool(options.sample_every) and (last or step % options.sample_every == 0)
+            if window.steps and (sample or last or step % options.log_every == 0):
+                means = window.means()
+                if sample:
+                    held_out = validation()
+                    means.update(held_out.metrics)
+                with writing(f"the numbers of step {step}", workdir):
+                    log.scalars(step, means)
+                    if sample:
+                        log.grid(step, *_grid(held_out))
+                window.clear()
+                if step == saved_step:
+                    checkpoints.note = window.note()
+            if step > saved_step and (last or step % options.checkpoint_every == 0):
+                path = checkpoints.save(window.note())
+                saved_step = step
+                if evaluate and step % config.evaluation.every == 0:
+                    with stop.interruptible(step):
+                        evaluate(path)
+            if last:
+                return held_out
+
             # Up to the next multiple, also where an earlier run ended between two.
             steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
-            stop_if_not_finite(workdir, step, metrics)
-            step += steps
-            last = step == num_steps
-
-            means = {name: float(np.mean(values)) for name, values in metrics.items()}
-            sample = bool(options.sample_every) and (last or step % options.sample_every == 0)
-            if sample:
-                held_out = validation()
-                means.update(held_out.metrics)
-            if sample or last or step % options.log_every == 0:
-                log.scalars(step, means)
-            if sample:
-                log.grid(step, *_grid(held_out))
-            if last or step % options.checkpoint_every == 0:
-                path = checkpoints.save()
-                if evaluate and step % config.evaluation.every == 0:
-                    evaluate(path)
-    return held_out
+            stopping = metrics.pop(_STOP)[-1] > 0
+            stop_if_not_finite(workdir, step, metrics, find_place)
+            window.add(metrics)
+            step = int(state.step.numpy())
+            if stopping and step < num_steps:
+                checkpoints.save(window.note())
+                raise stop.stopped(step)
 
 
 def steps_of(config: Config, num_examples: int) -> int:
@@ -134,18 +156,27 @@ def compiled_steps(
     state: TrainState,
     text_encoder: TextEncoder,
     image_encoder: Callable | None = None,
+    stop: tf.Variable | None = None,
 ) -> Callable[[Iterator, int], dict[str, np.ndarray]]:
     """Many steps in one call of a graph, without a return to Python between them.
 
+    Args:
+      strategy: the replicas.
+      config: the experiment.
+      state: what is trained; made inside the strategy's scope.
+      text_encoder: of captions; not asked where the batches bring features.
+      image_encoder: see `Update`.
+      stop: a variable on each worker's host. A call ends after the first step before which any of them was above 0.
+
     Returns:
       A function of an iterator over distributed batches (see `distributed_batches`) and a number of steps; it returns
-      the metrics of every step, {name: [steps]}.
+      the metrics of every step done, {name: [steps]}, and with `stop` its mean over the replicas as 'stop'.
     """
     options = config.training
     update = Update(config, state, image_encoder)
     names: list[str] = []
 
-    def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor) -> tf.Tensor:
+    def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
         examples = [
             Example(
                 from_uint8(batch["image"]),
@@ -155,19 +186,28 @@ def compiled_steps(
             for draw, batch in enumerate(batches)
         ]
         metrics = update(examples)
+        if stop is not None:
+            metrics[_STOP] = told
         names[:] = metrics
         return tf.stack(list(metrics.values()))
 
     @tf.function(reduce_retracing=True)
     def run(batches: Iterator, steps: tf.Tensor) -> tf.Tensor:
         history = tf.TensorArray(tf.float32, size=steps)
+        done = 0
         for i in tf.range(steps):
             drawn = [next(batches) for _ in range(Update.batches_per_iteration(config))]
-            metrics = strategy.run(replica_step, args=(drawn, state.step.read_value()))
+            told = 0.0 if stop is None else stop.read_value()
+            metrics = strategy.run(replica_step, args=(drawn, state.step.read_value(), told))
             ema.update(state.ema_generator, state.generator, options.ema_decay)
             state.step.assign_add(1)
-            history = history.write(i, strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None))
-        return history.stack()  # [steps, metrics]
+            # The metrics carry the request along, so that all workers learn of it at the same step.
+            metrics = strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
+            history = history.write(i, metrics)
+            done = i + 1
+            if stop is not None and metrics[-1] > 0:
+                break
+        return history.gather(tf.range(done))  # [steps done, metrics]
 
     def run_steps(batches: Iterator, steps: int) -> dict[str, np.ndarray]:
         with strategy.scope():
@@ -223,35 +263,6 @@ def distributed_batches(
 
     # A batch ahead of the step is copied to each device in any case (the default of tf.distribute.InputOptions).
     return strategy.distribute_datasets_from_function(batches_of_host)
-
-
-def stop_if_not_finite(workdir: str, first_step: int, metrics: dict[str, np.ndarray]) -> None:
-    """Stops the run at the first step with a number that is none; the step's numbers are kept beside the metrics.
-
-    Args:
-      workdir: folder of the run.
-      first_step: the step before these.
-      metrics: {name: [steps]}.
-
-    Raises:
-      FloatingPointError: names the step, the metric and the file.
-    """
-    values = np.stack(list(metrics.values()), axis=1)  # [steps, metrics]
-    bad = ~np.isfinite(values)
-    if not bad.any():
-        return
-    row = int(np.argmax(bad.any(axis=1)))
-    step = first_step + row + 1
-    path = os.path.join(workdir, f"not_finite_step_{step:07d}.json")
-    numbers = dict(zip(metrics, values[row].tolist()))
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
-        file.write(json_line({"step": step, **numbers}))
-    os.replace(f"{path}.incomplete", path)
-    name, value = next((name, value) for name, value in numbers.items() if not math.isfinite(value))
-    raise FloatingPointError(
-        f"{name} is {value} at step {step}: the step's numbers are in {path}, checkpoints before it are intact: "
-        "lower the learning rates, or try another --config.training.seed in a new --workdir"
-    )
 
 
 def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:

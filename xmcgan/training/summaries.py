@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -23,8 +24,8 @@ class RunLog:
     """Writes what happens in a run to its workdir and to the console.
 
     In the workdir: `tensorboard/` (curves and sample grids), `metrics.jsonl` (one line of JSON per logged step) and
-    `samples/step_0000250.png`. A run that goes on from step s drops the lines of later steps, which it will repeat:
-    so no step is ever there twice.
+    `samples/step_0000250.png`. A run that goes on from a checkpoint drops the lines after the one that it knows of,
+    which it will repeat: so no step is ever there twice.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class RunLog:
         num_steps: int,
         images_per_step: int,
         headline: typing.Sequence[str] = (),
+        logged_step: int | None = None,
     ):
         """Opens the log.
 
@@ -43,13 +45,14 @@ class RunLog:
           num_steps: steps of the whole run.
           images_per_step: pictures that one step trains on, of all replicas together.
           headline: names of the scalars that the console shows; empty for all.
+          logged_step: the last step of which a line is kept, `start_step` by default.
         """
         self._workdir = workdir
         self._num_steps = num_steps
         self._headline = headline
         os.makedirs(workdir, exist_ok=True)
         metrics_path = os.path.join(workdir, METRICS_FILE)
-        drop_steps_after(metrics_path, start_step)
+        drop_steps_after(metrics_path, start_step if logged_step is None else logged_step)
         self._metrics = open(metrics_path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close().
         self._writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
         self._clock = Clock(start_step, num_steps, images_per_step)
@@ -60,7 +63,7 @@ class RunLog:
         """Logs the numbers of a step, once per step.
 
         Args:
-          step: steps done so far; greater than in the call before.
+          step: steps done so far; greater than in the call before (see `Clock.tick`).
           values: numbers, or tensors of one number, by name. `images_per_second` is added to them.
         """
         images_per_second, seconds_left = self._clock.tick(step)
@@ -69,6 +72,7 @@ class RunLog:
 
         self._metrics.write(json_line({"step": step, **recorded}))
         self._metrics.flush()
+        os.fsync(self._metrics.fileno())  # A checkpoint that is written later must not outlive the line.
         with self._writer.as_default(step=step):
             for name, number in recorded.items():
                 tf.summary.scalar(name, number)
@@ -112,14 +116,18 @@ class RunLog:
     def close(self) -> None:
         """Closes the files and the progress bar."""
         self._bar.close()
-        self._writer.close()
-        self._metrics.close()
+        try:
+            self._writer.close()
+        finally:
+            self._metrics.close()
 
     def __enter__(self) -> RunLog:
         return self
 
-    def __exit__(self, *exc_info: typing.Any) -> None:
-        self.close()
+    def __exit__(self, error: type[BaseException] | None, *exc_info: typing.Any) -> None:
+        # On a full disk, closing fails as well: what is to be told is how it began.
+        with contextlib.suppress(*(OSError, tf.errors.OpError) if error else ()):
+            self.close()
 
     def _say(self, line: str) -> None:
         with tqdm.tqdm.external_write_mode(file=sys.stderr):  # Takes the bar away while the line is written.
@@ -150,17 +158,19 @@ class Clock:
         """Notes that `step` steps are done.
 
         Args:
-          step: greater than in the call before.
+          step: greater than in the call before; in the first call it may be the step that the clock was started at.
 
         Returns:
           images_per_second: since the call before.
-          seconds_left: to the end of the run, at the mean speed so far.
+          seconds_left: to the end of the run, at the mean speed so far; infinite where nothing is known of it.
 
         Raises:
           ValueError: the step is not greater.
         """
         moment = self._now()
         last_step, last_moment = self._last
+        if step == last_step and not self._ticks:  # Trained before the run was stopped, and logged only now.
+            return 0.0, math.inf
         if step <= last_step:
             raise ValueError(f"step {step} cannot be logged after step {last_step}")
         images_per_second = (step - last_step) * self._images_per_step / max(moment - last_moment, 1e-9)
@@ -215,7 +225,9 @@ def json_line(values: typing.Mapping[str, float]) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """'9 s', '4:05 min' or '12:04 h'."""
+    """'9 s', '4:05 min', '12:04 h' or 'an unknown time'."""
+    if math.isinf(seconds):
+        return "an unknown time"
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"

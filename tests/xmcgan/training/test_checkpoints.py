@@ -1,11 +1,21 @@
 import os
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tiny_networks import random_example, random_text, tiny_config
 
-from xmcgan.training.checkpoints import Checkpoints, find, find_all, held, keep_best, read_best, restore_generator
+from xmcgan.training.checkpoints import (
+    Checkpoints,
+    find,
+    find_all,
+    held,
+    keep_best,
+    newest,
+    read_best,
+    restore_generator,
+)
 from xmcgan.training.state import TrainState, build_generator
 from xmcgan.training.update import Update
 from xmcgan.training.workdir import claim_workdir, read_config
@@ -93,6 +103,53 @@ def test_keeps_the_newest(tmp_path):
     assert state.step == 30
 
 
+def test_keeps_multiples_for_good(tmp_path):
+    state = tf.train.Checkpoint(step=tf.Variable(0, dtype=tf.int64))
+    kept = Checkpoints(str(tmp_path), state, max_to_keep=2, keep_every=20)
+    for step in (10, 20, 30, 35, 40, 50, 60):
+        state.step.assign(step)
+        kept.save({"of": step})
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    endings = ("data-00000-of-00001", "index", "json")
+    assert names == ["checkpoint", *(f"step-{step}.{ending}" for step in (20, 40, 50, 60) for ending in endings)]
+    assert kept.note == {"of": 60}
+    assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")) == kept.latest  # TensorFlow's tools find it.
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    state = tf.train.Checkpoint(step=tf.Variable(10, dtype=tf.int64))
+    kept = Checkpoints(str(tmp_path), state, max_to_keep=2)
+    kept.save()
+    folder = tmp_path / "checkpoints"
+    (folder / "incomplete").mkdir()  # Killed while it wrote step 20 ...
+    (folder / "incomplete" / "step-20.data-00000-of-00001").write_bytes(b"half")
+    (folder / "step-9.data-00000-of-00001").write_bytes(b"old")  # ... and another time, while it removed step 9 ...
+    (folder / "step-30.data-00000-of-00001").write_bytes(b"new")  # ... or before it had renamed all of step 30.
+    assert kept.restore_latest() and state.step == 10
+    assert not (folder / "incomplete").exists()
+    for step, left in ((20, ["step-30.data-00000-of-00001"]), (30, [])):
+        state.step.assign(step)
+        kept.save()
+        names = {path.name for path in folder.iterdir()} - {"checkpoint"}
+        whole = [f"step-{each}.{ending}" for each in (step - 10, step) for ending in ("data-00000-of-00001", "index")]
+        assert names == {*whole, *left}
+
+
+def test_a_checkpoint_does_not_tell_how_often_its_run_was_stopped(tmp_path):
+    names = {}
+    for folder, steps in (("once", [4]), ("often", [1, 2, 3, 4])):
+        state = tf.train.Checkpoint(step=tf.Variable(0, dtype=tf.int64))
+        kept = Checkpoints(str(tmp_path / folder), state, max_to_keep=1)
+        for step in steps:
+            state.step.assign(step)
+            kept.save()
+        names[folder] = [
+            tf.train.load_checkpoint(kept.latest).get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE")
+            for name in ("step", "save_counter")
+        ]
+    assert names["once"] == names["often"] == [4, 4]
+
+
 def _cut(path):
     with open(path, "rb") as file:
         content = file.read()
@@ -100,17 +157,60 @@ def _cut(path):
         file.write(content[: len(content) // 2])
 
 
+def _turn_one_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 16
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [_cut, _turn_one_bit])
 @pytest.mark.parametrize("part", ["step-2.index", "step-2.data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_named(part, damaged):
-    _cut(damaged / "checkpoints" / part)
-    config = read_config(str(damaged))
-    for restore in (
-        lambda: Checkpoints(str(damaged), TrainState(config), max_to_keep=2).restore_latest(),
-        lambda: restore_generator(find(str(damaged)), build_generator(config)),
-    ):
-        with pytest.raises(ValueError, match=r"cannot restore .*step-2: .*remove .*step-2\.\* to fall back") as error:
-            restore()
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(part, harm, damaged, caplog):
+    workdir, folder = str(damaged), damaged / "checkpoints"
+    harm(folder / part)
+    assert find(workdir) == str(folder / "step-1")
+    assert newest(workdir) == str(folder / "step-2")  # Only the run itself sets it aside.
+    state = TrainState(read_config(workdir))
+    kept = Checkpoints(workdir, state, max_to_keep=2)
+    caplog.clear()
+    assert kept.restore_latest()
+    assert state.step == 1
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1 and "\n" not in warnings[0]
+    assert re.match(rf"{folder}/step-2 is damaged \(.+\): {folder}/step-1 is taken in its place", warnings[0])
+
+    state.step.assign(2)
+    kept.save()  # In the place of the damaged one, of which nothing stays.
+    assert sorted(path.name for path in folder.glob("step-2*")) == ["step-2.data-00000-of-00001", "step-2.index"]
+    assert find(workdir) == str(folder / "step-2")
+
+
+def test_damage_is_named_where_a_step_was_asked_for(damaged):
+    _cut(damaged / "checkpoints" / "step-2.data-00000-of-00001")
+    with pytest.raises(ValueError, match=r"cannot restore .*step-2: it is damaged \(.*\): choose another") as error:
+        restore_generator(find(str(damaged), "2"), build_generator(read_config(str(damaged))))
+    _one_line(error)
+
+
+def test_a_run_does_not_begin_anew_where_all_its_checkpoints_are_damaged(damaged):
+    for step in (1, 2):
+        _cut(damaged / "checkpoints" / f"step-{step}.index")
+    message = r"no checkpoint in .* is intact; the newest, .*step-2: .*: bring one back from a copy"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message) as error:
+            Checkpoints(str(damaged), tf.train.Checkpoint(), max_to_keep=2).restore_latest()
         _one_line(error)
+    with pytest.raises(ValueError, match=message):
+        find(str(damaged))
+
+
+@pytest.mark.parametrize("content", ["", "nonsense \x00"])
+def test_tensorflows_note_of_the_newest_is_not_asked(content, damaged):
+    (damaged / "checkpoints" / "checkpoint").write_text(content)
+    assert find(str(damaged)).endswith("step-2")
+    state = tf.train.Checkpoint(step=tf.Variable(0, dtype=tf.int64))
+    with pytest.raises(ValueError, match="cannot restore"):  # Is found; holds more than this.
+        Checkpoints(str(damaged), state, max_to_keep=2).restore_latest()
 
 
 def test_falls_back_when_a_checkpoint_is_removed(damaged):
@@ -130,11 +230,11 @@ def test_falls_back_when_a_checkpoint_is_removed(damaged):
 
 def test_a_checkpoint_of_other_networks_is_refused(trained):
     wider = TrainState(tiny_config(**CHANGES, **{"generator.channels": 2}))
-    with pytest.raises(ValueError, match=r"cannot restore .*step-2") as error:
+    with pytest.raises(ValueError, match=r"cannot restore .*step-2: it is intact, but of other networks") as error:
         Checkpoints(trained[0], wider, max_to_keep=2).restore_latest()
     _one_line(error)
     deeper = TrainState(tiny_config(**CHANGES, **{"discriminator.contrastive_head_layers": 1}))
-    with pytest.raises(ValueError, match=r"cannot restore .*step-2") as error:
+    with pytest.raises(ValueError, match=r"cannot restore .*step-2: it is intact, but of other networks") as error:
         Checkpoints(trained[0], deeper, max_to_keep=2).restore_latest()
     _one_line(error)
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from xmcgan import config as config_lib
-from xmcgan.training import loop
+from xmcgan.training import checkpoints, loop
+from xmcgan.training.finite import stop_if_not_finite
+from xmcgan.training.preemption import Stopped
+from xmcgan.training.window import Window
 
 SMALL = (
     "--dataset=scenes",
@@ -65,20 +72,93 @@ def test_workdir(trained):
     assert "held-out captions" in output
 
 
-def test_killed_and_started_again_gives_the_same_numbers(trained, command, scenes_dir, tmp_path):
+def _tensors(workdir) -> dict[str, np.ndarray]:
+    """Every number in the newest checkpoint, by its place there."""
+    reader = tf.train.load_checkpoint(checkpoints.newest(str(workdir)))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "GRAPH" not in name}
+
+
+def _assert_the_same(workdir, undisturbed):
+    assert read_metrics(workdir) == read_metrics(undisturbed)
+    ours, expected = _tensors(workdir), _tensors(undisturbed)
+    assert ours.keys() == expected.keys() and len(expected) > 100
+    for name, value in expected.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def test_killed_or_stopped_and_started_again_gives_the_same_numbers(trained, command, scenes_dir, tmp_path):
     undisturbed, _ = trained
     workdir = tmp_path / "killed"
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
-    process = command("xmcgan.train", *arguments)
-    deadline = time.monotonic() + 300
     metrics = workdir / "metrics.jsonl"
-    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):  # Step 12: past the checkpoint of step 8.
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    # The first is past step 12, and so past the checkpoint of step 8.
+    for number, lines in ((signal.SIGKILL, 3), (signal.SIGTERM, 5)):
+        process = command("xmcgan.train", *arguments)
+        deadline = time.monotonic() + 300
+        while not (metrics.exists() and metrics.read_text().count("\n") >= lines):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=300)
+        if number != signal.SIGKILL:
+            assert process.returncode == 128 + number, errors
+            step = checkpoints.step_of(checkpoints.newest(str(workdir)))
+            assert errors.splitlines()[-1] == (
+                f"stopped by {number.name} at step {step}, which is saved: the same command goes on from there"
+            )
+            assert 4 * lines < step < 32
     assert "restored" in finish(command("xmcgan.train", *arguments))
-    assert read_metrics(workdir) == read_metrics(undisturbed)
+    _assert_the_same(workdir, undisturbed)
+
+
+def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_dir, tmp_path, monkeypatch):
+    """The signal comes at step 15, with one step a call: it ends at step 16, and what is due there waits."""
+    undisturbed, _ = trained
+    workdir = tmp_path / "stopped"
+    config = config_lib.from_json((undisturbed / "config.json").read_text())
+    config.training.steps_per_call = 1
+    added = []
+
+    def add(window, metrics):
+        Window.add(window, metrics)
+        added.append(metrics)
+        if len(added) == 15:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+
+    monkeypatch.setattr(loop, "Window", type("Sending", (Window,), {"add": add}))
+    with pytest.raises(Stopped, match="at step 16, which is saved") as stopped:
+        loop.train(config, str(scenes_dir), str(workdir))
+    assert stopped.value.status == 143
+    assert [line["step"] for line in read_metrics(workdir)] == [4, 8, 12]
+    assert not (workdir / "samples").exists()
+    loop.train(config, str(scenes_dir), str(workdir))
+    _assert_the_same(workdir, undisturbed)
+    names = [sorted(path.name for path in (folder / "samples").iterdir()) for folder in (workdir, undisturbed)]
+    assert names[0] == names[1]
+    note = json.loads((workdir / "checkpoints" / "step-32.json").read_text())
+    assert note == {"steps": 0, "sums": {}}
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_a_run_in_one_line(trained, command, scenes_dir, tmp_path):
+    """The system ends every file at so many bytes: fewer than the checkpoint of step 40 would have."""
+    workdir = tmp_path / "full"
+    shutil.copytree(trained[0], workdir)
+    size = max(path.stat().st_size for path in (workdir / "checkpoints").iterdir())
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size} - 1000, -1)); "
+    code += "from xmcgan import command_line, train; command_line.run(train.main)"
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=48")
+    process = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == (
+        f"error: cannot write the checkpoint of step 40 in {workdir}: File too large: free some space there; "
+        f"{workdir}/checkpoints/step-32 is the last good checkpoint, and the same command goes on from it"
+    )
+    assert "Traceback" not in process.stderr
+    np.testing.assert_equal(_tensors(workdir), _tensors(trained[0]))
 
 
 def test_a_finished_run_has_nothing_left_to_do(trained, command, scenes_dir):
@@ -125,10 +205,10 @@ def test_text_encoder_that_cannot_be_fetched(command, scenes_dir, tmp_path):
 def test_not_finite_numbers_stop_the_run(tmp_path):
     metrics = {"d/loss": np.array([1.0, 2.0, np.nan]), "g/loss": np.array([1.0, np.inf, np.nan])}
     with pytest.raises(FloatingPointError, match=r"g/loss is inf at step 12: .*not_finite_step_0000012\.json"):
-        loop.stop_if_not_finite(str(tmp_path), 10, metrics)
+        stop_if_not_finite(str(tmp_path), 10, metrics)
     kept = json.loads((tmp_path / "not_finite_step_0000012.json").read_text())
     assert kept == {"step": 12, "d/loss": 2.0, "g/loss": "inf"}
-    loop.stop_if_not_finite(str(tmp_path), 10, {name: values[:1] for name, values in metrics.items()})
+    stop_if_not_finite(str(tmp_path), 10, {name: values[:1] for name, values in metrics.items()})
 
 
 def test_steps_of_a_run_in_epochs():

@@ -1,0 +1,186 @@
+"""Checkpoints as files: written aside, read back, renamed; found by listing, told apart from damaged ones.
+
+A checkpoint of step 20 is `step-20.index`, `step-20.data-...` and, if something is noted of it, `step-20.json`. It
+exists from the moment that its index does, which is renamed into place last and removed first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+# The folder in which a checkpoint is written, within the folder that it is for.
+ASIDE = "incomplete"
+_DAMAGED = ".damaged"
+_NAME = re.compile(r"(step-(\d+))\.(index|data-\d+-of-\d+|json)")
+
+
+def step_of(path: str) -> int:
+    """The step that a checkpoint's name tells."""
+    return int(os.path.basename(path).rpartition("-")[2])
+
+
+def listed(folder: str) -> list[str]:
+    """The paths of the checkpoints in a folder, by their steps; none if there is no such folder."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    found = [match for match in map(_NAME.fullmatch, names) if match and match[3] == "index"]
+    return [os.path.join(folder, match[1]) for match in sorted(found, key=lambda match: int(match[2]))]
+
+
+def files_of(path: str) -> list[str]:
+    """The paths of a checkpoint's files, the index last; of those that are there."""
+    folder, name = os.path.split(path)
+    found = [match for match in map(_NAME.fullmatch, os.listdir(folder)) if match and match[1] == name]
+    found.sort(key=lambda match: (match[3] == "index", match[3]))
+    return [os.path.join(folder, match[0]) for match in found]
+
+
+def write(state: tf.train.Checkpoint, path: str, note: Mapping[str, Any] | None = None) -> None:
+    """Writes a checkpoint: it is whole, read back and on the disk before its name appears.
+
+    Args:
+      state: what to save.
+      path: of the checkpoint; its folder exists.
+      note: what is to be kept beside it, as JSON.
+
+    Raises:
+      OSError, tf.errors.OpError: it cannot be written, or does not read back; nothing of it stays.
+    """
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, ASIDE)
+    clear_aside(folder)
+    os.mkdir(aside)
+    try:
+        state.write(os.path.join(aside, name))
+        if note is not None:
+            with open(os.path.join(aside, f"{name}.json"), "w", encoding="utf-8") as file:
+                json.dump(note, file)
+        written = files_of(os.path.join(aside, name))
+        for file in written:
+            _sync(file)
+        reason = damage(os.path.join(aside, name))
+        if reason:
+            raise OSError(f"what was written does not read back ({reason})")
+        remove(path)  # A damaged one of the same step may have more files.
+        for file in written:
+            os.replace(file, os.path.join(folder, os.path.basename(file)))
+        _sync(folder)
+    finally:
+        clear_aside(folder)
+    # For TensorFlow's own tools and older versions of this one, which do not list.
+    paths = listed(folder)
+    lines = [f'model_checkpoint_path: "{name}"', *(f'all_model_checkpoint_paths: "{_base(path)}"' for path in paths)]
+    _write_whole(os.path.join(folder, "checkpoint"), "\n".join(lines) + "\n")
+
+
+def write_note(path: str, note: Mapping[str, Any]) -> None:
+    """Puts another note in the place of the one beside a checkpoint."""
+    _write_whole(f"{path}.json", json.dumps(note))
+
+
+def read_note(path: str) -> dict[str, Any]:
+    """What was noted of a checkpoint when it was written; empty if nothing was."""
+    try:
+        with open(f"{path}.json", encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {}
+
+
+def damage(path: str) -> str | None:
+    """Reads all of a checkpoint, whose tensors carry checksums; returns what is wrong with it, None if it is intact."""
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+        read_note(path)
+    except (OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None
+
+
+def newest_intact(folder: str) -> tuple[str | None, list[tuple[str, str]]]:
+    """The newest checkpoint in a folder that can be read.
+
+    Args:
+      folder: of the checkpoints.
+
+    Returns:
+      Its path, None if there are no checkpoints; and the newer ones that are damaged, with what is wrong with each.
+
+    Raises:
+      ValueError: there are checkpoints, but all are damaged.
+    """
+    damaged: list[tuple[str, str]] = []
+    for path in reversed(listed(folder)):
+        reason = damage(path)
+        if reason is None:
+            return path, damaged
+        if not os.path.lexists(f"{path}.index"):  # The run has removed it meanwhile, and so written newer ones.
+            return newest_intact(folder)
+        damaged.append((path, reason))
+    if damaged:
+        path, reason = damaged[0]
+        raise ValueError(
+            f"no checkpoint in {folder} is intact; the newest, {path}: {reason}: bring one back from a copy, or train "
+            "in another --workdir"
+        )
+    return None, []
+
+
+def set_aside(path: str) -> None:
+    """Takes a damaged checkpoint out of the list: its index gets another name, until the step is saved again."""
+    with contextlib.suppress(OSError):  # On a disk that can only be read, it stays and is skipped every time.
+        os.replace(f"{path}.index", f"{path}.index{_DAMAGED}")
+
+
+def remove(path: str) -> None:
+    """Removes a checkpoint's files, if there are any."""
+    for file in [*reversed(files_of(path)), f"{path}.index{_DAMAGED}"]:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(file)
+
+
+def remove_remains(folder: str, step: int) -> None:
+    """Removes files of checkpoints up to a step that have no index: what a killed process left, and damaged ones."""
+    whole = {_base(path) for path in listed(folder)}
+    names = {match[1] for match in map(_NAME.fullmatch, os.listdir(folder)) if match}
+    for name in names - whole:
+        if step_of(name) <= step:
+            remove(os.path.join(folder, name))
+
+
+def clear_aside(folder: str) -> None:
+    """Removes what a process that was killed while it wrote left aside."""
+    shutil.rmtree(os.path.join(folder, ASIDE), ignore_errors=True)
+
+
+def _base(path: str) -> str:
+    return os.path.basename(path)
+
+
+def _write_whole(path: str, text: str) -> None:
+    aside = f"{path}.incomplete"
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+    _sync(aside)
+    os.replace(aside, path)
+
+
+def _sync(path: str) -> None:
+    """Has the disk take what was written to a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
