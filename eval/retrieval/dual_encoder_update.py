@@ -11,8 +11,8 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
+from xmcgan import replicas
 from xmcgan.losses.contrastive import ContrastiveLoss, cosine_scores, info_nce
-from xmcgan.training import distribution
 
 _NOWHERE = -1000.0  # A score that no softmax sees: at temperatures up to 1 its exponential is 0.
 
@@ -55,14 +55,14 @@ def compiled_steps(
     towers, variables = state.towers, state.towers.trainable_variables
 
     def replica_step(batch: Mapping[str, Any]) -> tf.Tensor:
-        keys = [distribution.gather(batch[name]) for name in ("image_key", "caption_key")]
+        keys = [replicas.gather(batch[name]) for name in ("image_key", "caption_key")]
         with tf.GradientTape() as tape:
-            images = distribution.gather(towers.embed_images(batch["image"], training=True))  # [batch, dim]
-            captions = distribution.gather(towers.embed_tokens(batch["tokens"], training=True))  # [batch, dim]
+            images = replicas.gather(towers.embed_images(batch["image"], training=True))  # [batch, dim]
+            captions = replicas.gather(towers.embed_tokens(batch["tokens"], training=True))  # [batch, dim]
             temperature = towers.temperature
             matching = matching_loss(images, captions, *keys, temperature)
             # Every replica has the loss of the whole batch, and the optimiser sums their gradients.
-            share = matching.loss / distribution.num_replicas()
+            share = matching.loss / replicas.num_replicas()
         state.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
         return tf.stack([matching.loss, matching.accuracy, temperature])
 

@@ -1,8 +1,12 @@
-"""Replicas: the strategy, and what a replica asks of the others."""
+"""The strategy: which devices train, and whether they can share the batch."""
 
 from __future__ import annotations
 
 import tensorflow as tf
+
+from xmcgan.replicas import gather, num_replicas, replica_rows, sum_over_replicas
+
+__all__ = ["check_divides", "create_strategy", "gather", "num_replicas", "replica_rows", "sum_over_replicas"]
 
 
 def create_strategy() -> tf.distribute.Strategy:
@@ -22,35 +26,3 @@ def check_divides(batch_size: int, replicas: int) -> None:
         raise ValueError(
             f"config.training.batch_size={batch_size} does not divide over {replicas} replicas: set it to {near}"
         )
-
-
-def num_replicas() -> int:
-    """Replicas in sync, from inside or outside of one."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def gather(x: tf.Tensor) -> tf.Tensor:
-    """The rows of all replicas, in order: [batch / replicas, ...] -> [batch, ...].
-
-    Differentiable: a replica receives the sum of all replicas' gradients with respect to its rows.
-    """
-    if num_replicas() == 1:
-        return x
-    gathered = tf.distribute.get_replica_context().all_gather(x, axis=0)
-    return tf.ensure_shape(gathered, [None, *x.shape[1:]])  # In a graph, the gathering forgets the shape.
-
-
-def sum_over_replicas(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The sum of each tensor over replicas, on every replica."""
-    if num_replicas() == 1:
-        return tensors
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
-
-
-def replica_rows(global_rows: tf.Tensor) -> tf.Tensor:
-    """This replica's share of rows that all replicas computed alike: [batch, ...] -> [batch / replicas, ...]."""
-    if num_replicas() == 1:
-        return global_rows
-    rows = global_rows.shape[0] // num_replicas()
-    first = tf.distribute.get_replica_context().replica_id_in_sync_group * rows
-    return global_rows[first : first + rows]

@@ -66,14 +66,6 @@ def test_gathered_features_keep_their_static_shape(on_two):
     assert on_two["gathered_shape"].tolist() == [5, 4]
 
 
-def test_one_device_has_nothing_to_exchange():
-    x = tf.random.stateless_normal([4, 3], [0, 0])
-    assert distribution.num_replicas() == 1
-    assert distribution.gather(x) is x
-    assert distribution.replica_rows(x) is x
-    assert distribution.sum_over_replicas([x]) == [x]
-
-
 def test_a_batch_that_cannot_be_shared_is_refused():
     distribution.check_divides(12, 4)
     with pytest.raises(ValueError, match=r"config\.training\.batch_size=10 .* 4 replicas: set it to 8 or 12"):

@@ -18,10 +18,10 @@ import tiny_networks
 from xmcgan.config import Config
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.replicas import gather, replica_rows
 from xmcgan.synthesis import to_uint8
 from xmcgan.training import ema
 from xmcgan.training.adam import Adam
-from xmcgan.training.distribution import gather, replica_rows
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.objectives import Objectives
 from xmcgan.training.state import TrainState
