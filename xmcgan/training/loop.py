@@ -13,9 +13,11 @@ from absl import logging
 
 from data_pipelines import input_pipeline, text_feature_files
 from data_pipelines.text_features import StoredText
+from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
+from xmcgan.replicas import check_groups
 from xmcgan.synthesis import from_uint8, load_text_encoder
 from xmcgan.training import distribution, ema
 from xmcgan.training.checkpoints import Checkpoints
@@ -24,6 +26,7 @@ from xmcgan.training.summaries import RunLog, json_line
 from xmcgan.training.update import Example, Update, noise
 from xmcgan.training.validation import NUM_CAPTIONS, HeldOut, Validation
 from xmcgan.training.workdir import check_workdir, claim_workdir
+from xmcgan.training.workers import Workers
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
 _GRID_ROWS = 8
@@ -34,7 +37,11 @@ EvaluationMaker = Callable[[tf.distribute.Strategy, TextEncoder], Callable[[str]
 
 
 def train(
-    config: Config, data_dir: str, workdir: str, make_evaluation: EvaluationMaker | None = None
+    config: Config,
+    data_dir: str,
+    workdir: str,
+    make_evaluation: EvaluationMaker | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> HeldOut | None:
     """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
 
@@ -45,6 +52,7 @@ def train(
       data_dir: folder of all records.
       workdir: folder of this run.
       make_evaluation: what is to look at every checkpoint of a multiple of `config.evaluation.every` steps.
+      strategy: the devices that train; by default all of this machine's.
 
     Returns:
       The last look at held-out captions; None if there was nothing left to train.
@@ -59,8 +67,10 @@ def train(
         tf.config.experimental.enable_op_determinism()
     num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
     num_steps = steps_of(config, num_examples)
-    strategy = distribution.create_strategy()
-    distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync)
+    strategy = strategy or distribution.create_strategy()
+    workers = Workers(strategy)
+    distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync, options.micro_batches)
+    check_groups(config.generator.batch_norm_replicas, strategy.num_replicas_in_sync)
     check_workdir(workdir, config)
 
     with strategy.scope():
@@ -70,13 +80,16 @@ def train(
     # Now, since it may miss a network: not when the first checkpoint has been trained for.
     evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
     stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
-    claim_workdir(workdir, config)
+    if workers.is_chief:
+        claim_workdir(workdir, config)
     logging.info(
-        "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
+        "%s: %d training pictures, batch %d on %d replica(s) of %d worker(s), %d steps; "
+        "parameters: generator %s, discriminator %s",
         config.dataset,
         num_examples,
         options.batch_size,
         strategy.num_replicas_in_sync,
+        workers.count,
         num_steps,
         f"{_count(state.generator):,}",
         f"{_count(state.discriminator):,}",
@@ -84,6 +97,7 @@ def train(
     checkpoints = Checkpoints(workdir, state, options.max_checkpoints)
     checkpoints.restore_latest()
     step = int(state.step.numpy())
+    workers.check_same(config_lib.to_json(config), step, workdir)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
         evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
     if step >= num_steps:
@@ -95,12 +109,17 @@ def train(
     validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
     images_per_step = options.batch_size * Update.batches_per_iteration(config)
     held_out = None
-    with RunLog(workdir, step, num_steps, images_per_step, headline=_CONSOLE) as log:
+    with (
+        workers.own_folder(workdir) as folder,
+        RunLog(folder, step, num_steps, images_per_step, headline=_CONSOLE, show=workers.is_chief) as log,
+    ):
+        if not workers.is_chief:  # Saving is an exchange, so all of them save.
+            checkpoints = Checkpoints(folder, state, max_to_keep=1)
         while step < num_steps:
             # Up to the next multiple, also where an earlier run ended between two.
             steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
-            stop_if_not_finite(workdir, step, metrics)
+            stop_if_not_finite(folder, step, metrics)
             step += steps
             last = step == num_steps
 
@@ -117,6 +136,7 @@ def train(
                 path = checkpoints.save()
                 if evaluate and step % config.evaluation.every == 0:
                     evaluate(path)
+        workers.wait()  # None leaves before the others are done: TensorFlow would take it for lost.
     return held_out
 
 

@@ -34,6 +34,7 @@ class RunLog:
         num_steps: int,
         images_per_step: int,
         headline: typing.Sequence[str] = (),
+        show: bool = True,
     ):
         """Opens the log.
 
@@ -43,6 +44,7 @@ class RunLog:
           num_steps: steps of the whole run.
           images_per_step: pictures that one step trains on, of all replicas together.
           headline: names of the scalars that the console shows; empty for all.
+          show: whether a terminal gets a progress bar.
         """
         self._workdir = workdir
         self._num_steps = num_steps
@@ -53,8 +55,8 @@ class RunLog:
         self._metrics = open(metrics_path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close().
         self._writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
         self._clock = Clock(start_step, num_steps, images_per_step)
-        # disable=None: only on a terminal.
-        self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=None, dynamic_ncols=True)
+        hidden = None if show else True  # None: where there is no terminal.
+        self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=hidden, dynamic_ncols=True)
 
     def scalars(self, step: int, values: typing.Mapping[str, typing.Any]) -> None:
         """Logs the numbers of a step, once per step.
