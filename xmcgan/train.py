@@ -44,7 +44,8 @@ def main(argv: list[str]) -> None:
 
     # First of all: several workers find each other before TensorFlow has done anything else.
     strategy = distribution.create_strategy(_STRATEGY.value, _TPU.value)
-    if not Workers(strategy).is_chief:
+    workers = Workers(strategy)
+    if not workers.is_chief:
         logging.set_verbosity(logging.WARNING)
     if config.dataset == "scenes":
         prepare.prepare_scenes(_DATA_DIR.value)
@@ -54,7 +55,8 @@ def main(argv: list[str]) -> None:
         from eval import run_evaluation
 
         make_evaluation = run_evaluation.maker(config, _DATA_DIR.value, _WORKDIR.value)
-    held_out = train(config, _DATA_DIR.value, _WORKDIR.value, make_evaluation, strategy)
+    with workers.explained():
+        held_out = train(config, _DATA_DIR.value, _WORKDIR.value, make_evaluation, strategy)
     if held_out is not None:
         drawn = {name: value for name, value in held_out.metrics.items() if "drawn" in name}
         logging.info(

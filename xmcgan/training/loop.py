@@ -80,8 +80,6 @@ def train(
     # Now, since it may miss a network: not when the first checkpoint has been trained for.
     evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
     stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
-    if workers.is_chief:
-        claim_workdir(workdir, config)
     logging.info(
         "%s: %d training pictures, batch %d on %d replica(s) of %d worker(s), %d steps; "
         "parameters: generator %s, discriminator %s",
@@ -98,6 +96,8 @@ def train(
     checkpoints.restore_latest()
     step = int(state.step.numpy())
     workers.check_same(config_lib.to_json(config), step, workdir)
+    if workers.is_chief:
+        claim_workdir(workdir, config)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
         evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
     if step >= num_steps:
@@ -119,7 +119,8 @@ def train(
             # Up to the next multiple, also where an earlier run ended between two.
             steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
-            stop_if_not_finite(folder, step, metrics)
+            if workers.is_chief:  # The others have the same numbers, and end with it.
+                stop_if_not_finite(workdir, step, metrics)
             step += steps
             last = step == num_steps
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 
+import psutil
 import tensorflow as tf
 
 from xmcgan.replicas import gather
 from xmcgan.training import cluster
+
+_FOLDER = "xmcgan_worker"
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 class Workers:
@@ -18,7 +25,7 @@ class Workers:
 
     All of them do the same things in the same order, as much of what looks local is an exchange: a batch norm's moving
     average is read, and so saved, as the mean of all replicas'. But only the first one, the chief, writes the run.
-    An exchange returns when all workers have come to it; if one of them has ended, it raises `tf.errors.OpError`.
+    An exchange returns when all workers have come to it; once one of them has ended, it fails, see `explained`.
 
     Attributes:
       count: how many there are.
@@ -77,10 +84,34 @@ class Workers:
             )
 
     @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Puts into one line that another worker has ended, which TensorFlow tells by many kinds of errors.
+
+        Raises:
+          ConnectionError: in their place.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.count == 1 or not (isinstance(error, _LOST) or "ollective" in error.message):
+                raise
+            raise ConnectionError(
+                f"worker {self.index} of {self.count} lost the others: see what the first one to stop has printed, and "
+                "start all of them again to go on from the last checkpoint"
+            ) from error
+
+    @contextlib.contextmanager
     def own_folder(self, workdir: str) -> Iterator[str]:
         """Where this worker may write: the chief into `workdir`, any other into a folder that is removed afterwards."""
         if self.is_chief:
             yield workdir
             return
-        with tempfile.TemporaryDirectory(prefix=f"xmcgan_worker_{self.index}_") as folder:
+        folder = os.path.join(tempfile.gettempdir(), f"{_FOLDER}.{os.getpid()}")
+        for left in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_FOLDER}.*")):
+            if not psutil.pid_exists(int(left.rpartition(".")[2])):  # Of a killed process.
+                shutil.rmtree(left, ignore_errors=True)
+        os.makedirs(folder)
+        try:
             yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
