@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.parse
+
 import tensorflow as tf
 from absl import logging
 
@@ -67,12 +70,14 @@ def _tpu(name: str) -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
         if name != "local":
+            address = urllib.parse.urlsplit(resolver.master())
+            socket.create_connection((address.hostname, address.port), timeout=30).close()  # TensorFlow would wait on.
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except Exception as error:  # Of as many kinds as there are reasons: a name, the network, this TensorFlow.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise ValueError(
-            f"no TPU at --tpu={name}: {reason}: give its name or grpc://host:8470, or 'local' on a TPU VM whose "
+            f"no TPU at --tpu={name} ({reason}): give its name or grpc://host:8470, or 'local' on a TPU VM whose "
             "TensorFlow was built for TPUs"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
