@@ -113,14 +113,13 @@ def train(
         workers.own_folder(workdir) as folder,
         RunLog(folder, step, num_steps, images_per_step, headline=_CONSOLE, show=workers.is_chief) as log,
     ):
-        if not workers.is_chief:  # Saving is an exchange, so all of them save.
-            checkpoints = Checkpoints(folder, state, max_to_keep=1)
+        # Saving is an exchange, so all of them save.
+        saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)
         while step < num_steps:
             # Up to the next multiple, also where an earlier run ended between two.
             steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
-            if workers.is_chief:  # The others have the same numbers, and end with it.
-                stop_if_not_finite(workdir, step, metrics)
+            stop_if_not_finite(folder, step, metrics)
             step += steps
             last = step == num_steps
 
@@ -134,7 +133,7 @@ def train(
             if sample:
                 log.grid(step, *_grid(held_out))
             if last or step % options.checkpoint_every == 0:
-                path = checkpoints.save()
+                path = saved.save()
                 if evaluate and step % config.evaluation.every == 0:
                     evaluate(path)
         workers.wait()  # None leaves before the others are done: TensorFlow would take it for lost.
