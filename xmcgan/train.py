@@ -15,8 +15,8 @@ also evaluates every 5,000 steps, as python -m eval.evaluate does, and keeps the
 All GPUs of the machine train together. On several machines, the same command is given on each, with the environment
 variable TF_CONFIG naming all of them and the machine's own index; --data_dir and --workdir are folders that all share.
 
-  TF_CONFIG='{"cluster": {"worker": ["host1:5000", "host2:5000"]}, "task": {"type": "worker", "index": 0}}' \
-    python -m xmcgan.train --dataset=coco2014 --strategy=multi_worker
+  export TF_CONFIG='{"cluster": {"worker": ["host1:5000", "host2:5000"]}, "task": {"type": "worker", "index": 0}}'
+  python -m xmcgan.train --dataset=coco2014 --strategy=multi_worker --data_dir=/shared/data --workdir=/shared/run
 """
 
 from __future__ import annotations
