@@ -35,6 +35,7 @@ from ml_collections import config_flags
 
 from xmcgan import config as config_lib
 from xmcgan import config_checks, flag_help
+from xmcgan.training import cluster
 
 # Read by TensorFlow's C++ core as it loads, so set before any command loads it. Below 3 it reports as errors, on every
 # start, that its own CUDA libraries registered twice; what really fails in the core reaches Python as an exception.
@@ -81,6 +82,20 @@ def define_workdir(
     """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`, or `optional`."""
     _optional.update(["workdir"] if optional else [])
     return flags.DEFINE_string("workdir", None, text)
+
+
+def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
+    """Defines `--strategy` and `--tpu`: where a run trains, which is no part of the experiment."""
+    strategy = flags.DEFINE_enum(
+        "strategy",
+        "auto",
+        cluster.STRATEGIES,
+        "Which devices train: 'one_device', the GPUs of this machine ('mirrored'), those of all machines that the "
+        "environment variable TF_CONFIG lists ('multi_worker'; give the same command on each), or a 'tpu'. 'auto': "
+        "multi_worker if TF_CONFIG lists several machines, otherwise mirrored.",
+    )
+    tpu = flags.DEFINE_string("tpu", "local", "Of --strategy=tpu: its name or address, or 'local' on a TPU VM.")
+    return strategy, tpu
 
 
 def define_config() -> None:

@@ -38,7 +38,7 @@ def replica_rows(global_rows: tf.Tensor) -> tf.Tensor:
         return global_rows
     rows = global_rows.shape[0] // num_replicas()
     first = tf.distribute.get_replica_context().replica_id_in_sync_group * rows
-    return global_rows[first : first + rows]
+    return _rows(global_rows, first, rows)
 
 
 def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
@@ -66,7 +66,7 @@ def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
         return context.all_reduce(tf.distribute.ReduceOp.MEAN, x)
     of_all = tf.ensure_shape(context.all_gather(x[tf.newaxis], axis=0), [replicas, *x.shape])
     first = context.replica_id_in_sync_group // replicas_per_group * replicas_per_group
-    return tf.reduce_mean(of_all[first : first + replicas_per_group], axis=0)
+    return tf.reduce_mean(_rows(of_all, first, replicas_per_group), axis=0)
 
 
 def check_groups(replicas_per_group: int, replicas: int) -> None:
@@ -86,3 +86,8 @@ def check_groups(replicas_per_group: int, replicas: int) -> None:
             f"config.generator.batch_norm_replicas={replicas_per_group} does not divide {replicas} replica(s): "
             f"set it to one of {possible}"
         )
+
+
+def _rows(x: tf.Tensor, first: int | tf.Tensor, size: int) -> tf.Tensor:
+    """x[first : first + size], of a shape that is known even if `first` is not: so XLA and a TPU need it."""
+    return tf.slice(x, [first, *[0] * (x.shape.rank - 1)], [size, *x.shape[1:]])

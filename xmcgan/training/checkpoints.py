@@ -55,22 +55,26 @@ class Checkpoints:
         with writing("a note of the newest checkpoint", self._workdir):
             checkpoint_files.write_note(self.latest, note)
 
-    def restore_latest(self) -> bool:
+    def restore_latest(self, tidy: bool = True) -> bool:
         """Brings the state to the newest intact checkpoint; returns False if there are no checkpoints.
 
-        Damaged ones are set aside, with a warning: the steps that they were of are trained again.
+        Damaged ones are passed over, with a warning: the steps that they were of are trained again.
+
+        Args:
+          tidy: set damaged checkpoints aside, and remove what a killed run was writing.
 
         Raises:
           ValueError: all checkpoints are damaged, or the newest intact one is of other networks.
         """
         path, damaged = checkpoint_files.newest_intact(_folder(self._workdir))
-        checkpoint_files.clear_aside(_folder(self._workdir))
+        if tidy:
+            checkpoint_files.clear_aside(_folder(self._workdir))
         if path is None:
             return False
         _warn_of(damaged, path)
         with _explained(path):
             self._state.restore(path).assert_consumed()
-        for other, _ in damaged:
+        for other, _ in damaged if tidy else ():
             checkpoint_files.set_aside(other)
         logging.info("restored %s", path)
         return True

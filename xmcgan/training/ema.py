@@ -19,7 +19,8 @@ def update(average: tf.keras.Model, source: tf.keras.Model, decay: float) -> Non
     strategy = tf.distribute.get_strategy()
     for averaged, current in zip(average.trainable_variables, source.trainable_variables):
         strategy.extended.update(averaged, lambda a, c: a.assign_sub((1.0 - decay) * (a - c)), args=(current,))
-    copy(average.non_trainable_variables, source.non_trainable_variables)
+    # Within the replicas, where each copies its own: read from outside, they would be averaged over all replicas first.
+    strategy.run(copy, args=(average.non_trainable_variables, source.non_trainable_variables))
 
 
 def copy(targets: list[tf.Variable], sources: list[tf.Variable]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -12,9 +13,11 @@ from absl import logging
 
 from data_pipelines import input_pipeline, text_feature_files
 from data_pipelines.text_features import StoredText
+from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
+from xmcgan.replicas import check_groups
 from xmcgan.synthesis import from_uint8, load_text_encoder
 from xmcgan.training import diagnosis, distribution, ema
 from xmcgan.training.checkpoints import Checkpoints
@@ -26,6 +29,7 @@ from xmcgan.training.update import Example, Update, noise
 from xmcgan.training.validation import NUM_CAPTIONS, HeldOut, Validation
 from xmcgan.training.window import Window
 from xmcgan.training.workdir import check_workdir, claim_workdir
+from xmcgan.training.workers import Workers
 from xmcgan.training.writing import writing
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
@@ -38,7 +42,11 @@ EvaluationMaker = Callable[[tf.distribute.Strategy, TextEncoder], Callable[[str]
 
 
 def train(
-    config: Config, data_dir: str, workdir: str, make_evaluation: EvaluationMaker | None = None
+    config: Config,
+    data_dir: str,
+    workdir: str,
+    make_evaluation: EvaluationMaker | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> HeldOut | None:
     """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
 
@@ -50,6 +58,7 @@ def train(
       data_dir: folder of all records.
       workdir: folder of this run.
       make_evaluation: what is to look at every checkpoint of a multiple of `config.evaluation.every` steps.
+      strategy: the devices that train; by default all of this machine's.
 
     Returns:
       The last look at held-out captions; None if there was nothing left to train.
@@ -66,8 +75,10 @@ def train(
         tf.config.experimental.enable_op_determinism()
     num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
     num_steps = steps_of(config, num_examples)
-    strategy = distribution.create_strategy()
-    distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync)
+    strategy = strategy or distribution.create_strategy()
+    workers = Workers(strategy)
+    distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync, options.micro_batches)
+    check_groups(config.generator.batch_norm_replicas, strategy.num_replicas_in_sync)
     check_workdir(workdir, config)
 
     with strategy.scope():
@@ -77,16 +88,19 @@ def train(
     # Now, since it may miss a network: not when the first checkpoint has been trained for.
     evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
     stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
-    claim_workdir(workdir, config)
     logging.info(
-        "%s: %d training pictures, batch %d on %d replica(s), %d steps; parameters: generator %s, discriminator %s",
-        config.dataset, num_examples, options.batch_size, strategy.num_replicas_in_sync, num_steps,
+        "%s: %d training pictures, batch %d on %d replica(s) of %d worker(s), %d steps; "
+        "parameters: generator %s, discriminator %s",
+        config.dataset, num_examples, options.batch_size, strategy.num_replicas_in_sync, workers.count, num_steps,
         f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
     )  # fmt: skip
     checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
-    checkpoints.restore_latest()
+    checkpoints.restore_latest(tidy=workers.is_chief)
     step = int(state.step.numpy())
     window = Window(checkpoints.note)
+    workers.check_same(config_lib.to_json(config), step, workdir)
+    if workers.is_chief:
+        claim_workdir(workdir, config)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
         evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
     if step >= num_steps and not window.steps:
@@ -104,7 +118,15 @@ def train(
     validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
     images_per_step = options.batch_size * Update.batches_per_iteration(config)
     held_out, saved_step = None, step
-    with stop, RunLog(workdir, step, num_steps, images_per_step, _CONSOLE, logged_step=step - window.steps) as log:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(workers.own_folder(workdir))
+        # Saving is an exchange, so all workers save.
+        saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)
+        logged = step - window.steps
+        log = stack.enter_context(
+            RunLog(folder, step, num_steps, images_per_step, _CONSOLE, logged_step=logged, show=workers.is_chief)
+        )
+        stack.enter_context(stop)
         while True:
             # First what is due at this step: a run that was stopped has left that to the one that goes on.
             last = step >= num_steps
@@ -114,31 +136,33 @@ def train(
                 if sample:
                     held_out = validation()
                     means.update(held_out.metrics)
-                with writing(f"the numbers of step {step}", workdir):
+                with writing(f"the numbers of step {step}", folder):
                     log.scalars(step, means)
                     if sample:
                         log.grid(step, *_grid(held_out))
                 window.clear()
-                if step == saved_step:
+                if step == saved_step and workers.is_chief:
                     checkpoints.note = window.note()
             if step > saved_step and (last or step % options.checkpoint_every == 0):
-                path = checkpoints.save(window.note())
+                path = saved.save(window.note())
                 saved_step = step
                 if evaluate and step % config.evaluation.every == 0:
                     with stop.interruptible(step):
                         evaluate(path)
             if last:
+                workers.wait()  # None leaves before the others are done: TensorFlow would take it for lost.
                 return held_out
 
             # Up to the next multiple, also where an earlier run ended between two.
             steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
             metrics = run_steps(batches, steps)
             stopping = metrics.pop(_STOP)[-1] > 0
-            stop_if_not_finite(workdir, step, metrics, find_place)
+            stop_if_not_finite(folder, step, metrics, find_place)
             window.add(metrics)
             step = int(state.step.numpy())
             if stopping and step < num_steps:
-                checkpoints.save(window.note())
+                saved.save(window.note())
+                workers.wait()
                 raise stop.stopped(step)
 
 
@@ -190,6 +214,9 @@ def compiled_steps(
             metrics[_STOP] = told
         names[:] = metrics
         return tf.stack(list(metrics.values()))
+
+    if options.xla:
+        replica_step = tf.function(replica_step, autograph=False, jit_compile=True)
 
     @tf.function(reduce_retracing=True)
     def run(batches: Iterator, steps: tf.Tensor) -> tf.Tensor:

@@ -36,6 +36,7 @@ class RunLog:
         images_per_step: int,
         headline: typing.Sequence[str] = (),
         logged_step: int | None = None,
+        show: bool = True,
     ):
         """Opens the log.
 
@@ -46,6 +47,7 @@ class RunLog:
           images_per_step: pictures that one step trains on, of all replicas together.
           headline: names of the scalars that the console shows; empty for all.
           logged_step: the last step of which a line is kept, `start_step` by default.
+          show: whether a terminal gets a progress bar.
         """
         self._workdir = workdir
         self._num_steps = num_steps
@@ -56,8 +58,8 @@ class RunLog:
         self._metrics = open(metrics_path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close().
         self._writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
         self._clock = Clock(start_step, num_steps, images_per_step)
-        # disable=None: only on a terminal.
-        self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=None, dynamic_ncols=True)
+        hidden = None if show else True  # None: where there is no terminal.
+        self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=hidden, dynamic_ncols=True)
 
     def scalars(self, step: int, values: typing.Mapping[str, typing.Any]) -> None:
         """Logs the numbers of a step, once per step.

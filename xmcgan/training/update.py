@@ -213,10 +213,13 @@ def _gradients(
 
 
 def _descend(gradients: list[tf.Tensor], model: tf.keras.Model, optimizer: tf.keras.optimizers.Optimizer) -> tf.Tensor:
-    """One step on the sum of the replicas' gradients; returns their global norm."""
+    """One step on the sum of the replicas' gradients; returns their global norm, 0 if loss scaling left it out."""
     gradients = sum_over_replicas(gradients)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables), skip_gradients_aggregation=True)
-    return tf.linalg.global_norm(gradients)
+    norm = tf.linalg.global_norm(gradients)
+    if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+        return tf.where(tf.math.is_finite(norm), norm, 0.0)
+    return norm
 
 
 def _named(network: str, objective: Objective, gradient_norm: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,7 +1,9 @@
+import functools
 import os
 import subprocess
 import sys
 
+import free_cluster
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +12,7 @@ import two_replicas
 from scipy.special import log_softmax
 
 from xmcgan.synthesis import from_uint8, to_uint8
-from xmcgan.training import distribution
+from xmcgan.training import distribution, workers
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
 
@@ -28,14 +30,38 @@ def on_two(tmp_path_factory):
         return dict(arrays)
 
 
+@functools.cache
+def on_one(rule):
+    return two_replicas.train(tf.distribute.get_strategy(), rule, compiled=False)
+
+
+def check_training(results, rule):
+    """Compares losses, and all variables after the last step, with those of one device."""
+    prefix = f"{rule}/"
+    assert {name[len(prefix) :] for name in results if name.startswith(prefix)} == set(on_one(rule))
+    for name, expected in on_one(rule).items():
+        tolerance = 1e-9 * max(1.0, np.max(np.abs(expected)))
+        np.testing.assert_allclose(results[prefix + name], expected, rtol=0, atol=tolerance, err_msg=name)
+
+
 @pytest.mark.parametrize("rule", two_replicas.RULES)
 def test_two_replicas_train_as_one(rule, on_two, float64):
-    on_one = two_replicas.train(tf.distribute.get_strategy(), rule, compiled=False)
-    prefix = f"{rule}/"
-    assert {name[len(prefix) :] for name in on_two if name.startswith(prefix)} == set(on_one)
-    for name, expected in on_one.items():
-        tolerance = 1e-9 * max(1.0, np.max(np.abs(expected)))
-        np.testing.assert_allclose(on_two[prefix + name], expected, rtol=0, atol=tolerance, err_msg=name)
+    check_training(on_two, rule)
+
+
+def test_two_workers_train_as_one(tmp_path, float64):
+    processes = []
+    for environment, output in zip(free_cluster.environments(2), ("0.npz", "1.npz")):
+        environment = {**environment, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
+        arguments = [sys.executable, two_replicas.__file__, str(tmp_path / output)]
+        processes.append(subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True))
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    for output in ("0.npz", "1.npz"):
+        with np.load(tmp_path / output) as results:
+            check_training(results, "joint")
+            np.testing.assert_array_equal(results["exchanged"], [10, 11, False, True, True])
 
 
 def test_the_loop_runs_on_two_replicas(on_two):
@@ -72,3 +98,30 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         distribution.check_divides(10, 4)
     with pytest.raises(ValueError, match=r"set it to 4$"):
         distribution.check_divides(3, 4)
+
+
+def test_a_batch_that_micro_batches_cannot_share_is_refused():
+    distribution.check_divides(24, 4, 3)
+    with pytest.raises(ValueError, match=r"batch_size=28 .* 4 replicas of 3 micro-batches each: set it to 24 or 36$"):
+        distribution.check_divides(28, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["auto", "one_device", "mirrored"])
+def test_strategies_of_one_machine(name, monkeypatch):
+    # Of a cluster with one worker: TensorFlow would look for its devices, not for this process's.
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["elsewhere:1"]}, "task": {"type": "worker", "index": 0}}')
+    strategy = distribution.create_strategy(name)
+    assert strategy.num_replicas_in_sync == 1
+    results = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("sum", tf.ones([2])))
+    np.testing.assert_array_equal(strategy.experimental_local_results(results)[0], [1, 1])
+    one = workers.Workers(strategy)
+    assert (one.count, one.index, one.is_chief, one.gather(7), one.any(True)) == (1, 0, True, [7], True)
+    with one.own_folder("run") as folder:
+        assert folder == "run"
+
+
+@pytest.mark.parametrize("tpu", ["local", "grpc://localhost:9"])
+def test_a_tpu_that_is_not_there(tpu):
+    with pytest.raises(ValueError, match=rf"^no TPU at --tpu={tpu} \(.*'local' on a TPU VM") as caught:
+        distribution.create_strategy("tpu", tpu)
+    assert "\n" not in str(caught.value)

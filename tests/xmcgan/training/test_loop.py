@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import free_cluster
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -165,6 +166,46 @@ def test_a_finished_run_has_nothing_left_to_do(trained, command, scenes_dir):
     workdir, _ = trained
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
     assert "is trained: step 32 of 32" in finish(command("xmcgan.train", *arguments))
+
+
+def test_two_workers_go_on_as_one_device_would(trained, scenes_dir, tmp_path):
+    undisturbed, _ = trained
+    workdir, temporary = tmp_path / "run", tmp_path / "temporary"
+    shutil.copytree(undisturbed, workdir)
+    for path in (workdir / "checkpoints").glob("step-32*"):
+        path.unlink()
+    temporary.mkdir()
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "xmcgan.train", *arguments],
+            env={**environment, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for environment in free_cluster.environments(2)
+    ]
+    chief, other = (finish(process) for process in processes)
+    assert "restored" in chief and "step 32/32" in chief
+    assert other == ""
+    assert not list(temporary.iterdir())
+    assert {path.name for path in workdir.iterdir()} == {path.name for path in undisturbed.iterdir()}
+    assert list((workdir / "checkpoints").glob("step-32*"))
+    lines, expected = read_metrics(workdir), read_metrics(undisturbed)
+    assert lines[:6] == expected[:6]
+    for line, of_one, tolerance in zip(lines[6:], expected[6:], (1e-4, 1e-3)):  # Rounding grows from step to step.
+        assert line.keys() == of_one.keys() and line["step"] == of_one["step"]
+        for loss in ("d/loss", "g/loss"):
+            assert line[loss] == pytest.approx(of_one[loss], rel=tolerance)
+
+
+def test_evaluation_during_training_is_for_one_machine(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", free_cluster.environments(2)[1]["TF_CONFIG"])
+    process = command("xmcgan.train", *SMALL, f"--workdir={tmp_path}", "--config.evaluation.every=8")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith("error: config.evaluation.every=8 is for one machine") and "--follow" in errors
 
 
 def test_workdir_of_another_config_is_refused(trained, command, scenes_dir):

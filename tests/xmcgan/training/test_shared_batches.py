@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import os
-import socket
 import subprocess
 import sys
 
+import free_cluster
 import numpy as np
 import pytest
 import shared_batches
@@ -34,10 +32,8 @@ def expected(scenes_dir):
     return {"image": np.stack([batch.image for batch in batches]), "length": np.asarray(lengths)}
 
 
-def _run(data_dir, output, cluster=None):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
-    if cluster:
-        environment["TF_CONFIG"] = json.dumps(cluster)
+def _run(data_dir, output, environment):
+    environment = {**environment, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
     arguments = [sys.executable, shared_batches.__file__, str(data_dir), str(output)]
     return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -50,22 +46,15 @@ def _rows(process, output):
 
 
 def test_two_replicas_of_a_host_take_the_rows_in_order(expected, scenes_dir, tmp_path):
-    rows = _rows(_run(scenes_dir, tmp_path / "rows.npz"), tmp_path / "rows.npz")
+    rows = _rows(_run(scenes_dir, tmp_path / "rows.npz", os.environ), tmp_path / "rows.npz")
     for name, values in expected.items():
         np.testing.assert_array_equal(rows[name], values)
 
 
 def test_two_hosts_of_two_replicas_take_the_rows_in_order(expected, scenes_dir, tmp_path):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
-        for each in sockets:
-            each.bind(("localhost", 0))
-        workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     outputs = [tmp_path / f"{number}.npz" for number in range(2)]
-    processes = [
-        _run(scenes_dir, output, {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}})
-        for number, output in enumerate(outputs)
-    ]
+    environments = free_cluster.environments(2)
+    processes = [_run(scenes_dir, output, environment) for output, environment in zip(outputs, environments)]
     of_hosts = [_rows(process, output) for process, output in zip(processes, outputs)]
     for name, values in expected.items():
         np.testing.assert_array_equal(np.concatenate([rows[name] for rows in of_hosts], axis=1), values)

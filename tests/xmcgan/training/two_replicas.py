@@ -3,11 +3,13 @@ made before TensorFlow starts.
 
   python two_replicas.py OUTPUT.npz
 
-OUTPUT holds what the functions below return: `train` under 'RULE/...', the others under their names.
+OUTPUT holds what the functions below return: `train` under 'RULE/...', the others under their names. With TF_CONFIG in
+the environment, this is one of two workers with a replica each, and does `train` by one rule and what workers do.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 
@@ -20,12 +22,13 @@ from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather, replica_rows
 from xmcgan.synthesis import to_uint8
-from xmcgan.training import ema
+from xmcgan.training import distribution, ema
 from xmcgan.training.adam import Adam
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.objectives import Objectives
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
+from xmcgan.training.workers import Workers
 
 RULES = ("algorithm1", "joint")
 STEPS = 2
@@ -141,10 +144,26 @@ def gathered_shape(strategy: tf.distribute.Strategy) -> list[int]:
     return shapes[0].as_list()
 
 
+def exchanged(strategy: tf.distribute.Strategy) -> np.ndarray:
+    """What a worker hears of the numbers 10 and 11, and of flags that are set on none, the first, the second: [5]."""
+    workers = Workers(strategy)
+    flags = [workers.any(False), workers.any(workers.index == 0), workers.any(workers.index == 1)]
+    return np.array([*workers.gather(10 + workers.index), *flags])
+
+
+def work() -> None:
+    """As one of two workers."""
+    strategy = distribution.create_strategy("multi_worker")
+    arrays = {"exchanged": exchanged(strategy)}
+    tf.keras.backend.set_floatx("float64")
+    arrays.update({f"joint/{name}": value for name, value in train(strategy, "joint", compiled=True).items()})
+    np.savez(sys.argv[1], **arrays)
+    Workers(strategy).wait()
+
+
 def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It takes long and changes nothing.
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     functions = (first_losses_of_the_loop, some_noise, local_negatives, gathered_shape)
     arrays = {function.__name__: function(strategy) for function in functions}
@@ -155,4 +174,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It takes long and changes nothing.
+    if "TF_CONFIG" in os.environ:
+        work()
+    else:
+        main()

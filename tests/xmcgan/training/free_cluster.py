@@ -1,0 +1,19 @@
+"""Clusters of processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+
+
+def environments(count: int) -> list[dict[str, str]]:
+    """The environments of workers that find each other on ports that are free."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    tasks = ({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(count))
+    return [{**os.environ, "TF_CONFIG": json.dumps(task)} for task in tasks]
