@@ -12,7 +12,6 @@ import tensorflow as tf
 from absl import logging
 
 from data_pipelines import input_pipeline, text_feature_files
-from data_pipelines.text_features import StoredText
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
@@ -20,13 +19,14 @@ from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.replicas import check_groups
 from xmcgan.synthesis import from_uint8, load_text_encoder
 from xmcgan.training import diagnosis, distribution, ema
+from xmcgan.training.batches import distributed_batches, held_out_batches
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.finite import stop_if_not_finite
 from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import RunLog
 from xmcgan.training.update import Example, Update, noise
-from xmcgan.training.validation import NUM_CAPTIONS, HeldOut, Validation
+from xmcgan.training.validation import HeldOut, Validation
 from xmcgan.training.window import Window
 from xmcgan.training.workdir import check_workdir, claim_workdir
 from xmcgan.training.workers import Workers
@@ -115,7 +115,7 @@ def train(
 
     batches = batches_from(step)
     find_place = diagnosis.finder(strategy, config, state, checkpoints, batches_from, run_steps)
-    validation = Validation(config, state, text_encoder, _held_out_batches(config, data_dir))
+    validation = Validation(config, state, text_encoder, held_out_batches(config, data_dir))
     images_per_step = options.batch_size * Update.batches_per_iteration(config)
     held_out, saved_step = None, step
     with contextlib.ExitStack() as stack:
@@ -193,8 +193,8 @@ def compiled_steps(
       stop: a variable on each worker's host. A call ends after the first step before which any of them was above 0.
 
     Returns:
-      A function of an iterator over distributed batches (see `distributed_batches`) and a number of steps; it returns
-      the metrics of every step done, {name: [steps]}, and with `stop` its mean over the replicas as 'stop'.
+      A function of an iterator over distributed batches (see the room `batches`) and a number of steps; it returns the
+      metrics of every step done, {name: [steps]}, and with `stop` its mean over the replicas as 'stop'.
     """
     options = config.training
     update = Update(config, state, image_encoder)
@@ -244,69 +244,9 @@ def compiled_steps(
     return run_steps
 
 
-def distributed_batches(
-    strategy: tf.distribute.Strategy,
-    config: Config,
-    data_dir: str,
-    text_encoder: TextEncoder,
-    step: int,
-    stored_text: StoredText | None = None,
-) -> tf.distribute.DistributedDataset:
-    """Shares the training batches out to the replicas, from the first batch of an iteration on.
-
-    The rows of a global batch go to the replicas in their order; a host reads the rows of its own replicas only.
-
-    Args:
-      strategy: the replicas.
-      config: the experiment.
-      data_dir: folder of all records.
-      text_encoder: its tokens stand in for the captions.
-      step: the iteration, from 0.
-      stored_text: features of the training captions, to go out instead of tokens.
-
-    Returns:
-      Endless batches {'image': [batch / replicas, size, size, 3] uint8, tokens or the fields of `TextFeatures`...}.
-    """
-
-    def batches_of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        batches = input_pipeline.training_batches(
-            config.dataset,
-            data_dir,
-            batch_size=config.training.batch_size,
-            image_size=config.data.image_size,
-            random_flip=config.data.random_flip,
-            seed=config.training.seed,
-            start_batch=step * Update.batches_per_iteration(config),
-            cache=config.data.cache,
-            stored_text=stored_text,
-            context=context,
-        )
-        # Strings stay on the host: what goes to the devices are tokens. One batch at a time, so that few are held.
-        return batches.map(for_device).prefetch(1)
-
-    def for_device(batch: input_pipeline.Batch | input_pipeline.EncodedBatch) -> dict[str, tf.Tensor]:
-        text = batch.text._asdict() if stored_text else text_encoder.tokenize(batch.caption)
-        return {"image": batch.image, **text}
-
-    # A batch ahead of the step is copied to each device in any case (the default of tf.distribute.InputOptions).
-    return strategy.distribute_datasets_from_function(batches_of_host)
-
-
 def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
     """The features that a batch brings along, float16 -> float32."""
     return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
-
-
-def _held_out_batches(config: Config, data_dir: str) -> tf.data.Dataset:
-    return input_pipeline.evaluation_batches(
-        config.dataset,
-        "validation",
-        data_dir,
-        batch_size=NUM_CAPTIONS,
-        image_size=config.data.image_size,
-        num_captions=NUM_CAPTIONS,
-        seed=config.training.seed,
-    )
 
 
 def _image_encoder(config: Config) -> Callable | None:

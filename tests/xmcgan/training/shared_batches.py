@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from xmcgan.config import Config, preset
-from xmcgan.training.loop import distributed_batches
+from xmcgan.training.batches import distributed_batches
 
 BATCHES, BATCH, FIRST_STEP = 20, 8, 3
 
