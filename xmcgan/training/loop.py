@@ -34,6 +34,7 @@ from xmcgan.training.writing import writing
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
 _GRID_ROWS = 8
+COMPILING = "compiling the training step; at the paper's size this takes minutes"
 _STOP = "stop"  # Among the metrics of a step: whether a replica was told to stop.
 
 
@@ -220,6 +221,7 @@ def compiled_steps(
 
     @tf.function(reduce_retracing=True)
     def run(batches: Iterator, steps: tf.Tensor) -> tf.Tensor:
+        logging.info(COMPILING)  # Once, as this is Python.
         history = tf.TensorArray(tf.float32, size=steps)
         done = 0
         for i in tf.range(steps):
