@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import random_example, tiny_config
 
+from xmcgan.training import loop
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.preemption import Stopped, StopRequest
 from xmcgan.training.state import TrainState
@@ -27,7 +28,9 @@ def _send(number: int) -> None:
     time.sleep(0.2)
 
 
-def test_a_signal_ends_a_call_of_many_steps_after_the_one_that_it_is_in():
+def test_a_signal_ends_a_call_of_many_steps_after_the_one_that_it_is_in(monkeypatch):
+    said = []
+    monkeypatch.setattr(loop.logging, "info", lambda line, *_: said.append(line))
     config = tiny_config(**CHANGES, **{"training.batch_size": 2})
     example = random_example(config, 2)
     batch = {"image": tf.cast(255.0 * example.image, tf.uint8), **example.text._asdict()}
@@ -54,6 +57,7 @@ def test_a_signal_ends_a_call_of_many_steps_after_the_one_that_it_is_in():
         assert np.isfinite(metrics["g/loss"]).all() and (metrics["g/gradient_norm"] > 0).all()
         assert sent[0] <= state.step < sent[0] + 20  # The other thread has to get its turn.
         assert len(run_steps(batches, 100)["stop"]) == 1  # The request stands.
+    assert said.count(loop.COMPILING) == 1  # Whatever the number of steps.
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
