@@ -56,7 +56,7 @@ def test_two_workers_train_as_one(tmp_path, float64):
         arguments = [sys.executable, two_replicas.__file__, str(tmp_path / output)]
         processes.append(subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True))
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     for output in ("0.npz", "1.npz"):
         with np.load(tmp_path / output) as results:

@@ -41,8 +41,8 @@ def read_metrics(workdir) -> list[dict]:
     return lines
 
 
-def finish(process) -> str:
-    output, errors = process.communicate(timeout=300)
+def finish(process, timeout=300) -> str:
+    output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, errors
     return output + errors
 
@@ -168,6 +168,7 @@ def test_a_finished_run_has_nothing_left_to_do(trained, command, scenes_dir):
     assert "is trained: step 32 of 32" in finish(command("xmcgan.train", *arguments))
 
 
+@pytest.mark.slow  # Each compiles all of it: a minute on two cores. A step of two workers: test_distribution.
 def test_two_workers_go_on_as_one_device_would(trained, scenes_dir, tmp_path):
     undisturbed, _ = trained
     workdir, temporary = tmp_path / "run", tmp_path / "temporary"
@@ -186,7 +187,7 @@ def test_two_workers_go_on_as_one_device_would(trained, scenes_dir, tmp_path):
         )
         for environment in free_cluster.environments(2)
     ]
-    chief, other = (finish(process) for process in processes)
+    chief, other = (finish(process, timeout=900) for process in processes)
     assert "restored" in chief and "step 32/32" in chief
     assert other == ""
     assert not list(temporary.iterdir())
