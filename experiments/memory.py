@@ -8,7 +8,8 @@
 Weights, moments and batches follow from shapes; activations are found by tracing the training step and following each
 tensor from where it is made to where it is last used, so that micro-batches, recomputation and precision count as the
 step has them. What kernels take for scratch, the framework for itself and the allocator for gaps comes on top: leave
-room for it, and see --measure for how much that is on a CPU at small sizes (about as much again). BERT and the image encoder count with their published sizes. Tracing takes a minute or so. The last line is JSON.
+room for it, on a CPU about as much again (see --measure). BERT and the image encoder count with their published sizes.
+Tracing takes a minute or so. The last line is JSON.
 """
 
 from __future__ import annotations
