@@ -7,13 +7,15 @@
 
 Weights, moments and batches follow from shapes; activations are found by tracing the training step and following each
 tensor from where it is made to where it is last used, so that micro-batches, recomputation and precision count as the
-step has them. Scratch memory of kernels (cuDNN's above all) and of the framework, about 0.5 to 1 GB on a GPU, comes on
-top. BERT and the image encoder count with their published sizes. Tracing takes a minute or so. The last line is JSON.
+step has them. What kernels take for scratch, the framework for itself and the allocator for gaps comes on top: leave
+room for it, on a CPU about as much again (--measure shows all of it but the gaps). BERT and the image encoder count
+with their published sizes. Tracing takes a minute or so. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import json
+import os
 
 from absl import flags
 
@@ -46,7 +48,8 @@ def main(argv: list[str]) -> None:
         "replicas": replicas,
     }
     if _MEASURE.value:
-        # What the process grows by for other reasons must not count.
+        # Freed memory goes back to the system at once: gaps that the C library keeps would count as the step's.
+        os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
         with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             measured = process.submit(memory_parts.measure, config).result()
         alone = predicted if replicas == 1 else memory_parts.predict(config)
