@@ -133,12 +133,18 @@ def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_di
     assert stopped.value.status == 143
     assert [line["step"] for line in read_metrics(workdir)] == [4, 8, 12]
     assert not (workdir / "samples").exists()
-    loop.train(config, str(scenes_dir), str(workdir))
-    _assert_the_same(workdir, undisturbed)
-    names = [sorted(path.name for path in (folder / "samples").iterdir()) for folder in (workdir, undisturbed)]
-    assert names[0] == names[1]
-    note = json.loads((workdir / "checkpoints" / "step-32.json").read_text())
-    assert note == {"steps": 0, "sums": {}}
+
+    config.training.num_steps = 16  # So nothing is to be trained any more, but something is to be told.
+    note = workdir / "checkpoints" / "step-16.json"
+    pending = note.read_text()
+    for _ in range(2):  # Killed after the line, before it was noted that there is nothing more to tell.
+        assert json.loads(pending)["steps"] == 4
+        note.write_text(pending)
+        assert loop.train(config, str(scenes_dir), str(workdir)) is not None
+        assert read_metrics(workdir) == read_metrics(undisturbed)[:4]
+        assert [path.name for path in (workdir / "samples").iterdir()] == ["step_0000016.png"]
+        assert json.loads(note.read_text()) == {"steps": 0, "sums": {}}
+    assert loop.train(config, str(scenes_dir), str(workdir)) is None
 
 
 @pytest.mark.slow
