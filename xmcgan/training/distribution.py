@@ -8,10 +8,7 @@ import urllib.parse
 import tensorflow as tf
 from absl import logging
 
-from xmcgan.replicas import gather, num_replicas, replica_rows, sum_over_replicas
 from xmcgan.training import cluster
-
-__all__ = ["check_divides", "create_strategy", "gather", "num_replicas", "replica_rows", "sum_over_replicas"]
 
 
 def create_strategy(name: str = "mirrored", tpu: str = "local") -> tf.distribute.Strategy:
