@@ -88,7 +88,7 @@ class LossConfig:
     context_regions: str = "raw"  # A word's aligned feature is a sum of 'raw' or of 'normalized' (reference) regions.
     direction: str = "both"  # 'both' (image to text plus text to image) or 'single' (the paper's equations).
     negatives: str = "global"  # 'global': the batch of all replicas; 'replica': each replica's own part.
-    word_chunk: int = 0  # Sentences at once in the word loss, whose memory it bounds; 0: as many as 256 MB hold.
+    word_chunk: int = 0  # Sentences at once in the word loss, whose memory that bounds; 0: some hundred words.
 
 
 @dataclasses.dataclass

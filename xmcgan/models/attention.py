@@ -12,7 +12,10 @@ from xmcgan.models.recomputation import recompute
 
 # Added under square roots and norms: a zero vector has cosine 0 with everything, and a finite gradient.
 _EPSILON = 1e-12
-_MAX_ATTENTION_BYTES = 256 * 1024**2
+# Attention maps of up to so many bytes are held for all sentences together; otherwise for so many words at a time,
+# which take about half of what the region features themselves do.
+_LITTLE_MEMORY = 32 * 1024**2
+_WORDS_AT_ONCE = 384
 _MASKED = -1e9  # A score whose exponential is 0 in float32 after any realistic shift.
 
 
@@ -61,60 +64,103 @@ def word_region_scores(
       rho_1: sharpness of each word's attention over regions.
       rho_2: weight of the best aligned word.
       normalize_context: aligned features are sums of the unit-length region features instead of the features.
-      chunk: sentences at once, at the most; 0: as many as make attention maps of 256 MB.
+      chunk: sentences at once, at the most; 0: all where that takes little memory, otherwise some hundred words.
 
     Returns:
       Scores in (-1, 1 + log(words) / rho_2], [images, sentences].
     """
     unit_words = tf.math.l2_normalize(words, axis=-1, epsilon=_EPSILON)
-    unit_regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
-    parts = unit_regions if normalize_context else regions  # What aligned features are sums of
+    if normalize_context:
+        regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
+    # 1 / |r_j|, [images, regions]
+    inverse_norms = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(regions), axis=-1), _EPSILON))
+    align, of_images = _align, [regions, inverse_norms]
     if regions.shape[1] < words.shape[2]:
-        # The aligned feature c is not formed: w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha cost
-        # regions instead of dim for each pair, and no [images, sentences, words, dim] tensor exists.
-        norms = tf.sqrt(tf.reduce_sum(tf.square(parts), axis=-1) + _EPSILON)  # [images, regions]
-        gram = tf.matmul(parts, parts, transpose_b=True)  # [images, regions, regions]
-        align, of_images = _align_by_gram, [unit_regions, norms, gram]
-    else:
-        align, of_images = _align, [unit_regions, parts]
+        align = _align_by_gram
+        of_images.append(tf.matmul(regions, regions, transpose_b=True))  # [images, regions, regions]
 
     def scores(unit_words: tf.Tensor, lengths: tf.Tensor, *of_images: tf.Tensor) -> tf.Tensor:
         flat_words = tf.reshape(unit_words, [-1, unit_words.shape[2]])  # k counts sentences * words.
-        alignment = align(flat_words, rho_1, *of_images)  # cos(w, c), [images, sentences * words]
+        alignment = align(rho_1, flat_words, *of_images)  # cos(w, c), [images, sentences * words]
         alignment = tf.reshape(alignment, [-1, tf.shape(lengths)[0], unit_words.shape[1]])
         mask = tf.sequence_mask(lengths, unit_words.shape[1])[None]  # [1, sentences, words]
         of_sentences = tf.reduce_logsumexp(tf.where(mask, rho_2 * alignment, _MASKED), axis=-1) / rho_2
         return tf.transpose(of_sentences)  # [sentences, images]
 
-    chunks = _num_chunks(words.shape[0], chunk, regions.shape[0], words.shape[1] * regions.shape[1])
+    chunks = _num_chunks(words.shape[0], words.shape[1], regions.shape[0] or 0, regions.shape[1], chunk)
     if chunks == 1:
         return tf.transpose(scores(unit_words, lengths, *of_images))
     constants = [tf.stop_gradient(unit_words), lengths]
     return tf.transpose(recompute(scores, [], of_images, constant_rows=constants, parts=chunks))
 
 
-def _align_by_gram(
-    words: tf.Tensor, rho_1: float, unit_regions: tf.Tensor, norms: tf.Tensor, gram: tf.Tensor
-) -> tf.Tensor:
-    """Cosine of every unit word [k, dim] with its aligned feature in every image, [images, k]; see the caller."""
-    cosine = tf.matmul(words[None], unit_regions, transpose_b=True)  # [images, k, regions]
-    attention = tf.nn.softmax(rho_1 * cosine)
-    dot = tf.reduce_sum(attention * cosine * norms[:, None, :], axis=-1)  # [images, k]
-    squared_norm = tf.reduce_sum(attention * tf.matmul(attention, gram), axis=-1)
-    return dot * tf.math.rsqrt(tf.maximum(squared_norm, _EPSILON))
+def _align(rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor) -> tf.Tensor:
+    """The cosine of every word with its aligned feature in every image.
 
+    Args:
+      rho_1: sharpness of each word's attention over regions.
+      words: of unit length, [k, dim].
+      regions: [images, regions, dim].
+      inverse_norms: of the regions, [images, regions].
 
-def _align(words: tf.Tensor, rho_1: float, unit_regions: tf.Tensor, parts: tf.Tensor) -> tf.Tensor:
-    """The same by the aligned features themselves, where they are narrower than there are regions."""
-    cosine = tf.matmul(words[None], unit_regions, transpose_b=True)  # [images, k, regions]
-    aligned = tf.matmul(tf.nn.softmax(rho_1 * cosine), parts)  # c, [images, k, dim]
+    Returns:
+      [images, k].
+    """
+    products = tf.matmul(words[None], regions, transpose_b=True)  # w . r_j, [images, k, regions]
+    attention = tf.nn.softmax(rho_1 * products * inverse_norms[:, None, :])
+    aligned = tf.matmul(attention, regions)  # c, [images, k, dim]
     squared_norm = tf.reduce_sum(tf.square(aligned), axis=-1)
     return tf.reduce_sum(aligned * words, axis=-1) * tf.math.rsqrt(tf.maximum(squared_norm, _EPSILON))
 
 
-def _num_chunks(sentences: int | None, chunk: int, images: int | None, scores_per_pair: int) -> int:
-    """Into how many equal parts the sentences are put; 1 where their number is not known before."""
+def _align_by_gram(
+    rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor
+) -> tf.Tensor:
+    """What `_align` gives, where there are fewer regions than dimensions.
+
+    The aligned feature c is not formed: w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha cost regions
+    instead of dim for each pair, and no [images, sentences, words, dim] tensor exists. With a gradient of its own,
+    which goes over the maps of products and attention a third as often.
+
+    Args:
+      rho_1, words, regions, inverse_norms: as of `_align`.
+      gram: R R^T of every image, [images, regions, regions].
+    """
+
+    @tf.custom_gradient
+    def align(words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor):
+        products = tf.matmul(words[None], regions, transpose_b=True)  # w . r_j, [images, k, regions]
+        sharpness = rho_1 * inverse_norms[:, None, :]
+        attention = tf.nn.softmax(products * sharpness)  # alpha
+        mixed = tf.matmul(attention, gram)  # alpha^T R R^T
+        dot = tf.einsum("ikr,ikr->ik", attention, products)  # w . c
+        squared_norm = tf.einsum("ikr,ikr->ik", attention, mixed)  # |c|^2
+        inverse = tf.math.rsqrt(tf.maximum(squared_norm, _EPSILON))
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            of_dot = (upstream * inverse)[..., None]  # [images, k, 1]
+            of_norm = tf.where(squared_norm > _EPSILON, -0.5 * upstream * dot * inverse**3, 0.0)[..., None]
+            of_attention = of_dot * products + 2.0 * of_norm * mixed
+            mean = of_dot * dot[..., None] + 2.0 * of_norm * squared_norm[..., None]  # alpha . of_attention
+            of_logits = attention * (of_attention - mean)  # [images, k, regions]
+            of_products = of_logits * sharpness + of_dot * attention
+            return (
+                tf.tensordot(of_products, regions, [[0, 2], [0, 1]]),
+                tf.matmul(of_products, words[None], transpose_a=True),
+                rho_1 * tf.einsum("ikr,ikr->ir", of_logits, products),
+                tf.matmul(attention, of_norm * attention, transpose_a=True),
+            )
+
+        return dot * inverse, gradient
+
+    return align(words, regions, inverse_norms, gram)
+
+
+def _num_chunks(sentences: int | None, words: int, images: int, regions: int, chunk: int) -> int:
+    """Into how many equal parts the sentences are put; 1 where the sizes are not known before."""
     if not sentences or not images:
         return 1
-    most = chunk or max(1, _MAX_ATTENTION_BYTES // (4 * images * scores_per_pair))
+    if not chunk and 4 * images * sentences * words * regions <= _LITTLE_MEMORY:
+        return 1
+    most = chunk or max(1, _WORDS_AT_ONCE // words)
     return next(parts for parts in range(1, sentences + 1) if sentences % parts == 0 and sentences // parts <= most)

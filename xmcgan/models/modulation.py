@@ -125,7 +125,11 @@ class LinearOfCondition(tf.keras.layers.Layer):
         split = self.kernel.shape[0] - vector.shape[-1]
         of_vector = tf.matmul(vector, self.kernel[split:]) + self.bias
         of_vector = of_vector[:, None, None, :]
-        return tf.matmul(context[0], self.kernel[:split]) + of_vector if context else of_vector
+        if not context:
+            return of_vector
+        # As one matrix product: on maps, the kernel's gradient would be one for each of their rows, then summed up.
+        of_regions = tf.matmul(tf.reshape(context[0], [-1, split]), self.kernel[:split])
+        return tf.reshape(of_regions, [-1, *context[0].shape[1:3], self.units]) + of_vector
 
 
 class SelfModulation(tf.keras.layers.Layer):

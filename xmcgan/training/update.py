@@ -60,9 +60,9 @@ class Update:
         *first, last = examples
         metrics = {}
         for example in first:
-            metrics.update(self.discriminator_step(example))
+            metrics.update(self.discriminator_step(_after(metrics, example)))
         step = self.joint_step if self._config.training.update_rule == "joint" else self.generator_step
-        metrics.update(step(last))
+        metrics.update(step(_after(metrics, last)))
         return metrics
 
     def discriminator_step(self, example: Example) -> dict[str, tf.Tensor]:
@@ -196,6 +196,13 @@ def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) ->
     """
     key = tf.random.experimental.stateless_fold_in(tf.constant([seed, draw], tf.int64), step)
     return replica_rows(tf.random.stateless_normal([global_batch, dim], key))
+
+
+def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
+    """The example, but not before a step has come to its metrics: else G would be drawing all steps' pictures at once,
+    and hold what their gradients need."""
+    with tf.control_dependencies(list(metrics.values())):
+        return tf.nest.map_structure(tf.identity, example)
 
 
 def _gradients(
