@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
 
     config = command_line.get_config()
     replicas = _REPLICAS.value
-    distribution.check_divides(config.training.batch_size, replicas)
+    distribution.check_divides(config.training.batch_size, replicas, config.training.micro_batches)
     predicted = memory_parts.predict(config, replicas)
     print(table(config, replicas, predicted))
     result = {

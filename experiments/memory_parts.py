@@ -7,6 +7,7 @@ paper's batch can be looked at on any machine.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import re
 import resource
@@ -63,6 +64,8 @@ def predict(config: Config, replicas: int = 1) -> Prediction:
       replicas: devices that share the batch.
     """
     rows = config.training.batch_size // replicas
+    # Of shapes that are known before anything runs.
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, xla=True))
     with _of_batch(config, rows):
         with without_storage():
             state = TrainState(config)

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from experiments.benchmarks import network_cases
 from xmcgan.config import Config
-from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.training import ema
 from xmcgan.training.state import TrainState, build_generator
@@ -118,7 +117,7 @@ def training_iteration(config: Config, state: TrainState | None = None) -> Calla
 
 def generation(config: Config) -> Callable[[], tf.Tensor]:
     """Pictures of one batch, drawn by an untrained generator at inference, compiled: call it to run it."""
-    generator = _generator(config)
+    generator = build_generator(config, config.training.precision)
     example = random_example(config, seed=0)
 
     @tf.function(jit_compile=config.training.xla or None)
@@ -136,14 +135,3 @@ def random_example(config: Config, seed: int) -> Example:
     text = TextFeatures(tf.reduce_mean(words, axis=1), words, tf.fill([batch], config.data.text_length))
     image = tf.random.stateless_uniform([batch, size, size, 3], [seed, 1])
     return Example(image, text, tf.random.stateless_normal([batch, config.generator.noise_dim], [seed, 2]))
-
-
-def _generator(config: Config) -> Generator:
-    """An untrained generator that computes in the config's precision."""
-    before = tf.keras.mixed_precision.global_policy()
-    precision = config.training.precision
-    tf.keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
-    try:
-        return build_generator(config)
-    finally:
-        tf.keras.mixed_precision.set_global_policy(before)

@@ -55,10 +55,7 @@ def main(argv: list[str]) -> None:
         for form in word_loss_forms.FORMS:
             result[form] = {"predicted_gb": needed[form][number]}
             if needed[form][number] <= _MAX_GB.value:
-                measured = word_loss_forms.in_fresh_process(
-                    context, word_loss_forms.measure, form, sizes, _ROUNDS.value
-                )
-                result[form].update(measured)
+                result[form].update(word_loss_forms.measure(form, sizes, _ROUNDS.value))
         results.append(result)
         print(_row(result), flush=True)
     print(json.dumps({"agree": apart, "max_gb": _MAX_GB.value, "cores": os.cpu_count(), "cases": results}))

@@ -13,9 +13,9 @@ from xmcgan.models.recomputation import recompute
 # Added under square roots and norms: a zero vector has cosine 0 with everything, and a finite gradient.
 _EPSILON = 1e-12
 # Attention maps of up to so many bytes are held for all sentences together; otherwise for so many words at a time,
-# which take about half of what the region features themselves do.
+# whose maps take a quarter of what the region features themselves do (768 wide).
 _LITTLE_MEMORY = 32 * 1024**2
-_WORDS_AT_ONCE = 384
+_WORDS_AT_ONCE = 192
 _MASKED = -1e9  # A score whose exponential is 0 in float32 after any realistic shift.
 
 
@@ -51,6 +51,7 @@ def word_region_scores(
     rho_2: float,
     normalize_context: bool = False,
     chunk: int = 0,
+    trim: bool = False,
 ) -> tf.Tensor:
     """How well every sentence's words find themselves in every image: S_word(x, s) * tau of section 4.1.
 
@@ -65,6 +66,8 @@ def word_region_scores(
       rho_2: weight of the best aligned word.
       normalize_context: aligned features are sums of the unit-length region features instead of the features.
       chunk: sentences at once, at the most; 0: all where that takes little memory, otherwise some hundred words.
+      trim: leave padding out where all of the sentences at once have it; shapes are then known only as it runs, which
+        XLA cannot take.
 
     Returns:
       Scores in (-1, 1 + log(words) / rho_2], [images, sentences].
@@ -72,26 +75,47 @@ def word_region_scores(
     unit_words = tf.math.l2_normalize(words, axis=-1, epsilon=_EPSILON)
     if normalize_context:
         regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
-    # 1 / |r_j|, [images, regions]
-    inverse_norms = tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(regions), axis=-1), _EPSILON))
-    align, of_images = _align, [regions, inverse_norms]
     if regions.shape[1] < words.shape[2]:
-        align = _align_by_gram
-        of_images.append(tf.matmul(regions, regions, transpose_b=True))  # [images, regions, regions]
+        align, gram = _align_by_gram, _gram(regions)
+        of_images = [regions, _inverse_root(tf.linalg.diag_part(gram)), gram]
+    else:
+        align, of_images = _align, [regions, _inverse_root(tf.reduce_sum(tf.square(regions), axis=-1))]
 
     def scores(unit_words: tf.Tensor, lengths: tf.Tensor, *of_images: tf.Tensor) -> tf.Tensor:
-        flat_words = tf.reshape(unit_words, [-1, unit_words.shape[2]])  # k counts sentences * words.
-        alignment = align(rho_1, flat_words, *of_images)  # cos(w, c), [images, sentences * words]
-        alignment = tf.reshape(alignment, [-1, tf.shape(lengths)[0], unit_words.shape[1]])
-        mask = tf.sequence_mask(lengths, unit_words.shape[1])[None]  # [1, sentences, words]
+        words_each = tf.reduce_max(lengths) if trim else unit_words.shape[1]
+        flat_words = tf.reshape(unit_words[:, :words_each], [-1, unit_words.shape[2]])  # k: sentences * words.
+        alignment = align(rho_1, flat_words, *of_images)  # cos(w, c), [images, k]
+        alignment = tf.reshape(alignment, [-1, tf.shape(lengths)[0], words_each])
+        mask = tf.sequence_mask(lengths, words_each)[None]  # [1, sentences, words]
         of_sentences = tf.reduce_logsumexp(tf.where(mask, rho_2 * alignment, _MASKED), axis=-1) / rho_2
-        return tf.transpose(of_sentences)  # [sentences, images]
+        return tf.ensure_shape(tf.transpose(of_sentences), [lengths.shape[0], regions.shape[0]])
 
     chunks = _num_chunks(words.shape[0], words.shape[1], regions.shape[0] or 0, regions.shape[1], chunk)
     if chunks == 1:
         return tf.transpose(scores(unit_words, lengths, *of_images))
+    if trim:  # Sentences of like lengths together, so that little padding is left in a chunk.
+        order = tf.argsort(lengths)
+        unit_words, lengths = tf.gather(unit_words, order), tf.gather(lengths, order)
     constants = [tf.stop_gradient(unit_words), lengths]
-    return tf.transpose(recompute(scores, [], of_images, constant_rows=constants, parts=chunks))
+    found = recompute(scores, [], of_images, constant_rows=constants, parts=chunks)  # [sentences, images]
+    return tf.transpose(tf.gather(found, tf.argsort(order)) if trim else found)
+
+
+def _inverse_root(squares: tf.Tensor) -> tf.Tensor:
+    return tf.math.rsqrt(tf.maximum(squares, _EPSILON))
+
+
+def _gram(regions: tf.Tensor) -> tf.Tensor:
+    """R R^T of every image: [images, regions, dim] -> [images, regions, regions]."""
+
+    @tf.custom_gradient
+    def gram(regions: tf.Tensor):
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:  # One product instead of two.
+            return tf.matmul(upstream + tf.linalg.matrix_transpose(upstream), regions)
+
+        return tf.matmul(regions, regions, transpose_b=True), gradient
+
+    return gram(regions)
 
 
 def _align(rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor) -> tf.Tensor:

@@ -74,6 +74,7 @@ def recompute(
             return [_part(x, i, parts) for x in tensors[:num_split]] + list(tensors[num_split:])
 
         def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
+            upstream = [tf.convert_to_tensor(g) for g in upstream]
             trained = [] if frozen else list(variables or ())
 
             def of_part(i: int | tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:

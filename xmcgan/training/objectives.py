@@ -30,8 +30,13 @@ class Objective(NamedTuple):
 class Objectives:
     """The objectives of one experiment."""
 
-    def __init__(self, options: LossConfig):
+    def __init__(self, options: LossConfig, static_shapes: bool = False):
+        """Args:
+        options: weights and constants.
+        static_shapes: all shapes are known before anything runs, as XLA needs it.
+        """
         self._options = options
+        self._static_shapes = static_shapes
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput, text: TextFeatures) -> Objective:
         """L_D: real and generated pictures, contrastive losses on the real ones alone (section 4.3)."""
@@ -107,6 +112,7 @@ class Objectives:
             rho_2=self._options.rho_2,
             normalize_context=self._options.context_regions == "normalized",
             chunk=self._options.word_chunk,
+            trim=not self._static_shapes,
         )
         return self._info_nce(self._gather(scores), self._options.word_temperature)
 

@@ -37,7 +37,8 @@ class Update:
         self._config = config
         self._state = state
         self._image_encoder = image_encoder
-        self.objectives = Objectives(config.losses)
+        on_tpu = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+        self.objectives = Objectives(config.losses, static_shapes=config.training.xla or on_tpu)
         options = config.training
         own_statistics = options.micro_batches > 1 and options.micro_batch_statistics == "micro_batch"
         if own_statistics and num_replicas() > 1 and config.generator.batch_norm_replicas != 1:

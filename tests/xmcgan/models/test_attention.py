@@ -101,9 +101,10 @@ def test_gradient_of_word_region_scores(num_regions, normalize):
     _check_gradient(lambda r, w: tf.reduce_sum(weights * _scores(r, w, normalize)), regions, words)
 
 
-@pytest.mark.parametrize("chunk", [1, 2])
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("chunk", [1, 2, 4])
 @pytest.mark.parametrize("num_regions", [FEW, MANY])
-def test_scores_in_chunks_of_sentences_are_the_scores(num_regions, chunk):
+def test_scores_in_chunks_of_sentences_are_the_scores(num_regions, chunk, trim):
     sentences = 4
     regions, words = tf.constant(_random(IMAGES, num_regions, DIM)), _random(sentences, WORDS, DIM, seed=1)
     weights = _random(IMAGES, sentences, seed=2)
@@ -112,12 +113,12 @@ def test_scores_in_chunks_of_sentences_are_the_scores(num_regions, chunk):
         with tf.GradientTape() as tape:
             tape.watch(regions)
             found = word_region_scores(
-                regions, tf.constant(words), tf.constant([1, 2, 3, WORDS]), rho_1=RHO_1, rho_2=RHO_2, **options
+                regions, tf.constant(words), tf.constant([2, 1, 3, 2]), rho_1=RHO_1, rho_2=RHO_2, **options
             )
             total = tf.reduce_sum(weights * found)
         return found, tape.gradient(total, regions)
 
-    for found, expected in zip(scores(chunk=chunk), scores()):
+    for found, expected in zip(scores(chunk=chunk, trim=trim), scores()):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -125,9 +126,9 @@ def test_scores_in_chunks_of_sentences_are_the_scores(num_regions, chunk):
     "sizes, chunk, expected",
     [
         ((16, 17, 16, 256), 0, 1),  # A small batch: all at once.
-        ((64, 17, 64, 256), 0, 4),  # 16 sentences of 17 words.
-        ((256, 64, 256, 256), 0, 64),  # 4 of 64.
-        ((256, 64, 32, 256), 0, 64),  # On one of eight devices.
+        ((64, 17, 64, 256), 0, 8),  # 8 sentences of 17 words.
+        ((256, 64, 256, 256), 0, 128),  # 2 of 64.
+        ((256, 64, 32, 256), 0, 128),  # On one of eight devices.
         ((64, 17, 64, 256), 20, 4),  # 16 divide 64, 20 do not.
         ((4, 500, 2000, 256), 0, 4),  # Never less than one.
         ((None, 17, 0, 256), 8, 1),
