@@ -198,7 +198,8 @@ def compiled_steps(
       metrics of every step done, {name: [steps]}, and with `stop` its mean over the replicas as 'stop'.
     """
     options = config.training
-    update = Update(config, state, image_encoder)
+    with strategy.scope():
+        update = Update(config, state, image_encoder)
     names: list[str] = []
 
     def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor) -> tf.Tensor:

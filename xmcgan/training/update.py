@@ -29,10 +29,15 @@ class Update:
     """Changes a `TrainState` by one iteration: the discriminator's steps, then the generator's."""
 
     def __init__(self, config: Config, state: TrainState, image_encoder: Callable | None = None):
-        """Args:
-        config: the experiment.
-        state: what is trained.
-        image_encoder: pictures -> features [batch, dim]; needed if one of its losses is on.
+        """To be made inside the strategy's scope.
+
+        Args:
+          config: the experiment.
+          state: what is trained.
+          image_encoder: pictures -> features [batch, dim]; needed if one of its losses is on.
+
+        Raises:
+          ValueError: the replicas cannot share the batch statistics of micro-batches.
         """
         self._config = config
         self._state = state

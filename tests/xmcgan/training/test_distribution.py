@@ -17,17 +17,20 @@ from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
 
 
-@pytest.fixture(scope="module")
-def on_two(tmp_path_factory):
-    """What two replicas came to."""
-    path = tmp_path_factory.mktemp("two_replicas") / "results.npz"
+def run_on_two(path, *rules):
+    """What two replicas come to."""
     subprocess.run(
-        [sys.executable, two_replicas.__file__, str(path)],
+        [sys.executable, two_replicas.__file__, str(path), *rules],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""},
         check=True,
     )
     with np.load(path) as arrays:
         return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def on_two(tmp_path_factory):
+    return run_on_two(tmp_path_factory.mktemp("two_replicas") / "results.npz")
 
 
 @functools.cache
@@ -47,6 +50,13 @@ def check_training(results, rule):
 @pytest.mark.parametrize("rule", two_replicas.RULES)
 def test_two_replicas_train_as_one(rule, on_two, float64):
     check_training(on_two, rule)
+
+
+@pytest.mark.slow  # Compiles for minutes.
+def test_two_replicas_in_micro_batches_train_as_one_device_on_the_whole_batch(tmp_path, float64):
+    results = run_on_two(tmp_path / "results.npz", two_replicas.IN_PARTS)
+    of_parts = {name.replace(two_replicas.IN_PARTS, "joint"): value for name, value in results.items()}
+    check_training(of_parts, "joint")
 
 
 def test_two_workers_train_as_one(tmp_path, float64):

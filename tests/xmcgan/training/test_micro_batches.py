@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import build_networks, image_encoder, random_example, tiny_config
 
+from xmcgan.training import update as update_lib
 from xmcgan.training.update import Update
 
 BATCH = 4
@@ -114,3 +115,11 @@ def test_statistics_of_each_micro_batch(recompute, case):
     assert len(moved) == len(parts[0].statistics)
     for value, of_parts in zip(moved, zip(*(part.statistics for part in parts))):
         np.testing.assert_allclose(value, 0.1 * np.mean([s.mean[0] for s in of_parts], axis=0), atol=1e-9)
+
+
+def test_replicas_do_not_share_statistics_of_micro_batches(monkeypatch):
+    monkeypatch.setattr(update_lib, "num_replicas", lambda: 2)
+    changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
+    with pytest.raises(ValueError, match=r"a replica's own: set config\.generator\.batch_norm_replicas=1"):
+        Update(tiny_config(**changes), None)
+    Update(tiny_config(**changes, **{"generator.batch_norm_replicas": 1}), None)

@@ -31,15 +31,18 @@ from xmcgan.training.update import Update, noise
 from xmcgan.training.workers import Workers
 
 RULES = ("algorithm1", "joint")
+IN_PARTS = "joint in parts"  # Each replica's share of the batch row by row.
 STEPS = 2
 BATCH = 6
 
 
 def experiment(rule: str) -> Config:
     """One D step and one G step, apart or joint; all losses on."""
-    return tiny_networks.tiny_config(
-        **{"training.update_rule": rule, "training.discriminator_steps": 1, "training.batch_size": BATCH}
-    )
+    changes = {"training.discriminator_steps": 1, "training.batch_size": BATCH}
+    if rule == IN_PARTS:
+        rule = "joint"
+        changes.update({"training.micro_batches": BATCH // 2, "losses.word_chunk": 2})
+    return tiny_networks.tiny_config(**{"training.update_rule": rule, **changes})
 
 
 def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[str, np.ndarray]:
@@ -166,9 +169,10 @@ def main() -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     functions = (first_losses_of_the_loop, some_noise, local_negatives, gathered_shape)
-    arrays = {function.__name__: function(strategy) for function in functions}
+    rules = sys.argv[2:] or RULES
+    arrays = {function.__name__: function(strategy) for function in functions} if rules is RULES else {}
     tf.keras.backend.set_floatx("float64")
-    for rule in RULES:
+    for rule in rules:
         arrays.update({f"{rule}/{name}": value for name, value in train(strategy, rule, compiled=True).items()})
     np.savez(sys.argv[1], **arrays)
 
