@@ -125,7 +125,7 @@ def _part(x: tf.Tensor, i: int | tf.Tensor, parts: int) -> tf.Tensor:
     if parts == 1:
         return x
     rows = x.shape[0] // parts
-    return tf.ensure_shape(x[i * rows : (i + 1) * rows], [rows, *x.shape[1:]])
+    return tf.slice(x, [i * rows, *[0] * (x.shape.rank - 1)], [rows, *x.shape[1:]])  # Of static size, for XLA.
 
 
 def _collect(

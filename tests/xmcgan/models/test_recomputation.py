@@ -35,7 +35,7 @@ def _loss(outputs):
     return tf.reduce_sum(features**4) + tf.reduce_sum(tf.reduce_mean(outputs["mean"], axis=0) ** 3)
 
 
-def _gradients(call, in_graph):
+def _gradients(call, mode):
     function = _Function()
     rows, number, weight = _arguments()
 
@@ -46,15 +46,17 @@ def _gradients(call, in_graph):
             loss = _loss(outputs)
         return outputs["features"], *tape.gradient(loss, [rows, weight, function.variable])
 
-    return [np.asarray(x) for x in (tf.function(run) if in_graph else run)()]
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "xla")
+    return [np.asarray(x) for x in run()]
 
 
-@pytest.mark.parametrize("in_graph", [True, False])
+@pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
-def test_equals_the_call_itself(parts, in_graph):
-    expected = _gradients(lambda f, rows, number, shared: f(rows, number, shared), in_graph=False)
+def test_equals_the_call_itself(parts, mode):
+    expected = _gradients(lambda f, rows, number, shared: f(rows, number, shared), "eager")
     found = _gradients(
-        lambda f, rows, number, shared: recompute(f, [rows], [shared], constant_rows=[number], parts=parts), in_graph
+        lambda f, rows, number, shared: recompute(f, [rows], [shared], constant_rows=[number], parts=parts), mode
     )
     for ours, theirs in zip(found, expected):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
@@ -77,7 +79,7 @@ def test_frozen_parameters_have_no_gradient(parts):
         loss = _loss(recompute(function, [rows], [[weight, None]], constant_rows=[number], parts=parts, frozen=True))
     of_rows, *others = tape.gradient(loss, [rows, weight, function.variable])
     assert others == [None, None]
-    expected = _gradients(lambda f, *arguments: f(*arguments), in_graph=False)[1]
+    expected = _gradients(lambda f, *arguments: f(*arguments), "eager")[1]
     np.testing.assert_allclose(of_rows, expected, rtol=1e-12)
 
 
