@@ -6,7 +6,7 @@
 Trains a small model on a few scenes undisturbed. Then it starts the same run over and over and ends it by SIGKILL and
 SIGTERM, by turns: at a random moment of its work, while it saves a checkpoint, and while it starts. A last run is left
 alone, and every number of its last checkpoint and of its metrics is held against the undisturbed run's, bit for bit. A
-table tells what each kill left on the disk. Fifty kills take about twelve minutes on 2 cores.
+table tells what each kill left on the disk. Fifty kills take half an hour on one slow core.
 """
 
 from __future__ import annotations
