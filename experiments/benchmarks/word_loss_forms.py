@@ -170,17 +170,7 @@ def measure(form: str, sizes: Sizes, rounds: int) -> dict[str, float]:
 
 
 def _measure(form: str, sizes: Sizes, rounds: int) -> dict[str, float]:
-    """What `measure` tells, of this process.
-
-    Args:
-      form: a key of FORMS.
-      sizes: of the batch.
-      rounds: timed runs, after one that is not.
-
-    Returns:
-      'seconds' of the median run; 'peak_gb': the process's peak beyond what it held before the first run, with the
-      gradient and without the batch.
-    """
+    """What `measure` tells, of this process, which has run no other case."""
     # The libraries' own threads and caches are no part of it.
     small = Sizes(2, 3, 16, 32)
     loss_and_gradient(FORMS[form], small)(*random_batch(small))
