@@ -221,6 +221,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
                 rho_1=options.rho_1,
                 rho_2=options.rho_2,
                 normalize_context=options.context_regions == "normalized",
+                chunk=options.word_chunk,
             )
         return tape.gradient(scores, regions)
 

@@ -24,7 +24,7 @@ def stop_if_not_finite(
       workdir: folder of the run.
       first_step: the step before these.
       metrics: {name: [steps]}.
-      find_place: of the step, where in the networks it came from, see `diagnosis.first_not_finite`.
+      find_place: of the step, where in the networks it came from, see `diagnosis.finder`.
 
     Raises:
       FloatingPointError: names the step, the metric, the place and the file.
