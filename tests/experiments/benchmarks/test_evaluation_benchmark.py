@@ -12,7 +12,6 @@ def test_the_shares_add_up(command):
     assert process.returncode == 0, errors
     measured = json.loads(output.splitlines()[-1])
     forward, other = measured["forward_seconds_per_picture"], measured["other_seconds_per_picture"]
-    assert forward > 0
     total = 40 * (forward + other) + measured["scoring_seconds"]
     assert measured["share_not_forward"] == pytest.approx(1 - 40 * forward / total)
     assert "of an evaluation of 40 pictures" in output
