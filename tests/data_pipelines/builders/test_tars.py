@@ -85,7 +85,11 @@ def test_damage_within_a_compressed_archive(tmp_path):
     assert all(jpeg == JPEGS[name] for name, jpeg in fit.items())
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", gzip.compress(b"no archive"), None])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>not found</html>", gzip.compress(b"no archive"), None],
+    ids=["empty", "a web page", "another gzip", "missing"],  # gzip notes the time: no name that two workers share.
+)
 def test_what_is_no_archive(tmp_path, content):
     if content is not None:
         (tmp_path / "a").write_bytes(content)
