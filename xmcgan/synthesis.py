@@ -10,7 +10,7 @@ import tensorflow as tf
 from data_pipelines import text_identity
 from xmcgan.config import Config
 from xmcgan.models.generator import Generator
-from xmcgan.models.text_encoder import TextEncoder
+from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 
 
 def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
@@ -59,6 +59,33 @@ def to_uint8(images: tf.Tensor) -> tf.Tensor:
 def from_uint8(images: tf.Tensor) -> tf.Tensor:
     """Levels 0 to 255 -> pictures in [0, 1] float32."""
     return tf.cast(images, tf.float32) / 255.0
+
+
+def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[TextFeatures, tf.Tensor]:
+    """Captions on the way from one to another: their sentences are averaged, and regions attend to the words of both.
+
+    At a share of 0 the generator draws what it draws of the first caption alone, at 1 of the second.
+
+    Args:
+      first: features of [batch] captions.
+      second: of as many others.
+      share: of the second, [batch] in [0, 1].
+
+    Returns:
+      The features, [batch, 2 words, dim] of words, and how often each word counts, [batch, 2 words].
+    """
+    length = first.words.shape[1]
+    share = share[:, tf.newaxis]  # [batch, 1]
+    weights = [
+        of_text * tf.sequence_mask(text.lengths, length, tf.float32)
+        for text, of_text in ((first, 1.0 - share), (second, share))
+    ]
+    text = TextFeatures(
+        sentence=(1.0 - share) * first.sentence + share * second.sentence,
+        words=tf.concat([first.words, second.words], axis=1),
+        lengths=tf.fill([tf.shape(share)[0]], 2 * length),  # The weights leave the padding out.
+    )
+    return text, tf.concat(weights, axis=1)
 
 
 class Synthesizer:

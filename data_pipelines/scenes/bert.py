@@ -20,6 +20,7 @@ from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 from data_pipelines.scenes import bert_model, bert_pretraining
 
 _MAX_VOCABULARY = 2000
+_VOCABULARY = "vocab.txt"  # Called as in the published preprocessors.
 _REPORT = "pretraining.json"  # Written last: says that all is there.
 
 
@@ -61,7 +62,13 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
 
     staging = f"{output_dir.rstrip(os.sep)}.incomplete"
     shutil.rmtree(staging, ignore_errors=True)
+    os.makedirs(staging)
+    vocabulary_path = os.path.join(staging, _VOCABULARY)
+    with open(vocabulary_path, "w", encoding="utf-8") as file:
+        file.writelines(f"{token}\n" for token in vocabulary)
+    preprocessor.vocabulary = tf.saved_model.Asset(vocabulary_path)  # For whoever wants to read the tokens.
     tf.saved_model.save(preprocessor, os.path.join(staging, "preprocessor"))
+    os.remove(vocabulary_path)
     tf.saved_model.save(encoder, os.path.join(staging, "encoder"))
     with open(os.path.join(staging, _REPORT), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)

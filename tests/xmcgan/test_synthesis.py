@@ -3,13 +3,13 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import tiny_config
+from tiny_networks import random_text, tiny_config
 
 from data_pipelines import prepare
 from xmcgan import synthesis
 from xmcgan.config import preset
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.synthesis import Synthesizer, from_uint8, noise_of, to_uint8
+from xmcgan.synthesis import Synthesizer, from_uint8, mix, noise_of, to_uint8
 from xmcgan.training.state import build_generator
 
 CAPTIONS = ["a red ball", "two blue cubes", "a tree", "the sea at night", "a cat"]
@@ -102,3 +102,29 @@ def test_levels_survive_the_way_there_and_back():
     images = from_uint8(tf.cast(levels, tf.uint8))
     assert images.dtype == tf.float32 and images[0] == 0 and images[-1] == 1
     np.testing.assert_array_equal(to_uint8(images), levels)
+
+
+def test_a_mixture_begins_and_ends_with_the_captions():
+    config = tiny_config()
+    generator = build_generator(config)
+    first, second = random_text(config, 3), random_text(config, 3, seed=1)
+    z = tf.random.stateless_normal([3, config.generator.noise_dim], [0, 1])
+
+    def drawn(share):
+        text, weights = mix(first, second, tf.fill([3], float(share)))
+        return generator(z, text, word_weights=weights).image.numpy()
+
+    for share, text in ((0.0, first), (1.0, second)):
+        np.testing.assert_allclose(drawn(share), generator(z, text).image, atol=1e-5)
+    whole = np.abs(drawn(1.0) - drawn(0.0))
+    steps = [np.abs(drawn(a) - drawn(a + 0.1)).max() for a in np.linspace(0, 0.9, 10)]
+    assert max(steps) < 0.5 * whole.max()
+
+
+def test_a_mixture_of_a_caption_with_itself_is_that_caption():
+    config = tiny_config()
+    generator, text = build_generator(config), random_text(config, 3)
+    z = tf.random.stateless_normal([3, config.generator.noise_dim], [0, 1])
+    mixed, weights = mix(text, text, tf.constant([0.2, 0.5, 0.9]))
+    drawn = generator(z, mixed, word_weights=weights).image
+    np.testing.assert_allclose(drawn, generator(z, text).image, atol=1e-5)

@@ -20,7 +20,13 @@ _MASKED = -1e9  # A score whose exponential is 0 in float32 after any realistic 
 
 
 def attend_to_words(
-    regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor, *, rho_0: float, normalize_context: bool = False
+    regions: tf.Tensor,
+    words: tf.Tensor,
+    lengths: tf.Tensor,
+    *,
+    rho_0: float,
+    normalize_context: bool = False,
+    weights: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The word-context vector of every region (section 4.2).
 
@@ -30,6 +36,7 @@ def attend_to_words(
       lengths: [batch], the number of real words; the rest is padding.
       rho_0: sharpness of the attention.
       normalize_context: the context is a sum of the unit-length word embeddings instead of the embeddings.
+      weights: [batch, words] >= 0: counts each word so many times, as where two captions are mixed; None: once.
 
     Returns:
       The context c, [batch, regions, dim], and the attention alpha over words, [batch, regions, words].
@@ -38,7 +45,11 @@ def attend_to_words(
     unit_regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
     cosine = tf.matmul(unit_regions, unit_words, transpose_b=True)  # [batch, regions, words]
     mask = tf.sequence_mask(lengths, words.shape[1])[:, None, :]  # [batch, 1, words]
-    attention = tf.nn.softmax(tf.where(mask, rho_0 * cosine, _MASKED))
+    scores = rho_0 * cosine
+    if weights is not None:
+        mask &= weights[:, None, :] > 0.0
+        scores += tf.math.log(tf.where(mask, weights[:, None, :], 1.0))
+    attention = tf.nn.softmax(tf.where(mask, scores, _MASKED))
     return tf.matmul(attention, unit_words if normalize_context else words), attention
 
 

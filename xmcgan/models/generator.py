@@ -63,7 +63,12 @@ class Generator(tf.keras.Model):
         self.to_rgb = conv(3, 3, "to_rgb")
 
     def call(
-        self, z: tf.Tensor, text: TextFeatures, training: bool = False, run: Callable = directly
+        self,
+        z: tf.Tensor,
+        text: TextFeatures,
+        training: bool = False,
+        run: Callable = directly,
+        word_weights: tf.Tensor | None = None,
     ) -> GeneratorOutput:
         """Draws one picture for each caption.
 
@@ -73,6 +78,7 @@ class Generator(tf.keras.Model):
           training: normalise by the batch's statistics instead of their moving averages, which stay as they are (see
             `follow`).
           run: calls a stage between two batch normalisations: `directly` or `recompute`.
+          word_weights: how often each word counts in the attention, [batch, words]; None: once.
 
         Returns:
           The pictures, in [0, 1], the attention, and the statistics.
@@ -90,7 +96,7 @@ class Generator(tf.keras.Model):
 
         attention = None
         if self.region_projection is not None:
-            context, attention = run(self._attend, [x.value], constant_rows=[text])
+            context, attention = run(self._attend, [x.value], constant_rows=[text, word_weights])
             condition = Condition(condition.vector, context)
 
         for block in self.word_blocks:
@@ -100,7 +106,7 @@ class Generator(tf.keras.Model):
         image = run(self._to_image, [x.value, condition], statistics[-1:])
         return GeneratorOutput(image, attention, statistics)
 
-    def _attend(self, x: tf.Tensor, text: TextFeatures) -> tuple[tf.Tensor, tf.Tensor]:
+    def _attend(self, x: tf.Tensor, text: TextFeatures, word_weights: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """[batch, 16, 16, channels] -> context [batch, 16, 16, dim] and attention [batch, 256, words]."""
         dim = text.words.shape[-1]
         context, attention = attend_to_words(
@@ -109,6 +115,7 @@ class Generator(tf.keras.Model):
             text.lengths,
             rho_0=self.options.rho_0,
             normalize_context=self.options.context_words == "normalized",
+            weights=word_weights,
         )
         return tf.cast(tf.reshape(context, [-1, 16, 16, dim]), x.dtype), attention
 
@@ -118,7 +125,11 @@ class Generator(tf.keras.Model):
 
     def follow(self, statistics: list[Statistics]) -> None:
         """Moves the moving averages towards the statistics of a step, as `call` has returned them."""
-        blocks = (*self.sentence_blocks, *self.word_blocks)
-        modulations = [each for block in blocks for each in (block.modulation_0, block.modulation_1)]
-        for modulation, of_modulation in zip([*modulations, self.last_modulation], statistics):
+        for modulation, of_modulation in zip(self.modulations, statistics):
             modulation.statistics.follow(of_modulation)
+
+    @property
+    def modulations(self) -> list[SelfModulation]:
+        """All of them, from the first to the last."""
+        blocks = (*self.sentence_blocks, *self.word_blocks)
+        return [*(each for block in blocks for each in (block.modulation_0, block.modulation_1)), self.last_modulation]

@@ -69,6 +69,7 @@ class BatchStatistics(tf.keras.layers.Layer):
         # Each replica keeps the averages of what it saw; saving and reading takes their mean.
         shared = {
             "trainable": False,
+            "dtype": self.dtype if tf.as_dtype(self.dtype).size >= 4 else tf.float32,
             "synchronization": tf.VariableSynchronization.ON_READ,
             "aggregation": tf.VariableAggregation.MEAN,
             "experimental_autocast": False,
@@ -144,6 +145,7 @@ class SelfModulation(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.statistics = BatchStatistics(momentum, replicas_per_group, name="statistics")
+        self.is_folded = False
 
     def build(self, input_shape) -> None:
         with tf.name_scope(self.statistics.name):
@@ -165,16 +167,35 @@ class SelfModulation(tf.keras.layers.Layer):
         Returns:
           The shape of `x`.
         """
-        mean, variance = self.statistics.average() if statistics is None else statistics
         parts = self._parts(condition)
         gamma, beta = at_least_float32(self.gamma(parts)), at_least_float32(self.beta(parts))
-        scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
-        shift = beta - mean * scale
+        if self.is_folded:
+            scale, shift = 1.0 + gamma, beta
+        else:
+            mean, variance = self.statistics.average() if statistics is None else statistics
+            scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
+            shift = beta - mean * scale
         scale, shift = tf.cast(scale, x.dtype), tf.cast(shift, x.dtype)
         if scale.shape[1] > 1:
             factor = x.shape[1] // scale.shape[1]
             scale, shift = upsample(scale, factor), upsample(shift, factor)
         return x * scale + shift
+
+    def fold(self) -> None:
+        """Makes the moving averages part of gamma and beta, which ends all training of the layer.
+
+        Scale and shift are linear in the condition as gamma and beta are, so that new kernels and biases give them.
+        """
+        if self.is_folded:
+            return
+        mean, variance = self.statistics.average()
+        inverse_deviation = tf.math.rsqrt(variance + self.epsilon)  # [1, channels]
+        gamma, beta = self.gamma, self.beta
+        gamma.kernel.assign(inverse_deviation * gamma.kernel)
+        gamma.bias.assign(inverse_deviation[0] * (1.0 + gamma.bias) - 1.0)
+        beta.kernel.assign(beta.kernel - mean * gamma.kernel)
+        beta.bias.assign(beta.bias - mean[0] * (1.0 + gamma.bias))
+        self.is_folded = True
 
 
 class AttentionalSelfModulation(SelfModulation):

@@ -35,14 +35,20 @@ class TrainState(tf.train.Checkpoint):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
 
-def build_generator(config: Config, precision: str = "float32") -> Generator:
-    """A generator with its variables made, whose activations are of this precision (see `activations_in`)."""
+def build_generator(config: Config, precision: str = "float32", small: bool = False) -> Generator:
+    """A generator with its variables made.
+
+    Args:
+      config: see `Generator`.
+      precision: of its activations, see `activations_in`.
+      small: its weights are of that precision, too: for inference.
+    """
     text = TextFeatures(
         sentence=tf.zeros([1, config.text.dim]),
         words=tf.zeros([1, config.data.text_length, config.text.dim]),
         lengths=tf.ones([1], tf.int32),
     )
-    with activations_in(precision):  # Some layers are made in the first call.
+    with activations_in(precision, weights=small):  # Some layers are made in the first call.
         generator = Generator(config)
         generator(tf.zeros([1, config.generator.noise_dim]), text)
     return generator

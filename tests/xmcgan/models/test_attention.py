@@ -193,3 +193,16 @@ def test_gradient_of_attention_to_words():
         return tf.reduce_sum(of_context * context) + tf.reduce_sum(of_attention * attention)
 
     _check_gradient(weighted, regions, words)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_weights_count_words_as_if_they_stood_there_as_often(normalize):
+    regions, words = _random(1, FEW, DIM), _random(1, 3, DIM, seed=1)
+    options = {"rho_0": RHO_0, "normalize_context": normalize}
+    weights = tf.constant([[2.0, 0.0, 1.0]], tf.float64)
+    context, attention = attend_to_words(tf.constant(regions), tf.constant(words), [3], weights=weights, **options)
+    repeated = words[:, [0, 0, 2]]
+    expected, of_repeated = attend_to_words(tf.constant(regions), tf.constant(repeated), [3], **options)
+    np.testing.assert_allclose(context, expected, rtol=1e-12)
+    np.testing.assert_allclose(attention[..., 0], of_repeated[..., 0] + of_repeated[..., 1], rtol=1e-12)
+    np.testing.assert_array_equal(attention[..., 1], 0.0)

@@ -1,0 +1,60 @@
+"""The warm-up requests, and requests as TensorFlow Serving's clients write them."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from xmcgan.serving.warm_up import predict_request, read_requests
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_each_signature_is_warmed_up(export_dir, exported):
+    requests = read_requests(str(export_dir / "1"))
+    assert {signature for signature, _ in requests} == set(exported._signatures)
+    for signature, inputs in requests:
+        outputs = exported._signatures[signature](**inputs)
+        assert all(len(output) == len(next(iter(inputs.values()))) for output in outputs.values())
+
+
+def test_the_file_is_what_serving_reads(export_dir):
+    path = export_dir / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))
+    ]
+    assert 0 < len(logs) <= 1000  # Serving refuses more.
+    for log in logs:
+        assert log.WhichOneof("log_type") == "predict_log"
+        assert log.predict_log.request.model_spec.name == "ball"
+
+
+def test_a_request_over_grpc(exported):
+    sent = predict_request("ball", "png", captions=["a red ball"], seed=np.int64(7)).SerializeToString()
+    request = predict_pb2.PredictRequest.FromString(sent)  # What arrives at the server.
+    inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+    outputs = exported._signatures[request.model_spec.signature_name](**inputs)
+    response = predict_pb2.PredictResponse()
+    for name, output in outputs.items():
+        response.outputs[name].CopyFrom(tf.make_tensor_proto(output))
+    answer = predict_pb2.PredictResponse.FromString(response.SerializeToString())
+    picture = tf.io.decode_png(tf.make_ndarray(answer.outputs["png_bytes"])[0])
+    np.testing.assert_array_equal(picture, exported._signatures["serving_default"](**inputs)["images"][0])
+
+
+def test_the_readmes_request_over_rest(exported):
+    """By the rules of Serving's REST API: `inputs` by column, and outputs called *_bytes answered in base64."""
+    (body,) = re.findall(r"-d '(\{.*?\})'", README.read_text(), re.DOTALL)
+    request = json.loads(body)
+    signature = exported._signatures[request["signature_name"]]
+    specs = signature.structured_input_signature[1]
+    inputs = {name: tf.constant(value, specs[name].dtype) for name, value in request["inputs"].items()}
+    outputs = signature(**inputs)
+    assert list(outputs) == ["png_bytes"]
+    answer = json.dumps({"outputs": [{"b64": base64.b64encode(png).decode()} for png in outputs["png_bytes"].numpy()]})
+    first = base64.b64decode(json.loads(answer)["outputs"][0]["b64"])
+    assert tf.io.decode_png(first).shape == [64, 64, 3]

@@ -1,0 +1,109 @@
+"""Exports a trained XMC-GAN as a SavedModel: captions as text go in, pictures come out.
+
+  python -m xmcgan.export --workdir=runs/demo --output=exports/demo
+  python -m xmcgan.export --workdir=runs/coco2014 --checkpoint=best --precision=bfloat16 --output=exports/coco
+
+Tokenizer, text encoder and averaged generator are inside, and whoever loads it needs TensorFlow and TF Text alone.
+--output receives a version of its own each time (exports/demo/1, then 2, ...), which TensorFlow Serving finds by
+itself, with warm-up requests, a model card (README.md) and the run's config beside the model.
+"""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Mapping
+
+from absl import app, flags
+
+from xmcgan import command_line
+from xmcgan.config import Config
+
+if typing.TYPE_CHECKING:  # TensorFlow is imported when there is work.
+    from xmcgan.serving.model import TextToImage
+    from xmcgan.serving.model_card import Facts
+
+_WORKDIR = command_line.define_workdir()
+_DATA_DIR = command_line.define_data_dir()
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the model's versions; its name is the model's. Required.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", "latest", "Which one to export: 'latest', 'best' (by FID, see eval.evaluate) or a step."
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ("float32", "bfloat16", "float16"),
+    "Of the generator's weights and activations: 16 bits halve its size and speed it up where the hardware has them.",
+)
+_FOLD = flags.DEFINE_bool(
+    "fold_statistics", True, "Fold the batch statistics into the modulation, which gives the same pictures."
+)
+_AT_ONCE = flags.DEFINE_integer(
+    "at_once", 16, "Pictures of a request that are worked on together: bounds the memory.", lower_bound=1
+)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    if not _OUTPUT.value:
+        raise app.UsageError("--output is missing: the folder of the model's versions, such as exports/demo")
+    from absl import logging
+
+    from xmcgan import config as config_lib
+    from xmcgan.serving import saved_model
+    from xmcgan.serving.model_card import model_card
+    from xmcgan.serving.versions import new_version
+    from xmcgan.training import checkpoints
+    from xmcgan.training.workdir import read_config
+
+    workdir, output = _WORKDIR.value, os.path.normpath(_OUTPUT.value)
+    config = read_config(workdir)
+    checkpoint = checkpoints.find(workdir, _CHECKPOINT.value)
+    step = checkpoints.step_of(checkpoint)
+    with new_version(output) as draft:
+        logging.info("writing step %d of %s to %s", step, workdir, draft.path)
+        model = _load(config, checkpoint)
+        saved_model.write(model, draft.folder, os.path.basename(output))
+        sizes = saved_model.sizes(draft.folder, model)
+        with open(os.path.join(draft.folder, "config.json"), "w", encoding="utf-8") as file:
+            file.write(config_lib.to_json(config))
+        with open(os.path.join(draft.folder, "README.md"), "w", encoding="utf-8") as file:
+            file.write(model_card(config, _facts(os.path.basename(output), draft.number, step, sizes)))
+    parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())
+    print(f"step {step}: {draft.path} ({parts}); read {os.path.join(draft.path, 'README.md')}")
+
+
+def _load(config: Config, checkpoint: str) -> TextToImage:
+    """The model of a checkpoint, as the flags want it."""
+    from data_pipelines import text_identity
+    from xmcgan.models.vocabulary import read_vocabulary
+    from xmcgan.serving import weights
+    from xmcgan.serving.model import TextToImage
+    from xmcgan.synthesis import load_text_encoder
+    from xmcgan.training import checkpoints
+    from xmcgan.training.state import build_generator
+
+    generator = build_generator(config)
+    checkpoints.restore_generator(checkpoint, generator)
+    if _FOLD.value:
+        weights.fold_statistics(generator)
+    generator = weights.in_precision(generator, config, _PRECISION.value)
+    text_encoder = load_text_encoder(config, _DATA_DIR.value)
+    vocabulary = read_vocabulary(text_identity.handles(config, _DATA_DIR.value)[0])
+    return TextToImage(generator, text_encoder, config, vocabulary, _AT_ONCE.value)
+
+
+def _facts(name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:
+    """What the model card tells, with the run's evaluation of that step if there is one."""
+    from eval import results
+    from xmcgan.serving.model_card import Facts
+
+    path = os.path.join(_WORKDIR.value, "eval", f"{step}.json")
+    result = results.read(path) if os.path.exists(path) else None
+    scores = [(score.name, str(score)) for score in result.scores] if result else []
+    protocol = result.protocol if result else {}
+    return Facts(name, number, step, _PRECISION.value, _FOLD.value, scores, protocol, sizes)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

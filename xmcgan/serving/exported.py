@@ -1,0 +1,109 @@
+"""An exported model in the hands of Python: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401 (registers the ops of the tokenizer)
+
+from xmcgan.models import hub_files
+from xmcgan.serving.versions import find_version
+
+_NEEDED = ("serving_default", "from_noise", "mixed", "noise")
+
+
+class Attended(NamedTuple):
+    """Pictures, and where the generator looked."""
+
+    images: np.ndarray  # uint8 [batch, size, size, 3]
+    attention: np.ndarray  # float32 [batch, 16, 16, words]: of each region over the words
+    words: list[list[str]]  # The tokens of each caption, without padding
+
+
+class ExportedModel:
+    """What `python -m xmcgan.export` wrote.
+
+    Attributes:
+      name: of the model, with its version, such as 'demo/2'.
+      image_size: pixels a side.
+      noise_dim: width of z.
+      attends: whether it can tell where it looked.
+    """
+
+    def __init__(self, path: str):
+        """Loads it.
+
+        Args:
+          path: folder of the model's versions, of which the newest is taken, or of one version.
+
+        Raises:
+          FileNotFoundError: there is no model.
+          ValueError: it is another SavedModel, or broken.
+        """
+        folder = find_version(path)
+        self.name = "/".join(os.path.abspath(folder).split(os.sep)[-2:])
+        try:
+            self._model = tf.saved_model.load(folder)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"{folder} cannot be read ({hub_files.one_line(error)}): export the model again"
+            ) from error
+        self._signatures = self._model.signatures
+        missing = [name for name in _NEEDED if name not in self._signatures]
+        if missing:
+            raise ValueError(
+                f"{folder} is no model of xmcgan.export (it has no signature '{missing[0]}'): pass what that wrote"
+            )
+        self.image_size = self._signatures["serving_default"].structured_outputs["images"].shape[1]
+        self.noise_dim = self._signatures["noise"].structured_outputs["z"].shape[1]
+        self.attends = "attention" in self._signatures
+
+    def __call__(self, captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        """Draws captions: uint8 [len(captions), size, size, 3], one for each caption and seed."""
+        return self._ask("serving_default", captions=_strings(captions), seed=_seeds(seeds))["images"]
+
+    def noise(self, seeds: Sequence[int]) -> np.ndarray:
+        """The noise vectors of seeds, float32 [len(seeds), noise_dim]."""
+        return self._ask("noise", seed=_seeds(seeds))["z"]
+
+    def from_noise(self, captions: Sequence[str], z: np.ndarray) -> np.ndarray:
+        """Draws captions from noise [len(captions), noise_dim]: uint8 [len(captions), size, size, 3]."""
+        return self._ask("from_noise", captions=_strings(captions), z=_floats(z))["images"]
+
+    def mixed(
+        self, captions: Sequence[str], others: Sequence[str], share: Sequence[float], z: np.ndarray
+    ) -> np.ndarray:
+        """Draws what lies between captions and others, at shares in [0, 1] of the others: uint8 pictures."""
+        arguments = {"captions": _strings(captions), "other_captions": _strings(others), "share": _floats(share)}
+        return self._ask("mixed", **arguments, z=_floats(z))["images"]
+
+    def attention(self, captions: Sequence[str], z: np.ndarray) -> Attended:
+        """Draws captions from noise [len(captions), noise_dim], and tells where it looked.
+
+        Raises:
+          ValueError: the model has no attention.
+        """
+        if not self.attends:
+            raise ValueError(f"{self.name} was trained without attention over words: it has no attention maps")
+        outputs = self._ask("attention", captions=_strings(captions), z=_floats(z))
+        words = [[word.decode() for word in row if word] for row in outputs["words"]]
+        return Attended(outputs["images"], outputs["attention"], words)
+
+    def _ask(self, signature: str, **inputs: tf.Tensor) -> dict[str, np.ndarray]:
+        return {name: output.numpy() for name, output in self._signatures[signature](**inputs).items()}
+
+
+def _strings(captions: Sequence[str]) -> tf.Tensor:
+    return tf.constant(list(captions), tf.string, shape=[len(captions)])
+
+
+def _seeds(seeds: Sequence[int]) -> tf.Tensor:
+    return tf.constant(list(seeds), tf.int64, shape=[len(seeds)])
+
+
+def _floats(values: np.ndarray | Sequence[float]) -> tf.Tensor:
+    return tf.constant(np.asarray(values), tf.float32)

@@ -1,0 +1,38 @@
+"""Work on a batch of any size, none included, in parts of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Callable
+
+import tensorflow as tf
+
+
+def in_parts(
+    function: Callable[..., Sequence[tf.Tensor]],
+    rows: Sequence[tf.Tensor],
+    outputs_like: Sequence[tf.TensorSpec],
+    at_once: int,
+) -> list[tf.Tensor]:
+    """Calls a function on one part of the batch after another, so that memory does not grow with the batch.
+
+    Args:
+      function: tensors [part, ...] -> as many tensors as `outputs_like`, [part, ...].
+      rows: tensors [batch, ...].
+      outputs_like: what the function returns, [None, ...].
+      at_once: the largest part.
+
+    Returns:
+      What the function returns, of the whole batch.
+    """
+    parts = (tf.shape(rows[0])[0] + at_once - 1) // at_once
+    arrays = [
+        tf.TensorArray(like.dtype, size=parts, infer_shape=False, element_shape=like.shape) for like in outputs_like
+    ]
+
+    def body(i: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple[tf.Tensor, list[tf.TensorArray]]:
+        outputs = function(*(x[i * at_once : (i + 1) * at_once] for x in rows))
+        return i + 1, [array.write(i, output) for array, output in zip(arrays, outputs)]
+
+    _, arrays = tf.while_loop(lambda i, _: i < parts, body, [tf.constant(0), arrays], parallel_iterations=1)
+    return [tf.ensure_shape(array.concat(), like.shape) for array, like in zip(arrays, outputs_like)]

@@ -1,0 +1,70 @@
+"""What an exported model answers to.
+
+  serving_default  captions, seed                      -> images
+  png              captions, seed                      -> png_bytes
+  from_noise       captions, z                         -> images
+  attention        captions, z                         -> images, attention, words
+  mixed            captions, other_captions, share, z  -> images
+  noise            seed                                -> z
+
+where N is any number, 0 included:
+
+  captions, other_captions  string [N].
+  seed                      int64 [N], or one for all; 0 where it is left out. Names a noise vector.
+  z                         float32 [N, noise_dim]: noise ~ N(0, I).
+  share                     float32 [N] in [0, 1]: how far on the way to the other caption.
+  images                    uint8 [N, size, size, 3].
+  png_bytes                 string [N]: the same as PNG files, which TensorFlow Serving's REST answers in base64.
+  attention                 float32 [N, 16, 16, text_length]: how much each region looked at each word.
+  words                     string [N, text_length]: the caption's tokens, '' for padding.
+
+A model without attention in its generator has no signature `attention`.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from xmcgan.serving.model import TextToImage
+
+
+def signatures(model: TextToImage) -> dict[str, tf.types.experimental.GenericFunction]:
+    """The signatures by name, for `tf.saved_model.save`.
+
+    Args:
+      model: what answers.
+    """
+    captions = tf.TensorSpec([None], tf.string, name="captions")
+    z = tf.TensorSpec([None, model.noise_dim], tf.float32, name="z")
+    seed = tf.TensorSpec(None, tf.int64, name="seed")
+    other_captions = tf.TensorSpec([None], tf.string, name="other_captions")
+    share = tf.TensorSpec([None], tf.float32, name="share")
+    first_seed = tf.constant(0, tf.int64)
+
+    @tf.function(input_signature=[captions, seed])
+    def serving_default(captions: tf.Tensor, seed: tf.Tensor = first_seed) -> dict[str, tf.Tensor]:
+        return {"images": model.images(captions, model.noise(seed, captions))}
+
+    @tf.function(input_signature=[captions, seed])
+    def png(captions: tf.Tensor, seed: tf.Tensor = first_seed) -> dict[str, tf.Tensor]:
+        images = model.images(captions, model.noise(seed, captions))
+        return {"png_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec([], tf.string))}
+
+    @tf.function(input_signature=[captions, z])
+    def from_noise(captions: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"images": model.images(captions, z)}
+
+    @tf.function(input_signature=[captions, z])
+    def attention(captions: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(("images", "attention", "words"), model.attention(captions, z)))
+
+    @tf.function(input_signature=[captions, other_captions, share, z])
+    def mixed(captions: tf.Tensor, other_captions: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"images": model.mixed(captions, other_captions, share, z)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seed")])
+    def noise(seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"z": model.noise(seed, seed)}
+
+    functions = [serving_default, png, from_noise, mixed, noise, *([attention] if model.attends else [])]
+    return {function.python_function.__name__: function for function in functions}
