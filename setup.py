@@ -2,6 +2,8 @@
 
 from setuptools import find_packages, setup
 
+_GRADIO = "gradio>=6,<7; python_version >= '3.10'"
+
 setup(
     name="xmcgan",
     version="0.1.0",
@@ -34,6 +36,7 @@ setup(
         "tensorflow-datasets>=4.9.3",
         "tensorflow-hub==0.16.1",
         "tensorflow-metadata<1.18",  # Newer ones want protobuf 5, which TensorFlow 2.15 cannot use.
+        "tensorflow-serving-api==2.15.1",  # The messages of warm-up requests.
         "tensorflow-text==2.15.0",
         "tf-keras==2.15.1",  # TensorFlow Hub asks for it; newer ones want a newer TensorFlow.
         "tqdm>=4.62",
@@ -41,9 +44,12 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.15.1"],
         "beam": ["apache-beam>=2.50"],
+        "demo": [_GRADIO],
         # TensorFlow Addons and GAN: an independent spectral normalisation, FID, KID and IS that the tests compare with.
         "dev": [
             "apache-beam>=2.50",
+            _GRADIO,
+            "playwright>=1.40",  # Drives an installed Chromium.
             "pytest>=7",
             "pytest-xdist>=3",
             "ruff>=0.6",

@@ -13,7 +13,7 @@ import tensorflow_text  # noqa: F401 (registers the ops of the tokenizer)
 from xmcgan.models import hub_files
 from xmcgan.serving.versions import find_version
 
-_NEEDED = ("serving_default", "from_noise", "mixed", "noise")
+_NEEDED = ("serving_default", "from_noise", "mixed", "noise", "tokens")
 
 
 class Attended(NamedTuple):
@@ -22,6 +22,13 @@ class Attended(NamedTuple):
     images: np.ndarray  # uint8 [batch, size, size, 3]
     attention: np.ndarray  # float32 [batch, 16, 16, words]: of each region over the words
     words: list[list[str]]  # The tokens of each caption, without padding
+
+
+class Tokens(NamedTuple):
+    """What the text encoder reads of a caption."""
+
+    words: list[str]  # [CLS], words and pieces of words ('##' before those that go on with one), [SEP]
+    is_cut: bool  # The caption has more.
 
 
 class ExportedModel:
@@ -90,11 +97,19 @@ class ExportedModel:
         if not self.attends:
             raise ValueError(f"{self.name} was trained without attention over words: it has no attention maps")
         outputs = self._ask("attention", captions=_strings(captions), z=_floats(z))
-        words = [[word.decode() for word in row if word] for row in outputs["words"]]
-        return Attended(outputs["images"], outputs["attention"], words)
+        return Attended(outputs["images"], outputs["attention"], _words(outputs["words"]))
+
+    def tokens(self, captions: Sequence[str]) -> list[Tokens]:
+        """What the text encoder reads of captions."""
+        outputs = self._ask("tokens", captions=_strings(captions))
+        return [Tokens(words, bool(cut)) for words, cut in zip(_words(outputs["words"]), outputs["cut"])]
 
     def _ask(self, signature: str, **inputs: tf.Tensor) -> dict[str, np.ndarray]:
         return {name: output.numpy() for name, output in self._signatures[signature](**inputs).items()}
+
+
+def _words(rows: np.ndarray) -> list[list[str]]:
+    return [[word.decode() for word in row if word] for row in rows]
 
 
 def _strings(captions: Sequence[str]) -> tf.Tensor:

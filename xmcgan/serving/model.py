@@ -110,6 +110,20 @@ class TextToImage:
         ]
         return in_parts(of_part, [captions, z], outputs_like, self._at_once)
 
+    def tokens(self, captions: tf.Tensor) -> list[tf.Tensor]:
+        """What the text encoder reads of captions.
+
+        Args:
+          captions: [batch] string.
+
+        Returns:
+          The words (tokens), string [batch, text_length], '' for padding; and whether a caption was cut, bool [batch].
+        """
+        (captions,) = _one_each(captions=captions)
+        tokens = self.text_encoder.tokenize(captions)
+        words = name_tokens(self._vocabulary, tokens["input_word_ids"], tokens["input_mask"])
+        return [words, self.text_encoder.is_cut(captions)]
+
     def mixed(self, captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Draws what lies between captions, see `synthesis.mix`.
 

@@ -40,6 +40,7 @@ _HOW = """\
 - `seed`: int64 [N], or one for all; 0 where `serving_default` or `png` are asked without. It names a noise vector.
 - `z`: float32 [N, {noise_dim}], noise ~ N(0, I). `share`: float32 [N] in [0, 1], the part of the other caption.
 - `images`: uint8 [N, {size}, {size}, 3]. `png_bytes`: string [N], PNG files.
+- `words`: string [N, {text_length}], the caption's tokens, '' for padding; `cut`: bool [N], whether there are more.
 {attention}
 A caption and a seed give the same picture, to one level of 255, whatever else is in the batch.
 
@@ -53,7 +54,6 @@ images = model(["{example}"], seed=7)  # uint8 [1, {size}, {size}, 3]
 """
 _ATTENTION = """\
 - `attention`: float32 [N, 16, 16, {text_length}], how much each region looked at each word.
-- `words`: string [N, {text_length}], the tokens of the caption; padding is ''.
 """
 _SIGNATURES = {
     "serving_default": ("captions, seed", "images"),
@@ -62,6 +62,7 @@ _SIGNATURES = {
     "attention": ("captions, z", "images, attention, words"),
     "mixed": ("captions, other_captions, share, z", "images"),
     "noise": ("seed", "z"),
+    "tokens": ("captions", "words, cut"),
 }
 _EXAMPLES = {"scenes": "a red ball on the beach"}
 

@@ -6,6 +6,7 @@
   attention        captions, z                         -> images, attention, words
   mixed            captions, other_captions, share, z  -> images
   noise            seed                                -> z
+  tokens           captions                            -> words, cut
 
 where N is any number, 0 included:
 
@@ -17,6 +18,7 @@ where N is any number, 0 included:
   png_bytes                 string [N]: the same as PNG files, which TensorFlow Serving's REST answers in base64.
   attention                 float32 [N, 16, 16, text_length]: how much each region looked at each word.
   words                     string [N, text_length]: the caption's tokens, '' for padding.
+  cut                       bool [N]: whether the caption has more of them.
 
 A model without attention in its generator has no signature `attention`.
 """
@@ -66,5 +68,9 @@ def signatures(model: TextToImage) -> dict[str, tf.types.experimental.GenericFun
     def noise(seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"z": model.noise(seed, seed)}
 
-    functions = [serving_default, png, from_noise, mixed, noise, *([attention] if model.attends else [])]
+    @tf.function(input_signature=[captions])
+    def tokens(captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(("words", "cut"), model.tokens(captions)))
+
+    functions = [serving_default, png, from_noise, mixed, noise, tokens, *([attention] if model.attends else [])]
     return {function.python_function.__name__: function for function in functions}

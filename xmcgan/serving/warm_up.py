@@ -52,6 +52,7 @@ def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> st
                 "from_noise": {"captions": captions, "z": z},
                 "mixed": {"captions": captions, "other_captions": captions, "share": tf.fill([size], 0.5), "z": z},
                 "noise": {"seed": seed},
+                "tokens": {"captions": captions},
                 **({"attention": {"captions": captions, "z": z}} if attends else {}),
             }
             for signature, of_signature in inputs.items():

@@ -95,6 +95,11 @@ def test_the_signatures_as_tensorflows_tool_prints_them(export_dir, tmp_path):
         ("in", "z"): z,
         ("out", "images"): images,
     }
+    assert found["tokens"] == {
+        **inputs,
+        ("out", "words"): ("DT_STRING", "(-1, 17)"),
+        ("out", "cut"): ("DT_BOOL", "(-1)"),
+    }
     assert found["noise"] == {("in", "seed"): ("DT_INT64", "(-1)"), ("out", "z"): z}
 
 
@@ -130,6 +135,13 @@ def test_a_large_batch_and_a_long_caption(exported):
     start = " ".join(words.split()[:15])  # Every one is known, or of several pieces: what follows is cut in any case.
     assert _levels(exported([words], [3]), exported([start], [3])) <= 1
     assert exported([""], [0]).shape == (1, 64, 64, 3)
+
+
+def test_what_is_read_of_a_caption(exported):
+    short, long = exported.tokens([CAPTIONS[0], " ".join(["ball"] * 30)])
+    assert short.words[0] == "[CLS]" and short.words[-1] == "[SEP]" and not short.is_cut
+    assert len(long.words) == 17 and long.is_cut
+    assert exported.tokens([]) == []
 
 
 def test_one_seed_for_all(exported):

@@ -1,0 +1,59 @@
+"""A page in the browser to look at an exported XMC-GAN.
+
+  pip install -e '.[demo]'
+  python -m xmcgan.demo --export=exports/demo
+
+Type a caption, choose seeds and how many, and see the pictures, where the generator looked for each word, and what
+lies between two captions or two noise vectors. Requests are drawn one after another; who waits sees his place. The page
+loads nothing from other hosts. It is for looking, on a machine or in a network that you trust; to serve a model, give
+its folder to TensorFlow Serving.
+"""
+
+from __future__ import annotations
+
+from absl import app, flags
+
+from xmcgan import command_line
+
+_EXPORT = flags.DEFINE_string("export", None, "Folder of an exported model, see xmcgan.export. Required.")
+_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 shows the page to the network.")
+_PORT = flags.DEFINE_integer("port", 7860, "Port to listen on.", lower_bound=0, upper_bound=65535)
+_QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones are told to come back.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    if not _EXPORT.value:
+        raise app.UsageError("--export is missing: the folder that python -m xmcgan.export has written")
+    try:
+        from xmcgan.demo_page import page
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ValueError("the page needs Gradio (and Python 3.10 or newer): pip install -e '.[demo]'") from error
+    from absl import logging
+
+    from xmcgan.demo_page.actions import Actions
+    from xmcgan.serving.exported import ExportedModel
+
+    model = ExportedModel(_EXPORT.value)
+    logging.info("drawing a first picture, which takes longer than those after it")
+    model([""], [0])
+    blocks = page.build(Actions(model)).queue(max_size=_QUEUE.value)
+    blocks.launch(
+        server_name=_HOST.value,
+        server_port=_PORT.value,
+        theme=page.theme(),
+        css=page.STYLE,
+        share=False,
+        ssr_mode=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=False,
+    )
+    print(f"{model.name}: look at {blocks.local_url}; Ctrl-C ends", flush=True)
+    blocks.block_thread()
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,103 @@
+"""What the page's controls do: from what was typed and chosen to pictures. Knows nothing of how it is shown."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xmcgan.grid import image_grid
+from xmcgan.heat_maps import heat_maps, whole_words
+from xmcgan.interpolation import between
+from xmcgan.serving.exported import ExportedModel
+
+MOST_PICTURES = 16
+_LONGEST = 4000  # Characters; a narrative of 64 tokens has some hundred.
+_LARGEST_SEED = 2**31 - 1
+_STEPS = 9  # Pictures on the way from one to another, both included.
+
+
+class Drawn(NamedTuple):
+    """Pictures of one caption."""
+
+    images: np.ndarray  # uint8 [pictures, size, size, 3]
+    seeds: list[int]
+    grid: np.ndarray  # All of them with the caption, uint8 [height, width, 3]
+
+
+class HeatMaps(NamedTuple):
+    """Where the generator looked for each word."""
+
+    words: list[str]
+    images: np.ndarray  # uint8 [words, size, size, 3]
+    shares: list[float]  # Of all attention, by word.
+
+
+class Actions:
+    """The page's actions on one model. A mistake of the user is a ValueError with a sentence for him."""
+
+    def __init__(self, model: ExportedModel):
+        """Args:
+        model: that draws.
+        """
+        self.model = model
+
+    def draw(self, caption: str, first_seed: float, count: float) -> Drawn:
+        """Draws a caption with a row of seeds, at most MOST_PICTURES."""
+        caption, seed = _checked_caption(caption), _checked_seed(first_seed)
+        if not 1 <= int(count) <= MOST_PICTURES:
+            raise ValueError(f"Choose between 1 and {MOST_PICTURES} pictures.")
+        seeds = [seed + i for i in range(int(count))]
+        images = self.model([caption] * len(seeds), seeds)
+        columns = min(4, len(seeds))
+        rows = -(-len(seeds) // columns)
+        missing = rows * columns - len(seeds)
+        blank = np.full([missing, *images.shape[1:]], 255, np.uint8)
+        cells = np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
+        labels = [caption if row == 0 else "" for row in range(rows)]
+        return Drawn(images, seeds, image_grid(cells, labels))
+
+    def attention(self, caption: str, seed: float) -> HeatMaps:
+        """Where the generator looked while it drew a picture."""
+        caption = _checked_caption(caption)
+        if not self.model.attends:
+            raise ValueError("This model was trained without attention over words.")
+        images, attention, (words,) = self.model.attention([caption], self.model.noise([_checked_seed(seed)]))
+        words, of_words = whole_words(words, attention[0])
+        return HeatMaps(words, heat_maps(images[0], of_words), of_words.mean(axis=(0, 1)).tolist())
+
+    def between_captions(self, caption: str, other: str, seed: float) -> np.ndarray:
+        """Pictures on the way from one caption to another, uint8 [steps, size, size, 3]."""
+        caption, other = _checked_caption(caption), _checked_caption(other, "the other caption")
+        z = np.repeat(self.model.noise([_checked_seed(seed)]), _STEPS, axis=0)
+        shares = np.linspace(0.0, 1.0, _STEPS)
+        return self.model.mixed([caption] * _STEPS, [other] * _STEPS, shares, z)
+
+    def between_seeds(self, caption: str, seed: float, other_seed: float) -> np.ndarray:
+        """Pictures of a caption on the way from one noise vector to another, uint8 [steps, size, size, 3]."""
+        caption = _checked_caption(caption)
+        first, second = self.model.noise([_checked_seed(seed), _checked_seed(other_seed)])
+        return self.model.from_noise([caption] * _STEPS, between(first, second, np.linspace(0.0, 1.0, _STEPS)))
+
+    def what_is_cut(self, caption: str) -> str | None:
+        """A sentence on what is not read of a caption; None if all of it is."""
+        (tokens,) = self.model.tokens([_checked_caption(caption)])
+        if not tokens.is_cut:
+            return None
+        read, _ = whole_words(tokens.words[1:-1], np.zeros([1, 1, len(tokens.words)]))
+        return f"This model reads the first {len(read)} words: “... {' '.join(read[-4:])}”. The rest is left out."
+
+
+def _checked_caption(caption: str | None, name: str = "a caption") -> str:
+    caption = " ".join((caption or "").split())
+    if not caption:
+        raise ValueError(f"Write {name} first, such as “a red ball on the beach”.")
+    if len(caption) > _LONGEST:
+        raise ValueError(f"This caption has {len(caption):,} characters: write at most {_LONGEST:,}.")
+    return caption
+
+
+def _checked_seed(seed: float | None) -> int:
+    if seed is None or seed != int(seed) or not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"A seed is a whole number from 0 to {_LARGEST_SEED:,}.")
+    return int(seed)

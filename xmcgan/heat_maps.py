@@ -1,0 +1,59 @@
+"""Attention maps as pictures: for each word of a caption, where the generator looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+_SMALLEST_PICTURE = 128  # Smaller pictures are enlarged to at least this.
+_PIECE = "##"  # Before a token that goes on with the word of the one before.
+_HEAT = np.array([255, 64, 0], np.float32)  # Where all of the attention is.
+_REST = 0.35  # Brightness of the picture where there is none.
+
+
+def whole_words(words: Sequence[str], attention: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Puts pieces of words together again: what their word is looked at is the sum over its pieces.
+
+    Args:
+      words: tokens.
+      attention: [height, width, tokens or more].
+
+    Returns:
+      The words, and [height, width, words].
+    """
+    joined: list[str] = []
+    maps: list[np.ndarray] = []
+    for i, word in enumerate(words):
+        if word.startswith(_PIECE) and joined:
+            joined[-1] += word[len(_PIECE) :]
+            maps[-1] = maps[-1] + attention[..., i]
+        else:
+            joined.append(word)
+            maps.append(attention[..., i])
+    return joined, np.stack(maps, axis=-1)
+
+
+def heat_maps(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """Lays the attention to each word over the picture: bright and red where it is strong, dark where there is none.
+
+    All words share one scale, whose end is the strongest attention of any region to any word.
+
+    Args:
+      image: uint8 [size, size, 3].
+      attention: of each region over the words, [16, 16, words] in [0, 1].
+
+    Returns:
+      uint8 [words, size', size', 3], the picture enlarged if it is small.
+    """
+    side = image.shape[0] * -(-_SMALLEST_PICTURE // image.shape[0])
+    picture = np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), np.float32)
+    strongest = max(float(attention.max()), 1e-12)
+    drawn = []
+    for word in range(attention.shape[-1]):
+        map_ = Image.fromarray((attention[..., word] / strongest).astype(np.float32), mode="F")
+        heat = np.clip(np.array(map_.resize((side, side), Image.Resampling.BILINEAR)), 0.0, 1.0)[..., None]
+        shown = picture * (_REST + (1.0 - _REST) * heat)
+        drawn.append(shown + 0.35 * heat * (_HEAT - shown))
+    return np.clip(np.round(np.stack(drawn)), 0, 255).astype(np.uint8)

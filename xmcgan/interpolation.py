@@ -1,0 +1,30 @@
+"""Noise vectors on the way from one to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def between(first: np.ndarray, second: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Interpolates on the sphere, so that what lies between is as long as noise is.
+
+    (The mean of two draws of N(0, I) is shorter by a factor of sqrt(2), and no longer looks like noise to a generator.)
+
+    Args:
+      first: [dim], where the share is 0.
+      second: [dim], where the share is 1.
+      shares: [steps] in [0, 1].
+
+    Returns:
+      [steps, dim] float32.
+    """
+    first, second, shares = np.asarray(first, float), np.asarray(second, float), np.asarray(shares, float)[:, None]
+    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    if np.sin(angle) < 1e-6:  # The same direction, or the opposite one, where no way is shorter than others.
+        mixed = (1.0 - shares) * first + shares * second
+    else:
+        mixed = (np.sin((1.0 - shares) * angle) * first + np.sin(shares * angle) * second) / np.sin(angle)
+    return mixed.astype(np.float32)
