@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
     from absl import logging
 
     from xmcgan.demo_page.actions import Actions
-    from xmcgan.serving.exported import ExportedModel
+    from xmcgan.serving.painter import load_export
 
-    model = ExportedModel(_EXPORT.value)
+    model = load_export(_EXPORT.value)
     logging.info("drawing a first picture, which takes longer than those after it")
     model([""], [0])
     blocks = page.build(Actions(model)).queue(max_size=_QUEUE.value)

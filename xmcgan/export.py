@@ -17,10 +17,8 @@ from collections.abc import Mapping
 from absl import app, flags
 
 from xmcgan import command_line
-from xmcgan.config import Config
 
 if typing.TYPE_CHECKING:  # TensorFlow is imported when there is work.
-    from xmcgan.serving.model import TextToImage
     from xmcgan.serving.model_card import Facts
 
 _WORKDIR = command_line.define_workdir()
@@ -50,7 +48,7 @@ def main(argv: list[str]) -> None:
     from absl import logging
 
     from xmcgan import config as config_lib
-    from xmcgan.serving import saved_model
+    from xmcgan.serving import of_run, saved_model
     from xmcgan.serving.model_card import model_card
     from xmcgan.serving.versions import new_version
     from xmcgan.training import checkpoints
@@ -62,7 +60,14 @@ def main(argv: list[str]) -> None:
     step = checkpoints.step_of(checkpoint)
     with new_version(output) as draft:
         logging.info("writing step %d of %s to %s", step, workdir, draft.path)
-        model = _load(config, checkpoint)
+        model = of_run.load_model(
+            config,
+            checkpoint,
+            _DATA_DIR.value,
+            precision=_PRECISION.value,
+            fold_statistics=_FOLD.value,
+            at_once=_AT_ONCE.value,
+        )
         saved_model.write(model, draft.folder, os.path.basename(output))
         sizes = saved_model.sizes(draft.folder, model)
         with open(os.path.join(draft.folder, "config.json"), "w", encoding="utf-8") as file:
@@ -71,26 +76,6 @@ def main(argv: list[str]) -> None:
             file.write(model_card(config, _facts(os.path.basename(output), draft.number, step, sizes)))
     parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())
     print(f"step {step}: {draft.path} ({parts}); read {os.path.join(draft.path, 'README.md')}")
-
-
-def _load(config: Config, checkpoint: str) -> TextToImage:
-    """The model of a checkpoint, as the flags want it."""
-    from data_pipelines import text_identity
-    from xmcgan.models.vocabulary import read_vocabulary
-    from xmcgan.serving import weights
-    from xmcgan.serving.model import TextToImage
-    from xmcgan.synthesis import load_text_encoder
-    from xmcgan.training import checkpoints
-    from xmcgan.training.state import build_generator
-
-    generator = build_generator(config)
-    checkpoints.restore_generator(checkpoint, generator)
-    if _FOLD.value:
-        weights.fold_statistics(generator)
-    generator = weights.in_precision(generator, config, _PRECISION.value)
-    text_encoder = load_text_encoder(config, _DATA_DIR.value)
-    vocabulary = read_vocabulary(text_identity.handles(config, _DATA_DIR.value)[0])
-    return TextToImage(generator, text_encoder, config, vocabulary, _AT_ONCE.value)
 
 
 def _facts(name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:

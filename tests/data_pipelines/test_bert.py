@@ -94,6 +94,7 @@ def test_a_second_call_does_nothing(built, monkeypatch):
     assert before == {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in os.listdir(folder)}
 
 
+@pytest.mark.slow
 def test_the_seed_decides(tmp_path):
     def words(name):
         bert.build(_captions(8), str(tmp_path / name), seed=0, steps=2)

@@ -85,6 +85,7 @@ def test_the_fewest_micro_batches_that_fit():
     assert config.training.micro_batches == 3 and not config.training.recompute
 
 
+@pytest.mark.slow
 def test_the_command(command):
     sizes = ["--config.generator.channels=2", "--config.discriminator.channels=2", "--config.training.batch_size=2"]
     process = command("experiments.memory", "--dataset=scenes", *sizes, "--measure", "--fit=4")

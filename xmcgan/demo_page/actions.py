@@ -9,7 +9,7 @@ import numpy as np
 from xmcgan.grid import image_grid
 from xmcgan.heat_maps import heat_maps, whole_words
 from xmcgan.interpolation import between
-from xmcgan.serving.exported import ExportedModel
+from xmcgan.serving.painter import Painter
 
 MOST_PICTURES = 16
 _LONGEST = 4000  # Characters; a narrative of 64 tokens has some hundred.
@@ -36,7 +36,7 @@ class HeatMaps(NamedTuple):
 class Actions:
     """The page's actions on one model. A mistake of the user is a ValueError with a sentence for him."""
 
-    def __init__(self, model: ExportedModel):
+    def __init__(self, model: Painter):
         """Args:
         model: that draws.
         """

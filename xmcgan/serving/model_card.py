@@ -49,7 +49,7 @@ import tensorflow as tf
 import tensorflow_text  # Registers the operations of the tokenizer.
 
 model = tf.saved_model.load("{number}")  # This folder.
-images = model(["{example}"], seed=7)  # uint8 [1, {size}, {size}, 3]
+images = model(["{example}"], seed=7)["images"]  # uint8 [1, {size}, {size}, 3]
 ```
 """
 _ATTENTION = """\

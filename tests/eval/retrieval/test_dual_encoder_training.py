@@ -58,6 +58,7 @@ def test_a_batch_of_one_picture_has_nothing_to_learn():
     np.testing.assert_allclose(matching.loss, 0.0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one(scenes_dir, trained, tmp_path):
     subprocess.run(
         [sys.executable, dual_encoder_on_two_replicas.__file__, str(scenes_dir), str(tmp_path)],

@@ -48,6 +48,7 @@ def _arguments(pictures: pathlib.Path, output: pathlib.Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_end(command, pictures, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = command("eval.train_dual_encoder", *_arguments(pictures, killed))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_the_shares_add_up(command):
     sizes = ["--num_pictures=4", "--config.evaluation.num_samples=40", "--config.evaluation.kernel_subset_size=10"]
     process = command("experiments.benchmarks.evaluation", "--dataset=scenes", *sizes)

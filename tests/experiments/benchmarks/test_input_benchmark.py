@@ -19,6 +19,7 @@ def test_drawn_pictures_weigh_what_photographs_do():
         assert 100_000 < len(jpeg) < 200_000
 
 
+@pytest.mark.slow
 def test_the_command(command, tmp_path):
     source = tmp_path / "photographs"
     (source / "more").mkdir(parents=True)

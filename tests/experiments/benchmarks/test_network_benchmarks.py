@@ -95,6 +95,7 @@ def test_kinds(name, op_type, kind):
     assert op_times.kind_of(name, op_type) == kind
 
 
+@pytest.mark.slow
 def test_the_commands(command, tmp_path):
     channels = ["--config.generator.channels=2", "--config.discriminator.channels=1"]
     training = command(

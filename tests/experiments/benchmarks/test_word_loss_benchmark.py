@@ -27,6 +27,7 @@ def test_the_public_form_holds_the_contexts_and_ours_does_not():
     assert needed["public"][0] > 2 * contexts > 3 * needed["ours"][0]
 
 
+@pytest.mark.slow
 def test_the_command(command):
     sizes = ["--batch_size=24", "--words=7", "--regions=16", "--dim=64", "--rounds=1"]
     process = command("experiments.benchmarks.word_loss", *sizes, "--max_gb=0.002")

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+
+from xmcgan.serving.painter import load_export
 
 CAPTIONS = ["a red ball on the beach", "two small trees at night", "the sea", "a brick", "a blue heart in the snow"]
 # As in TensorFlow's tool, which cannot register TF Text's operations by itself.
@@ -39,7 +42,7 @@ def _cli(*arguments: str, cwd: os.PathLike) -> str:
     ).stdout
 
 
-def test_a_strangers_process_draws_what_sample_draws(run, scenes_dir, export_dir, command, tmp_path):
+def test_a_strangers_process_draws_what_sample_draws(drawing_run, scenes_dir, export_dir, command, tmp_path):
     program = pathlib.Path(__file__).with_name("stranger.py")
     subprocess.run(
         [sys.executable, "-I", program, export_dir / "1", tmp_path / "drawn.npz"], cwd=tmp_path, check=True, timeout=300
@@ -47,7 +50,7 @@ def test_a_strangers_process_draws_what_sample_draws(run, scenes_dir, export_dir
     captions = [f"--caption={caption}" for caption in CAPTIONS[:2]]
     sample = command(
         "xmcgan.sample",
-        f"--workdir={run}",
+        f"--workdir={drawing_run}",
         f"--data_dir={scenes_dir}",
         *captions,
         "--num_noise=2",
@@ -124,7 +127,7 @@ def test_an_empty_batch(exported):
     assert exported.mixed([], [], [], np.zeros([0, 32])).shape == (0, 64, 64, 3)
     assert exported.attention([], np.zeros([0, 32])).attention.shape == (0, 16, 16, 17)
     assert exported.noise([]).shape == (0, 32)
-    png = exported._signatures["png"](captions=tf.zeros([0], tf.string), seed=tf.constant(0, tf.int64))
+    png = exported._functions["png"](captions=tf.zeros([0], tf.string), seed=tf.constant(0, tf.int64))
     assert png["png_bytes"].shape == [0]
 
 
@@ -145,7 +148,7 @@ def test_what_is_read_of_a_caption(exported):
 
 
 def test_one_seed_for_all(exported):
-    images = exported._signatures["serving_default"](captions=tf.constant(CAPTIONS), seed=tf.constant(4, tf.int64))
+    images = exported._functions["serving_default"](captions=tf.constant(CAPTIONS), seed=tf.constant(4, tf.int64))
     assert _levels(images["images"].numpy(), exported(CAPTIONS, [4] * 5)) <= 1
 
 
@@ -185,13 +188,13 @@ def test_a_bad_request_says_why_and_the_next_one_is_served(signature, inputs, me
         for name, value in inputs.items()
     }
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        exported._signatures[signature](**tensors)
+        exported._functions[signature](**tensors)
     np.testing.assert_array_equal(exported(CAPTIONS[:1], [1]), before)
 
 
 def test_bytes_that_are_no_text(exported):
     captions = tf.constant([b"\xff\xfe a ball \x80", b"\x00", "emoji 🎈 and 字".encode()])
-    images = exported._signatures["serving_default"](captions=captions, seed=tf.constant(0, tf.int64))["images"]
+    images = exported._functions["serving_default"](captions=captions, seed=tf.constant(0, tf.int64))["images"]
     assert images.shape == [3, 64, 64, 3]
 
 
@@ -209,25 +212,31 @@ def test_sixteen_threads_get_their_own(exported):
         assert all(threads.map(ask, range(16)))
 
 
-def test_versions_and_the_card(run, scenes_dir, export_dir, command):
-    arguments = [f"--workdir={run}", f"--data_dir={scenes_dir}", f"--output={export_dir.parent}/numbered"]
-    for number in (1, 2):
-        process = command("xmcgan.export", *arguments, *(["--precision=bfloat16"] if number == 2 else []))
-        output, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-        assert f"numbered/{number} (" in output
-    folder = export_dir.parent / "numbered"
+def test_the_next_version_and_its_card(drawing_run, scenes_dir, export_dir, exported, command, tmp_path):
+    folder = tmp_path / "numbered"
+    shutil.copytree(export_dir, folder)
+    arguments = [f"--workdir={drawing_run}", f"--data_dir={scenes_dir}", f"--output={folder}"]
+    process = command("xmcgan.export", *arguments, "--precision=bfloat16", "--nofold_statistics")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "numbered/2 (" in output
     assert sorted(os.listdir(folder)) == [".lock", "1", "2"]
     card = (folder / "2" / "README.md").read_text()
-    for fact in (
-        "# numbered, version 2",
-        "12 steps",
-        "Generator in bfloat16",
-        "`generator.channels` | 2",
-        "Not measured",
-    ):
+    facts = ("# numbered, version 2", "12 steps", "Generator in bfloat16;", "`generator.channels` | 2", "Not measured")
+    for fact in facts:
         assert fact in card
     assert json.loads((folder / "2" / "config.json").read_text())["dataset"] == "scenes"
+    second = load_export(str(folder))
+    assert second.name == "numbered/2"
+    assert np.mean(np.abs(second(CAPTIONS, range(5)).astype(int) - exported(CAPTIONS, range(5)))) < 5
+
+
+def test_what_the_card_shows_to_do_works(export_dir, exported, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (export_dir / "1" / "README.md").read_text(), re.DOTALL)[1]
+    monkeypatch.chdir(export_dir)
+    names = {}
+    exec(code, names)
+    assert _levels(names["images"].numpy(), exported(["a red ball on the beach"], [7])) <= 1
 
 
 @pytest.mark.parametrize(
@@ -235,14 +244,12 @@ def test_versions_and_the_card(run, scenes_dir, export_dir, command):
     [
         (["--output=x"], 2, "--workdir is missing"),
         (["--workdir=nowhere"], 2, "--output is missing"),
-        (["--workdir=nowhere", "--output={tmp}/x"], 1, "no training run in nowhere"),
         (["--workdir={run}", "--output={tmp}/x", "--checkpoint=7"], 1, "no checkpoint of step 7"),
         (["--workdir={run}", "--output={run}"], 1, "which is no version of a model"),
-        (["--workdir={run}", "--output={tmp}/x", "--data_dir={tmp}"], 1, "holds no SavedModel"),
     ],
 )
-def test_a_wrong_command_says_why(arguments, status, message, run, tmp_path, command):
-    process = command("xmcgan.export", *(each.format(tmp=tmp_path, run=run) for each in arguments))
+def test_a_wrong_command_says_why(arguments, status, message, drawing_run, tmp_path, command):
+    process = command("xmcgan.export", *(each.format(tmp=tmp_path, run=drawing_run) for each in arguments))
     _, errors = process.communicate(timeout=120)
     assert process.returncode == status
     assert message in errors and len(errors.strip().splitlines()[-1]) > 0 and "Traceback" not in errors

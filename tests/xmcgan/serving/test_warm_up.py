@@ -16,9 +16,9 @@ README = Path(__file__).parents[3] / "README.md"
 
 def test_each_signature_is_warmed_up(export_dir, exported):
     requests = read_requests(str(export_dir / "1"))
-    assert {signature for signature, _ in requests} == set(exported._signatures)
+    assert {signature for signature, _ in requests} == set(exported._functions)
     for signature, inputs in requests:
-        outputs = exported._signatures[signature](**inputs)
+        outputs = exported._functions[signature](**inputs)
         assert all(len(output) == len(next(iter(inputs.values()))) for output in outputs.values())
 
 
@@ -37,20 +37,20 @@ def test_a_request_over_grpc(exported):
     sent = predict_request("ball", "png", captions=["a red ball"], seed=np.int64(7)).SerializeToString()
     request = predict_pb2.PredictRequest.FromString(sent)  # What arrives at the server.
     inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
-    outputs = exported._signatures[request.model_spec.signature_name](**inputs)
+    outputs = exported._functions[request.model_spec.signature_name](**inputs)
     response = predict_pb2.PredictResponse()
     for name, output in outputs.items():
         response.outputs[name].CopyFrom(tf.make_tensor_proto(output))
     answer = predict_pb2.PredictResponse.FromString(response.SerializeToString())
     picture = tf.io.decode_png(tf.make_ndarray(answer.outputs["png_bytes"])[0])
-    np.testing.assert_array_equal(picture, exported._signatures["serving_default"](**inputs)["images"][0])
+    np.testing.assert_array_equal(picture, exported._functions["serving_default"](**inputs)["images"][0])
 
 
 def test_the_readmes_request_over_rest(exported):
     """By the rules of Serving's REST API: `inputs` by column, and outputs called *_bytes answered in base64."""
     (body,) = re.findall(r"-d '(\{.*?\})'", README.read_text(), re.DOTALL)
     request = json.loads(body)
-    signature = exported._signatures[request["signature_name"]]
+    signature = exported._functions[request["signature_name"]]
     specs = signature.structured_input_signature[1]
     inputs = {name: tf.constant(value, specs[name].dtype) for name, value in request["inputs"].items()}
     outputs = signature(**inputs)

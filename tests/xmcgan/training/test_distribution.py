@@ -47,9 +47,13 @@ def check_training(results, rule):
         np.testing.assert_allclose(results[prefix + name], expected, rtol=0, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("rule", two_replicas.RULES)
-def test_two_replicas_train_as_one(rule, on_two, float64):
-    check_training(on_two, rule)
+def test_two_replicas_train_as_one(on_two, float64):
+    check_training(on_two, "algorithm1")
+
+
+@pytest.mark.slow  # What two workers do below, on one machine.
+def test_two_replicas_train_as_one_by_joint_steps(tmp_path, float64):
+    check_training(run_on_two(tmp_path / "results.npz", "joint"), "joint")
 
 
 @pytest.mark.slow  # Compiles for minutes.

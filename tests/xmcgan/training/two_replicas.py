@@ -30,7 +30,6 @@ from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
 from xmcgan.training.workers import Workers
 
-RULES = ("algorithm1", "joint")
 IN_PARTS = "joint in parts"  # Each replica's share of the batch row by row.
 STEPS = 2
 BATCH = 6
@@ -169,10 +168,10 @@ def main() -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     functions = (first_losses_of_the_loop, some_noise, local_negatives, gathered_shape)
-    rules = sys.argv[2:] or RULES
-    arrays = {function.__name__: function(strategy) for function in functions} if rules is RULES else {}
+    rules = sys.argv[2:]
+    arrays = {} if rules else {function.__name__: function(strategy) for function in functions}
     tf.keras.backend.set_floatx("float64")
-    for rule in rules:
+    for rule in rules or ["algorithm1"]:
         arrays.update({f"{rule}/{name}": value for name, value in train(strategy, rule, compiled=True).items()})
     np.savez(sys.argv[1], **arrays)
 

@@ -1,17 +1,21 @@
-"""An exported model in the hands of Python: arrays in, arrays out."""
+"""A model in the hands of Python, exported or of a run: arrays in, arrays out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the tokenizer)
 
 from xmcgan.models import hub_files
+from xmcgan.serving import of_run
+from xmcgan.serving.signatures import signatures
 from xmcgan.serving.versions import find_version
+from xmcgan.training import checkpoints
+from xmcgan.training.workdir import read_config
 
 _NEEDED = ("serving_default", "from_noise", "mixed", "noise", "tokens")
 
@@ -31,43 +35,33 @@ class Tokens(NamedTuple):
     is_cut: bool  # The caption has more.
 
 
-class ExportedModel:
-    """What `python -m xmcgan.export` wrote.
+class Painter:
+    """Draws captions.
 
     Attributes:
-      name: of the model, with its version, such as 'demo/2'.
+      name: of the model, such as 'demo/2' (an export and its version) or 'demo, step 5200' (a run).
       image_size: pixels a side.
       noise_dim: width of z.
       attends: whether it can tell where it looked.
     """
 
-    def __init__(self, path: str):
-        """Loads it.
-
-        Args:
-          path: folder of the model's versions, of which the newest is taken, or of one version.
-
-        Raises:
-          FileNotFoundError: there is no model.
-          ValueError: it is another SavedModel, or broken.
+    def __init__(
+        self,
+        name: str,
+        functions: Mapping[str, Callable[..., Mapping[str, tf.Tensor]]],
+        image_size: int,
+        owner: object = None,
+    ):
+        """Args:
+        name: of the model.
+        functions: its signatures, see `serving.signatures`.
+        image_size: pixels a side.
+        owner: whatever must live as long as they do.
         """
-        folder = find_version(path)
-        self.name = "/".join(os.path.abspath(folder).split(os.sep)[-2:])
-        try:
-            self._model = tf.saved_model.load(folder)
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise ValueError(
-                f"{folder} cannot be read ({hub_files.one_line(error)}): export the model again"
-            ) from error
-        self._signatures = self._model.signatures
-        missing = [name for name in _NEEDED if name not in self._signatures]
-        if missing:
-            raise ValueError(
-                f"{folder} is no model of xmcgan.export (it has no signature '{missing[0]}'): pass what that wrote"
-            )
-        self.image_size = self._signatures["serving_default"].structured_outputs["images"].shape[1]
-        self.noise_dim = self._signatures["noise"].structured_outputs["z"].shape[1]
-        self.attends = "attention" in self._signatures
+        self.name, self.image_size, self._owner = name, image_size, owner
+        self.attends = "attention" in functions
+        self._functions = functions
+        self.noise_dim = self.noise([0]).shape[1]
 
     def __call__(self, captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """Draws captions: uint8 [len(captions), size, size, 3], one for each caption and seed."""
@@ -105,7 +99,55 @@ class ExportedModel:
         return [Tokens(words, bool(cut)) for words, cut in zip(_words(outputs["words"]), outputs["cut"])]
 
     def _ask(self, signature: str, **inputs: tf.Tensor) -> dict[str, np.ndarray]:
-        return {name: output.numpy() for name, output in self._signatures[signature](**inputs).items()}
+        return {name: output.numpy() for name, output in self._functions[signature](**inputs).items()}
+
+
+def load_export(path: str) -> Painter:
+    """A model that `python -m xmcgan.export` wrote.
+
+    Args:
+      path: folder of the model's versions, of which the newest is taken, or of one version.
+
+    Raises:
+      FileNotFoundError: there is no model.
+      ValueError: it is another SavedModel, or broken.
+    """
+    folder = find_version(path)
+    try:
+        loaded = tf.saved_model.load(folder)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise ValueError(f"{folder} cannot be read ({hub_files.one_line(error)}): export the model again") from error
+    missing = [name for name in _NEEDED if name not in loaded.signatures]
+    if missing:
+        raise ValueError(
+            f"{folder} is no model of xmcgan.export (it has no signature '{missing[0]}'): pass what that wrote"
+        )
+    image_size = loaded.signatures["serving_default"].structured_outputs["images"].shape[1]
+    name = "/".join(os.path.abspath(folder).split(os.sep)[-2:])
+    return Painter(name, loaded.signatures, image_size, owner=loaded)  # The variables go when `loaded` goes.
+
+
+def load_run(workdir: str, data_dir: str, checkpoint: str = "latest") -> Painter:
+    """The model of a training run.
+
+    Args:
+      workdir: the run's folder.
+      data_dir: folder of all records.
+      checkpoint: see `checkpoints.find`.
+
+    Raises:
+      FileNotFoundError, ValueError: there is no such run or checkpoint, or its text encoder cannot be loaded.
+    """
+    path = checkpoints.find(workdir, checkpoint)
+    model = of_run.load_model(read_config(workdir), path, data_dir)
+    name = f"{os.path.basename(os.path.abspath(workdir))}, step {checkpoints.step_of(path)}"
+    return Painter(name, signatures(model), model.image_size)
+
+
+def load(path: str, data_dir: str) -> Painter:
+    """The model of an export or of a run's newest checkpoint, told apart by what is there."""
+    is_run = os.path.isdir(os.path.join(path, "checkpoints"))
+    return load_run(path, data_dir) if is_run else load_export(path)
 
 
 def _words(rows: np.ndarray) -> list[list[str]]:

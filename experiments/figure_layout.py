@@ -1,0 +1,105 @@
+"""Sheets of pictures with typeset captions, for papers: PNG, and PDF with its text as text."""
+
+from __future__ import annotations
+
+import logging
+import os
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib import figure
+
+FORMATS = ("png", "pdf")
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # It tells of each table of a font that it leaves out.
+
+_DPI = 200
+_FONT_SIZE = 8.0  # Points.
+_LINE = _FONT_SIZE * 1.25 / 72  # Inches.
+_CHARACTER = _FONT_SIZE * 0.52 / 72  # Inches; the mean of the font's letters.
+_PICTURE, _GAP, _LABEL = 1.0, 0.06, 1.7  # Inches.
+
+
+class Cell(NamedTuple):
+    """A picture, and what stands below it."""
+
+    image: np.ndarray | None  # uint8 [height, width, 3]; None leaves the place empty.
+    text: str = ""
+
+
+class Row(NamedTuple):
+    """Pictures side by side, and what stands left of them."""
+
+    cells: list[Cell]
+    label: str = ""
+
+
+def sheet(rows: Sequence[Row], titles: Sequence[str] = ()) -> figure.Figure:
+    """Lays out a sheet.
+
+    Args:
+      rows: from the top.
+      titles: above the columns; none for no titles.
+
+    Returns:
+      The figure, of the size that its contents need.
+    """
+    columns = max(len(row.cells) for row in rows)
+    left = _LABEL if any(row.label for row in rows) else 0.0
+    label_lines = [_wrapped(row.label, _LABEL - 2 * _GAP) for row in rows]
+    text_lines = [[_wrapped(cell.text, _PICTURE) for cell in row.cells] for row in rows]
+    heights = []
+    for of_label, of_cells in zip(label_lines, text_lines):
+        below = max(map(len, of_cells)) * _LINE
+        heights.append(max(_PICTURE + below, len(of_label) * _LINE) + 2 * _GAP)
+    title_lines = [_wrapped(title, _PICTURE) for title in titles]
+    top = max(map(len, title_lines), default=0) * _LINE + _GAP
+    width, height = left + columns * (_PICTURE + _GAP) + _GAP, top + sum(heights)
+
+    drawn = figure.Figure(figsize=(width, height), dpi=_DPI)  # No pyplot: that keeps figures in a global.
+
+    def write(lines: Sequence[str], x: float, y: float, align: str) -> None:
+        for i, line in enumerate(lines):  # One by one: a block would move up where its first line has low letters.
+            baseline = y - (i + 0.8) * _LINE
+            drawn.text(x / width, baseline / height, line, ha=align, fontsize=_FONT_SIZE, parse_math=False)
+
+    lefts = [left + _GAP + column * (_PICTURE + _GAP) for column in range(columns)]
+    for x, lines in zip(lefts, title_lines):
+        write(lines, x + _PICTURE / 2, height - 0.5 * _GAP, "center")
+    y = height - top
+    for row, of_label, of_cells, row_height in zip(rows, label_lines, text_lines, heights):
+        write(of_label, _GAP, y - _GAP, "left")
+        for x, cell, lines in zip(lefts, row.cells, of_cells):
+            if cell.image is not None:
+                place = [x / width, (y - _GAP - _PICTURE) / height, _PICTURE / width, _PICTURE / height]
+                axes = drawn.add_axes(place)
+                axes.imshow(cell.image, interpolation="bicubic", aspect="auto")
+                axes.set_axis_off()
+            write(lines, x + _PICTURE / 2, y - _PICTURE - 1.4 * _GAP, "center")
+        y -= row_height
+    return drawn
+
+
+def save(drawn: figure.Figure, path: str) -> list[str]:
+    """Writes a sheet in all FORMATS, each whole or not at all.
+
+    Args:
+      drawn: see `sheet`.
+      path: without its ending.
+
+    Returns:
+      The files.
+    """
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    files = [f"{path}.{ending}" for ending in FORMATS]
+    for file, ending in zip(files, FORMATS):
+        with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType, as journals ask for.
+            drawn.savefig(f"{file}.incomplete", format=ending)
+        os.replace(f"{file}.incomplete", file)
+    return files
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    return textwrap.wrap(text, max(1, int(width / _CHARACTER)))

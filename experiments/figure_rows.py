@@ -1,0 +1,120 @@
+"""What the paper's figures of pictures show, as rows of a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data_pipelines import input_pipeline, records
+from experiments.figure_layout import Cell, Row
+from xmcgan.heat_maps import heat_maps, whole_words
+from xmcgan.interpolation import between
+from xmcgan.serving.painter import Painter
+
+_LONGEST_ROW = 9  # Pictures; what does not fit goes to the next row.
+
+
+class Sheet(NamedTuple):
+    """Rows, and the titles of their columns."""
+
+    rows: list[Row]
+    titles: list[str]
+
+
+def of_noise(painters: Mapping[str, Painter], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
+    """One caption with several noise vectors, by each model (Fig. 8)."""
+    rows = []
+    for caption in captions:
+        for name, painter in painters.items():
+            drawn = painter([caption] * len(seeds), seeds)
+            label = f"{caption} ({name})" if len(painters) > 1 else caption
+            rows.append(Row([Cell(image) for image in drawn], label))
+    return Sheet(rows, [f"z {seed}" for seed in seeds])
+
+
+def of_captions(
+    painter: Painter, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
+) -> Sheet:
+    """The captions of one picture, the real one first (Fig. 9)."""
+    rows = []
+    for image, captions in _described_images(dataset, data_dir, num_images, seed, painter.image_size):
+        captions = captions[:most_captions]
+        drawn = painter(captions, [seed] * len(captions))
+        cells = [Cell(image, "real"), *(Cell(picture, caption) for picture, caption in zip(drawn, captions))]
+        rows.append(Row(cells))
+    return Sheet(rows, [])
+
+
+def of_models(painters: Mapping[str, Painter], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
+    """Random captions: the original, and each model's picture side by side (Figs. 10 to 12)."""
+    image_size = max(painter.image_size for painter in painters.values())
+    batches = input_pipeline.evaluation_batches(
+        dataset,
+        "validation",
+        data_dir,
+        batch_size=num_captions,
+        image_size=image_size,
+        num_captions=num_captions,
+        seed=seed,
+    )
+    batch = next(iter(batches))
+    captions = [caption.decode() for caption in batch.caption.numpy()]
+    columns = [batch.image.numpy(), *(painter(captions, [seed] * num_captions) for painter in painters.values())]
+    rows = [Row([Cell(column[i]) for column in columns], caption) for i, caption in enumerate(captions)]
+    return Sheet(rows, ["original", *painters])
+
+
+def of_ways(painter: Painter, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
+    """From each caption to the next, and from the first noise vector to each other one."""
+    shares = np.linspace(0.0, 1.0, _LONGEST_ROW)
+    noise = painter.noise(seeds)
+    rows = []
+    for first, second in zip(captions, captions[1:]):
+        z = np.repeat(noise[:1], len(shares), axis=0)
+        drawn = painter.mixed([first] * len(shares), [second] * len(shares), shares, z)
+        rows.append(Row([Cell(image) for image in drawn], f"{first} → {second}"))
+    for seed, z in zip(seeds[1:], noise[1:]):
+        drawn = painter.from_noise([captions[0]] * len(shares), between(noise[0], z, shares))
+        rows.append(Row([Cell(image) for image in drawn], f"{captions[0]}, z {seeds[0]} → z {seed}"))
+    return Sheet(rows, [])
+
+
+def of_attention(painter: Painter, captions: Sequence[str], seed: int) -> Sheet:
+    """Each caption's picture, and where the generator looked for each of its words.
+
+    Raises:
+      ValueError: the model has no attention.
+    """
+    noise = np.repeat(painter.noise([seed]), len(captions), axis=0)
+    attended = painter.attention(captions, noise)
+    rows = []
+    for caption, image, attention, tokens in zip(captions, *attended):
+        words, of_words = whole_words(tokens, attention)
+        cells = [Cell(image)]
+        cells += [
+            Cell(map_, f"{word} {share:.0%}")
+            for map_, word, share in zip(heat_maps(image, of_words), words, of_words.mean(axis=(0, 1)))
+        ]
+        for first in range(0, len(cells), _LONGEST_ROW):
+            rows.append(Row(cells[first : first + _LONGEST_ROW], caption if first == 0 else ""))
+    return Sheet(rows, [])
+
+
+def _described_images(
+    dataset: str, data_dir: str, count: int, seed: int, image_size: int
+) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Random validation pictures, uint8 [size, size, 3], with all of their captions."""
+    builder = records.open_dataset(dataset, data_dir)
+    size = builder.info.splits["validation"].num_examples
+    chosen = set(np.random.default_rng(seed).permutation(size)[:count].tolist())
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    examples = builder.as_dataset(split="validation", decoders=decoders, shuffle_files=False)
+    for number, example in enumerate(tfds.as_numpy(examples)):
+        if number in chosen:
+            record = records.from_example(example)
+            image = tf.image.resize(tf.io.decode_jpeg(record.image, channels=3), [image_size, image_size])
+            yield np.round(image.numpy()).astype(np.uint8), record.captions

@@ -1,0 +1,89 @@
+"""Draws the paper's figures of pictures, and others of their kind, as PNG and PDF with typeset captions.
+
+  python -m experiments.figures --figure=noise --model=ours=runs/demo --caption="a red ball on the beach"
+  python -m experiments.figures --figure=captions --model=ours=exports/demo --dataset=scenes
+  python -m experiments.figures --figure=models --model=ours=runs/demo --model=short=runs/short --dataset=scenes
+  python -m experiments.figures --figure=ways --model=ours=runs/demo --caption="a red ball" --caption="a blue tree"
+  python -m experiments.figures --figure=attention --model=ours=runs/demo --caption="a red ball on the beach"
+
+  noise       one caption with several noise vectors (Fig. 8)
+  captions    the captions of one picture, the real one first (Fig. 9)
+  models      random captions, the original and several models side by side (Figs. 10 to 12)
+  ways        from one caption to the next, and from one noise vector to another
+  attention   where the generator looked for each word
+
+A model is the folder of a training run (its newest checkpoint) or of an export. Nothing is selected: --seed decides
+captions, pictures and noise.
+"""
+
+from __future__ import annotations
+
+import os
+
+from absl import app, flags
+
+from xmcgan import command_line
+
+_OF_CAPTIONS, _OF_DATASET = ("noise", "ways", "attention"), ("captions", "models")
+_FIGURE = flags.DEFINE_enum("figure", None, (*_OF_CAPTIONS, *_OF_DATASET), "What to draw. Required.")
+_MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export; several for noise and models.")
+_CAPTION = flags.DEFINE_multi_string("caption", [], "Of noise, ways and attention: a sentence; several are allowed.")
+_DATASET = command_line.define_dataset("Of captions and models: whose validation split.", optional=True)
+_DATA_DIR = command_line.define_data_dir()
+_NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Of captions and models: rows.", lower_bound=1)
+_NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Of noise and ways: noise vectors (ways: 2).", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Decides whatever is drawn by lot.", lower_bound=0)
+_OUTPUT = flags.DEFINE_string("output", "figures", "Folder of the figures.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    folders = _check()
+    from experiments import figure_layout, figure_rows
+    from xmcgan.models.text_encoder import check_captions
+    from xmcgan.serving.painter import load
+
+    captions, seed = _CAPTION.value, _SEED.value
+    if captions:
+        check_captions(captions)
+    painters = {name: load(folder, _DATA_DIR.value) for name, folder in folders.items()}
+    first = next(iter(painters.values()))
+    seeds = list(range(seed, seed + _NUM_NOISE.value))
+    of_dataset = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
+    sheets = {
+        "noise": lambda: figure_rows.of_noise(painters, captions, seeds),
+        "captions": lambda: figure_rows.of_captions(first, *of_dataset),
+        "models": lambda: figure_rows.of_models(painters, *of_dataset),
+        "ways": lambda: figure_rows.of_ways(first, captions, seeds[:2]),
+        "attention": lambda: figure_rows.of_attention(first, captions, seed),
+    }
+    drawn = sheets[_FIGURE.value]()
+    path = os.path.join(_OUTPUT.value, _FIGURE.value)
+    files = figure_layout.save(figure_layout.sheet(drawn.rows, drawn.titles), path)
+    models = ", ".join(f"{name}: {painter.name}" for name, painter in painters.items())
+    print(f"{' and '.join(files)} of {models}")
+
+
+def _check() -> dict[str, str]:
+    """The folders of the models by name.
+
+    Raises:
+      app.UsageError: a flag is missing, or says nothing for this figure.
+    """
+    kind = _FIGURE.value
+    if kind is None:
+        raise app.UsageError(f"--figure is missing: give one of {', '.join((*_OF_CAPTIONS, *_OF_DATASET))}")
+    folders = dict(model.split("=", 1) for model in _MODEL.value if "=" in model)
+    if not folders or len(folders) < len(_MODEL.value):
+        raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
+    if len(folders) > 1 and kind not in ("noise", "models"):
+        raise app.UsageError(f"--figure={kind} is of one model: give one --model")
+    if kind in _OF_CAPTIONS and not _CAPTION.value:
+        raise app.UsageError(f"--figure={kind} needs a --caption")
+    if kind in _OF_DATASET and (_CAPTION.value or not _DATASET.value):
+        raise app.UsageError(f"--figure={kind} takes its captions from --dataset, and no --caption")
+    return folders
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,149 @@
+"""The paper's figures of pictures, from a run and an export."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import figure_layout, figure_rows
+from experiments.figure_layout import Cell, Row, sheet
+from xmcgan.serving.painter import load
+
+CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
+
+
+@pytest.fixture(scope="module")
+def of_run(drawing_run, scenes_dir):
+    return load(str(drawing_run), str(scenes_dir))
+
+
+def _levels(a, b) -> int:
+    return np.max(np.abs(np.asarray(a, int) - np.asarray(b, int)))
+
+
+def test_a_run_and_its_export_draw_the_same(of_run, exported):
+    assert of_run.name.endswith("step 12") and exported.name == "ball/1"
+    assert of_run.noise_dim == exported.noise_dim == 32 and of_run.attends and exported.attends
+    assert _levels(of_run([CAPTION, OTHER], [1, 2]), exported([CAPTION, OTHER], [1, 2])) <= 1
+    z = exported.noise([1, 2])
+    np.testing.assert_array_equal(of_run.noise([1, 2]), z)
+    shares = [0.3, 0.7]
+    mixed = [model.mixed([CAPTION, OTHER], [OTHER, CAPTION], shares, z) for model in (of_run, exported)]
+    assert _levels(*mixed) <= 1
+    attended = [model.attention([CAPTION, OTHER], z) for model in (of_run, exported)]
+    np.testing.assert_allclose(attended[0].attention, attended[1].attention, atol=1e-4)
+    assert attended[0].words == attended[1].words
+    assert of_run.tokens([CAPTION]) == exported.tokens([CAPTION])
+
+
+def test_noise(of_run, exported):
+    drawn = figure_rows.of_noise({"run": of_run, "export": exported}, [CAPTION], [3, 4])
+    assert [row.label for row in drawn.rows] == [f"{CAPTION} (run)", f"{CAPTION} (export)"]
+    assert drawn.titles == ["z 3", "z 4"]
+    for column in range(2):
+        assert _levels(drawn.rows[0].cells[column].image, of_run([CAPTION], [3 + column])[0]) <= 1
+
+
+def test_the_captions_of_a_picture(exported, scenes_dir):
+    drawn = figure_rows.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
+    assert len(drawn.rows) == 3
+    for row in drawn.rows:
+        real, *others = row.cells
+        assert real.text == "real" and len(others) == 5
+        assert _levels(others[0].image, exported([others[0].text], [1])[0]) <= 1
+    again = figure_rows.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
+    assert [row.cells[1].text for row in again.rows] == [row.cells[1].text for row in drawn.rows]
+
+
+def test_models_side_by_side(of_run, exported, scenes_dir):
+    drawn = figure_rows.of_models({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
+    assert drawn.titles == ["original", "a", "b"] and len(drawn.rows) == 4
+    for row in drawn.rows:
+        assert _levels(row.cells[1].image, row.cells[2].image) <= 1
+        assert _levels(row.cells[0].image, row.cells[1].image) > 10
+
+
+def test_ways(exported):
+    drawn = figure_rows.of_ways(exported, [CAPTION, OTHER], [5, 6])
+    captions, noise = drawn.rows
+    assert _levels(captions.cells[0].image, noise.cells[0].image) <= 1
+    assert _levels(captions.cells[-1].image, exported([OTHER], [5])[0]) <= 1
+    assert _levels(noise.cells[-1].image, exported([CAPTION], [6])[0]) <= 1
+
+
+def test_attention(exported):
+    drawn = figure_rows.of_attention(exported, [CAPTION, OTHER], seed=0)
+    words = [cell.text.split()[0] for cell in drawn.rows[0].cells[1:]]
+    assert words == ["[CLS]", *CAPTION.split(), "[SEP]"]
+    shares = [int(cell.text.split()[1].rstrip("%")) for cell in drawn.rows[0].cells[1:]]
+    assert sum(shares) == pytest.approx(100, abs=len(shares))
+
+
+def test_pictures_stand_where_they_should_and_nothing_is_cut_off(tmp_path):
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    red, green, blue = (np.tile(colour, [8, 8, 1]) for colour in colours)
+    long = "a caption of many words that has to be broken into more than one line " * 2
+    rows = [Row([Cell(red, "below"), Cell(green, long)], "left"), Row([Cell(None), Cell(blue)], long)]
+    files = figure_layout.save(sheet(rows, ["one", "two"]), str(tmp_path / "new" / "sheet"))
+    assert [file.rsplit(".")[-1] for file in files] == ["png", "pdf"]
+    pixels = np.array(Image.open(files[0]).convert("RGB")).astype(int)
+    centres = []
+    for colour in colours.astype(int):
+        y, x = np.nonzero(np.all(np.abs(pixels - colour) < 8, axis=-1))
+        assert len(y) == pytest.approx(200 * 200, rel=0.02)  # An inch by an inch.
+        centres.append((y.mean(), x.mean()))
+    (red_y, red_x), (green_y, green_x), (blue_y, blue_x) = centres
+    assert red_y == pytest.approx(green_y, abs=1) and green_x == pytest.approx(blue_x, abs=1)
+    assert green_x - red_x > 200 and blue_y - green_y > 200
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    np.testing.assert_array_equal(edge, 255)  # No letter reaches the edge.
+
+
+def test_the_text_of_a_pdf_is_text(tmp_path):
+    row = Row([Cell(np.zeros([8, 8, 3], np.uint8), "a $5 ball_1 with \\frac")], "left")
+    _, pdf = figure_layout.save(sheet([row]), str(tmp_path / "sheet"))
+    with open(pdf, "rb") as file:
+        content = file.read()
+    assert b"/FontFile2" in content  # TrueType.
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
+    pages = []
+    for stream in streams:
+        try:
+            pages.append(zlib.decompress(stream.rstrip(b"\r\n")))
+        except zlib.error:
+            continue
+    # Strings of two bytes a letter, with the distances between.
+    lines = [line for page in pages for line in re.findall(rb"\[(.*?)\]\s*TJ", page, re.DOTALL)]
+    texts = [b"".join(re.findall(rb"\((.*?)\)", line)).replace(b"\0", b"") for line in lines]
+    assert texts[0] == b"left" and texts[1].startswith(b"a $5 ball_1 wit")
+
+
+def test_the_command(drawing_run, export_dir, scenes_dir, command, tmp_path):
+    models = [f"--model=run={drawing_run}", f"--model=export={export_dir}"]
+    arguments = ["--figure=models", *models, "--dataset=scenes", f"--data_dir={scenes_dir}", f"--output={tmp_path}"]
+    process = command("experiments.figures", *arguments, "--num_rows=2")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "models.png and " in output and "export: ball/1" in output
+    assert Image.open(tmp_path / "models.png").width > 3 * 200
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--figure is missing"),
+        (["--figure=noise"], "give models as --model=NAME=FOLDER"),
+        (["--figure=noise", "--model=a=x", "--model=a=y", "--caption=c"], "each with a name of its own"),
+        (["--figure=attention", "--model=a=x", "--model=b=y", "--caption=c"], "is of one model"),
+        (["--figure=noise", "--model=a=x"], "needs a --caption"),
+        (["--figure=models", "--model=a=x"], "takes its captions from --dataset"),
+    ],
+)
+def test_mistakes_get_one_line(arguments, message, command):
+    process = command("experiments.figures", *arguments)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and message in errors

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from xmcgan.demo_page.actions import MOST_PICTURES, Actions
+
+CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
+
+
+@pytest.fixture(scope="module")
+def actions(exported):
+    return Actions(exported)
+
+
+def _levels(a, b) -> int:
+    return np.max(np.abs(np.asarray(a, int) - np.asarray(b, int)))
+
+
+def test_pictures_of_a_row_of_seeds(actions, exported):
+    drawn = actions.draw(f"  {CAPTION}\n", 5, 6)
+    assert drawn.seeds == [5, 6, 7, 8, 9, 10]
+    assert _levels(drawn.images, exported([CAPTION] * 6, drawn.seeds)) <= 1
+    assert drawn.grid.shape[0] > 2 * 64 and drawn.grid.shape[1] > 4 * 64
+
+
+def test_where_it_looked(actions, exported):
+    maps = actions.attention(CAPTION, 3)
+    assert maps.words[0] == "[CLS]" and maps.words[-1] == "[SEP]"
+    assert "".join(maps.words[1:-1]) == CAPTION.replace(" ", "")  # Pieces are words again.
+    assert len(maps.images) == len(maps.words) == len(maps.shares)
+    assert sum(maps.shares) == pytest.approx(1, abs=1e-5)
+
+
+def test_ways_begin_and_end_where_they_should(actions, exported):
+    first, second = exported([CAPTION, OTHER], [4, 4])
+    frames = actions.between_captions(CAPTION, OTHER, 4)
+    assert _levels(frames[0], first) <= 1 and _levels(frames[-1], second) <= 1
+    other = exported([CAPTION], [9])[0]
+    frames = actions.between_seeds(CAPTION, 4, 9)
+    assert _levels(frames[0], first) <= 1 and _levels(frames[-1], other) <= 1
+
+
+def test_what_is_cut(actions):
+    assert actions.what_is_cut(CAPTION) is None
+    message = actions.what_is_cut("ball " * 40)
+    assert "reads the first 15 words" in message or "reads the first" in message
+    assert "left out" in message
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (lambda actions: actions.draw("  ", 0, 4), "Write a caption first"),
+        (lambda actions: actions.draw(None, 0, 4), "Write a caption first"),
+        (lambda actions: actions.draw("a" * 5000, 0, 4), "5,000 characters: write at most 4,000"),
+        (lambda actions: actions.draw(CAPTION, -1, 4), "A seed is a whole number from 0 to"),
+        (lambda actions: actions.draw(CAPTION, None, 4), "A seed is a whole number from 0 to"),
+        (lambda actions: actions.draw(CAPTION, 1.5, 4), "A seed is a whole number from 0 to"),
+        (lambda actions: actions.draw(CAPTION, 0, MOST_PICTURES + 1), "between 1 and 16 pictures"),
+        (lambda actions: actions.between_captions(CAPTION, "", 0), "Write the other caption first"),
+        (lambda actions: actions.attention("", 0), "Write a caption first"),
+    ],
+)
+def test_mistakes_get_a_sentence(act, message, actions):
+    with pytest.raises(ValueError, match=message):
+        act(actions)
