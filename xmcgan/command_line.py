@@ -98,9 +98,12 @@ def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
     return strategy, tpu
 
 
-def define_config() -> None:
-    """Defines `--dataset`, `--preset` and `--config.<group>.<field>`; `get_config` reads them together."""
-    define_dataset()
+def define_config(optional: bool = False) -> None:
+    """Defines `--dataset`, `--preset` and `--config.<group>.<field>`; `get_config` reads them together.
+
+    If `optional`, the command itself sees to it that there is a dataset where it needs one.
+    """
+    define_dataset(optional=optional)
     flags.DEFINE_enum(
         "preset",
         None,

@@ -12,16 +12,14 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from data_pipelines import console
 from data_pipelines.scenes import bert_model
+from experiments.benchmarks import random_bert
 from xmcgan.config import Config
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
-
-_VOCABULARY = 30_522  # Of the published BERT.
 
 
 class Iterations:
@@ -42,7 +40,7 @@ class Iterations:
         text = dataclasses.replace(config.text, dim=bert_model.BASE.width, precomputed=False)
         config = dataclasses.replace(config, text=text)
         stored = dataclasses.replace(config, text=dataclasses.replace(text, precomputed=True))
-        _write_bert(scratch)
+        random_bert.write(scratch)
         with strategy.scope():
             encoder = TextEncoder(
                 os.path.join(scratch, "preprocessor"),
@@ -86,15 +84,6 @@ class Iterations:
         return seconds
 
 
-def _write_bert(folder: str) -> None:
-    """Saves a BERT of the published size, of random weights, and a preprocessor of few words to go with it."""
-    with console.quiet_libraries():
-        preprocessor = bert_model.Preprocessor([*bert_model.SPECIAL_TOKENS, "a"])
-        tf.saved_model.save(preprocessor, os.path.join(folder, "preprocessor"))
-        encoder = bert_model.Encoder(_VOCABULARY, seed=0, size=bert_model.BASE)
-        tf.saved_model.save(encoder, os.path.join(folder, "encoder"))
-
-
 def _image_encoder(config: Config, folder: str) -> Callable | None:
     """The experiment's image encoder of random weights, if one of its losses is on."""
     if not (config.losses.generator_image_encoder or config.losses.generator_perceptual):
@@ -120,7 +109,7 @@ def _endless(strategy: tf.distribute.Strategy, config: Config, make_text: Callab
 def _tokens(config: Config, rows: int, random: np.random.Generator) -> dict[str, np.ndarray]:
     shape = [rows, config.data.text_length]
     return {
-        "input_word_ids": random.integers(0, _VOCABULARY, shape, np.int32),
+        "input_word_ids": random.integers(0, random_bert.VOCABULARY, shape, np.int32),
         "input_mask": np.ones(shape, np.int32),
         "input_type_ids": np.zeros(shape, np.int32),
     }

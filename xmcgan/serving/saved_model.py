@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+from data_pipelines import console
 from xmcgan.serving import warm_up
 from xmcgan.serving.model import TextToImage
 from xmcgan.serving.signatures import signatures
@@ -28,7 +29,8 @@ def write(model: TextToImage, folder: str, name: str) -> None:
     module.generator_variables = list(model.generator.variables)
     module.text_encoder = model.text_encoder
     module.__call__ = functions["serving_default"]
-    tf.saved_model.save(module, folder, signatures=functions)
+    with console.quiet_libraries():
+        tf.saved_model.save(module, folder, signatures=functions)
     warm_up.write_requests(folder, name, model.noise_dim, model.attends)
 
 

@@ -1,0 +1,21 @@
+"""A BERT of the published size, of random weights: time and memory do not depend on them."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+from data_pipelines import console
+from data_pipelines.scenes import bert_model
+
+VOCABULARY = 30_522  # Of the published BERT.
+
+
+def write(folder: str) -> None:
+    """Saves `folder/encoder`, and `folder/preprocessor`, one of few words to go with it."""
+    with console.quiet_libraries():
+        preprocessor = bert_model.Preprocessor([*bert_model.SPECIAL_TOKENS, "a"])
+        tf.saved_model.save(preprocessor, os.path.join(folder, "preprocessor"))
+        encoder = bert_model.Encoder(VOCABULARY, seed=0, size=bert_model.BASE)
+        tf.saved_model.save(encoder, os.path.join(folder, "encoder"))
