@@ -10,7 +10,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 _FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _CAPTION = "a red ball on the beach"
-_BATCH_SIZES = (1, 8)
+_BATCH_SIZES = (1, 2)
 
 
 def predict_request(model: str, signature: str, **inputs: Any) -> predict_pb2.PredictRequest:
