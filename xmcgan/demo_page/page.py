@@ -68,9 +68,11 @@ def build(actions: Actions) -> gr.Blocks:
             )
         with gr.Tab("Draw"):
             draw = gr.Button("Draw", variant="primary", elem_id="draw")
-            pictures = _gallery("### Pictures\nChoose one to see where it looked.", "pictures")
+            pictures = _gallery(
+                "### Pictures\nChoose one to see where it looked." if model.attends else "### Pictures", "pictures"
+            )
             download = gr.DownloadButton("Download as one picture", interactive=False, elem_id="download")
-            looked = _gallery("### Where it looked for each word", "looked")
+            looked = _gallery("### Where it looked for each word", "looked", visible=model.attends)
             drawn_caption, drawn_seeds = gr.State(""), gr.State([])
         with gr.Tab("Between captions"):
             other = gr.Textbox(label="Other caption", placeholder="a blue ball at night", elem_id="other_caption")
@@ -115,10 +117,11 @@ def build(actions: Actions) -> gr.Blocks:
     return page
 
 
-def _gallery(title: str, name: str) -> gr.Gallery:
-    gr.Markdown(title)
+def _gallery(title: str, name: str, visible: bool = True) -> gr.Gallery:
+    gr.Markdown(title, visible=visible)
     return gr.Gallery(
         label=name,
+        visible=visible,
         show_label=False,
         format="png",
         object_fit="contain",

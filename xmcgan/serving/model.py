@@ -52,21 +52,24 @@ class TextToImage:
         self._vocabulary, self._at_once = list(vocabulary), at_once
         self._images_like = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.uint8)
 
-    def noise(self, seeds: tf.Tensor, captions: tf.Tensor) -> tf.Tensor:
-        """The noise vectors of seeds.
+    def seed_of_each(self, seed: tf.Tensor, captions: tf.Tensor) -> tf.Tensor:
+        """Requires one seed for all captions, or one for each.
 
         Args:
-          seeds: int64, [batch], or one for all.
+          seed: int64, of any shape with one element, or [batch].
           captions: [batch].
 
         Returns:
-          z, [batch, noise_dim].
+          [batch] int64.
         """
-        (captions,) = _one_each(captions=captions)
         size = tf.size(captions)
-        fits = tf.logical_or(tf.equal(tf.size(seeds), 1), tf.equal(tf.size(seeds), size))
-        seeds = _required(fits, "seed: give one for all captions, or one for each", seeds)
-        return noise_of(tf.broadcast_to(tf.reshape(seeds, [-1]), [size]), self.noise_dim)
+        fits = tf.logical_or(tf.equal(tf.size(seed), 1), tf.equal(tf.size(seed), size))
+        seed = _required(fits, "seed: give one for all captions, or one for each", seed)
+        return tf.broadcast_to(tf.reshape(seed, [-1]), [size])
+
+    def noise(self, seeds: tf.Tensor) -> tf.Tensor:
+        """The noise vectors of seeds: int64 [batch] -> z, [batch, noise_dim]."""
+        return noise_of(tf.ensure_shape(seeds, [None]), self.noise_dim)
 
     def images(self, captions: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Draws captions.

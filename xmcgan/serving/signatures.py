@@ -45,11 +45,11 @@ def signatures(model: TextToImage) -> dict[str, tf.types.experimental.GenericFun
 
     @tf.function(input_signature=[captions, seed])
     def serving_default(captions: tf.Tensor, seed: tf.Tensor = first_seed) -> dict[str, tf.Tensor]:
-        return {"images": model.images(captions, model.noise(seed, captions))}
+        return {"images": model.images(captions, model.noise(model.seed_of_each(seed, captions)))}
 
     @tf.function(input_signature=[captions, seed])
     def png(captions: tf.Tensor, seed: tf.Tensor = first_seed) -> dict[str, tf.Tensor]:
-        images = model.images(captions, model.noise(seed, captions))
+        images = model.images(captions, model.noise(model.seed_of_each(seed, captions)))
         return {"png_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec([], tf.string))}
 
     @tf.function(input_signature=[captions, z])
@@ -66,7 +66,7 @@ def signatures(model: TextToImage) -> dict[str, tf.types.experimental.GenericFun
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seed")])
     def noise(seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"z": model.noise(seed, seed)}
+        return {"z": model.noise(seed)}
 
     @tf.function(input_signature=[captions])
     def tokens(captions: tf.Tensor) -> dict[str, tf.Tensor]:
