@@ -11,6 +11,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 _FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _CAPTION = "a red ball on the beach"
 _BATCH_SIZES = (1, 2)
+# Python's numbers would become others.
+_TYPES = {"seed": tf.int64, "z": tf.float32, "share": tf.float32}
 
 
 def predict_request(model: str, signature: str, **inputs: Any) -> predict_pb2.PredictRequest:
@@ -24,7 +26,7 @@ def predict_request(model: str, signature: str, **inputs: Any) -> predict_pb2.Pr
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = model, signature
     for name, value in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value, _TYPES.get(name)))
     return request
 
 
