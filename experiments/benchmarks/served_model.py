@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -78,7 +79,7 @@ def first_call(folder: str, way: str) -> dict[str, float]:
 
 
 def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, tuple[float, float]]:
-    """Pictures a second of the export and of Python, by batch size: each the best of its turns."""
+    """Pictures a second of the export and of Python, by batch size: each the median of its turns."""
     ask = _asked(served.folder)
     found = {}
     for size in batch_sizes:
@@ -86,11 +87,11 @@ def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, 
         captions, seeds = [_CAPTION] * size, list(range(size))
         ways = [lambda: ask(captions, seeds), lambda: synthesize(captions, seeds)]  # noqa: B023 (used at once)
         calls = [max(1, round(_SHORTEST_TURN / _seconds(way, 1))) for way in ways if way() is not None]
-        best = [float("inf")] * 2
+        seconds: list[list[float]] = [[], []]
         for turn in range(rounds):
             for i in (0, 1) if turn % 2 else (1, 0):
-                best[i] = min(best[i], _seconds(ways[i], calls[i]) / calls[i])
-        found[size] = (size / best[0], size / best[1])
+                seconds[i].append(_seconds(ways[i], calls[i]) / calls[i])
+        found[size] = (size / statistics.median(seconds[0]), size / statistics.median(seconds[1]))
     return found
 
 

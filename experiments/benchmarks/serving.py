@@ -22,7 +22,7 @@ from xmcgan import command_line
 _WORKDIR = command_line.define_workdir("Folder of a training run.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Pictures of a request.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each.", lower_bound=1)
 _CALLS = flags.DEFINE_integer("calls", 5000, "Requests for one picture under watch; 0 for none.", lower_bound=0)
 _PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16", "float16"), "Of the export.")
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the export, which is removed. [the system's own]")

@@ -145,7 +145,7 @@ class SelfModulation(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.statistics = BatchStatistics(momentum, replicas_per_group, name="statistics")
-        self.is_folded = False
+        self.scale_and_shift: LinearOfCondition | None = None  # In the place of gamma and beta, see `fold`.
 
     def build(self, input_shape) -> None:
         with tf.name_scope(self.statistics.name):
@@ -168,10 +168,10 @@ class SelfModulation(tf.keras.layers.Layer):
           The shape of `x`.
         """
         parts = self._parts(condition)
-        gamma, beta = at_least_float32(self.gamma(parts)), at_least_float32(self.beta(parts))
-        if self.is_folded:
-            scale, shift = 1.0 + gamma, beta
+        if self.scale_and_shift is not None:
+            scale, shift = tf.split(self.scale_and_shift(parts), 2, axis=-1)
         else:
+            gamma, beta = at_least_float32(self.gamma(parts)), at_least_float32(self.beta(parts))
             mean, variance = self.statistics.average() if statistics is None else statistics
             scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
             shift = beta - mean * scale
@@ -182,20 +182,29 @@ class SelfModulation(tf.keras.layers.Layer):
         return x * scale + shift
 
     def fold(self) -> None:
-        """Makes the moving averages part of gamma and beta, which ends all training of the layer.
+        """Makes gamma, beta and the moving averages one linear layer, which ends all training of this one.
 
-        Scale and shift are linear in the condition as gamma and beta are, so that new kernels and biases give them.
+        Scale and shift are linear in the condition, as gamma and beta are.
         """
-        if self.is_folded:
+        if self.scale_and_shift is not None:
             return
-        mean, variance = self.statistics.average()
-        inverse_deviation = tf.math.rsqrt(variance + self.epsilon)  # [1, channels]
-        gamma, beta = self.gamma, self.beta
-        gamma.kernel.assign(inverse_deviation * gamma.kernel)
-        gamma.bias.assign(inverse_deviation[0] * (1.0 + gamma.bias) - 1.0)
-        beta.kernel.assign(beta.kernel - mean * gamma.kernel)
-        beta.bias.assign(beta.bias - mean[0] * (1.0 + gamma.bias))
-        self.is_folded = True
+        mean, variance = self.statistics.average()  # [1, channels]
+        inverse_deviation = tf.math.rsqrt(variance + self.epsilon)
+        (gamma_kernel, gamma_bias), (beta_kernel, beta_bias) = (
+            (at_least_float32(layer.kernel.value()), at_least_float32(layer.bias.value()))
+            for layer in (self.gamma, self.beta)
+        )
+        scale_kernel, scale_bias = inverse_deviation * gamma_kernel, inverse_deviation[0] * (1.0 + gamma_bias)
+        shift_kernel, shift_bias = beta_kernel - mean * scale_kernel, beta_bias - mean[0] * scale_bias
+        folded = LinearOfCondition(2 * self.gamma.units, dtype=self.dtype_policy, name="scale_and_shift")
+        folded([tf.zeros([1, self.gamma.kernel.shape[0]])])  # Makes its variables.
+        for variable, value in (
+            (folded.kernel, tf.concat([scale_kernel, shift_kernel], axis=1)),
+            (folded.bias, tf.concat([scale_bias, shift_bias], axis=0)),
+        ):
+            variable.assign(tf.cast(value, variable.dtype))
+        self.scale_and_shift = folded
+        self.gamma = self.beta = None
 
 
 class AttentionalSelfModulation(SelfModulation):

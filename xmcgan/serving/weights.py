@@ -32,11 +32,11 @@ def in_precision(generator: Generator, config: Config, precision: str) -> Genera
     if precision == "float32":
         return generator
     smaller = build_generator(config, precision, small=True)
+    if generator.last_modulation.scale_and_shift is not None:  # The same variables; their values follow.
+        fold_statistics(smaller)
     for target, source in zip(smaller.variables, generator.variables):
         value = tf.cast(source, target.dtype)
         if not tf.reduce_all(tf.math.is_finite(value)):
             raise ValueError(f"the weights {source.name} are too large for {precision}: pass --precision=bfloat16")
         target.assign(value)
-    for target, source in zip(smaller.modulations, generator.modulations):
-        target.is_folded = source.is_folded
     return smaller
