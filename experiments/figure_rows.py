@@ -15,7 +15,8 @@ from xmcgan.heat_maps import heat_maps, whole_words
 from xmcgan.interpolation import between
 from xmcgan.serving.painter import Painter
 
-_LONGEST_ROW = 9  # Pictures; what does not fit goes to the next row.
+_STEPS = 9  # Pictures on the way from one to another, both included.
+_LONGEST_ROW = 12  # Pictures of a row of attention maps; those of the words that do not fit go to the next row.
 
 
 class Sheet(NamedTuple):
@@ -70,7 +71,7 @@ def of_models(painters: Mapping[str, Painter], dataset: str, data_dir: str, num_
 
 def of_ways(painter: Painter, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
     """From each caption to the next, and from the first noise vector to each other one."""
-    shares = np.linspace(0.0, 1.0, _LONGEST_ROW)
+    shares = np.linspace(0.0, 1.0, _STEPS)
     noise = painter.noise(seeds)
     rows = []
     for first, second in zip(captions, captions[1:]):
