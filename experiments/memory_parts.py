@@ -234,9 +234,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
     ).bytes
 
 
-def _end_of_discriminator_steps(
-    config: Config, state: TrainState, graph: FuncGraph, steps: list[liveness.Step]
-) -> int:
+def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[liveness.Step]) -> int:
     """Where in the steps D's own end: nothing but its optimiser touches a moment of Adam, once in each of them."""
     own = config.training.discriminator_steps - (config.training.update_rule == "joint")
     if own == 0:
