@@ -45,6 +45,8 @@ def main(argv: list[str]) -> None:
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: the folder of the model's versions, such as exports/demo")
+    if "://" in _OUTPUT.value:
+        raise app.UsageError(f"--output={_OUTPUT.value}: give a folder of this machine, and copy it there")
     from absl import logging
 
     from xmcgan import config as config_lib
