@@ -1,0 +1,142 @@
+"""Which runs the paper's rows come to: one for each seed, and the same one for rows that are the same experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.ablation_tables import TABLES, config_of, find
+from xmcgan import config as config_lib
+from xmcgan.config import Config
+from xmcgan.config_checks import validate
+from xmcgan.training.update import Update
+from xmcgan.training.workdir import check_workdir
+
+_FINISHED = "finished.json"  # Written last: says that a run has been trained and evaluated.
+
+
+class Job(NamedTuple):
+    """A training run and its evaluation."""
+
+    rows: list[str]  # The rows asked for that it stands for, such as 'table4/s_w'
+    config: Config
+    folder: str
+
+    @property
+    def result_path(self) -> str:
+        """Where the evaluation of its last step is."""
+        return os.path.join(self.folder, "eval", f"{self.config.training.num_steps}.json")
+
+    def is_finished(self) -> bool:
+        """Whether it has been trained and evaluated.
+
+        Raises:
+          ValueError: another experiment has, or for longer, in its folder.
+        """
+        check_workdir(self.folder, self.config)
+        path = os.path.join(self.folder, _FINISHED)
+        if not os.path.exists(path):
+            return False
+        with open(path, encoding="utf-8") as file:
+            steps = json.load(file)["steps"]
+        if steps > self.config.training.num_steps:
+            raise ValueError(
+                f"{self.folder} was trained for {steps} steps, more than the {self.config.training.num_steps} asked "
+                "for: ask for as many pictures, or give another --workdir"
+            )
+        return steps == self.config.training.num_steps and os.path.exists(self.result_path)
+
+    def finish(self) -> None:
+        """Notes that it is finished."""
+        path = os.path.join(self.folder, _FINISHED)
+        with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+            json.dump({"rows": self.rows, "steps": self.config.training.num_steps}, file)
+        os.replace(f"{path}.incomplete", path)
+
+
+def jobs_of(
+    rows: Sequence[str],
+    workdir: str,
+    *,
+    dataset: str | None = None,
+    seeds: int = 1,
+    num_pictures: int,
+    shared: Mapping[str, Any] | None = None,
+) -> list[Job]:
+    """The runs of rows.
+
+    Args:
+      rows: full names, see `ablation_tables.find`.
+      workdir: folder of all runs.
+      dataset: to train on; None: what the paper did.
+      seeds: runs of each row, with `training.seed` 0, 1, ...
+      num_pictures: training pictures that each run draws, whatever its batch and update rule: its budget.
+      shared: fields of the config by dotted name, the same in all rows.
+
+    Returns:
+      The runs, in the order of the rows, those of the first seed first.
+
+    Raises:
+      ValueError: there is no such row, or a field cannot be set so.
+    """
+    jobs: dict[str, Job] = {}
+    for seed in range(seeds):
+        for name in rows:
+            table, row = find(name)
+            on = dataset or table.dataset
+            config = _with_budget(_with_fields(config_of(table, row, on), shared or {}), num_pictures, seed)
+            folder = os.path.join(workdir, on, _first_of_its_kind(name, on), f"seed_{seed}")
+            if folder in jobs:
+                jobs[folder].rows.append(name)
+            else:
+                jobs[folder] = Job([name], config, folder)
+    return list(jobs.values())
+
+
+def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
+    """Reads fields as the command line has them: ['training.log_every=100'] -> {'training.log_every': 100}.
+
+    Raises:
+      ValueError: there is no such field, or the value is none of its type.
+    """
+    fields = config_lib.flatten(Config())
+    parsed = {}
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if name not in fields or name == "dataset" or not separator:
+            raise ValueError(f"'{setting}' sets no field of the config: write it such as training.log_every=100")
+        kind = type(fields[name])
+        try:
+            parsed[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"'{setting}': {name} takes a value of type {kind.__name__}") from error
+    return parsed
+
+
+def _with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
+    for field, value in fields.items():
+        section, name = field.split(".")
+        setattr(getattr(config, section), name, value)
+    return config
+
+
+def _with_budget(config: Config, num_pictures: int, seed: int) -> Config:
+    options = config.training
+    drawn = options.batch_size * Update.batches_per_iteration(config) * options.steps_per_call
+    steps = options.steps_per_call * math.ceil(num_pictures / drawn)
+    config.training = dataclasses.replace(options, num_steps=steps, seed=seed)
+    return validate(config)
+
+
+def _first_of_its_kind(name: str, dataset: str) -> str:
+    """The first of all rows that is the same experiment on this dataset, whichever were asked for."""
+    config = config_of(*find(name), dataset)
+    for table in TABLES.values():
+        for row in table.rows:
+            if config_of(table, row, dataset) == config:
+                return f"{table.name}/{row.name}"
+    raise AssertionError(name)

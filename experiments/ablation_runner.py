@@ -1,0 +1,136 @@
+"""Trains and evaluates runs one after another, or several at once, each in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Callable
+
+from experiments.ablation_jobs import Job
+from xmcgan import config as config_lib
+from xmcgan.training.summaries import METRICS_FILE
+
+_LOG = "log.txt"
+_EVERY = 60.0  # Seconds between two looks at what goes on.
+WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating", "done", "failed"
+
+
+def commands_of(job: Job, data_dir: str) -> list[tuple[str, list[str]]]:
+    """What is done for a run, and how: its training, and the evaluation of its last step."""
+    own = config_lib.flatten(config_lib.preset(job.config.dataset))
+    changed = {name: value for name, value in config_lib.flatten(job.config).items() if value != own[name]}
+    where = [f"--workdir={job.folder}", f"--data_dir={data_dir}"]
+    python = [sys.executable, "-m"]
+    fields = [f"--config.{name}={value}" for name, value in changed.items()]
+    train = [*python, "xmcgan.train", f"--dataset={job.config.dataset}", *where, *fields]
+    return [(TRAINING, train), (EVALUATING, [*python, "eval.evaluate", *where])]
+
+
+class Runner:
+    """Runs jobs. What is finished is not done again, and what was killed goes on; one failure does not stop others."""
+
+    def __init__(self, data_dir: str, say: Callable[[str], None] = print):
+        """Args:
+        data_dir: folder of all records.
+        say: what to do with the table of how far the jobs are.
+        """
+        self._data_dir, self._say = data_dir, say
+        self._states: dict[str, str] = {}  # By folder.
+        self._processes: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, jobs: Sequence[Job], parallel: int = 1) -> dict[str, str]:
+        """Runs jobs, and tells whenever one begins or ends, and every minute.
+
+        Args:
+          jobs: to run.
+          parallel: how many at once.
+
+        Returns:
+          Why jobs failed, in a line, by their folder.
+        """
+        failures: dict[str, str] = {}
+        self._states = {job.folder: WAITING for job in jobs}
+        with futures.ThreadPoolExecutor(parallel) as threads:
+            try:
+                running = {threads.submit(self._run, job): job for job in jobs}
+                while running:
+                    ended, _ = futures.wait(running, timeout=_EVERY, return_when=futures.FIRST_COMPLETED)
+                    for future in ended:
+                        job = running.pop(future)
+                        if future.result() is not None:
+                            failures[job.folder] = future.result()
+                    self._say(self.table(jobs))
+            except BaseException:
+                self._stop()
+                threads.shutdown(cancel_futures=True)
+                raise
+        return failures
+
+    def table(self, jobs: Sequence[Job]) -> str:
+        """How far each job is."""
+        lines = []
+        for job in jobs:
+            state = self._states[job.folder]
+            if state == TRAINING:
+                state = f"{state} {_share_done(job):.0%}"
+            lines.append(f"{state:<14} seed {job.config.training.seed}  {', '.join(job.rows)}")
+        return "\n".join(lines)
+
+    def _run(self, job: Job) -> str | None:
+        """Runs a job; returns why it failed, if it did."""
+        try:
+            if not job.is_finished():
+                os.makedirs(job.folder, exist_ok=True)
+                for state, command in commands_of(job, self._data_dir):
+                    self._states[job.folder] = state
+                    self._call(command, os.path.join(job.folder, _LOG))
+                if not os.path.exists(job.result_path):
+                    raise ValueError(f"{job.result_path} was not written: see {os.path.join(job.folder, _LOG)}")
+                job.finish()
+        except (OSError, ValueError) as error:
+            self._states[job.folder] = FAILED
+            return str(error)
+        self._states[job.folder] = DONE
+        return None
+
+    def _call(self, command: list[str], log: str) -> None:
+        with open(log, "ab") as output:
+            with self._lock:
+                if self._stopped:
+                    raise ValueError("stopped")
+                # In a session of its own: Ctrl-C would reach it as well, and training takes a second signal for haste.
+                process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+                self._processes.add(process)
+            status = process.wait()
+            self._processes.discard(process)
+        if status:
+            with open(log, encoding="utf-8", errors="replace") as output:
+                lines = output.read().split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "")
+            raise ValueError(f"{command[2]} ended with status {status}: {last} (see {log})")
+
+    def _stop(self) -> None:
+        """Ends what is running, in good order: training saves first."""
+        with self._lock:
+            self._stopped = True
+        for process in list(self._processes):
+            process.terminate()
+        for process in list(self._processes):
+            process.wait()
+
+
+def _share_done(job: Job) -> float:
+    """The part of a run's steps that it has logged, 0 .. 1."""
+    path = os.path.join(job.folder, METRICS_FILE)
+    if not os.path.exists(path):
+        return 0.0
+    with open(path, encoding="utf-8") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    return json.loads(lines[-1])["step"] / job.config.training.num_steps if lines else 0.0

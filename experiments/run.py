@@ -1,0 +1,70 @@
+"""Trains and evaluates rows of the paper's tables: what is missing, and nothing twice.
+
+  python -m experiments.run --table=table4 --dry_run
+  python -m experiments.run --table=table4 --table=table5 --dataset=coco2014 --workdir=runs/ablations --seeds=3
+  python -m experiments.run --row=fig5/head_2 --dataset=scenes --num_pictures=80000
+
+Each run draws as many training pictures (--num_pictures, 1000 passes over COCO-14 by default), has the same settings but
+for its row's, and is evaluated by the same captions. Rows that are the same experiment share a run. What was killed goes
+on when the command is given again; a run whose settings have changed since is refused by the name of the field. A row
+that fails does not stop the others. See experiments.ablations for the rows.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+
+from absl import app, flags
+
+from experiments.ablation_tables import TABLES
+from xmcgan import command_line
+
+_TABLE = flags.DEFINE_multi_enum("table", [], tuple(TABLES), "All of its rows; several are allowed.")
+_ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
+_DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
+_DATA_DIR = command_line.define_data_dir()
+_WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
+_SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each row, from other weights and data orders.", lower_bound=1)
+_NUM_PICTURES = flags.DEFINE_integer(
+    "num_pictures", 82_783_000, "Training pictures that each run draws: its budget.", lower_bound=1
+)
+_SET = flags.DEFINE_multi_string("set", [], "A field in all rows, such as training.precision=bfloat16.")
+_PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at once; each takes all devices it sees.", lower_bound=1)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would be run.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    names = [f"{name}/{row.name}" for name in _TABLE.value for row in TABLES[name].rows] + _ROW.value
+    if not names:
+        raise app.UsageError("give what to run: --table or --row (python -m experiments.ablations lists them)")
+    from experiments import ablation_jobs, ablation_runner
+
+    jobs = ablation_jobs.jobs_of(
+        list(dict.fromkeys(names)),
+        _WORKDIR.value,
+        dataset=_DATASET.value,
+        seeds=_SEEDS.value,
+        num_pictures=_NUM_PICTURES.value,
+        shared=ablation_jobs.parse_fields(_SET.value),
+    )
+    if _DRY_RUN.value:
+        for job in jobs:
+            state = "finished" if job.is_finished() else f"{job.config.training.num_steps} steps"
+            print(f"# {', '.join(job.rows)}, seed {job.config.training.seed}: {state}")
+            for _, command in ablation_runner.commands_of(job, _DATA_DIR.value):
+                print(shlex.join(["python", *command[1:]]))
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: what is running saves and ends.
+    failures = ablation_runner.Runner(_DATA_DIR.value, lambda table: print(f"{table}\n", flush=True)).run(
+        jobs, _PARALLEL.value
+    )
+    for folder, reason in failures.items():
+        print(f"failed: {folder}: {reason}")
+    if failures:
+        raise ValueError(f"{len(failures)} of {len(jobs)} runs failed; the same command takes them up again")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
