@@ -4,10 +4,10 @@
   python -m experiments.run --table=table4 --table=table5 --dataset=coco2014 --workdir=runs/ablations --seeds=3
   python -m experiments.run --row=fig5/head_2 --dataset=scenes --num_pictures=80000
 
-Each run draws as many training pictures (--num_pictures, 1000 passes over COCO-14 by default), has the same settings but
-for its row's, and is evaluated by the same captions. Rows that are the same experiment share a run. What was killed goes
-on when the command is given again; a run whose settings have changed since is refused by the name of the field. A row
-that fails does not stop the others. See experiments.ablations for the rows.
+Each run draws as many training pictures (--num_pictures, 1000 passes over COCO-14 by default), has the same settings
+but for its row's, and is evaluated by the same captions. Rows that are the same experiment share a run. What was killed
+goes on when the command is given again; a run whose settings have changed since is refused by the name of the field. A
+row that fails does not stop the others. See experiments.ablations for the rows.
 """
 
 from __future__ import annotations
