@@ -80,6 +80,8 @@ def _check() -> dict[str, str]:
         raise app.UsageError(f"--figure={kind} is of one model: give one --model")
     if kind in _OF_CAPTIONS and not _CAPTION.value:
         raise app.UsageError(f"--figure={kind} needs a --caption")
+    if kind == "ways" and len(_CAPTION.value) < 2 and _NUM_NOISE.value < 2:
+        raise app.UsageError("--figure=ways goes from one to another: give two --caption, or --num_noise=2")
     if kind in _OF_DATASET and (_CAPTION.value or not _DATASET.value):
         raise app.UsageError(f"--figure={kind} takes its captions from --dataset, and no --caption")
     return folders

@@ -141,6 +141,7 @@ def test_the_command(drawing_run, export_dir, scenes_dir, command, tmp_path):
         (["--figure=attention", "--model=a=x", "--model=b=y", "--caption=c"], "is of one model"),
         (["--figure=noise", "--model=a=x"], "needs a --caption"),
         (["--figure=models", "--model=a=x"], "takes its captions from --dataset"),
+        (["--figure=ways", "--model=a=x", "--caption=c", "--num_noise=1"], "give two --caption, or --num_noise=2"),
     ],
 )
 def test_mistakes_get_one_line(arguments, message, command):
