@@ -136,6 +136,8 @@ def _first_of_its_kind(name: str, dataset: str) -> str:
     """The first of all rows that is the same experiment on this dataset, whichever were asked for."""
     config = config_of(*find(name), dataset)
     for table in TABLES.values():
+        if not table.is_ablation and table.dataset != dataset:
+            continue  # Its row is named after another dataset.
         for row in table.rows:
             if config_of(table, row, dataset) == config:
                 return f"{table.name}/{row.name}"

@@ -52,8 +52,10 @@ def base(table: Table, dataset: str) -> Config:
       dataset: to train on.
     """
     config = config_lib.preset(dataset)
-    if table.is_ablation and dataset != "scenes":  # Whose networks are small as they are.
-        config.generator.channels = config.discriminator.channels = _ABLATION_CHANNELS
+    if table.is_ablation:
+        config.losses.generator_image_encoder = _ON  # Of the presets, that of scenes has it off.
+        if dataset != "scenes":  # Whose networks are small as they are.
+            config.generator.channels = config.discriminator.channels = _ABLATION_CHANNELS
     return validate(config)
 
 

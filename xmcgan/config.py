@@ -64,9 +64,11 @@ class DiscriminatorConfig:
 class ImageEncoderConfig:
     """The frozen network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
 
-    architecture: str = "vgg19"  # 'vgg19' (paper) or 'resnet50' (reference).
-    weights: str = "imagenet"  # 'imagenet', or the path of a Keras weights file of that architecture.
-    layer: str = "block5_conv4"  # Its output is the feature; maps are averaged over space.
+    architecture: str = "vgg19"  # 'vgg19' (paper), 'resnet50' (reference), or 'hub': an image feature vector of TF Hub.
+    # 'imagenet', or a Keras weights file of that architecture; of 'hub' the handle or the folder of a SavedModel;
+    # empty: for scenes, the prepared one.
+    weights: str = "imagenet"
+    layer: str = "block5_conv4"  # Its output is the feature; maps are averaged over space. Empty with 'hub'.
     image_size: int = 224  # Pictures are resized to it.
 
 
@@ -182,6 +184,8 @@ def _scenes() -> Config:
         # Gentle word contexts: at the 16 x 16 regions' size they would otherwise draw squares before shapes.
         generator=GeneratorConfig(channels=8, noise_dim=32, condition_dim=64, context_words="normalized", rho_0=5.0),
         discriminator=DiscriminatorConfig(channels=8),
+        # A small network that is prepared for who switches one of its losses on, such as Table 4's VGG rows.
+        image_encoder=ImageEncoderConfig(architecture="hub", weights="", layer="", image_size=64),
         losses=LossConfig(generator_image_encoder=0.0),
         # Small batches and equal, higher rates: at this size D runs away from G with the paper's, and what counts
         # on two cores is the number of steps.

@@ -14,7 +14,7 @@ _CHOICES = {
     "generator.modulation": ("attentional", "self"),
     "generator.context_words": ("raw", "normalized"),
     "discriminator.contrastive_head_layers": (0, 1, 2),
-    "image_encoder.architecture": ("vgg19", "resnet50"),
+    "image_encoder.architecture": ("vgg19", "resnet50", "hub"),
     "losses.context_regions": ("raw", "normalized"),
     "losses.direction": ("both", "single"),
     "losses.negatives": ("global", "replica"),
@@ -131,7 +131,13 @@ def validate(config: Config) -> Config:
         refuse("text.preprocessor", "is empty: give a TF-Hub handle or the folder of a SavedModel")
     if not config.text.encoder and config.dataset != "scenes":
         refuse("text.encoder", "is empty: give a TF-Hub handle or the folder of a SavedModel")
+    _check_image_encoder(config)
     return config
+
+
+def uses_image_encoder(config: Config) -> bool:
+    """Whether one of the losses is of the frozen image encoder."""
+    return bool(config.losses.generator_image_encoder or config.losses.generator_perceptual)
 
 
 def metric_names(metrics: str) -> list[str]:
@@ -139,3 +145,24 @@ def metric_names(metrics: str) -> list[str]:
     names = {name.strip() for name in metrics.split(",") if name.strip()}
     known = [name for name in config_lib.METRICS if name in names]
     return known + sorted(names - set(known))
+
+
+def _check_image_encoder(config: Config) -> None:
+    """Refuses fields of the image encoder that do not go together."""
+    options = config.image_encoder
+    if options.architecture == "hub":
+        if options.layer:
+            raise ValueError(
+                f"config.image_encoder.layer={options.layer!r} is not possible with architecture='hub', whose output "
+                "is the feature: leave it empty"
+            )
+        if options.weights == "imagenet" or not (options.weights or config.dataset == "scenes"):
+            raise ValueError(
+                f"config.image_encoder.weights={options.weights!r} is not possible with architecture='hub': give a "
+                "TF-Hub handle or the folder of a SavedModel"
+            )
+    elif not options.weights:
+        raise ValueError(
+            "config.image_encoder.weights is empty: give 'imagenet' or the path of a Keras weights file of "
+            f"{options.architecture}"
+        )

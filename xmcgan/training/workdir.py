@@ -6,6 +6,7 @@ import os
 
 from xmcgan import config as config_lib
 from xmcgan.config import Config
+from xmcgan.config_checks import uses_image_encoder
 
 # Fields that a run may change when it is taken up again: they end, watch, speed or fit it, and do not touch its numbers
 # but for rounding.
@@ -61,9 +62,13 @@ def check_workdir(workdir: str, config: Config) -> None:
     if not os.path.exists(config_path(workdir)):
         return
     old, new = config_lib.flatten(read_config(workdir)), config_lib.flatten(config)
-    bound = {"training.micro_batches"} if config.training.micro_batch_statistics == "micro_batch" else set()
+    free_fields, free_groups = set(_FREE_FIELDS), _FREE_GROUPS
+    if config.training.micro_batch_statistics == "micro_batch":
+        free_fields.remove("training.micro_batches")
+    if not uses_image_encoder(config):
+        free_groups += ("image_encoder.",)
     for field, value in new.items():
-        if field not in set(_FREE_FIELDS) - bound and not field.startswith(_FREE_GROUPS) and old[field] != value:
+        if field not in free_fields and not field.startswith(free_groups) and old[field] != value:
             raise ValueError(
                 f"{workdir} holds a run with config.{field}={old[field]!r}, not {value!r}: "
                 "give another --workdir, or the config that the run began with"
