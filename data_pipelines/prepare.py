@@ -110,6 +110,11 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
         return True
 
 
+def image_encoder_folder(data_dir: str | os.PathLike) -> str:
+    """Where the frozen image encoder of the scenes is, or will be (see `eval.scenes.scene_image_encoder`)."""
+    return os.fspath(records.directory("scenes", data_dir).parent / "image_encoder")
+
+
 def _build(
     dataset: str,
     source: str | os.PathLike,

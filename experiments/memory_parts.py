@@ -19,10 +19,9 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
-from experiments import liveness
+from experiments import liveness, random_image_encoder
 from xmcgan.config import Config
 from xmcgan.models.attention import word_region_scores
-from xmcgan.models.image_encoder import ImageNetPreprocessing
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.synthesis import from_uint8
 from xmcgan.training import ema
@@ -31,7 +30,6 @@ from xmcgan.training.update import Example, Update
 
 _REGIONS = 256
 _VOCABULARY, _POSITIONS = 30_522, 512  # Of the published BERTs.
-_BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
 
 
 class Prediction(NamedTuple):
@@ -69,7 +67,7 @@ def predict(config: Config, replicas: int = 1) -> Prediction:
     with _of_batch(config, rows):
         with without_storage():
             state = TrainState(config)
-            encoder = random_image_encoder(config)
+            encoder = random_image_encoder.build(config)
         traced = step(config, state, encoder).get_concrete_function(batches(config))
         in_flight = sum(liveness.bytes_of(spec) for spec in tf.nest.flatten([*batches(config), batches(config)[0]]))
 
@@ -133,7 +131,7 @@ def measure(config: Config) -> int:
       Weights, moments and batches were there already, as were the framework's own threads and caches.
     """
     state = TrainState(config)
-    encoder = random_image_encoder(config)
+    encoder = random_image_encoder.build(config)
     before = 0
     # The smallest batch first: what it leaves behind is the framework's.
     for rows in dict.fromkeys((max(2, config.training.micro_batches), config.training.batch_size)):
@@ -173,24 +171,6 @@ def batches(config: Config) -> list[Example]:
         tf.TensorSpec([rows, size, size, 3], tf.uint8), text, tf.TensorSpec([rows, config.generator.noise_dim])
     )
     return [example] * Update.batches_per_iteration(config)
-
-
-def random_image_encoder(config: Config) -> tf.keras.Model | None:
-    """The experiment's image encoder without its published weights, if one of its losses is on."""
-    if not (config.losses.generator_image_encoder or config.losses.generator_perceptual):
-        return None
-    options = config.image_encoder
-    size = options.image_size
-    backbone = _BACKBONES[options.architecture](
-        include_top=options.layer == "logits", weights=None, input_shape=(size, size, 3), classifier_activation=None
-    )
-    features = backbone.output if options.layer == "logits" else backbone.get_layer(options.layer).output
-    if features.shape.rank == 4:
-        features = tf.keras.layers.GlobalAveragePooling2D()(features)
-    trunk = tf.keras.Model(backbone.inputs, features)
-    encoder = tf.keras.Sequential([tf.keras.Input([None, None, 3]), ImageNetPreprocessing(size), trunk])
-    encoder.trainable = False
-    return encoder
 
 
 def bert_parameters(config: Config) -> int:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from absl import logging
 
-from xmcgan import command_line
+from xmcgan import command_line, config_checks
 from xmcgan.config import Config
 from xmcgan.training import cluster
 
@@ -50,6 +50,10 @@ def main(argv: list[str]) -> None:
     if config.dataset == "scenes":
         prepare.prepare_scenes(_DATA_DIR.value)
         prepare.prepare_text_model(_DATA_DIR.value)
+        if config_checks.uses_image_encoder(config) and not config.image_encoder.weights:
+            from eval.scenes import scene_image_encoder
+
+            scene_image_encoder.prepare(_DATA_DIR.value)
     make_evaluation = None
     if config.evaluation.every:
         from eval import run_evaluation

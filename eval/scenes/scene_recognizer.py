@@ -16,6 +16,7 @@ from eval.scenes.scene_pictures import IMAGE_SIZE
 
 _CELLS = 8  # A side of the last maps.
 _EARLY_CHANNELS, _LATE_CHANNELS = 24, 128
+LATE_MEANS = "late_means"  # The layer that averages the last maps.
 FEATURES = 2 * _EARLY_CHANNELS + _LATE_CHANNELS
 CLASSES = len(spec.BACKGROUNDS) * len(spec.KINDS)
 # The channels of claims, places and widths.
@@ -159,7 +160,7 @@ def _build_network(seed: int) -> tf.keras.Model:
     late = convolve(x, _LATE_CHANNELS)  # [batch, 8, 8, 128]
 
     # The late maps tell what is there. They learn to overlook how sharp and clean it is, which the early ones tell.
-    late_means = layers.GlobalAveragePooling2D()(late)
+    late_means = layers.GlobalAveragePooling2D(name=LATE_MEANS)(late)
     early_means = layers.GlobalAveragePooling2D()(early)
     early_deviations = layers.Lambda(lambda maps: tf.math.reduce_std(maps, axis=[1, 2]))(early)
     features = layers.Concatenate()([early_means, early_deviations, late_means])

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,13 @@ def is_built(folder: str | os.PathLike) -> bool:
     return os.path.exists(os.path.join(folder, _REPORT))
 
 
-def build(folder: str | os.PathLike, *, seed: int = 4127, steps: int = 800) -> dict[str, float]:
+def build(
+    folder: str | os.PathLike,
+    *,
+    seed: int = 4127,
+    steps: int = 800,
+    part: Callable[[SceneRecognizer], tf.Module] = lambda recognizer: recognizer,
+) -> dict[str, float]:
     """Draws scenes, trains a recogniser on them, and saves it with a report.
 
     The folder appears only when it is whole, and is left as it is if the recogniser is there already.
@@ -46,6 +53,7 @@ def build(folder: str | os.PathLike, *, seed: int = 4127, steps: int = 800) -> d
       seed: of the scenes, the weights and the order of the batches; not that of the generator's data. The same seed
         gives the same recogniser on the same machine.
       steps: updates, of 32 pictures each.
+      part: what of the trained recogniser is saved.
 
     Returns:
       'seed', 'steps', 'scenes' (how many it was trained on), the figures of `measure` on held-out scenes of another
@@ -68,7 +76,7 @@ def build(folder: str | os.PathLike, *, seed: int = 4127, steps: int = 800) -> d
         train(recognizer, training, steps=steps, seed=seed)
         report = {"seed": seed, "steps": steps, "scenes": len(training.images), **measure(recognizer, held_out)}
         with console.quiet_libraries():
-            tf.saved_model.save(recognizer, os.fspath(staging))
+            tf.saved_model.save(part(recognizer), os.fspath(staging))
         report["seconds"] = time.time() - start
         with open(staging / _REPORT, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

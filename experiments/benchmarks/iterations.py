@@ -13,9 +13,9 @@ import tensorflow as tf
 import tqdm
 
 from data_pipelines.scenes import bert_model
+from experiments import random_image_encoder
 from experiments.benchmarks import random_bert
 from xmcgan.config import Config
-from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import TrainState
@@ -49,7 +49,7 @@ class Iterations:
                 text.sentence_pooling,
                 text.dim,
             )
-            image_encoder = _image_encoder(config, scratch)
+            image_encoder = random_image_encoder.build(config)
             state = TrainState(config)
         self.batches_per_iteration = Update.batches_per_iteration(config)
         tokens, features = (_endless(strategy, config, make) for make in (_tokens, _features))
@@ -82,17 +82,6 @@ class Iterations:
                         seconds[name].append((time.perf_counter() - start) / iterations)
                     progress.update()
         return seconds
-
-
-def _image_encoder(config: Config, folder: str) -> Callable | None:
-    """The experiment's image encoder of random weights, if one of its losses is on."""
-    if not (config.losses.generator_image_encoder or config.losses.generator_perceptual):
-        return None
-    options = config.image_encoder
-    network = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}[options.architecture]
-    weights = os.path.join(folder, f"{options.architecture}.h5")
-    network(weights=None, include_top=options.layer == "logits").save_weights(weights)
-    return build_image_encoder(options.architecture, weights, options.layer, options.image_size)
 
 
 def _endless(strategy: tf.distribute.Strategy, config: Config, make_text: Callable) -> Iterator:

@@ -8,7 +8,7 @@ import math
 import pytest
 import tensorflow as tf
 
-from experiments import memory_parts
+from experiments import memory_parts, random_image_encoder
 from experiments.memory_parts import Prediction
 from tests.xmcgan.tiny_networks import tiny_config
 from xmcgan.config import preset
@@ -61,10 +61,10 @@ def test_the_image_encoder_has_its_published_size():
     config = preset("coco2014")
     config.image_encoder.architecture, config.image_encoder.layer = "resnet50", "logits"
     with memory_parts.without_storage():
-        encoder = memory_parts.random_image_encoder(config)
+        encoder = random_image_encoder.build(config)
     assert _bytes(encoder.variables) == pytest.approx(4 * 25.64e6, rel=1e-3)
     config.losses.generator_image_encoder = 0.0
-    assert memory_parts.random_image_encoder(config) is None
+    assert random_image_encoder.build(config) is None
 
 
 def _needs(bytes_of_step: int) -> Prediction:

@@ -1,4 +1,4 @@
-"""The frozen ImageNet network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
+"""The frozen network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import difflib
 
 import h5py
 import tensorflow as tf
+import tensorflow_hub as hub
 
-from xmcgan.models import keras_weights
+from xmcgan.models import hub_files, keras_weights
 
 _FLAG = "--config.image_encoder.weights"
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
+_HUB = "hub"
 # Layers that come with the classifier. 'logits' is the last one, before the softmax.
 _CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
 _CLASSIFIER_IMAGE_SIZE = 224
@@ -40,10 +42,13 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
     """Builds the frozen image encoder; inside `strategy.scope()` if there is one.
 
     Args:
-      architecture: 'vgg19' (paper) or 'resnet50' (reference).
+      architecture: 'vgg19' (paper), 'resnet50' (reference), or 'hub': a network by TF Hub's "image feature vector" API,
+        which takes RGB in [0, 1].
       weights: 'imagenet' for the published ImageNet weights, which Keras downloads once, or the path of a Keras
-        weights file (.h5) of that architecture, with or without the classifier.
-      layer: Keras' name of the layer whose output is the feature, or 'logits': the class scores before the softmax.
+        weights file (.h5) of that architecture, with or without the classifier; of 'hub', the handle or the folder of
+        the SavedModel.
+      layer: Keras' name of the layer whose output is the feature, or 'logits': the class scores before the softmax;
+        not used by 'hub'.
       image_size: pictures are resized to this side, bilinearly.
 
     Returns:
@@ -51,13 +56,16 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
       feature maps are averaged over space.
 
     Raises:
-      FileNotFoundError: the weights cannot be downloaded, or their file does not exist.
-      ValueError: the architecture or layer does not exist, the file is not of this architecture, or the picture size
-        does not suit it.
+      FileNotFoundError: the weights cannot be downloaded, or their file or SavedModel does not exist.
+      ValueError: the architecture or layer does not exist, the file is not of this architecture, the SavedModel is of
+        another API, or the picture size does not suit it.
     """
+    if architecture == _HUB:
+        return _build_feature_vector(weights, image_size)
     if architecture not in _BACKBONES:
         raise ValueError(
-            f"config.image_encoder.architecture={architecture!r} is not possible: choose one of {', '.join(_BACKBONES)}"
+            f"config.image_encoder.architecture={architecture!r} is not possible: choose one of "
+            f"{', '.join([*_BACKBONES, _HUB])}"
         )
     backbone = _build_backbone(architecture, weights, layer, image_size)
     trunk = tf.keras.Model(backbone.inputs, _layer_output(backbone, architecture, layer), name=architecture)
@@ -70,6 +78,28 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
         features = tf.keras.layers.GlobalAveragePooling2D()(features)
     encoder = tf.keras.Model(images, features, name="image_encoder")
     encoder.trainable = False  # Also keeps batch normalisation at its moving averages.
+    return encoder
+
+
+def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
+    """The image encoder of a SavedModel."""
+    network = hub_files.load(handle, _FLAG)
+    problem = f"{_FLAG}='{handle}' is no image feature vector by the API of TF Hub (https://www.tensorflow.org/hub)"
+    if not callable(network):
+        raise ValueError(f"{problem}: it has no function to call")
+    images = tf.keras.Input([None, None, 3], name="images")
+    resized = tf.keras.layers.Resizing(image_size, image_size)(images)
+    try:
+        features = hub.KerasLayer(network, trainable=False)(resized)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{problem}, or not of pictures with config.image_encoder.image_size={image_size}: it does not take "
+            f"float32 [batch, {image_size}, {image_size}, 3] ({hub_files.one_line(error)})"
+        ) from error
+    if getattr(getattr(features, "shape", None), "rank", None) != 2:
+        raise ValueError(f"{problem}: its output is not [batch, dim]")
+    encoder = tf.keras.Model(images, features, name="image_encoder")
+    encoder.trainable = False
     return encoder
 
 

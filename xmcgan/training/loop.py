@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import input_pipeline, text_feature_files
+from data_pipelines import input_pipeline, prepare, text_feature_files
 from xmcgan import config as config_lib
 from xmcgan.config import Config
+from xmcgan.config_checks import uses_image_encoder
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.replicas import check_groups
@@ -84,7 +85,7 @@ def train(
 
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
-        image_encoder = _image_encoder(config)
+        image_encoder = _image_encoder(config, data_dir)
         state = TrainState(config)
     # Now, since it may miss a network: not when the first checkpoint has been trained for.
     evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
@@ -252,12 +253,13 @@ def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
     return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
 
 
-def _image_encoder(config: Config) -> Callable | None:
+def _image_encoder(config: Config, data_dir: str) -> Callable | None:
     """The frozen image encoder, if one of its losses is on."""
-    if not (config.losses.generator_image_encoder or config.losses.generator_perceptual):
+    if not uses_image_encoder(config):
         return None
     options = config.image_encoder
-    return build_image_encoder(options.architecture, options.weights, options.layer, options.image_size)
+    weights = options.weights or prepare.image_encoder_folder(data_dir)
+    return build_image_encoder(options.architecture, weights, options.layer, options.image_size)
 
 
 def _grid(held_out: HeldOut) -> tuple[np.ndarray, list[str], list[str]]:

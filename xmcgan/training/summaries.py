@@ -45,7 +45,8 @@ class RunLog:
           start_step: steps done so far; 0 for a new run.
           num_steps: steps of the whole run.
           images_per_step: pictures that one step trains on, of all replicas together.
-          headline: names of the scalars that the console shows; empty for all.
+          headline: names of the scalars that the console shows, if a step has them (losses may be switched off);
+            empty for all.
           logged_step: the last step of which a line is kept, `start_step` by default.
           show: whether a terminal gets a progress bar.
         """
@@ -80,7 +81,7 @@ class RunLog:
                 tf.summary.scalar(name, number)
         self._writer.flush()
 
-        shown = {name: numbers[name] for name in self._headline or numbers}
+        shown = {name: numbers[name] for name in self._headline or numbers if name in numbers}
         self._say(
             f"step {step}/{self._num_steps}  "
             + "  ".join(f"{name} {number:.4g}" for name, number in shown.items())

@@ -8,6 +8,7 @@ from typing import Any, Callable, NamedTuple
 import tensorflow as tf
 
 from xmcgan.config import Config
+from xmcgan.config_checks import uses_image_encoder
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.generator import GeneratorOutput
 from xmcgan.models.recomputation import directly, recompute
@@ -181,9 +182,8 @@ class Update:
         real_output: DiscriminatorOutput | None,
         fake_output: DiscriminatorOutput,
     ) -> Objective:
-        losses = self._config.losses
         encodings = ()
-        if losses.generator_image_encoder or losses.generator_perceptual:
+        if uses_image_encoder(self._config):
             encodings = (self._encode(example.image), self._encode(fake))
         return self.objectives.generator(real_output, fake_output, example.text, *encodings)
 

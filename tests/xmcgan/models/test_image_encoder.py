@@ -129,3 +129,48 @@ def test_a_failed_download_names_the_file_and_the_flag(monkeypatch):
     message = r"https://host/vgg19.h5.*fetch that file by hand.*--config.image_encoder.weights=FILE"
     with pytest.raises(FileNotFoundError, match=message):
         image_encoder.build_image_encoder("vgg19", "imagenet", "block5_conv4", 224)
+
+
+class _FeatureVector(tf.Module):
+    """By TF Hub's API: mean colours of the halves of a picture, times a weight."""
+
+    def __init__(self, features=lambda images, weight: weight * tf.reduce_mean(images, axis=[1, 3])):
+        super().__init__()
+        self.weight = tf.Variable(2.0)
+        self._features = features
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 3])])
+    def __call__(self, images):
+        return self._features(images, self.weight)
+
+
+def _saved(tmp_path, module):
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    return str(tmp_path / "saved")
+
+
+def test_an_image_feature_vector_of_tf_hub(tmp_path):
+    encoder = image_encoder.build_image_encoder("hub", _saved(tmp_path, _FeatureVector()), "", 2)
+    assert not encoder.trainable_variables
+    images = tf.constant(_images(3, 2, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        features = encoder(images)
+    np.testing.assert_allclose(features, 2 * images.numpy().mean(axis=(1, 3)), rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(features, images), np.full([3, 2, 2, 3], 2 / 6), rtol=1e-6)
+    # Of a constant picture, resizing changes nothing but the size.
+    np.testing.assert_allclose(encoder(np.full([1, 5, 7, 3], 0.25, np.float32)), [[0.5, 0.5]], rtol=1e-6)
+
+
+def test_other_saved_models_are_refused_in_words(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"image_encoder.weights='.*': this folder holds no SavedModel"):
+        image_encoder.build_image_encoder("hub", str(tmp_path), "", 2)
+    maps = _saved(tmp_path, _FeatureVector(lambda images, weight: weight * images))
+    with pytest.raises(ValueError, match=r"no image feature vector .*: its output is not \[batch, dim\]"):
+        image_encoder.build_image_encoder("hub", maps, "", 2)
+    with pytest.raises(ValueError, match=r"image_encoder.image_size=8: it does not take float32 \[batch, 8, 8, 3\]"):
+        image_encoder.build_image_encoder("hub", maps, "", 8)
+    nothing = tf.Module()
+    tf.saved_model.save(nothing, str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="it has no function to call"):
+        image_encoder.build_image_encoder("hub", str(tmp_path / "nothing"), "", 2)

@@ -108,8 +108,8 @@ def test_sample_grid_is_a_png_and_in_tensorboard(tmp_path):
 def test_the_console_shows_the_headline(tmp_path, monkeypatch):
     lines = []
     monkeypatch.setattr(logging, "info", lambda message, *args: lines.append(message % args))
-    with summaries.RunLog(str(tmp_path), 0, 100, 8, headline=["loss/generator"]) as log:
-        log.scalars(25, {"loss/generator": 1.23456, "gradient_norm": 7.0})
+    with summaries.RunLog(str(tmp_path), 0, 100, 8, headline=["loss/generator", "d/sentence_accuracy"]) as log:
+        log.scalars(25, {"loss/generator": 1.23456, "gradient_norm": 7.0})  # The sentence loss is switched off.
     assert len(lines) == 1
     assert lines[0].startswith("step 25/100  loss/generator 1.235  ")
     assert lines[0].endswith(" left") and "images/s" in lines[0]

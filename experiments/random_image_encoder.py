@@ -1,0 +1,44 @@
+"""The frozen image encoder with random weights: of the published one's size, for who measures time or memory."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from xmcgan.config import Config
+from xmcgan.config_checks import uses_image_encoder
+from xmcgan.models.image_encoder import ImageNetPreprocessing
+
+_BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
+
+
+def build(config: Config) -> tf.keras.Model | None:
+    """Builds the experiment's image encoder, if one of its losses is on.
+
+    Args:
+      config: the experiment.
+
+    Returns:
+      See `image_encoder.build_image_encoder`.
+
+    Raises:
+      ValueError: it is of TF Hub, so that nobody knows its size before it is fetched.
+    """
+    if not uses_image_encoder(config):
+        return None
+    options = config.image_encoder
+    if options.architecture not in _BACKBONES:
+        raise ValueError(
+            f"config.image_encoder.architecture={options.architecture!r} has no size to be told before it is loaded: "
+            f"give one of {', '.join(_BACKBONES)}, or switch its losses off (--config.losses.generator_image_encoder=0)"
+        )
+    size = options.image_size
+    backbone = _BACKBONES[options.architecture](
+        include_top=options.layer == "logits", weights=None, input_shape=(size, size, 3), classifier_activation=None
+    )
+    features = backbone.output if options.layer == "logits" else backbone.get_layer(options.layer).output
+    if features.shape.rank == 4:
+        features = tf.keras.layers.GlobalAveragePooling2D()(features)
+    trunk = tf.keras.Model(backbone.inputs, features)
+    encoder = tf.keras.Sequential([tf.keras.Input([None, None, 3]), ImageNetPreprocessing(size), trunk])
+    encoder.trainable = False
+    return encoder
