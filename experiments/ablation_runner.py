@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from concurrent import futures
 from typing import Callable
 
 from experiments.ablation_jobs import Job
+from experiments.device_shares import Share, shares_of_machine
 from xmcgan import config as config_lib
 from xmcgan.training.summaries import METRICS_FILE
 
@@ -41,6 +43,7 @@ class Runner:
         """
         self._data_dir, self._say = data_dir, say
         self._states: dict[str, str] = {}  # By folder.
+        self._shares: queue.SimpleQueue[Share] = queue.SimpleQueue()  # Of the machine: those that are free.
         self._processes: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -50,13 +53,15 @@ class Runner:
 
         Args:
           jobs: to run.
-          parallel: how many at once.
+          parallel: how many at once, each on its own part of the machine.
 
         Returns:
           Why jobs failed, in a line, by their folder.
         """
         failures: dict[str, str] = {}
         self._states = {job.folder: WAITING for job in jobs}
+        for share in shares_of_machine(parallel):
+            self._shares.put(share)
         with futures.ThreadPoolExecutor(parallel) as threads:
             try:
                 running = {threads.submit(self._run, job): job for job in jobs}
@@ -85,28 +90,38 @@ class Runner:
 
     def _run(self, job: Job) -> str | None:
         """Runs a job; returns why it failed, if it did."""
+        share = self._shares.get()
         try:
             if not job.is_finished():
                 os.makedirs(job.folder, exist_ok=True)
                 for state, command in commands_of(job, self._data_dir):
                     self._states[job.folder] = state
-                    self._call(command, os.path.join(job.folder, _LOG))
+                    self._call(command, share, os.path.join(job.folder, _LOG))
                 if not os.path.exists(job.result_path):
                     raise ValueError(f"{job.result_path} was not written: see {os.path.join(job.folder, _LOG)}")
                 job.finish()
         except (OSError, ValueError) as error:
             self._states[job.folder] = FAILED
             return str(error)
+        finally:
+            self._shares.put(share)
         self._states[job.folder] = DONE
         return None
 
-    def _call(self, command: list[str], log: str) -> None:
+    def _call(self, command: list[str], share: Share, log: str) -> None:
         with open(log, "ab") as output:
             with self._lock:
                 if self._stopped:
                     raise ValueError("stopped")
                 # In a session of its own: Ctrl-C would reach it as well, and training takes a second signal for haste.
-                process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+                process = subprocess.Popen(
+                    command,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **share.environment},
+                    start_new_session=True,
+                )
+                share.bind(process.pid)
                 self._processes.add(process)
             status = process.wait()
             self._processes.discard(process)

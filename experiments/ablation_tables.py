@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from xmcgan import config as config_lib
@@ -86,6 +86,18 @@ def command(table: Table, row: Row, dataset: str) -> str:
     return " ".join(["python -m xmcgan.train", f"--dataset={dataset}", workdir, *flags])
 
 
+def find_table(name: str) -> Table:
+    """A table by its name, such as 'table4', or by the paper's number: '4'.
+
+    Raises:
+      ValueError: there is none; tells which there are.
+    """
+    for full_name in (name, f"table{name}"):
+        if full_name in TABLES:
+            return TABLES[full_name]
+    raise ValueError(f"no table '{name}': choose one of {', '.join(TABLES)}")
+
+
 def find(name: str) -> tuple[Table, Row]:
     """A row by its full name, such as 'table4/s_w'.
 
@@ -93,13 +105,21 @@ def find(name: str) -> tuple[Table, Row]:
       ValueError: there is none; tells which there are.
     """
     table_name, _, row_name = name.partition("/")
-    if table_name not in TABLES:
-        raise ValueError(f"no row '{name}': the tables are {', '.join(TABLES)}")
-    table = TABLES[table_name]
+    table = find_table(table_name)
     for row in table.rows:
         if row.name == row_name:
             return table, row
-    raise ValueError(f"no row '{name}': {table_name} has {', '.join(row.name for row in table.rows)}")
+    raise ValueError(f"no row '{name}': {table.name} has {', '.join(row.name for row in table.rows)}")
+
+
+def row_names(tables: Sequence[str], rows: Sequence[str] = ()) -> list[str]:
+    """Full names of all rows of tables, then of single rows, each once.
+
+    Raises:
+      ValueError: there is no such table or row.
+    """
+    found = [(table, row) for table in map(find_table, tables) for row in table.rows] + [find(row) for row in rows]
+    return list(dict.fromkeys(f"{table.name}/{row.name}" for table, row in found))
 
 
 def _published(*values: float) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The paper's trained rows, each as its difference from a base, with the numbers that the paper gives for it.
 
   python -m experiments.ablations                                # the tables
-  python -m experiments.ablations --table=table4                 # its rows, the paper's numbers, and how to train each
+  python -m experiments.ablations --table=4                      # its rows, the paper's numbers, and how to train each
   python -m experiments.ablations --row=table4/s_w --dataset=ln_coco
 
 A row is named by its table: 'table4/s_w', 'fig5/head_2'. The base is the dataset's preset, which has all of the paper's
@@ -17,7 +17,7 @@ from experiments import ablation_tables
 from experiments.ablation_tables import TABLES, Table
 from xmcgan import command_line
 
-_TABLE = flags.DEFINE_enum("table", None, tuple(TABLES), "Lists its rows.")
+_TABLE = flags.DEFINE_string("table", None, f"Lists its rows; one of {', '.join(TABLES)}, or a number.")
 _ROW = flags.DEFINE_string("row", None, "Lists this one, such as table4/s_w.")
 _DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
 
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
         table, row = ablation_tables.find(_ROW.value)
         _print(table, [row.name])
     elif _TABLE.value:
-        table = TABLES[_TABLE.value]
+        table = ablation_tables.find_table(_TABLE.value)
         _print(table, [row.name for row in table.rows])
     elif _DATASET.value:
         raise app.UsageError("--dataset says what a row is trained on: give --table or --row")

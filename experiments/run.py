@@ -1,13 +1,15 @@
 """Trains and evaluates rows of the paper's tables: what is missing, and nothing twice.
 
-  python -m experiments.run --table=table4 --dry_run
-  python -m experiments.run --table=table4 --table=table5 --dataset=coco2014 --workdir=runs/ablations --seeds=3
-  python -m experiments.run --row=fig5/head_2 --dataset=scenes --num_pictures=80000
+  python -m experiments.run --list
+  python -m experiments.run --table=4 --dry_run
+  python -m experiments.run --table=4 --table=5 --dataset=coco2014 --workdir=runs/ablations --seeds=3
+  python -m experiments.run --row=fig5/head_2 --dataset=scenes --num_pictures=83200 --parallel=2
 
 Each run draws as many training pictures (--num_pictures, 1000 passes over COCO-14 by default), has the same settings
 but for its row's, and is evaluated by the same captions. Rows that are the same experiment share a run. What was killed
 goes on when the command is given again; a run whose settings have changed since is refused by the name of the field. A
-row that fails does not stop the others. See experiments.ablations for the rows.
+row that fails does not stop the others. `python -m experiments.ablations` tells what the rows are, and
+`python -m experiments.report` makes tables of the results.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ import signal
 
 from absl import app, flags
 
-from experiments.ablation_tables import TABLES
+from experiments.ablation_tables import TABLES, find, row_names
 from xmcgan import command_line
 
-_TABLE = flags.DEFINE_multi_enum("table", [], tuple(TABLES), "All of its rows; several are allowed.")
+_TABLE = flags.DEFINE_multi_string(
+    "table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number; several are allowed."
+)
 _ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
 _DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
 _DATA_DIR = command_line.define_data_dir()
@@ -30,19 +34,24 @@ _NUM_PICTURES = flags.DEFINE_integer(
     "num_pictures", 82_783_000, "Training pictures that each run draws: its budget.", lower_bound=1
 )
 _SET = flags.DEFINE_multi_string("set", [], "A field in all rows, such as training.precision=bfloat16.")
-_PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at once; each takes all devices it sees.", lower_bound=1)
+_PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at once, each on its part of the GPUs and cores.", lower_bound=1)
+_LIST = flags.DEFINE_bool("list", False, "Only name the rows.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would be run.")
 
 
 def main(argv: list[str]) -> None:
     del argv
-    names = [f"{name}/{row.name}" for name in _TABLE.value for row in TABLES[name].rows] + _ROW.value
+    names = row_names(_TABLE.value, _ROW.value)
+    if _LIST.value:
+        for name in names or row_names(list(TABLES)):
+            print(f"{name:<24} {find(name)[1].title}")
+        return
     if not names:
-        raise app.UsageError("give what to run: --table or --row (python -m experiments.ablations lists them)")
+        raise app.UsageError("give what to run: --table or --row (--list names them)")
     from experiments import ablation_jobs, ablation_runner
 
     jobs = ablation_jobs.jobs_of(
-        list(dict.fromkeys(names)),
+        names,
         _WORKDIR.value,
         dataset=_DATASET.value,
         seeds=_SEEDS.value,

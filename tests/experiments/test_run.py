@@ -51,6 +51,7 @@ def test_the_command_trains_the_job(tmp_path):
     fields = {argument for argument in train if argument.startswith("--config.")}
     assert fields == {
         "--config.discriminator.contrastive_head_layers=1",
+        "--config.losses.generator_image_encoder=1.0",  # Of the base of all ablations, but not of the preset.
         "--config.training.num_steps=500",
         "--config.training.log_every=100",
     }

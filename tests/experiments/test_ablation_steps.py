@@ -1,0 +1,127 @@
+"""Every row builds its networks and runs a step, and what it switches off is not computed."""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+import pytest
+
+from experiments.ablation_tables import TABLES, config_of, find, row_names
+from tests.xmcgan.tiny_networks import image_encoder, random_example
+from xmcgan.config import Config, LossConfig
+from xmcgan.config_checks import validate
+from xmcgan.training import objectives
+from xmcgan.training.state import TrainState
+from xmcgan.training.update import Update
+
+_BATCH = 4
+_SHRUNK = {
+    "data": {"text_length": 5},
+    "text": {"dim": 6},
+    "generator": {"channels": 1, "noise_dim": 3, "condition_dim": 2},
+    "discriminator": {"channels": 1},
+    "training": {"batch_size": _BATCH},
+}
+# Names of the metrics of the losses, by their field.
+_METRICS = {
+    f"{network}_{loss}": f"{network[0]}/{loss}_loss"
+    for network, losses in {
+        "discriminator": ("sentence", "word"),
+        "generator": ("sentence", "word", "image", "image_encoder", "perceptual"),
+    }.items()
+    for loss in losses
+}
+
+
+def _shrunk(name: str) -> Config:
+    """A row on scenes, with the smallest networks and batch."""
+    config = config_of(*find(name), "scenes")
+    for group, values in _SHRUNK.items():
+        for field, value in values.items():
+            setattr(getattr(config, group), field, value)
+    return validate(config)
+
+
+def _different() -> list[str]:
+    """A row of each experiment: those that differ in the batch alone, or in nothing, are one."""
+    rows = {}
+    for name in row_names(list(TABLES)):
+        rows.setdefault(repr(_shrunk(name)), name)
+    return list(rows.values())
+
+
+def test_every_loss_has_its_metric():
+    weights = {field for field in vars(LossConfig()) if field.startswith(("generator_", "discriminator_"))}
+    assert set(_METRICS) == weights
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often each loss function has been called, by name."""
+    counted = collections.Counter()
+
+    def count(name):
+        function = getattr(objectives, name)
+
+        def counting(*args, **kwargs):
+            counted[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(objectives, name, counting)
+
+    for name in ("info_nce", "word_region_scores", "perceptual_loss"):
+        count(name)
+    return counted
+
+
+@pytest.mark.parametrize("name", _different())
+def test_one_step(name, calls):
+    config = _shrunk(name)
+
+    def encoder(images):
+        calls["image_encoder"] += 1
+        return image_encoder(images)
+
+    state = TrainState(config)
+    update = Update(config, state, encoder)
+    examples = [random_example(config, _BATCH, seed) for seed in range(Update.batches_per_iteration(config))]
+    before = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
+    metrics = update(examples)
+
+    on = {field for field in _METRICS if getattr(config.losses, field)}
+    assert {metric for metric in _METRICS.values() if metric in metrics} == {_METRICS[field] for field in on}
+    assert all(np.isfinite(value) for value in metrics.values())
+    after = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
+    assert sum(not np.array_equal(a, b) for a, b in zip(before, after)) > 0.8 * len(before)
+
+    # What is switched off is not computed: D's losses are in each of its steps, G's in its one.
+    def times(*losses):
+        per_iteration = {"discriminator": config.training.discriminator_steps, "generator": 1}
+        return sum(per_iteration[field.split("_")[0]] for field in on if field.endswith(losses))
+
+    assert +calls == +collections.Counter(
+        info_nce=times("sentence", "word", "image", "image_encoder"),
+        word_region_scores=times("word"),
+        perceptual_loss=times("perceptual"),
+        image_encoder=2 if times("image_encoder", "perceptual") else 0,
+    )
+
+
+@pytest.mark.parametrize(
+    "name, kinds",
+    [
+        ("table5/self_modulation", {"SelfModulation"}),
+        ("table5/attentional", {"SelfModulation", "AttentionalSelfModulation"}),
+    ],
+)
+def test_modulations(name, kinds):
+    state = TrainState(_shrunk(name))
+    names = {type(module).__name__ for module in state.generator.submodules}
+    assert {name for name in names if "Modulation" in name} == kinds
+
+
+def test_contrastive_heads():
+    variables = [len(TrainState(_shrunk(f"fig5/head_{n}")).discriminator.trainable_variables) for n in (0, 1, 2)]
+    # A layer more, with kernel and bias, for pictures and for sentences each.
+    assert np.diff(variables).tolist() == [4, 4]
