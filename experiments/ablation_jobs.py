@@ -16,7 +16,7 @@ from xmcgan.config_checks import validate
 from xmcgan.training.update import Update
 from xmcgan.training.workdir import check_workdir
 
-_FINISHED = "finished.json"  # Written last: says that a run has been trained and evaluated.
+FINISHED = "finished.json"  # Written last: says that a run has been trained and evaluated.
 
 
 class Job(NamedTuple):
@@ -38,7 +38,7 @@ class Job(NamedTuple):
           ValueError: another experiment has, or for longer, in its folder.
         """
         check_workdir(self.folder, self.config)
-        path = os.path.join(self.folder, _FINISHED)
+        path = os.path.join(self.folder, FINISHED)
         if not os.path.exists(path):
             return False
         with open(path, encoding="utf-8") as file:
@@ -52,7 +52,7 @@ class Job(NamedTuple):
 
     def finish(self) -> None:
         """Notes that it is finished."""
-        path = os.path.join(self.folder, _FINISHED)
+        path = os.path.join(self.folder, FINISHED)
         with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
             json.dump({"rows": self.rows, "steps": self.config.training.num_steps}, file)
         os.replace(f"{path}.incomplete", path)
@@ -89,12 +89,28 @@ def jobs_of(
             table, row = find(name)
             on = dataset or table.dataset
             config = _with_budget(_with_fields(config_of(table, row, on), shared or {}), num_pictures, seed)
-            folder = os.path.join(workdir, on, _first_of_its_kind(name, on), f"seed_{seed}")
+            folder = os.path.join(folder_of(name, workdir, on), f"seed_{seed}")
             if folder in jobs:
                 jobs[folder].rows.append(name)
             else:
                 jobs[folder] = Job([name], config, folder)
     return list(jobs.values())
+
+
+def folder_of(name: str, workdir: str, dataset: str) -> str:
+    """Where the runs of a row are, those of other rows that are the same experiment among them: 'seed_0', ... in there.
+
+    Args:
+      name: its full name.
+      workdir: folder of all runs.
+      dataset: that it is trained on.
+    """
+    return os.path.join(workdir, dataset, _first_of_its_kind(name, dataset))
+
+
+def pictures_of(config: Config) -> int:
+    """Training pictures that a run draws."""
+    return config.training.num_steps * config.training.batch_size * Update.batches_per_iteration(config)
 
 
 def parse_fields(settings: Sequence[str]) -> dict[str, Any]:

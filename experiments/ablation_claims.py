@@ -1,0 +1,169 @@
+"""What section 6.2 and the appendix of the paper say of its rows, and whether runs bear it out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.ablation_results import ACCURACY, Difference, Results
+from experiments.ablation_tables import METRICS, find
+
+_FID = ("FID",)
+_LOWER_IS_BETTER = _FID
+_SINGLE = ("s", "w", "i_d", "i_vgg")
+
+
+class Claim(NamedTuple):
+    """That some rows are better than others."""
+
+    text: str
+    place: str  # Where the paper says so
+    pairs: tuple[tuple[str, str], ...]  # Full names of rows: the one that is better, and the one that is worse
+    metrics: tuple[str, ...] = METRICS  # By which
+
+
+class Outcome(enum.Enum):
+    """Of one comparison by one metric."""
+
+    HOLDS = "holds"
+    NOISE = "within the noise"
+    AGAINST = "the other way round"
+    UNTOLD = "one seed tells nothing"
+    MISSING = "not run"
+
+
+class Verdict(NamedTuple):
+    """On a claim."""
+
+    claim: Claim
+    outcomes: dict[tuple[str, str, str], Outcome]  # By better row, worse row and metric
+    differences: dict[tuple[str, str, str], Difference | None]
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(found is outcome for found in self.outcomes.values())
+
+    @property
+    def words(self) -> str:
+        """In a word or two."""
+        told = [found for found in self.outcomes.values() if found is not Outcome.MISSING]
+        if not told:
+            return "not run"
+        if Outcome.UNTOLD in told:
+            return "untold: one seed"
+        holds, against = self.count(Outcome.HOLDS), self.count(Outcome.AGAINST)
+        word = {
+            (True, True): "mixed",
+            (True, False): "holds" if holds == len(told) else "holds in part",
+            (False, True): "does not hold",
+            (False, False): "within the noise",
+        }[holds > 0, against > 0]
+        return word if len(told) == len(self.outcomes) else f"{word} (some rows not run)"
+
+
+def _of_table(number: int, *pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"table{number}/{better}", f"table{number}/{worse}") for better, worse in pairs)
+
+
+CLAIMS = (
+    Claim(
+        "Any contrastive loss beats none, by all metrics",
+        "6.2, individual losses",
+        _of_table(4, *((name, "none") for name in _SINGLE)),
+    ),
+    Claim(
+        "The sentence and the word loss each help more than an image loss",
+        "6.2, individual losses",
+        _of_table(4, *((inter, intra) for inter in ("s", "w") for intra in ("i_d", "i_vgg"))),
+        _FID,
+    ),
+    Claim("S alone beats W alone", "Table 4", _of_table(4, ("s", "w"))),
+    Claim("S + W beats either alone", "6.2, combined losses", _of_table(4, ("s_w", "s"), ("s_w", "w")), _FID),
+    Claim(
+        "S + W (between modalities) beats D + VGG (within one)",
+        "6.2, combined losses",
+        _of_table(4, ("s_w", "i_d_vgg")),
+        _FID,
+    ),
+    Claim(
+        "The losses complement each other: S + W + VGG is the best of all by FID",
+        "6.2, combined losses",
+        _of_table(4, *(("s_w_i_vgg", name) for name in ("s_w", "i_vgg", "i_d_vgg", "s_w_i_d", "s_w_i_d_vgg"))),
+        _FID,
+    ),
+    Claim(
+        "IS and text alignment improve further with both image losses",
+        "6.2, combined losses",
+        _of_table(4, ("s_w_i_d_vgg", "s_w_i_vgg"), ("s_w_i_d_vgg", "s_w_i_d")),
+        ("IS", "R-precision", "SOA-C", "SOA-I"),
+    ),
+    Claim(
+        "Attentional self-modulation beats plain self-modulation, by all metrics",
+        "6.2 and Table 5",
+        _of_table(5, ("attentional", "self_modulation")),
+    ),
+    Claim(
+        "A contrastive loss on VGG features beats their l2 distance",
+        "6.2 and Table 6",
+        _of_table(6, ("vgg_contrastive", "vgg_l2")),
+    ),
+    Claim(
+        "Contrastive losses on G and D beat those on either alone",
+        "appendix, Table 7",
+        _of_table(7, ("g_d", "g"), ("g_d", "d")),
+    ),
+    Claim("Contrastive losses on D alone beat those on G alone", "appendix, Table 7", _of_table(7, ("d", "g"))),
+    Claim(
+        "No contrastive head beats deeper heads",
+        "6.2 and Fig. 5",
+        (("fig5/head_0", "fig5/head_1"), ("fig5/head_0", "fig5/head_2")),
+        _FID,
+    ),
+    Claim(
+        "Deeper heads have the higher contrastive accuracy on generated pictures",
+        "6.2 and Fig. 5",
+        (("fig5/head_1", "fig5/head_0"), ("fig5/head_2", "fig5/head_0")),
+        (ACCURACY,),
+    ),
+)
+
+
+def judge(claim: Claim, results: Results) -> Verdict:
+    """Holds a claim against runs."""
+    outcomes, differences = {}, {}
+    for better, worse in claim.pairs:
+        for metric in claim.metrics:
+            difference = results.difference(better, worse, metric)
+            differences[better, worse, metric] = difference
+            outcomes[better, worse, metric] = _outcome(difference)
+    return Verdict(claim, outcomes, differences)
+
+
+def in_the_paper(claim: Claim) -> tuple[int, int]:
+    """How many of a claim's comparisons the paper's own numbers bear out, and how many it has the numbers for."""
+    told = [_paper_agrees(better, worse, metric) for better, worse in claim.pairs for metric in claim.metrics]
+    return sum(agrees for agrees in told if agrees is not None), sum(agrees is not None for agrees in told)
+
+
+def of_table(verdicts: Iterable[Verdict], table: str) -> list[Verdict]:
+    """Those about rows of a table."""
+    return [verdict for verdict in verdicts if verdict.claim.pairs[0][0].startswith(f"{table}/")]
+
+
+def _outcome(difference: Difference | None) -> Outcome:
+    if difference is None:
+        return Outcome.MISSING
+    if np.isnan(difference.margin):
+        return Outcome.UNTOLD
+    if abs(difference.value) <= difference.margin:
+        return Outcome.NOISE
+    return Outcome.HOLDS if difference.value > 0 else Outcome.AGAINST
+
+
+def _paper_agrees(better: str, worse: str, metric: str) -> bool | None:
+    ours, theirs = (find(name)[1].published.get(metric) for name in (better, worse))
+    if ours is None or theirs is None:
+        return None
+    return ours < theirs if metric in _LOWER_IS_BETTER else ours > theirs

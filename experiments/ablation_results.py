@@ -1,0 +1,239 @@
+"""What the paper's rows came to: reads finished runs, and refuses to hold unlike ones against each other."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from eval import results
+from eval.score import LOWER
+from experiments.ablation_jobs import FINISHED, folder_of, pictures_of
+from experiments.ablation_tables import TABLES, Row, Table, config_of, find
+from xmcgan import config as config_lib
+from xmcgan.config import Config
+from xmcgan.training.summaries import METRICS_FILE
+from xmcgan.training.workdir import read_config
+
+ACCURACY = "contrastive accuracy"  # Of generated pictures and their sentences, see `Run.accuracies`.
+_ACCURACY_FIELD = "g/sentence_accuracy"
+_LAST = 0.1  # Part of a run that its contrastive accuracy is averaged over.
+_PAPER_NAMES = {"FD": "FID"}  # A Frechet distance by another network than Inception is not called FID.
+# What runs of a report may differ in besides their rows.
+_OWN_FIELDS = ("training.seed", "training.num_steps", "training.epochs")
+_CONFIDENCE = 0.95  # That two rows differ.
+
+
+class Run(NamedTuple):
+    """A finished run."""
+
+    folder: str
+    config: Config
+    scores: dict[str, float]  # Of its last step, by the paper's names of the metrics
+    evaluations: list[tuple[int, dict[str, float]]]  # During training: pictures seen, and the scores then
+    accuracies: list[tuple[int, float]]  # Pictures seen, and the sentence loss's accuracy on generated pictures, in %
+
+
+class Results(NamedTuple):
+    """Runs that may stand in one report."""
+
+    dataset: str
+    pictures: int  # That each run has seen
+    runs: dict[str, list[Run]]  # By full name of the row; rows that are the same experiment have the same ones
+    unfinished: list[str]  # Folders of runs that are not done
+    names: dict[str, str]  # Of the metrics as they were measured ('FD/scenes'), by the paper's
+    lower_is_better: frozenset[str]  # Of the paper's names
+    config: Config  # Of one of the runs; the others differ in their rows' fields, and the seed
+    real: dict[str, float]  # What real pictures score
+
+    def tables(self) -> list[tuple[Table, list[Row]]]:
+        """The tables that any of the runs are of, with their rows."""
+        return [
+            (table, table.rows)
+            for table in TABLES.values()
+            if any(f"{table.name}/{row.name}" in self.runs for row in table.rows)
+        ]
+
+    def distinct(self) -> list[Run]:
+        """Every run once."""
+        return list({run.folder: run for runs in self.runs.values() for run in runs}.values())
+
+    def values(self, name: str, metric: str) -> np.ndarray:
+        """A metric of a row's runs, [seeds]."""
+        return np.array([run.scores[metric] for run in self.runs.get(name, []) if metric in run.scores])
+
+    def difference(self, better: str, worse: str, metric: str) -> Difference | None:
+        """How much better a row is than another; None if either was not run.
+
+        Its margin is of a t test with the deviation over seeds that all rows have in common: two or three seeds say
+        little about one row's own. Distances spread in proportion to their size, so they are compared by their ratio.
+        """
+        ours, theirs = (self._comparable(self.values(name, metric), metric) for name in (better, worse))
+        if not ours.size or not theirs.size:
+            return None
+        deviation, freedom = self._common_deviation(metric)
+        error = deviation * np.sqrt(1 / ours.size + 1 / theirs.size)
+        margin = error * stats.t.ppf((1 + _CONFIDENCE) / 2, freedom) if freedom else np.nan
+        return Difference(float(np.mean(ours) - np.mean(theirs)), float(margin))
+
+    def _comparable(self, values: np.ndarray, metric: str) -> np.ndarray:
+        """More is better, and the spread does not depend on the size."""
+        return -np.log(values) if metric in self.lower_is_better else values
+
+    def _common_deviation(self, metric: str) -> tuple[float, int]:
+        """Over seeds, and its degrees of freedom."""
+        groups = {id(runs): self._comparable(self.values(name, metric), metric) for name, runs in self.runs.items()}
+        groups = [values for values in groups.values() if values.size > 1]
+        freedom = sum(values.size - 1 for values in groups)
+        squares = sum(float(np.sum((values - np.mean(values)) ** 2)) for values in groups)
+        return (np.sqrt(squares / freedom) if freedom else np.nan), freedom
+
+
+class Difference(NamedTuple):
+    """Between two rows' means, of what `Results.difference` compares by."""
+
+    value: float
+    margin: float  # Smaller differences may be noise; NaN: no row has two seeds to tell
+
+
+def read(workdir: str, dataset: str) -> Results:
+    """Reads all finished runs.
+
+    Args:
+      workdir: folder of all runs, see `experiments.run`.
+      dataset: that they were trained on.
+
+    Raises:
+      FileNotFoundError: there is no finished run.
+      ValueError: runs differ in more than their rows and seeds, or were evaluated in different ways.
+    """
+    runs, unfinished = {}, []
+    by_folder: dict[str, list[Run]] = {}
+    for table in TABLES.values():
+        if not table.is_ablation and table.dataset != dataset:
+            continue
+        for row in table.rows:
+            folder = folder_of(f"{table.name}/{row.name}", workdir, dataset)
+            if folder not in by_folder:
+                by_folder[folder], missing = _read_seeds(folder)
+                unfinished += missing
+            if by_folder[folder]:
+                _check_row(by_folder[folder], table, row)
+                runs[f"{table.name}/{row.name}"] = by_folder[folder]
+    if not runs:
+        raise FileNotFoundError(
+            f"no finished run on {dataset} in {workdir}: train some with "
+            f"python -m experiments.run --table=4 --dataset={dataset} --workdir={workdir}"
+        )
+    _check_alike(runs, dataset)
+    first = next(iter(runs.values()))[0]
+    last = results.read(_result_path(first.folder, first.config.training.num_steps))
+    return Results(
+        dataset=dataset,
+        pictures=pictures_of(first.config),
+        runs=runs,
+        unfinished=unfinished,
+        names={_paper_name(score.name): score.name for score in last.scores},
+        lower_is_better=frozenset(_paper_name(score.name) for score in last.scores if score.better == LOWER),
+        config=first.config,
+        real={_paper_name(score.name): score.value for score in last.real},
+    )
+
+
+def _read_seeds(folder: str) -> tuple[list[Run], list[str]]:
+    """The finished runs of a row, and the folders of the others."""
+    done, missing = [], []
+    for path in sorted(
+        glob.glob(os.path.join(glob.escape(folder), "seed_*")), key=lambda path: int(path.split("_")[-1])
+    ):
+        if os.path.exists(os.path.join(path, FINISHED)):
+            done.append(_read_run(path))
+        else:
+            missing.append(path)
+    return done, missing
+
+
+def _read_run(folder: str) -> Run:
+    config = read_config(folder)
+    per_step = pictures_of(config) // config.training.num_steps
+    evaluations = {}
+    for path in glob.glob(os.path.join(glob.escape(folder), "eval", "*.json")):
+        step = os.path.basename(path).removesuffix(".json")
+        if step.isdecimal():  # Others are of another protocol, or point to the best.
+            evaluations[int(step)] = {_paper_name(score.name): score.value for score in results.read(path).scores}
+    accuracies = []
+    with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
+        for line in map(json.loads, file):
+            if _ACCURACY_FIELD in line:
+                accuracies.append((line["step"] * per_step, 100 * line[_ACCURACY_FIELD]))
+    scores = dict(evaluations[config.training.num_steps])
+    last = [accuracy for pictures, accuracy in accuracies if pictures > (1 - _LAST) * pictures_of(config)]
+    if last:
+        scores[ACCURACY] = float(np.mean(last))
+    curve = [(step * per_step, found) for step, found in sorted(evaluations.items())]
+    return Run(folder, config, scores, curve, accuracies)
+
+
+def _result_path(folder: str, step: int) -> str:
+    return os.path.join(folder, "eval", f"{step}.json")
+
+
+def _paper_name(name: str) -> str:
+    """'FD/scenes' -> 'FID'."""
+    metric = name.split("/")[0]
+    return _PAPER_NAMES.get(metric, metric)
+
+
+def _check_row(runs: Iterable[Run], table: Table, row: Row) -> None:
+    """Refuses runs of what the row was before its definition changed."""
+    for run in runs:
+        values = config_lib.flatten(run.config)
+        for field, value in row.changes.items():
+            if values[field] != value:
+                raise ValueError(
+                    f"{run.folder} was trained with config.{field}={values[field]!r}, but {table.name}/{row.name} has "
+                    f"{value!r} now: move that folder elsewhere, and run the row again"
+                )
+
+
+def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
+    """Refuses runs that differ in more than their rows, or that were evaluated in different ways."""
+    each = [(name, run) for name, group in runs.items() for run in group]
+    first_name, first = each[0]
+    shared, protocol = _shared_settings(first_name, first, dataset), _protocol(first)
+    for name, run in each[1:]:
+        own = _shared_settings(name, run, dataset)
+        for field in sorted(shared.keys() | own.keys()):
+            unset = "the preset's"
+            _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
+        _refuse_unlike(
+            run, first, "the number of training pictures", pictures_of(run.config), pictures_of(first.config)
+        )
+        _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
+
+
+def _shared_settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
+    """Fields that a run has otherwise than its row: those that `experiments.run --set` gave to all."""
+    row = config_lib.flatten(config_of(*find(name), dataset))
+    return {
+        field: value
+        for field, value in config_lib.flatten(run.config).items()
+        if value != row[field] and field not in _OWN_FIELDS and not field.startswith("evaluation.")
+    }
+
+
+def _protocol(run: Run) -> str:
+    return results.read(_result_path(run.folder, run.config.training.num_steps)).fingerprint[:8]
+
+
+def _refuse_unlike(run: Run, first: Run, what: str, value: object, expected: object) -> None:
+    if value != expected:
+        raise ValueError(
+            f"{run.folder} and {first.folder} cannot stand in one report: {what} is {value!r} in the one and "
+            f"{expected!r} in the other. Give experiments.run the same settings, or move one of them elsewhere"
+        )

@@ -1,0 +1,46 @@
+"""Makes a report of runs of the paper's rows: tables, training curves, and a verdict on each claim.
+
+  python -m experiments.report --workdir=runs/ablations --dataset=scenes
+  python -m experiments.report --workdir=runs/ablations --dataset=coco2014 --output=report
+
+Reads what python -m experiments.run has finished, and writes into --output
+
+  README.md      our tables beside the paper's, the verdicts with the numbers that they are made of, how to repeat a row
+  tables.tex     the same tables, for \\usepackage{booktabs}
+  curves.png     training curves; and curves.pdf
+  fig5.png       the two panels of Fig. 5, if its rows were run; and fig5.pdf
+  results.json   every number of every run
+  config.json    the config of one of the runs: the others differ in their rows' fields and the seed
+
+Runs that are not done are named, and left out. Unlike runs (another budget, other settings, another evaluation) are
+refused: they cannot stand in one table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from absl import flags
+
+from xmcgan import command_line
+
+_WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
+_DATASET = command_line.define_dataset("That the rows were trained on.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the report. [WORKDIR/DATASET/report]")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from experiments import ablation_results, report_pages
+
+    results = ablation_results.read(_WORKDIR.value, _DATASET.value)
+    output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
+    files = report_pages.write(results, output)
+    print(
+        json.dumps({"runs": len(results.distinct()), "unfinished": len(results.unfinished), "files": files}, indent=2)
+    )
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,97 @@
+"""Training curves of the paper's rows, and the two panels of Fig. 5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib import axes as axes_lib
+from matplotlib import figure, ticker
+
+from experiments.ablation_results import ACCURACY, Results, Run
+from experiments.ablation_tables import Row, Table
+
+_PANEL = (4.4, 3.0)  # Inches.
+_COLUMNS = 2
+_COLOURS = matplotlib.colormaps["tab10"].colors
+_POINTS = 40  # Of a smoothed curve.
+
+
+def curves(results: Results, metric: str = "FID") -> figure.Figure:
+    """A metric over the pictures seen, a panel for each table: every run thin, the mean of each row's runs thick.
+
+    Args:
+      results: what to draw.
+      metric: by the paper's name.
+    """
+    tables = results.tables()
+    rows = -(-len(tables) // _COLUMNS)
+    columns = min(_COLUMNS, len(tables))
+    drawn = figure.Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), dpi=150, layout="constrained")
+    panels = np.ravel(drawn.subplots(rows, columns, squeeze=False))
+    for panel, (table, table_rows) in zip(panels, tables):
+        panel.set_title(f"{table.title} ({table.place.split(',')[0]})", fontsize=9)
+        _draw(panel, table, table_rows, results, lambda run: _scores(run, metric))
+        _label(panel, results.names.get(metric, metric), logarithmic=metric in results.lower_is_better)
+    for panel in panels[len(tables) :]:
+        panel.set_axis_off()
+    return drawn
+
+
+def fig5(table: Table, results: Results) -> figure.Figure:
+    """Fig. 5: FID, and the accuracy of the sentence loss on generated pictures, over the pictures seen.
+
+    Args:
+      table: the table of the heads.
+      results: what to draw.
+    """
+    drawn = figure.Figure(figsize=(2 * _PANEL[0], _PANEL[1]), dpi=150, layout="constrained")
+    left, right = drawn.subplots(1, 2)
+    _draw(left, table, table.rows, results, lambda run: _scores(run, "FID"))
+    _label(left, results.names["FID"], logarithmic=True)
+    _draw(right, table, table.rows, results, _smooth_accuracies)
+    _label(right, f"{ACCURACY} on generated pictures, %")
+    return drawn
+
+
+def _draw(panel: axes_lib.Axes, table: Table, rows: Sequence[Row], results: Results, points_of) -> None:
+    for colour, row in zip(_COLOURS, rows):
+        runs = results.runs.get(f"{table.name}/{row.name}", [])
+        lines = [points for run in runs if len(points := points_of(run))]
+        for points in lines if len(lines) > 1 else []:
+            panel.plot(*points.T, color=colour, linewidth=0.5, alpha=0.5)
+        if lines:
+            # Runs of a report have as many pictures, but one of them may have been evaluated more often.
+            common = sorted(set.intersection(*(set(points[:, 0]) for points in lines)))
+            means = [np.mean([dict(points)[x] for points in lines]) for x in common]
+            panel.plot(common, means, color=colour, linewidth=1.6, label=row.title)
+
+
+def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
+    panel.set_xlabel("training pictures", fontsize=8)
+    panel.set_ylabel(name, fontsize=8)
+    panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    if logarithmic:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(ticker.ScalarFormatter())
+        panel.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+    panel.tick_params(labelsize=7)
+    panel.tick_params(which="minor", labelsize=6)
+    panel.grid(alpha=0.3, linewidth=0.5)
+    panel.spines[["top", "right"]].set_visible(False)
+    if panel.lines:
+        panel.legend(fontsize=6.5, frameon=False)
+
+
+def _scores(run: Run, metric: str) -> np.ndarray:
+    """[evaluations, 2]: pictures seen, and the metric."""
+    return np.array([(pictures, scores[metric]) for pictures, scores in run.evaluations if metric in scores])
+
+
+def _smooth_accuracies(run: Run) -> np.ndarray:
+    """[points, 2]: pictures seen, and the mean accuracy since the point before."""
+    if not run.accuracies:
+        return np.empty([0, 2])
+    parts = np.array_split(np.array(run.accuracies), min(_POINTS, len(run.accuracies)))
+    return np.array([(part[-1, 0], part[:, 1].mean()) for part in parts])

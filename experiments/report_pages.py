@@ -1,0 +1,133 @@
+"""Writes a report: its page, and the files that it speaks of."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+from experiments import figure_layout, report_figures, report_tables
+from experiments.ablation_claims import CLAIMS, Verdict, judge
+from experiments.ablation_results import Results
+from experiments.ablation_tables import TABLES
+from xmcgan import config as config_lib
+
+
+def write(results: Results, output: str) -> list[str]:
+    """Writes all files of a report.
+
+    Args:
+      results: what to report.
+      output: folder to write into.
+
+    Returns:
+      The files.
+    """
+    os.makedirs(output, exist_ok=True)
+    verdicts = [judge(claim, results) for claim in CLAIMS]
+    pages = {
+        "README.md": page(results, verdicts),
+        "tables.tex": tables_tex(results),
+        "results.json": json.dumps(numbers(results), indent=1) + "\n",
+        "config.json": config_lib.to_json(results.config),
+    }
+    files = [_write(os.path.join(output, name), content) for name, content in pages.items()]
+    files += figure_layout.save(report_figures.curves(results), os.path.join(output, "curves"))
+    if any(f"fig5/{row.name}" in results.runs for row in TABLES["fig5"].rows):
+        files += figure_layout.save(report_figures.fig5(TABLES["fig5"], results), os.path.join(output, "fig5"))
+    return files
+
+
+def page(results: Results, verdicts: list[Verdict]) -> str:
+    """The report, in Markdown."""
+    return "\n\n".join(_sections(results, verdicts)) + "\n"
+
+
+def tables_tex(results: Results) -> str:
+    """All tables in LaTeX."""
+    return "\n\n".join(
+        f"% {table.title}: {table.place}\n{report_tables.latex(table, results)}" for table, _ in results.tables()
+    )
+
+
+def numbers(results: Results) -> dict:
+    """Every number of every run, by row and seed."""
+    return {
+        name: {
+            run.config.training.seed: {
+                "scores": run.scores,
+                "evaluations": [{"pictures": pictures, **scores} for pictures, scores in run.evaluations],
+            }
+            for run in runs
+        }
+        for name, runs in results.runs.items()
+    }
+
+
+def _sections(results: Results, verdicts: list[Verdict]) -> Iterator[str]:
+    seeds = sorted({run.config.training.seed for run in results.distinct()})
+    yield f"# The paper's ablations on {results.dataset}"
+    yield (
+        f"{len(results.distinct())} runs with the seeds {', '.join(map(str, seeds))}; each has drawn "
+        f"{results.pictures:,} training pictures and was evaluated after its last step by the same captions. Cells: "
+        "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number, of COCO-14 at "
+        f"256 px, whose size cannot be compared, but whose order can.{_networks(results)}"
+    )
+    if results.unfinished:
+        yield f"Not done yet, and left out: {len(results.unfinished)} runs."
+    if results.real:
+        real = ", ".join(
+            f"{results.names[metric]} {report_tables.number(value)}" for metric, value in results.real.items()
+        )
+        yield f"Real pictures of the same captions score {real}."
+    yield "## What the paper says of them"
+    yield report_tables.verdicts_markdown(verdicts)
+    yield (
+        "A comparison holds, or is the other way round, where the difference of the means is more than noise explains: "
+        "beyond the margin of a two-sided t test at 95 %, with the deviation over seeds that all rows have in common "
+        "(distances by their logarithm). One comparison in twenty may be wrong. The comparisons are at the end."
+    )
+    for table, _ in results.tables():
+        yield f"## {table.title} ({table.place})"
+        yield report_tables.markdown(table, results)
+        if table.name == "fig5":
+            yield "![Distance and contrastive accuracy over the pictures seen, for each head](fig5.png)"
+    yield "## Training curves"
+    yield "![A panel for each table: the distance to the real pictures over the pictures seen](curves.png)"
+    yield "## Every comparison"
+    yield ("Differences and margins are in points; of distances, how many times the worse row's is the better row's.")
+    for verdict in verdicts:
+        if any(difference is not None for difference in verdict.differences.values()):
+            yield f"**{verdict.claim.text}**"
+            yield report_tables.comparisons_markdown(verdict, results)
+    yield "## To repeat a row"
+    yield _commands(results, len(seeds))
+
+
+def _networks(results: Results) -> str:
+    """What must be known of the networks behind the numbers and the losses."""
+    if results.dataset != "scenes":
+        return ""
+    return (
+        " The evaluator is the scene recogniser. What the paper has VGG-19 for is the image encoder of scenes here: "
+        "a recogniser of the same form from another seed, trained on other scenes."
+    )
+
+
+def _commands(results: Results, seeds: int) -> str:
+    common = f"--dataset={results.dataset} --num_pictures={results.pictures} --seeds={seeds}"
+    lines = ["```", f"python -m experiments.run --row=table4/s_w {common}", "```", ""]
+    lines.append("[config.json](config.json) is the config of one of the runs; the rows change these fields of it:")
+    lines.append("")
+    for table, rows in results.tables():
+        for row in rows:
+            fields = ", ".join(f"`{field}={value}`" for field, value in row.changes.items())
+            lines.append(f"- `{table.name}/{row.name}`: {fields}")
+    return "\n".join(lines)
+
+
+def _write(path: str, content: str) -> str:
+    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        file.write(content)
+    os.replace(f"{path}.incomplete", path)
+    return path

@@ -1,0 +1,173 @@
+"""Tables of results as the paper lays them out, its numbers beside ours: Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments import ablation_claims
+from experiments.ablation_claims import Outcome, Verdict
+from experiments.ablation_results import ACCURACY, Results
+from experiments.ablation_tables import METRICS, Row, Table
+
+# Columns of marks in Table 4, and the letters of its rows' names.
+_MARKS = {"table4": {"S": "s", "W": "w", "D": "d", "VGG": "vgg"}}
+_WITH_ACCURACY = ("fig5",)
+_PAPER_TEX = {"%": r"\%", "±": r"$\pm$", "_": r"\_", "&": r"\&"}
+
+
+class Cell(NamedTuple):
+    """A metric of a row."""
+
+    values: np.ndarray  # [seeds]
+    published: float | None
+    is_best: bool  # Of the table, by the mean
+
+    @property
+    def ours(self) -> str:
+        """Mean and deviation over seeds, in three digits."""
+        if not self.values.size:
+            return ""
+        mean = float(np.mean(self.values))
+        if self.values.size == 1:
+            return number(mean)
+        return f"{number(mean)} ± {number(float(np.std(self.values, ddof=1)), like=mean)}"
+
+    @property
+    def paper(self) -> str:
+        return "" if self.published is None else f"{self.published:.2f}"
+
+
+def number(value: float, like: float | None = None) -> str:
+    """With as many decimals as leave three digits, or as `like` has."""
+    size = abs(value if like is None else like)
+    return f"{value:.{2 if size < 10 else 1 if size < 100 else 0}f}"
+
+
+def metrics_of(table: Table, results: Results) -> list[str]:
+    """The columns of a table, by the paper's names."""
+    names = [metric for metric in METRICS if metric in results.names]
+    return [*names, ACCURACY] if table.name in _WITH_ACCURACY else names
+
+
+def cells_of(table: Table, row: Row, results: Results) -> dict[str, Cell]:
+    """A row's cells by metric."""
+    cells = {}
+    for metric in metrics_of(table, results):
+        means = {
+            other.name: float(np.mean(values))
+            for other in table.rows
+            if (values := results.values(f"{table.name}/{other.name}", metric)).size
+        }
+        best = (min if metric in results.lower_is_better else max)(means, key=means.get, default=None)
+        is_best = row.name == best and metric != ACCURACY  # Of which more is not better.
+        values = results.values(f"{table.name}/{row.name}", metric)
+        cells[metric] = Cell(values, row.published.get(metric), is_best)
+    return cells
+
+
+def markdown(table: Table, results: Results) -> str:
+    """The table in Markdown: in each cell our mean and deviation, the best bold, and the paper's number in brackets."""
+    metrics, marks = metrics_of(table, results), _MARKS.get(table.name, {})
+    heads = [*(marks or ["Row"]), *(_head(metric, results) for metric in metrics)]
+    lines = [_line(heads), _line([":-:"] * len(marks) or ["---"], ["--:"] * len(metrics))]
+    for row in table.rows:
+        cells = []
+        for cell in cells_of(table, row, results).values():
+            ours = f"**{cell.ours}**" if cell.is_best else cell.ours or "not run"
+            cells.append(f"{ours} ({cell.paper})" if cell.paper else ours)
+        lines.append(_line(_first_columns(row, marks, "✓"), cells))
+    return "\n".join(lines)
+
+
+def latex(table: Table, results: Results) -> str:
+    """The table in LaTeX, for `booktabs`: our columns, and then the paper's."""
+    metrics, marks = metrics_of(table, results), _MARKS.get(table.name, {})
+    published = [metric for metric in metrics if any(metric in row.published for row in table.rows)]
+    groups = [rf"\multicolumn{{{len(marks) or 1}}}{{c}}{{}}", rf"\multicolumn{{{len(metrics)}}}{{c}}{{ours}}"]
+    if published:
+        groups.append(rf"\multicolumn{{{len(published)}}}{{c}}{{the paper, on COCO-14}}")
+    heads = [*(marks or [""]), *(_head(metric, results, r"$\uparrow$", r"$\downarrow$") for metric in metrics)]
+    heads += [_tex(metric) for metric in published]
+    lines = [
+        rf"\begin{{tabular}}{{{'c' * len(marks) or 'l'}{'r' * (len(metrics) + len(published))}}}",
+        r"\toprule",
+        " & ".join(groups) + r" \\",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+    ]
+    for row in table.rows:
+        cells = cells_of(table, row, results)
+        ours = [
+            rf"\textbf{{{_tex(cell.ours)}}}" if cell.is_best else _tex(cell.ours) or "--" for cell in cells.values()
+        ]
+        paper = [cells[metric].paper or "--" for metric in published]
+        first = [_tex(column) for column in _first_columns(row, marks, r"$\checkmark$")]
+        lines.append(" & ".join([*first, *ours, *paper]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
+    """A table of claims: what the paper says, what its numbers say, what ours say."""
+    lines = [_line(["The paper says", "where", "by its own numbers", "here"]), _line(["---"] * 4)]
+    for verdict in verdicts:
+        agree, told = ablation_claims.in_the_paper(verdict.claim)
+        paper = f"{agree} of {told}" if told else "no numbers"
+        lines.append(
+            _line([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**: {_counts(verdict)}"])
+        )
+    return "\n".join(lines)
+
+
+def comparisons_markdown(verdict: Verdict, results: Results) -> str:
+    """What a verdict is made of: every comparison, with the numbers."""
+    lines = [_line(["better", "worse", "metric", "numbers", "difference", "margin", ""]), _line(["---"] * 7)]
+    for (better, worse, metric), outcome in verdict.outcomes.items():
+        difference = verdict.differences[better, worse, metric]
+        if outcome is Outcome.MISSING:
+            continue
+        numbers = " and ".join(Cell(results.values(name, metric), None, is_best=False).ours for name in (better, worse))
+        value, margin = (_in_its_unit(part, metric, results) for part in difference)
+        head = results.names.get(metric, metric)
+        lines.append(_line([better, worse, head, numbers, value, margin, outcome.value]))
+    return "\n".join(lines)
+
+
+def _in_its_unit(part: float, metric: str, results: Results) -> str:
+    """A difference, or its margin: of distances a ratio, otherwise points."""
+    if np.isnan(part):
+        return "?"
+    return f"x {np.exp(part):.2f}" if metric in results.lower_is_better else f"{part:+.2f}"
+
+
+def _counts(verdict: Verdict) -> str:
+    """'3 of 5 comparisons hold, 2 within the noise'."""
+    told = sum(outcome is not Outcome.MISSING for outcome in verdict.outcomes.values())
+    parts = [f"{verdict.count(Outcome.HOLDS)} of {told} comparisons hold"]
+    for outcome in (Outcome.NOISE, Outcome.AGAINST):
+        if verdict.count(outcome):
+            parts.append(f"{verdict.count(outcome)} {outcome.value}")
+    return ", ".join(parts)
+
+
+def _head(metric: str, results: Results, up: str = "↑", down: str = "↓") -> str:
+    if metric == ACCURACY:
+        return metric
+    return f"{results.names[metric]} {down if metric in results.lower_is_better else up}"
+
+
+def _first_columns(row: Row, marks: dict[str, str], mark: str) -> list[str]:
+    letters = row.name.split("_")
+    return [mark if letter in letters else "" for letter in marks.values()] if marks else [row.title]
+
+
+def _tex(text: str) -> str:
+    for character, escaped in _PAPER_TEX.items():
+        text = text.replace(character, escaped)
+    return text
+
+
+def _line(*columns: Iterable[str]) -> str:
+    return "| " + " | ".join(cell for part in columns for cell in part) + " |"

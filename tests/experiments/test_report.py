@@ -1,0 +1,252 @@
+"""Reports of runs: read, judged, and laid out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from eval import results as result_files
+from eval.results import Result
+from eval.score import HIGHER, LOWER, Score
+from experiments import ablation_claims, ablation_results, report_pages, report_tables
+from experiments.ablation_claims import CLAIMS, Claim, Outcome, judge
+from experiments.ablation_jobs import jobs_of
+from experiments.ablation_results import ACCURACY
+from experiments.ablation_tables import METRICS, TABLES, find, row_names
+from xmcgan.training.workdir import claim_workdir
+
+_NAMES = {"IS": "IS/scenes", "FID": "FD/scenes", "R-precision": "R-precision/scenes"}
+_NAMES |= {"SOA-C": "SOA-C/scenes", "SOA-I": "SOA-I/scenes"}
+
+
+def _result(scores, protocol="a"):
+    found = [
+        Score(_NAMES[metric], value, None, LOWER if metric == "FID" else HIGHER) for metric, value in scores.items()
+    ]
+    return Result(found, [Score("IS/scenes", 40.0, None, HIGHER)], {}, {"captions": protocol}, {})
+
+
+def _finish(workdir, name, seed_scores, accuracy=50.0, protocol="a", num_pictures=8000, **shared):
+    """Leaves what a row's runs leave: scores of the last step by seed."""
+    jobs = jobs_of(
+        [name], str(workdir), dataset="scenes", seeds=len(seed_scores), num_pictures=num_pictures, shared=shared
+    )
+    for job, scores in zip(jobs, seed_scores):
+        claim_workdir(job.folder, job.config)
+        steps = job.config.training.num_steps
+        result_files.write(job.result_path, _result(scores, protocol))
+        early = {metric: 2 * value for metric, value in scores.items()}
+        result_files.write(os.path.join(job.folder, "eval", f"{steps // 2}.json"), _result(early, protocol))
+        with open(os.path.join(job.folder, "metrics.jsonl"), "w", encoding="utf-8") as file:
+            for step in range(50, steps + 1, 50):
+                file.write(json.dumps({"step": step, "g/sentence_accuracy": accuracy * step / steps / 100}) + "\n")
+        job.finish()
+    return jobs
+
+
+def _scores(fid, others=10.0):
+    return {metric: fid if metric == "FID" else others for metric in _NAMES}
+
+
+@pytest.fixture
+def two_rows(tmp_path):
+    _finish(tmp_path, "table5/self_modulation", [_scores(50.0, 10.0), _scores(54.0, 12.0)])
+    _finish(tmp_path, "table5/attentional", [_scores(40.0, 14.0), _scores(41.0, 15.5)])
+    return ablation_results.read(str(tmp_path), "scenes")
+
+
+def test_runs_are_read(two_rows):
+    assert two_rows.pictures == 8000
+    np.testing.assert_array_equal(two_rows.values("table5/self_modulation", "FID"), [50, 54])
+    # The rows of other tables that are the same experiment.
+    same = {"table4/s_w_i_d_vgg", "table5/attentional", "table7/g_d", "fig5/head_0"}
+    assert same < set(two_rows.runs) and "table4/s" not in two_rows.runs
+    assert len(two_rows.distinct()) == 4
+    (first, _) = two_rows.runs["table5/attentional"]
+    assert [(pictures, scores["FID"]) for pictures, scores in first.evaluations] == [(4000, 80.0), (8000, 40.0)]
+    assert first.accuracies[0] == (800, 5.0) and len(first.accuracies) == 10
+    assert first.scores[ACCURACY] == 50.0  # The last tenth is one line.
+    assert two_rows.real == {"IS": 40.0}
+    assert two_rows.lower_is_better == {"FID"}
+
+
+@pytest.mark.parametrize("metric", ["FID", "IS"])
+def test_two_rows_alone_are_compared_as_by_students_t_test(metric, two_rows):
+    """With no further rows, the common deviation is that of the classical test, which SciPy has."""
+    difference = two_rows.difference("table5/attentional", "table5/self_modulation", metric)
+    ours, theirs = (two_rows.values(f"table5/{name}", metric) for name in ("attentional", "self_modulation"))
+    if metric == "FID":
+        ours, theirs = -np.log(ours), -np.log(theirs)
+    test = stats.ttest_ind(ours, theirs)
+    interval = test.confidence_interval(0.95)
+    assert difference.value == pytest.approx(ours.mean() - theirs.mean())
+    assert difference.margin == pytest.approx((interval.high - interval.low) / 2)
+    assert (abs(difference.value) > difference.margin) == (test.pvalue < 0.05)
+
+
+def _with(tmp_path, means, spread=0.01):
+    """Runs of rows of Table 4 with these FIDs, of two seeds that differ by a share of `spread` either way."""
+    for name, fid in means.items():
+        _finish(tmp_path, f"table4/{name}", [_scores(fid * (1 - spread)), _scores(fid * (1 + spread))])
+    return ablation_results.read(str(tmp_path), "scenes")
+
+
+def test_verdicts(tmp_path):
+    results = _with(tmp_path, {"none": 100.0, "s": 50.0, "w": 50.2, "i_d": 120.0})
+
+    def words(*pairs):
+        names = tuple((f"table4/{better}", f"table4/{worse}") for better, worse in pairs)
+        return judge(Claim("", "", names, ("FID",)), results).words
+
+    assert words(("s", "none")) == words(("s", "none"), ("w", "none")) == "holds"
+    assert words(("none", "s")) == "does not hold"
+    assert words(("s", "w")) == "within the noise"
+    assert words(("s", "none"), ("s", "w")) == "holds in part"
+    assert words(("s", "none"), ("i_d", "none")) == "mixed"
+    assert words(("s_w", "s")) == "not run"
+    assert words(("s", "none"), ("s_w", "s")) == "holds (some rows not run)"
+
+
+def test_one_seed_tells_nothing(tmp_path):
+    _finish(tmp_path, "table4/s", [_scores(50.0)])
+    _finish(tmp_path, "table4/none", [_scores(100.0)])
+    results = ablation_results.read(str(tmp_path), "scenes")
+    verdict = judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results)
+    assert verdict.words == "untold: one seed" and set(verdict.outcomes.values()) == {Outcome.UNTOLD}
+    # Another row with two seeds tells how much they differ.
+    _finish(tmp_path, "table4/w", [_scores(60.0), _scores(61.0)])
+    results = ablation_results.read(str(tmp_path), "scenes")
+    assert judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results).words == "holds"
+
+
+def test_claims_speak_of_rows_and_metrics_that_there_are():
+    for claim in CLAIMS:
+        assert set(claim.metrics) <= {*METRICS, ACCURACY}
+        for pair in claim.pairs:
+            assert len({find(name)[0].name for name in pair}) == 1  # Within one table.
+    assert set(row_names(["4", "5", "6", "7", "fig5"])) == {
+        name for claim in CLAIMS for pair in claim.pairs for name in pair
+    }
+
+
+def test_the_papers_own_numbers():
+    """Read off the tables by hand: where they say other than the text."""
+    counts = {claim.text: ablation_claims.in_the_paper(claim) for claim in CLAIMS}
+    # VGG alone has FID 39.58, no loss 39.28.
+    assert counts.pop("Any contrastive loss beats none, by all metrics") == (19, 20)
+    # R-precision: 69.86 with both, 70.98 with VGG alone.
+    assert counts.pop("IS and text alignment improve further with both image losses") == (7, 8)
+    # The head of one layer has no numbers.
+    assert counts.pop("No contrastive head beats deeper heads") == (1, 1)
+    assert all(agree == told and told for agree, told in counts.values())
+
+
+@pytest.mark.parametrize(
+    "difference, message",
+    [
+        ({"num_pictures": 16_000}, r"the number of training pictures is 16000 in the one and 8000 in the other"),
+        ({"training.log_every": 100}, r"config.training.log_every is 100 in the one and \"the preset's\" in the other"),
+        ({"protocol": "b"}, r"the protocol of the evaluation is '\w{8}' in the one"),
+    ],
+)
+def test_unlike_runs_are_refused(difference, message, tmp_path):
+    _finish(tmp_path, "table4/s", [_scores(50.0)])
+    _finish(tmp_path, "table4/w", [_scores(50.0)], **difference)
+    with pytest.raises(ValueError, match=message):
+        ablation_results.read(str(tmp_path), "scenes")
+
+
+def test_rows_that_have_changed_since_are_refused(tmp_path):
+    (job,) = _finish(tmp_path, "fig5/head_1", [_scores(50.0)])
+    path = os.path.join(job.folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    config["discriminator"]["contrastive_head_layers"] = 2
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    with pytest.raises(ValueError, match=r"contrastive_head_layers=2, but fig5/head_1 has 1 now: move that folder"):
+        ablation_results.read(str(tmp_path), "scenes")
+
+
+def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):
+    for name in ("table4/s", "table4/w"):
+        _finish(tmp_path, name, [_scores(50.0)], **{"training.log_every": 100})
+    assert len(ablation_results.read(str(tmp_path), "scenes").distinct()) == 2
+
+
+def test_markdown(tmp_path):
+    results = _with(tmp_path, {"none": 100.0, "s": 50.0, "s_w_i_d_vgg": 8.0})
+    lines = report_tables.markdown(TABLES["table4"], results).split("\n")
+    assert lines[0] == (
+        "| S | W | D | VGG | IS/scenes ↑ | FD/scenes ↓ | R-precision/scenes ↑ | SOA-C/scenes ↑ | SOA-I/scenes ↑ |"
+    )
+    assert len(lines) == 12 and {line.count("|") for line in lines} == {10}
+    none, s, full = lines[2], lines[3], lines[-1]
+    assert none.startswith("|  |  |  |  |") and s.startswith("| ✓ |  |  |  |") and full.startswith("| ✓ | ✓ | ✓ | ✓ |")
+    deviation = np.std([99, 101], ddof=1)
+    assert f"| 100 ± {deviation:.0f} (39.28) |" in none
+    assert "| 50.0 ± 0.7 (19.25) |" in s
+    assert "| **8.00 ± 0.11** (11.93) |" in full
+    assert "not run (24.38)" in lines[4]
+
+
+def test_latex(tmp_path):
+    results = _with(tmp_path, {"none": 100.0, "s": 50.0})
+    lines = report_tables.latex(TABLES["table4"], results).split("\n")
+    columns = re.fullmatch(r"\\begin\{tabular\}\{(\w+)\}", lines[0]).group(1)
+    assert columns == "cccc" + 10 * "r"
+    body = [line for line in lines if line.endswith(r"\\")]
+    # One separator less than columns, where none spans several.
+    assert {line.count("&") for line in body[1:]} == {13}
+    spans = sum(int(width) for width in re.findall(r"\\multicolumn\{(\d+)\}", body[0]))
+    assert spans == 14
+    assert r"50.0 $\pm$ 0.7" in "\n".join(lines) and "%" not in "".join(body).replace(r"\%", "")
+    for environment in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert environment in lines
+
+
+def test_the_page_and_its_files(tmp_path):
+    rows = {"none": 100.0, "s": 50.0, "w": 60.0, "s_w_i_d_vgg": 40.0}
+    _with(tmp_path / "runs", rows)
+    _finish(tmp_path / "runs", "fig5/head_2", [_scores(45.0), _scores(46.0)], accuracy=90.0)
+    unfinished = jobs_of(["fig5/head_1"], str(tmp_path / "runs"), dataset="scenes", num_pictures=8000)[0]
+    os.makedirs(unfinished.folder)
+    results = ablation_results.read(str(tmp_path / "runs"), "scenes")
+    files = report_pages.write(results, str(tmp_path / "report"))
+    names = {os.path.basename(file) for file in files}
+    assert names == {
+        "README.md",
+        "tables.tex",
+        "results.json",
+        "config.json",
+        *(f"{n}.{e}" for n in ("curves", "fig5") for e in ("png", "pdf")),
+    }
+    text = (tmp_path / "report" / "README.md").read_text()
+    assert "10 runs with the seeds 0, 1; each has drawn 8,000 training pictures" in text
+    assert "Not done yet, and left out: 1 runs" in text
+    for name in re.findall(r"\]\(([\w.]+)\)", text):
+        assert name in names  # Whatever the page shows or links is there.
+    assert "| Deeper heads have the higher contrastive accuracy on generated pictures |" in text
+    numbers = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert numbers["table4/s"]["1"]["scores"]["FID"] == pytest.approx(50.5)
+    picture = np.asarray(Image.open(tmp_path / "report" / "fig5.png").convert("RGB"))
+    assert picture.shape[1] > 1000 and picture.std() > 5  # Something is drawn.
+
+
+def test_the_command(command, tmp_path):
+    process = command("experiments.report", f"--workdir={tmp_path}", "--dataset=scenes")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "no finished run on scenes" in errors and "python -m experiments.run --table=4" in errors
+    _finish(tmp_path, "table4/s", [_scores(50.0)])
+    process = command("experiments.report", f"--workdir={tmp_path}", "--dataset=scenes")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["runs"] == 1
+    assert (tmp_path / "scenes" / "report" / "README.md").exists()
