@@ -51,13 +51,13 @@ class Results(NamedTuple):
     config: Config  # Of one of the runs; the others differ in their rows' fields, and the seed
     real: dict[str, float]  # What real pictures score
 
-    def tables(self) -> list[tuple[Table, list[Row]]]:
-        """The tables that any of the runs are of, with their rows."""
-        return [
-            (table, table.rows)
-            for table in TABLES.values()
-            if any(f"{table.name}/{row.name}" in self.runs for row in table.rows)
-        ]
+    def tables(self) -> list[Table]:
+        """The tables of which the runs tell something: those with two rows run, if there are such."""
+        run = {
+            table.name: sum(f"{table.name}/{row.name}" in self.runs for row in table.rows) for table in TABLES.values()
+        }
+        enough = min(2, max(run.values()))
+        return [table for table in TABLES.values() if run[table.name] >= enough]
 
     def distinct(self) -> list[Run]:
         """Every run once."""

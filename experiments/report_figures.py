@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Callable
 
 import matplotlib
 import numpy as np
@@ -10,9 +10,9 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure, ticker
 
 from experiments.ablation_results import ACCURACY, Results, Run
-from experiments.ablation_tables import Row, Table
+from experiments.ablation_tables import Table
 
-_PANEL = (4.4, 3.0)  # Inches.
+_PANEL = (6.2, 3.0)  # Inches, with its legend.
 _COLUMNS = 2
 _COLOURS = matplotlib.colormaps["tab10"].colors
 _POINTS = 40  # Of a smoothed curve.
@@ -30,9 +30,9 @@ def curves(results: Results, metric: str = "FID") -> figure.Figure:
     columns = min(_COLUMNS, len(tables))
     drawn = figure.Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), dpi=150, layout="constrained")
     panels = np.ravel(drawn.subplots(rows, columns, squeeze=False))
-    for panel, (table, table_rows) in zip(panels, tables):
+    for panel, table in zip(panels, tables):
         panel.set_title(f"{table.title} ({table.place.split(',')[0]})", fontsize=9)
-        _draw(panel, table, table_rows, results, lambda run: _scores(run, metric))
+        _draw(panel, table, results, lambda run: _scores(run, metric))
         _label(panel, results.names.get(metric, metric), logarithmic=metric in results.lower_is_better)
     for panel in panels[len(tables) :]:
         panel.set_axis_off()
@@ -48,15 +48,15 @@ def fig5(table: Table, results: Results) -> figure.Figure:
     """
     drawn = figure.Figure(figsize=(2 * _PANEL[0], _PANEL[1]), dpi=150, layout="constrained")
     left, right = drawn.subplots(1, 2)
-    _draw(left, table, table.rows, results, lambda run: _scores(run, "FID"))
+    _draw(left, table, results, lambda run: _scores(run, "FID"))
     _label(left, results.names["FID"], logarithmic=True)
-    _draw(right, table, table.rows, results, _smooth_accuracies)
-    _label(right, f"{ACCURACY} on generated pictures, %")
+    _draw(right, table, results, _smooth_accuracies)
+    _label(right, f"{ACCURACY} of generated pictures, %")
     return drawn
 
 
-def _draw(panel: axes_lib.Axes, table: Table, rows: Sequence[Row], results: Results, points_of) -> None:
-    for colour, row in zip(_COLOURS, rows):
+def _draw(panel: axes_lib.Axes, table: Table, results: Results, points_of: Callable[[Run], np.ndarray]) -> None:
+    for colour, row in zip(_COLOURS, table.rows):
         runs = results.runs.get(f"{table.name}/{row.name}", [])
         lines = [points for run in runs if len(points := points_of(run))]
         for points in lines if len(lines) > 1 else []:
@@ -70,7 +70,7 @@ def _draw(panel: axes_lib.Axes, table: Table, rows: Sequence[Row], results: Resu
 
 def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
     panel.set_xlabel("training pictures", fontsize=8)
-    panel.set_ylabel(name, fontsize=8)
+    panel.set_ylabel(name, fontsize=7.5)
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     if logarithmic:
         panel.set_yscale("log")
@@ -81,7 +81,9 @@ def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
     panel.grid(alpha=0.3, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
     if panel.lines:
-        panel.legend(fontsize=6.5, frameon=False)
+        named = [line for line in panel.lines if not line.get_label().startswith("_")]
+        from_the_top = sorted(named, key=lambda line: line.get_ydata()[-1], reverse=True)
+        panel.legend(handles=from_the_top, fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _scores(run: Run, metric: str) -> np.ndarray:

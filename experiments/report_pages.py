@@ -33,7 +33,7 @@ def write(results: Results, output: str) -> list[str]:
     }
     files = [_write(os.path.join(output, name), content) for name, content in pages.items()]
     files += figure_layout.save(report_figures.curves(results), os.path.join(output, "curves"))
-    if any(f"fig5/{row.name}" in results.runs for row in TABLES["fig5"].rows):
+    if TABLES["fig5"] in results.tables():
         files += figure_layout.save(report_figures.fig5(TABLES["fig5"], results), os.path.join(output, "fig5"))
     return files
 
@@ -46,7 +46,7 @@ def page(results: Results, verdicts: list[Verdict]) -> str:
 def tables_tex(results: Results) -> str:
     """All tables in LaTeX."""
     return "\n\n".join(
-        f"% {table.title}: {table.place}\n{report_tables.latex(table, results)}" for table, _ in results.tables()
+        f"% {table.title}: {table.place}\n{report_tables.latex(table, results)}" for table in results.tables()
     )
 
 
@@ -74,7 +74,7 @@ def _sections(results: Results, verdicts: list[Verdict]) -> Iterator[str]:
         f"256 px, whose size cannot be compared, but whose order can.{_networks(results)}"
     )
     if results.unfinished:
-        yield f"Not done yet, and left out: {len(results.unfinished)} runs."
+        yield f"Not done yet, and left out: {len(results.unfinished)} of the runs begun."
     if results.real:
         real = ", ".join(
             f"{results.names[metric]} {report_tables.number(value)}" for metric, value in results.real.items()
@@ -87,7 +87,7 @@ def _sections(results: Results, verdicts: list[Verdict]) -> Iterator[str]:
         "beyond the margin of a two-sided t test at 95 %, with the deviation over seeds that all rows have in common "
         "(distances by their logarithm). One comparison in twenty may be wrong. The comparisons are at the end."
     )
-    for table, _ in results.tables():
+    for table in results.tables():
         yield f"## {table.title} ({table.place})"
         yield report_tables.markdown(table, results)
         if table.name == "fig5":
@@ -119,8 +119,8 @@ def _commands(results: Results, seeds: int) -> str:
     lines = ["```", f"python -m experiments.run --row=table4/s_w {common}", "```", ""]
     lines.append("[config.json](config.json) is the config of one of the runs; the rows change these fields of it:")
     lines.append("")
-    for table, rows in results.tables():
-        for row in rows:
+    for table in results.tables():
+        for row in table.rows:
             fields = ", ".join(f"`{field}={value}`" for field, value in row.changes.items())
             lines.append(f"- `{table.name}/{row.name}`: {fields}")
     return "\n".join(lines)
