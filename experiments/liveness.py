@@ -28,9 +28,9 @@ _PASSES_ON = {
 _PARTS_OF = {"TensorListGetItem": 0, "TensorListPopBack": 0}
 # Of these, parts along the first axis share the whole's memory.
 _ROWS_OF = {"Split": 1, "SplitV": 0, "Unpack": 0, "StridedSlice": 0, "Slice": 0}
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_LOOPS = ("While", "StatelessWhile")
-_BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+LOOPS = ("While", "StatelessWhile")
+BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
 _NEW_LISTS = ("TensorListReserve", "EmptyTensorList")  # Their second input says how many elements there will be.
 _FILLED_LISTS = {"TensorListSetItem": 2, "TensorListPushBack": 1}  # With the position of what is put in.
 _WITHOUT_SIZE = (tf.resource, tf.variant, tf.string)
@@ -117,8 +117,8 @@ def _walk(graph: tf.Graph, arguments: Sequence[Buffer], prefix: str) -> tuple[li
             continue
         name = prefix + op.name
         reads = [buffers[tensor.name] for tensor in op.inputs]
-        if op.type in _CALLS:
-            inner, outputs = _walk(_function(graph, op.get_attr("f")), reads, f"{name}/")
+        if op.type in CALLS:
+            inner, outputs = _walk(function_of(graph, op.get_attr("f")), reads, f"{name}/")
             steps += inner
         else:
             outputs, inside = _outputs(graph, op, reads, name)
@@ -133,7 +133,7 @@ def _in_order(graph: tf.Graph) -> list[tf.Operation]:
     The runtime takes what has waited longest, so it starts early on whatever waits for nothing: forward passes of a
     later part come before the earlier part's gradients.
     """
-    needed = _with_ancestors([tensor.op for tensor in graph.outputs] + list(graph.control_outputs))
+    needed = needed_ops(graph)
     waits_for = {op: set(_before(op)) for op in graph.get_operations() if op in needed}
     users = collections.defaultdict(list)
     for op, others in waits_for.items():
@@ -151,7 +151,9 @@ def _in_order(graph: tf.Graph) -> list[tf.Operation]:
     return order
 
 
-def _with_ancestors(ops: list[tf.Operation]) -> set[tf.Operation]:
+def needed_ops(graph: tf.Graph) -> set[tf.Operation]:
+    """Those that outputs and side effects depend on."""
+    ops = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     found: set[tf.Operation] = set()
     while ops:
         op = ops.pop()
@@ -167,9 +169,9 @@ def _before(op: tf.Operation) -> list[tf.Operation]:
 
 def _outputs(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> tuple[list[Buffer], int]:
     """The buffers of an operation's outputs, new or its inputs', and the bytes it needs inside."""
-    if op.type in _LOOPS:
+    if op.type in LOOPS:
         return _loop(graph, op, reads, name)
-    if op.type in _BRANCHES:
+    if op.type in BRANCHES:
         return _branches(graph, op, reads, name)
     if op.type in _PASSES_ON:
         return reads[: len(op.outputs)], 0
@@ -188,8 +190,8 @@ def _outputs(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) 
 
 
 def _loop(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> tuple[list[Buffer], int]:
-    body = _function(graph, op.get_attr("body"))
-    turns = _turns(graph, op)
+    body = function_of(graph, op.get_attr("body"))
+    turns = turns_of(graph, op)
     for tensor, buffer in zip(body.inputs, reads):
         if tensor.dtype == tf.variant:
             buffer.elements = buffer.elements or turns
@@ -205,9 +207,9 @@ def _loop(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> 
     return outputs, peak(steps, turned).bytes
 
 
-def _turns(graph: tf.Graph, op: tf.Operation) -> int:
+def turns_of(graph: tf.Graph, op: tf.Operation) -> int:
     """How often a loop turns that counts up by ones to a number that the graph itself decides; 1 for others."""
-    condition = _function(graph, op.get_attr("cond"))
+    condition = function_of(graph, op.get_attr("cond"))
     given = {tensor.name: outer for tensor, outer in zip(condition.inputs, op.inputs)}
     found = []
     for compared in condition.get_operations():
@@ -224,7 +226,7 @@ def _branches(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str)
     outputs = [Buffer(f"{name}:{i}", _size(tensor, reads)) for i, tensor in enumerate(op.outputs)]
     worst = 0
     for function in functions:
-        branch = _function(graph, function)
+        branch = function_of(graph, function)
         given = [Buffer(buffer.name, 0) for buffer in reads[1:]]
         worst = max(worst, peak(*_walk(branch, given, f"{name}/")).bytes)
     # The branch's outputs are the operation's, and are not to count twice.
@@ -248,7 +250,7 @@ def _size(tensor: tf.Tensor, reads: Sequence[Buffer]) -> int:
     return max((buffer.size for buffer in reads), default=0)
 
 
-def _function(graph: tf.Graph, attribute) -> tf.Graph:
+def function_of(graph: tf.Graph, attribute) -> tf.Graph:
     """The graph of a function that an operation's attribute names."""
     while True:
         function = graph._get_function(attribute.name)

@@ -1,0 +1,63 @@
+"""What a run costs, against what one did and against sums by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from experiments import cost_parts
+from experiments.cost_parts import Cost
+from tests.xmcgan.tiny_networks import tiny_config
+from xmcgan.config import preset
+from xmcgan.training.checkpoints import Checkpoints
+from xmcgan.training.state import TrainState
+
+_CHANGES = {"training.num_steps": 10, "losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0}
+
+
+def test_hours_and_totals():
+    cost = Cost(pictures=36_000, flop_per_picture=1e12, checkpoint_bytes=10, kept_checkpoints=4)
+    assert cost.flop == 3.6e16 and cost.disk_bytes == 40
+    assert cost.hours(1e12) == pytest.approx(10.0)
+
+
+def test_a_checkpoint_is_as_large_as_one_that_was_written(tmp_path):
+    config = tiny_config(**_CHANGES, **{"generator.channels": 4, "discriminator.channels": 4})
+    cost = cost_parts.cost_of(config)
+    Checkpoints(str(tmp_path), TrainState(config), max_to_keep=1).save({})
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert cost.checkpoint_bytes == pytest.approx(written, rel=0.15)  # Names and index come on top.
+
+
+def test_losses_that_are_off_cost_nothing():
+    full = cost_parts.cost_of(tiny_config(**_CHANGES))
+    without = cost_parts.cost_of(
+        tiny_config(**_CHANGES, **{"losses.discriminator_word": 0.0, "losses.generator_word": 0.0})
+    )
+    assert full.pictures == without.pictures == 10 * 4
+    # The word loss alone takes D's projection of the regions.
+    assert without.flop_per_picture < full.flop_per_picture
+
+
+def test_bert_base_is_twice_its_weights_for_each_token():
+    config = preset("coco2014")
+    weights = 12 * (4 * 768**2 + 2 * 768 * 3072)  # Attention's four matrices, and the two of the dense layers.
+    assert cost_parts.text_encoder_flop(config) == pytest.approx(2 * weights * 17, rel=0.01)
+    config.text.precomputed = True
+    assert cost_parts.text_encoder_flop(config) == 0
+
+
+def test_the_command(command):
+    process = command("experiments.cost")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2 and "give what to count" in errors
+    process = command("experiments.cost", "--row=table4/s_w_i_d", "--dataset=scenes", "--num_pictures=8000")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    lines = output.strip().split("\n")
+    cost = json.loads(lines[-1])["table4/s_w_i_d"]
+    assert cost["pictures"] == 8000
+    row = next(line for line in lines if line.startswith("| table4/s_w_i_d"))
+    assert row.count("|") == 7
+    assert f"{cost['flop_per_picture'] / 1e9:.0f}" == row.split("|")[2].strip()
