@@ -43,6 +43,7 @@ class Runner:
         """
         self._data_dir, self._say = data_dir, say
         self._states: dict[str, str] = {}  # By folder.
+        self._failures: dict[str, str] = {}  # Why, by folder.
         self._shares: queue.SimpleQueue[Share] = queue.SimpleQueue()  # Of the machine: those that are free.
         self._processes: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
@@ -58,38 +59,41 @@ class Runner:
         Returns:
           Why jobs failed, in a line, by their folder.
         """
-        failures: dict[str, str] = {}
+        self._failures = {}
         self._states = {job.folder: WAITING for job in jobs}
         for share in shares_of_machine(parallel):
             self._shares.put(share)
         with futures.ThreadPoolExecutor(parallel) as threads:
             try:
-                running = {threads.submit(self._run, job): job for job in jobs}
+                running = {threads.submit(self._run, job) for job in jobs}
                 while running:
                     ended, _ = futures.wait(running, timeout=_EVERY, return_when=futures.FIRST_COMPLETED)
                     for future in ended:
-                        job = running.pop(future)
-                        if future.result() is not None:
-                            failures[job.folder] = future.result()
+                        running.remove(future)
+                        future.result()
                     self._say(self.table(jobs))
             except BaseException:
                 self._stop()
                 threads.shutdown(cancel_futures=True)
                 raise
-        return failures
+        return dict(self._failures)
 
     def table(self, jobs: Sequence[Job]) -> str:
-        """How far each job is."""
+        """How far each job is, what it came to, or why it failed."""
         lines = []
         for job in jobs:
-            state = self._states[job.folder]
+            state, more = self._states[job.folder], ""
             if state == TRAINING:
                 state = f"{state} {_share_done(job):.0%}"
-            lines.append(f"{state:<14} seed {job.config.training.seed}  {', '.join(job.rows)}")
+            elif state == DONE:
+                more = _first_score(job)
+            elif state == FAILED:
+                more = " ".join(self._failures[job.folder].split())
+            lines.append(f"{state:<14} seed {job.config.training.seed}  {', '.join(job.rows)}  {more}".rstrip())
         return "\n".join(lines)
 
-    def _run(self, job: Job) -> str | None:
-        """Runs a job; returns why it failed, if it did."""
+    def _run(self, job: Job) -> None:
+        """Runs a job, or notes why it failed."""
         share = self._shares.get()
         try:
             if not job.is_finished():
@@ -101,12 +105,12 @@ class Runner:
                     raise ValueError(f"{job.result_path} was not written: see {os.path.join(job.folder, _LOG)}")
                 job.finish()
         except (OSError, ValueError) as error:
+            self._failures[job.folder] = str(error)
             self._states[job.folder] = FAILED
-            return str(error)
+        else:
+            self._states[job.folder] = DONE
         finally:
             self._shares.put(share)
-        self._states[job.folder] = DONE
-        return None
 
     def _call(self, command: list[str], share: Share, log: str) -> None:
         with open(log, "ab") as output:
@@ -139,6 +143,13 @@ class Runner:
             process.terminate()
         for process in list(self._processes):
             process.wait()
+
+
+def _first_score(job: Job) -> str:
+    """Of a finished run, as 'FD/scenes 44.61'."""
+    with open(job.result_path, encoding="utf-8") as file:
+        scores = json.load(file).get("scores", {})
+    return next((f"{name} {score['value']:.4g}" for name, score in scores.items()), "")
 
 
 def _share_done(job: Job) -> float:

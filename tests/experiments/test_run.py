@@ -86,7 +86,7 @@ sys.exit(1 if fails else 0)
 _EVALUATE = """
 import os, sys
 os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
-open(sys.argv[1], "w").write("{}")
+open(sys.argv[1], "w").write('{"scores": {"FD/scenes": {"value": 44.608}}}')
 """
 
 
@@ -120,6 +120,9 @@ def test_what_is_missing_is_run_and_nothing_twice(parallel, quick, tmp_path):
     assert "ended with status 1: error: no such luck (see " in failures[jobs[1].folder]
     assert [_trainings(job) for job in jobs] == [1, 1, 1]
     assert [job.is_finished() for job in jobs] == [True, False, True]
+    assert said[-1].splitlines()[0] == "done           seed 0  table5/self_modulation  FD/scenes 44.61"
+    failed = said[-1].splitlines()[1]
+    assert failed.startswith("failed         seed 0  table5/attentional  ") and "error: no such luck (see " in failed
     failing.clear()
     assert Runner("records", said.append).run(jobs, parallel) == {}
     assert [_trainings(job) for job in jobs] == [1, 2, 1]
