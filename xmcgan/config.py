@@ -235,7 +235,7 @@ def preset(name: str, dataset: str = "") -> Config:
     Args:
       name: a key of PRESETS.
       dataset: the dataset to use it with, if not its own: that dataset's text length, flips and text encoder (and
-        those of `scenes` the networks of its metrics) then stand in for the preset's.
+        those of `scenes` the image encoder and the networks of its metrics) then stand in for the preset's.
 
     Returns:
       A fresh `Config`.
@@ -257,6 +257,7 @@ def preset(name: str, dataset: str = "") -> Config:
     if own.evaluation.network == "scenes":  # Drawn pictures are nothing for networks of photographs.
         splits = config.evaluation.inception_score_splits
         config.evaluation = dataclasses.replace(own.evaluation, inception_score_splits=splits)
+        config.image_encoder = own.image_encoder
     return config
 
 

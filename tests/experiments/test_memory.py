@@ -67,6 +67,14 @@ def test_the_image_encoder_has_its_published_size():
     assert random_image_encoder.build(config) is None
 
 
+def test_an_image_encoder_of_unknown_size_is_refused():
+    config = preset("scenes")
+    assert random_image_encoder.build(config) is None  # None of its losses is on.
+    config.losses.generator_image_encoder = 1.0
+    with pytest.raises(ValueError, match=r"architecture='hub' has no size .* give one of vgg19, resnet50, or switch"):
+        random_image_encoder.build(config)
+
+
 def _needs(bytes_of_step: int) -> Prediction:
     return Prediction({"all": 10}, 0, bytes_of_step, 0, 0, {}, "")
 

@@ -68,6 +68,7 @@ def test_the_reference_on_each_dataset(dataset):
     # Networks of photographs say nothing about drawings.
     assert config.evaluation.network == ("scenes" if dataset == "scenes" else "keras")
     assert config.evaluation.detector == own.evaluation.detector
+    assert config.image_encoder.architecture == ("hub" if dataset == "scenes" else "resnet50")
 
 
 def test_unknown_presets_and_datasets():
@@ -85,7 +86,7 @@ REFUSALS = [
     ("generator.modulation", "none", "choose one of attentional, self"),
     ("generator.context_words", "unit", "choose one of raw, normalized"),
     ("discriminator.contrastive_head_layers", 3, "choose one of 0, 1, 2"),
-    ("image_encoder.architecture", "vgg16", "choose one of vgg19, resnet50"),
+    ("image_encoder.architecture", "vgg16", "choose one of vgg19, resnet50, hub"),
     ("losses.context_regions", "unit", "choose one of raw, normalized"),
     ("losses.direction", "two", "choose one of both, single"),
     ("losses.negatives", "none", "choose one of global, replica"),
@@ -155,6 +156,27 @@ def test_only_the_scenes_bring_a_text_encoder(field):
     validate(_changed(**{field: ""}))
 
 
+HUB = {"image_encoder.architecture": "hub", "image_encoder.layer": ""}
+
+
+@pytest.mark.parametrize(
+    "dataset, changes, message",
+    [
+        ("coco2014", {"image_encoder.weights": ""}, "weights is empty: give 'imagenet' or .* of vgg19"),
+        ("coco2014", HUB, "weights='imagenet' is not possible with architecture='hub': give a TF-Hub handle"),
+        ("coco2014", {**HUB, "image_encoder.weights": ""}, "weights='' is not possible with architecture='hub'"),
+        ("coco2014", {"image_encoder.architecture": "hub"}, "layer='block5_conv4' is not possible .*: leave it empty"),
+        ("scenes", {"image_encoder.architecture": "vgg19"}, "weights is empty"),
+    ],
+)
+def test_fields_of_the_image_encoder_go_together(dataset, changes, message):
+    config = preset(dataset)
+    for field, value in changes.items():
+        setattr(config.image_encoder, field.split(".")[1], value)
+    with pytest.raises(ValueError, match=rf"^config\.image_encoder\.{message}"):
+        validate(config)
+
+
 def test_a_batch_of_one_is_possible_without_contrastive_losses():
     contrastive = ("sentence", "word", "image", "image_encoder")
     weights = {name: 0.0 for name in flatten(preset("scenes")) if name.endswith(tuple(f"or_{c}" for c in contrastive))}
@@ -182,9 +204,9 @@ def test_json_round_trip(name):
 
 
 def test_json_of_an_older_version_takes_the_defaults():
-    values = json.loads(to_json(preset("scenes")))
+    values = json.loads(to_json(preset("coco2014")))
     del values["losses"]["direction"], values["image_encoder"]
-    assert from_json(json.dumps(values)) == preset("scenes")
+    assert from_json(json.dumps(values)) == preset("coco2014")
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -44,6 +44,16 @@ def test_what_ends_or_watches_a_run_may_change(tmp_path):
     assert read_config(str(tmp_path)) == longer
 
 
+def test_the_image_encoder_matters_to_runs_with_a_loss_of_it(tmp_path):
+    off = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0}
+    other = {"image_encoder.image_size": 32}
+    claim_workdir(str(tmp_path / "without"), tiny_config(**off))
+    claim_workdir(str(tmp_path / "without"), tiny_config(**off, **other))
+    claim_workdir(str(tmp_path / "with"), tiny_config())
+    with pytest.raises(ValueError, match=r"config\.image_encoder\.image_size=64, not 32"):
+        claim_workdir(str(tmp_path / "with"), tiny_config(**other))
+
+
 def test_free_fields_are_fields():
     assert set(workdir_lib._FREE_FIELDS) < set(flatten(tiny_config()))
 
