@@ -138,10 +138,10 @@ def read(workdir: str, dataset: str) -> Results:
         pictures=pictures_of(first.config),
         runs=runs,
         unfinished=unfinished,
-        names={_paper_name(score.name): score.name for score in last.scores},
-        lower_is_better=frozenset(_paper_name(score.name) for score in last.scores if score.better == LOWER),
+        names={paper_name(score.name): score.name for score in last.scores},
+        lower_is_better=frozenset(paper_name(score.name) for score in last.scores if score.better == LOWER),
         config=first.config,
-        real={_paper_name(score.name): score.value for score in last.real},
+        real={paper_name(score.name): score.value for score in last.real},
     )
 
 
@@ -165,7 +165,7 @@ def _read_run(folder: str) -> Run:
     for path in glob.glob(os.path.join(glob.escape(folder), "eval", "*.json")):
         step = os.path.basename(path).removesuffix(".json")
         if step.isdecimal():  # Others are of another protocol, or point to the best.
-            evaluations[int(step)] = {_paper_name(score.name): score.value for score in results.read(path).scores}
+            evaluations[int(step)] = {paper_name(score.name): score.value for score in results.read(path).scores}
     accuracies = []
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
         for line in map(json.loads, file):
@@ -183,9 +183,9 @@ def _result_path(folder: str, step: int) -> str:
     return os.path.join(folder, "eval", f"{step}.json")
 
 
-def _paper_name(name: str) -> str:
-    """'FD/scenes' -> 'FID'."""
-    metric = name.split("/")[0]
+def paper_name(name: str) -> str:
+    """'FD/scenes' -> 'FID', and 'SOA-C approx./coco91' -> 'SOA-C', as the paper's ablations have it."""
+    metric = name.split("/")[0].removesuffix(" approx.")
     return _PAPER_NAMES.get(metric, metric)
 
 

@@ -76,6 +76,14 @@ def test_runs_are_read(two_rows):
     assert two_rows.lower_is_better == {"FID"}
 
 
+@pytest.mark.parametrize(
+    "measured, published",
+    [("FD/scenes", "FID"), ("FID/tfgan", "FID"), ("SOA-C approx./coco91", "SOA-C"), ("R-precision/cc", "R-precision")],
+)
+def test_names_of_metrics(measured, published):
+    assert ablation_results.paper_name(measured) == published
+
+
 @pytest.mark.parametrize("metric", ["FID", "IS"])
 def test_two_rows_alone_are_compared_as_by_students_t_test(metric, two_rows):
     """With no further rows, the common deviation is that of the classical test, which SciPy has."""
