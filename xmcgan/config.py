@@ -65,9 +65,7 @@ class ImageEncoderConfig:
     """The frozen network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
 
     architecture: str = "vgg19"  # 'vgg19' (paper), 'resnet50' (reference), or 'hub': an image feature vector of TF Hub.
-    # 'imagenet', or a Keras weights file of that architecture; of 'hub' the handle or the folder of a SavedModel;
-    # empty: for scenes, the prepared one.
-    weights: str = "imagenet"
+    weights: str = "imagenet"  # 'imagenet' or a Keras weights file; of 'hub', a handle or folder; empty: the scenes'.
     layer: str = "block5_conv4"  # Its output is the feature; maps are averaged over space. Empty with 'hub'.
     image_size: int = 224  # Pictures are resized to it.
 

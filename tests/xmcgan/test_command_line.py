@@ -1,5 +1,6 @@
 """Commands as a user types them, each in a process of its own."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -211,6 +212,12 @@ def test_tensorflow_is_quiet_and_its_errors_are_one_line(call, folder):
     result = call(script="loads_tensorflow.py")
     assert result.returncode == 2
     assert result.stderr == "error: --workdir is missing: give the folder of a training run (see --help)\n"
+
+
+def test_every_field_is_explained_but_those_whose_names_say_it():
+    groups = [field.default_factory for field in dataclasses.fields(config_lib.Config) if field.name != "dataset"]
+    empty = {name for group in groups for name, text in flag_help.field_comments(group).items() if not text}
+    assert empty <= {"seed", "beta_1", "beta_2", *(name for name in empty if name.endswith(("_epsilon", "_rate")))}
 
 
 def test_field_comments_are_those_behind_the_fields():
