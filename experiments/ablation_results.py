@@ -49,6 +49,7 @@ class Results(NamedTuple):
     names: dict[str, str]  # Of the metrics as they were measured ('FD/scenes'), by the paper's
     lower_is_better: frozenset[str]  # Of the paper's names
     config: Config  # Of one of the runs; the others differ in their rows' fields, and the seed
+    settings: dict[str, Any]  # Fields that all runs have otherwise than their rows, by dotted name
     real: dict[str, float]  # What real pictures score
 
     def tables(self) -> list[Table]:
@@ -141,6 +142,7 @@ def read(workdir: str, dataset: str) -> Results:
         names={paper_name(score.name): score.name for score in last.scores},
         lower_is_better=frozenset(paper_name(score.name) for score in last.scores if score.better == LOWER),
         config=first.config,
+        settings=_settings(next(iter(runs)), first, dataset),
         real={paper_name(score.name): score.value for score in last.real},
     )
 
@@ -205,10 +207,10 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
     """Refuses runs that differ in more than their rows, or that were evaluated in different ways."""
     each = [(name, run) for name, group in runs.items() for run in group]
     first_name, first = each[0]
-    shared, protocol = _shared_settings(first_name, first, dataset), _protocol(first)
+    shared, protocol = _settings(first_name, first, dataset), _protocol(first)
     for name, run in each[1:]:
-        own = _shared_settings(name, run, dataset)
-        for field in sorted(shared.keys() | own.keys()):
+        own = _settings(name, run, dataset)
+        for field in sorted(field for field in shared.keys() | own.keys() if not field.startswith("evaluation.")):
             unset = "the preset's"
             _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
         _refuse_unlike(
@@ -217,14 +219,11 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
         _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
 
 
-def _shared_settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
+def _settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
     """Fields that a run has otherwise than its row: those that `experiments.run --set` gave to all."""
     row = config_lib.flatten(config_of(*find(name), dataset))
-    return {
-        field: value
-        for field, value in config_lib.flatten(run.config).items()
-        if value != row[field] and field not in _OWN_FIELDS and not field.startswith("evaluation.")
-    }
+    own = config_lib.flatten(run.config)
+    return {field: own[field] for field in own if own[field] != row[field] and field not in _OWN_FIELDS}
 
 
 def _protocol(run: Run) -> str:

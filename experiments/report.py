@@ -9,6 +9,7 @@ Reads what python -m experiments.run has finished, and writes into --output
   tables.tex     the same tables, for \\usepackage{booktabs}
   curves.png     training curves; and curves.pdf
   fig5.png       the two panels of Fig. 5, if its rows were run; and fig5.pdf
+  pictures.png   what every row draws of the same captions; and pictures.pdf
   results.json   every number of every run
   config.json    the config of one of the runs: the others differ in their rows' fields and the seed
 
@@ -27,6 +28,8 @@ from xmcgan import command_line
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
 _DATASET = command_line.define_dataset("That the rows were trained on.")
+_DATA_DIR = command_line.define_data_dir()
+_CAPTIONS = flags.DEFINE_integer("captions", 5, "That every row draws pictures of; 0: no pictures.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the report. [WORKDIR/DATASET/report]")
 
 
@@ -36,7 +39,7 @@ def main(argv: list[str]) -> None:
 
     results = ablation_results.read(_WORKDIR.value, _DATASET.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
-    files = report_pages.write(results, output)
+    files = report_pages.write(results, output, _DATA_DIR.value, _CAPTIONS.value)
     print(
         json.dumps({"runs": len(results.distinct()), "unfinished": len(results.unfinished), "files": files}, indent=2)
     )

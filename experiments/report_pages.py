@@ -6,19 +6,26 @@ import json
 import os
 from collections.abc import Iterator
 
-from experiments import figure_layout, report_figures, report_tables
+from matplotlib.figure import Figure
+
+from experiments import figure_layout, figure_rows, report_figures, report_tables
 from experiments.ablation_claims import CLAIMS, Verdict, judge
 from experiments.ablation_results import Results
-from experiments.ablation_tables import TABLES
+from experiments.ablation_tables import TABLES, find
 from xmcgan import config as config_lib
+from xmcgan.serving import painter
+
+_PICTURES_DPI = 100  # Of many small pictures.
 
 
-def write(results: Results, output: str) -> list[str]:
+def write(results: Results, output: str, data_dir: str = "", num_captions: int = 0) -> list[str]:
     """Writes all files of a report.
 
     Args:
       results: what to report.
       output: folder to write into.
+      data_dir: folder of all records; needed for pictures.
+      num_captions: captions of the validation split that every row draws pictures of.
 
     Returns:
       The files.
@@ -26,7 +33,7 @@ def write(results: Results, output: str) -> list[str]:
     os.makedirs(output, exist_ok=True)
     verdicts = [judge(claim, results) for claim in CLAIMS]
     pages = {
-        "README.md": page(results, verdicts),
+        "README.md": page(results, verdicts, with_pictures=num_captions > 0),
         "tables.tex": tables_tex(results),
         "results.json": json.dumps(numbers(results), indent=1) + "\n",
         "config.json": config_lib.to_json(results.config),
@@ -35,12 +42,27 @@ def write(results: Results, output: str) -> list[str]:
     files += figure_layout.save(report_figures.curves(results), os.path.join(output, "curves"))
     if TABLES["fig5"] in results.tables():
         files += figure_layout.save(report_figures.fig5(TABLES["fig5"], results), os.path.join(output, "fig5"))
+    if num_captions:
+        files += figure_layout.save(pictures(results, data_dir, num_captions), os.path.join(output, "pictures"))
     return files
 
 
-def page(results: Results, verdicts: list[Verdict]) -> str:
+def page(results: Results, verdicts: list[Verdict], with_pictures: bool = False) -> str:
     """The report, in Markdown."""
-    return "\n\n".join(_sections(results, verdicts)) + "\n"
+    return "\n\n".join(_sections(results, verdicts, with_pictures)) + "\n"
+
+
+def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
+    """What the first seed of every row draws of the same captions."""
+    first = {
+        runs[0].folder: name for name, runs in reversed(results.runs.items())
+    }  # The first of rows that are the same.
+    names = [name for name in results.runs if name in first.values()]
+    painters = {find(name)[1].title: painter.load(results.runs[name][0].folder, data_dir) for name in names}
+    drawn = figure_rows.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
+    sheet = figure_layout.sheet(drawn.rows, drawn.titles)
+    sheet.set_dpi(_PICTURES_DPI)
+    return sheet
 
 
 def tables_tex(results: Results) -> str:
@@ -64,14 +86,14 @@ def numbers(results: Results) -> dict:
     }
 
 
-def _sections(results: Results, verdicts: list[Verdict]) -> Iterator[str]:
+def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) -> Iterator[str]:
     seeds = sorted({run.config.training.seed for run in results.distinct()})
     yield f"# The paper's ablations on {results.dataset}"
     yield (
         f"{len(results.distinct())} runs with the seeds {', '.join(map(str, seeds))}; each has drawn "
         f"{results.pictures:,} training pictures and was evaluated after its last step by the same captions. Cells: "
-        "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number, of COCO-14 at "
-        f"256 px, whose size cannot be compared, but whose order can.{_networks(results)}"
+        "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number."
+        f"{_caveats(results)}"
     )
     if results.unfinished:
         yield f"Not done yet, and left out: {len(results.unfinished)} of the runs begun."
@@ -92,6 +114,10 @@ def _sections(results: Results, verdicts: list[Verdict]) -> Iterator[str]:
         yield report_tables.markdown(table, results)
         if table.name == "fig5":
             yield "![Distance and contrastive accuracy over the pictures seen, for each head](fig5.png)"
+    if with_pictures:
+        yield "## Pictures"
+        yield "The first captions of a random list, drawn by the first seed of every row; nothing is selected."
+        yield "![Captions, the original pictures, and what each row drew](pictures.png)"
     yield "## Training curves"
     yield "![A panel for each table: the distance to the real pictures over the pictures seen](curves.png)"
     yield "## Every comparison"
@@ -104,19 +130,23 @@ def _sections(results: Results, verdicts: list[Verdict]) -> Iterator[str]:
     yield _commands(results, len(seeds))
 
 
-def _networks(results: Results) -> str:
-    """What must be known of the networks behind the numbers and the losses."""
-    if results.dataset != "scenes":
+def _caveats(results: Results) -> str:
+    """What must be known to hold the numbers against the paper's."""
+    if results.dataset == "coco2014":
         return ""
+    text = " That is of COCO-14 at 256 px: its size cannot be compared, only the order of the rows."
+    if results.dataset != "scenes":
+        return text
     return (
-        " The evaluator is the scene recogniser. What the paper has VGG-19 for is the image encoder of scenes here: "
+        f"{text} The evaluator is the scene recogniser. What the paper has VGG-19 for is the image encoder of scenes: "
         "a recogniser of the same form from another seed, trained on other scenes."
     )
 
 
 def _commands(results: Results, seeds: int) -> str:
-    common = f"--dataset={results.dataset} --num_pictures={results.pictures} --seeds={seeds}"
-    lines = ["```", f"python -m experiments.run --row=table4/s_w {common}", "```", ""]
+    options = [f"--dataset={results.dataset}", f"--num_pictures={results.pictures}", f"--seeds={seeds}"]
+    options += [f"--set={field}={value}" for field, value in results.settings.items()]
+    lines = ["```", f"python -m experiments.run --row={next(iter(results.runs))} {' '.join(options)}", "```", ""]
     lines.append("[config.json](config.json) is the config of one of the runs; the rows change these fields of it:")
     lines.append("")
     for table in results.tables():

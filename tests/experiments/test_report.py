@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -185,7 +186,9 @@ def test_rows_that_have_changed_since_are_refused(tmp_path):
 def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):
     for name in ("table4/s", "table4/w"):
         _finish(tmp_path, name, [_scores(50.0)], **{"training.log_every": 100})
-    assert len(ablation_results.read(str(tmp_path), "scenes").distinct()) == 2
+    results = ablation_results.read(str(tmp_path), "scenes")
+    assert len(results.distinct()) == 2 and results.settings == {"training.log_every": 100}
+    assert "--num_pictures=8000 --seeds=1 --set=training.log_every=100\n" in report_pages.page(results, [])
 
 
 def test_markdown(tmp_path):
@@ -227,6 +230,7 @@ def test_the_page_and_its_files(tmp_path):
     os.makedirs(unfinished.folder)
     results = ablation_results.read(str(tmp_path / "runs"), "scenes")
     files = report_pages.write(results, str(tmp_path / "report"))
+    assert results.settings == {}
     names = {os.path.basename(file) for file in files}
     assert names == {
         "README.md",
@@ -247,13 +251,27 @@ def test_the_page_and_its_files(tmp_path):
     assert picture.shape[1] > 1000 and picture.std() > 5  # Something is drawn.
 
 
+def test_pictures(drawing_run, scenes_dir, tmp_path):
+    """Rows that are the same experiment have one column; each of the others is drawn by its own checkpoint."""
+    networks = {"generator.channels": 2, "discriminator.channels": 1, "training.batch_size": 2}  # Of the checkpoint.
+    for name in ("fig5/head_0", "table4/none"):
+        (job,) = _finish(tmp_path, name, [_scores(50.0)], **networks)
+        shutil.copytree(drawing_run / "checkpoints", os.path.join(job.folder, "checkpoints"))
+    results = ablation_results.read(str(tmp_path), "scenes")
+    drawn = report_pages.pictures(results, str(scenes_dir), 2)
+    assert len(drawn.axes) == 2 * (1 + 2)
+    original, first, second = (np.asarray(axes.images[0].get_array()) for axes in drawn.axes[:3])
+    np.testing.assert_array_equal(first, second)  # By the same checkpoint.
+    assert not np.array_equal(original, first)
+
+
 def test_the_command(command, tmp_path):
     process = command("experiments.report", f"--workdir={tmp_path}", "--dataset=scenes")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "no finished run on scenes" in errors and "python -m experiments.run --table=4" in errors
     _finish(tmp_path, "table4/s", [_scores(50.0)])
-    process = command("experiments.report", f"--workdir={tmp_path}", "--dataset=scenes")
+    process = command("experiments.report", f"--workdir={tmp_path}", "--dataset=scenes", "--captions=0")
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert json.loads(output)["runs"] == 1
