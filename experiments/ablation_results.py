@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import glob
+import dataclasses
 import json
+import math
 import os
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -13,11 +15,13 @@ from scipy import stats
 
 from eval import results
 from eval.score import LOWER
+from experiments import ablation_tables
 from experiments.ablation_jobs import FINISHED, folder_of, pictures_of
 from experiments.ablation_tables import TABLES, Row, Table, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.training.summaries import METRICS_FILE
+from xmcgan.training.update import Update
 from xmcgan.training.workdir import read_config
 
 ACCURACY = "contrastive accuracy"  # Of generated pictures and their sentences, see `Run.accuracies`.
@@ -26,6 +30,8 @@ _LAST = 0.1  # Part of a run that its contrastive accuracy is averaged over.
 _PAPER_NAMES = {"FD": "FID"}  # A Frechet distance by another network than Inception is not called FID.
 # What runs of a report may differ in besides their rows.
 _OWN_FIELDS = ("training.seed", "training.num_steps", "training.epochs")
+_SEED_FOLDER = re.compile(r"seed_(\d+)")
+_RESULT_FILE = re.compile(r"(\d+)(?:_[0-9a-f]+)?\.json")  # With a part of its fingerprint where another took its place.
 _CONFIDENCE = 0.95  # That two rows differ.
 
 
@@ -43,12 +49,11 @@ class Results(NamedTuple):
     """Runs that may stand in one report."""
 
     dataset: str
-    pictures: int  # That each run has seen
+    pictures: int  # That each run has seen, but for what rounds up the last call
     runs: dict[str, list[Run]]  # By full name of the row; rows that are the same experiment have the same ones
     unfinished: list[str]  # Folders of runs that are not done
     names: dict[str, str]  # Of the metrics as they were measured ('FD/scenes'), by the paper's
     lower_is_better: frozenset[str]  # Of the paper's names
-    config: Config  # Of one of the runs; the others differ in their rows' fields, and the seed
     settings: dict[str, Any]  # Fields that all runs have otherwise than their rows, by dotted name
     real: dict[str, float]  # What real pictures score
 
@@ -59,6 +64,16 @@ class Results(NamedTuple):
         }
         enough = min(2, max(run.values()))
         return [table for table in TABLES.values() if run[table.name] >= enough]
+
+    def base(self) -> Config:
+        """What the rows of the ablations differ from, with the settings of these runs."""
+        config = ablation_tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
+        for field, value in self.settings.items():
+            section, name = field.split(".")
+            setattr(getattr(config, section), name, value)
+        steps = math.ceil(self.pictures / (config.training.batch_size * Update.batches_per_iteration(config)))
+        config.training = dataclasses.replace(config.training, num_steps=steps)
+        return config
 
     def distinct(self) -> list[Run]:
         """Every run once."""
@@ -141,7 +156,6 @@ def read(workdir: str, dataset: str) -> Results:
         unfinished=unfinished,
         names={paper_name(score.name): score.name for score in last.scores},
         lower_is_better=frozenset(paper_name(score.name) for score in last.scores if score.better == LOWER),
-        config=first.config,
         settings=_settings(next(iter(runs)), first, dataset),
         real={paper_name(score.name): score.value for score in last.real},
     )
@@ -150,33 +164,46 @@ def read(workdir: str, dataset: str) -> Results:
 def _read_seeds(folder: str) -> tuple[list[Run], list[str]]:
     """The finished runs of a row, and the folders of the others."""
     done, missing = [], []
-    for path in sorted(
-        glob.glob(os.path.join(glob.escape(folder), "seed_*")), key=lambda path: int(path.split("_")[-1])
-    ):
-        if os.path.exists(os.path.join(path, FINISHED)):
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    for seed in sorted(int(found[1]) for found in map(_SEED_FOLDER.fullmatch, names) if found):
+        path = os.path.join(folder, f"seed_{seed}")
+        if _is_finished(path):
             done.append(_read_run(path))
         else:
             missing.append(path)
     return done, missing
 
 
+def _is_finished(folder: str) -> bool:
+    """Whether a run has been trained and evaluated, and is not being trained further."""
+    path = os.path.join(folder, FINISHED)
+    if not os.path.exists(path):
+        return False
+    with open(path, encoding="utf-8") as file:
+        steps = json.load(file)["steps"]
+    return steps == read_config(folder).training.num_steps and os.path.exists(_result_path(folder, steps))
+
+
 def _read_run(folder: str) -> Run:
     config = read_config(folder)
     per_step = pictures_of(config) // config.training.num_steps
+    last = results.read(_result_path(folder, config.training.num_steps))
     evaluations = {}
-    for path in glob.glob(os.path.join(glob.escape(folder), "eval", "*.json")):
-        step = os.path.basename(path).removesuffix(".json")
-        if step.isdecimal():  # Others are of another protocol, or point to the best.
-            evaluations[int(step)] = {paper_name(score.name): score.value for score in results.read(path).scores}
+    for name in os.listdir(os.path.join(folder, "eval")):
+        found = _RESULT_FILE.fullmatch(name)
+        if found:
+            result = results.read(os.path.join(folder, "eval", name))
+            if result.fingerprint == last.fingerprint:  # Numbers of another protocol are of another curve.
+                evaluations[int(found[1])] = {paper_name(score.name): score.value for score in result.scores}
     accuracies = []
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
         for line in map(json.loads, file):
             if _ACCURACY_FIELD in line:
                 accuracies.append((line["step"] * per_step, 100 * line[_ACCURACY_FIELD]))
     scores = dict(evaluations[config.training.num_steps])
-    last = [accuracy for pictures, accuracy in accuracies if pictures > (1 - _LAST) * pictures_of(config)]
-    if last:
-        scores[ACCURACY] = float(np.mean(last))
+    latest = [accuracy for pictures, accuracy in accuracies if pictures > (1 - _LAST) * pictures_of(config)]
+    if latest:
+        scores[ACCURACY] = float(np.mean(latest))
     curve = [(step * per_step, found) for step, found in sorted(evaluations.items())]
     return Run(folder, config, scores, curve, accuracies)
 
@@ -213,9 +240,9 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
         for field in sorted(field for field in shared.keys() | own.keys() if not field.startswith("evaluation.")):
             unset = "the preset's"
             _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
-        _refuse_unlike(
-            run, first, "the number of training pictures", pictures_of(run.config), pictures_of(first.config)
-        )
+        if abs(pictures_of(run.config) - pictures_of(first.config)) >= max(_a_call(run), _a_call(first)):
+            counts = (pictures_of(each.config) for each in (run, first))
+            _refuse_unlike(run, first, "the number of training pictures", *counts)
         _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
 
 
@@ -228,6 +255,11 @@ def _settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
 
 def _protocol(run: Run) -> str:
     return results.read(_result_path(run.folder, run.config.training.num_steps)).fingerprint[:8]
+
+
+def _a_call(run: Run) -> int:
+    """Pictures that a call of several steps draws: budgets are rounded up to whole ones."""
+    return run.config.training.steps_per_call * pictures_of(run.config) // run.config.training.num_steps
 
 
 def _refuse_unlike(run: Run, first: Run, what: str, value: object, expected: object) -> None:

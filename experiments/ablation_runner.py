@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Callable
 
@@ -17,7 +20,7 @@ from experiments.device_shares import Share, shares_of_machine
 from xmcgan import config as config_lib
 from xmcgan.training.summaries import METRICS_FILE
 
-_LOG = "log.txt"
+_LOG, _LOCK = "log.txt", ".lock"
 _EVERY = 60.0  # Seconds between two looks at what goes on.
 WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating", "done", "failed"
 
@@ -61,7 +64,7 @@ class Runner:
         """
         self._failures = {}
         self._states = {job.folder: WAITING for job in jobs}
-        for share in shares_of_machine(parallel):
+        for share in shares_of_machine(parallel, math.gcd(*(job.config.training.batch_size for job in jobs))):
             self._shares.put(share)
         with futures.ThreadPoolExecutor(parallel) as threads:
             try:
@@ -97,13 +100,13 @@ class Runner:
         share = self._shares.get()
         try:
             if not job.is_finished():
-                os.makedirs(job.folder, exist_ok=True)
-                for state, command in commands_of(job, self._data_dir):
-                    self._states[job.folder] = state
-                    self._call(command, share, os.path.join(job.folder, _LOG))
-                if not os.path.exists(job.result_path):
-                    raise ValueError(f"{job.result_path} was not written: see {os.path.join(job.folder, _LOG)}")
-                job.finish()
+                with _held(job.folder) as lock:
+                    for state, command in commands_of(job, self._data_dir):
+                        self._states[job.folder] = state
+                        self._call(command, share, os.path.join(job.folder, _LOG), lock)
+                    if not os.path.exists(job.result_path):
+                        raise ValueError(f"{job.result_path} was not written: see {os.path.join(job.folder, _LOG)}")
+                    job.finish()
         except (OSError, ValueError) as error:
             self._failures[job.folder] = str(error)
             self._states[job.folder] = FAILED
@@ -112,7 +115,7 @@ class Runner:
         finally:
             self._shares.put(share)
 
-    def _call(self, command: list[str], share: Share, log: str) -> None:
+    def _call(self, command: list[str], share: Share, log: str, lock: int) -> None:
         with open(log, "ab") as output:
             with self._lock:
                 if self._stopped:
@@ -123,10 +126,11 @@ class Runner:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **share.environment},
+                    pass_fds=[lock],  # Held by the process, too: should this one be killed, no other trains beside it.
                     start_new_session=True,
                 )
-                share.bind(process.pid)
                 self._processes.add(process)
+                share.bind(process.pid)
             status = process.wait()
             self._processes.discard(process)
         if status:
@@ -143,6 +147,22 @@ class Runner:
             process.terminate()
         for process in list(self._processes):
             process.wait()
+
+
+@contextlib.contextmanager
+def _held(folder: str) -> Iterator[int]:
+    """Makes a run's folder, and holds it against other processes; yields the descriptor of the lock.
+
+    Raises:
+      ValueError: another process has it.
+    """
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, _LOCK), "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another process works in {folder}: wait until it is done, or end it") from error
+        yield lock.fileno()
 
 
 def _first_score(job: Job) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from typing import NamedTuple
 
 from experiments import flops, memory_parts, random_image_encoder
@@ -12,8 +11,6 @@ from experiments.ablation_jobs import pictures_of
 from xmcgan.config import Config
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
-
-_BERT = re.compile(r"L-(\d+)_H-(\d+)")  # Layers and width, in the names of published handles.
 
 
 class Cost(NamedTuple):
@@ -71,7 +68,6 @@ def text_encoder_flop(config: Config) -> float:
     """Of BERT on a caption: twice its layers' weights for each token, and the attention between tokens."""
     if config.text.precomputed:
         return 0.0
-    named = _BERT.search(config.text.encoder)
-    layers, width = (int(named[1]), int(named[2])) if named else (12, config.text.dim)
+    layers, width = memory_parts.bert_size(config)
     tokens = config.data.text_length
     return float(layers * (2 * 12 * width**2 * tokens + 4 * tokens**2 * width))

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from typing import NamedTuple
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -25,24 +24,31 @@ class Share(NamedTuple):
                 os.sched_setaffinity(process, self.cores)
 
 
-def shares_of_machine(parallel: int) -> list[Share]:
+def shares_of_machine(parallel: int, batch_size: int = 0) -> list[Share]:
     """Divides the GPUs and the cores that this process may use.
 
     Two runs that each have half of the cores do more than two that quarrel over all of them, and than one after the
     other: small networks leave a second core half idle.
 
     Args:
-      parallel: runs at once. Where there are fewer GPUs than that, runs share one, and take its memory as they need it;
-        where there are fewer cores, all have all.
+      parallel: runs at once. Each has as many GPUs as the others, so that all are the same experiment; what cannot be
+        divided so is left idle. Where there are fewer GPUs than runs, they share one, and take its memory as they need
+        it; where there are fewer cores, all have all.
+      batch_size: which a share's GPUs must divide; 0 for any.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = visible_gpus()
+    each = len(gpus) // parallel
+    while each and batch_size % each:
+        each -= 1
     shares = []
     for index in range(parallel):
-        own = _part(cores, index, parallel) if len(cores) >= parallel else cores
+        own = cores
+        if len(cores) >= parallel:
+            own = cores[index * len(cores) // parallel : (index + 1) * len(cores) // parallel]
         environment = {}
-        if len(gpus) >= parallel:
-            environment[_VISIBLE] = ",".join(_part(gpus, index, parallel))
+        if each:
+            environment = {_VISIBLE: ",".join(gpus[index * each : (index + 1) * each])}
         elif gpus:
             environment = {_VISIBLE: gpus[index % len(gpus)], "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         shares.append(Share(frozenset(own), environment))
@@ -61,8 +67,3 @@ def visible_gpus() -> list[str]:
         [query, "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, check=False
     )
     return found.stdout.split() if found.returncode == 0 else []
-
-
-def _part(things: Sequence, index: int, parts: int) -> Sequence:
-    """One of `parts` parts that differ by one thing at most."""
-    return things[index * len(things) // parts : (index + 1) * len(things) // parts]

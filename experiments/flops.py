@@ -25,7 +25,7 @@ def count(graph: tf.Graph) -> collections.Counter[str]:
       Operations by the type of the graph's operation.
 
     Raises:
-      ValueError: a shape is not known before the graph runs.
+      ValueError: a shape, or how often a loop turns, is not known before the graph runs.
     """
     found: collections.Counter[str] = collections.Counter()
     for op in liveness.needed_ops(graph):
@@ -34,6 +34,8 @@ def count(graph: tf.Graph) -> collections.Counter[str]:
         elif op.type in liveness.LOOPS:
             turns = liveness.turns_of(graph, op)
             body = count(liveness.function_of(graph, op.get_attr("body")))
+            if body and turns is None:
+                raise ValueError(f"{op.name}: how often this loop turns is not known before the graph runs")
             found += collections.Counter({name: turns * flop for name, flop in body.items()})
         elif op.type in liveness.BRANCHES:
             names = ("then_branch", "else_branch") if "If" in op.type else ("branches",)

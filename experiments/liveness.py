@@ -191,7 +191,7 @@ def _outputs(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) 
 
 def _loop(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> tuple[list[Buffer], int]:
     body = function_of(graph, op.get_attr("body"))
-    turns = turns_of(graph, op)
+    turns = turns_of(graph, op) or 1
     for tensor, buffer in zip(body.inputs, reads):
         if tensor.dtype == tf.variant:
             buffer.elements = buffer.elements or turns
@@ -207,8 +207,8 @@ def _loop(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> 
     return outputs, peak(steps, turned).bytes
 
 
-def turns_of(graph: tf.Graph, op: tf.Operation) -> int:
-    """How often a loop turns that counts up by ones to a number that the graph itself decides; 1 for others."""
+def turns_of(graph: tf.Graph, op: tf.Operation) -> int | None:
+    """How often a loop turns that counts up by ones to a number that the graph itself decides; None for others."""
     condition = function_of(graph, op.get_attr("cond"))
     given = {tensor.name: outer for tensor, outer in zip(condition.inputs, op.inputs)}
     found = []
@@ -216,7 +216,7 @@ def turns_of(graph: tf.Graph, op: tf.Operation) -> int:
         if compared.type == "Less":
             first, last = (tf.get_static_value(given.get(tensor.name, tensor)) for tensor in compared.inputs)
             found += [int(last) - int(first)] if first is not None and last is not None else []
-    return max(1, min(found, default=1))
+    return max(1, min(found)) if found else None
 
 
 def _branches(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> tuple[list[Buffer], int]:

@@ -173,14 +173,17 @@ def batches(config: Config) -> list[Example]:
     return [example] * Update.batches_per_iteration(config)
 
 
-def bert_parameters(config: Config) -> int:
-    """Of the text encoder, by the size that a published handle names; of the base size where it names none."""
-    layers, width = 12, config.text.dim
+def bert_size(config: Config) -> tuple[int, int]:
+    """Layers and width of the text encoder, as a published handle names them; of the base size where none does."""
     if not config.text.encoder:  # The small one of the scenes.
-        layers = 2
+        return 2, config.text.dim
     named = re.search(r"L-(\d+)_H-(\d+)", config.text.encoder)
-    if named:
-        layers, width = int(named[1]), int(named[2])
+    return (int(named[1]), int(named[2])) if named else (12, config.text.dim)
+
+
+def bert_parameters(config: Config) -> int:
+    """Of the text encoder."""
+    layers, width = bert_size(config)
     embeddings = (_VOCABULARY + _POSITIONS + 2) * width + 2 * width
     return embeddings + layers * (12 * width**2 + 13 * width) + width**2 + width
 

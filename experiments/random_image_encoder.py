@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from eval.scenes.scene_image_encoder import SceneImageEncoder
+from eval.scenes.scene_recognizer import SceneRecognizer
 from xmcgan.config import Config
 from xmcgan.config_checks import uses_image_encoder
 from xmcgan.models.image_encoder import ImageNetPreprocessing
@@ -26,6 +28,13 @@ def build(config: Config) -> tf.keras.Model | None:
     if not uses_image_encoder(config):
         return None
     options = config.image_encoder
+    if not options.weights:  # Those of the scenes' own.
+        images = tf.keras.Input([None, None, 3])
+        network = SceneImageEncoder(SceneRecognizer(seed=0)).network
+        resized = tf.keras.layers.Resizing(options.image_size, options.image_size)(images)
+        encoder = tf.keras.Model(images, network(2.0 * resized - 1.0))
+        encoder.trainable = False
+        return encoder
     if options.architecture not in _BACKBONES:
         raise ValueError(
             f"config.image_encoder.architecture={options.architecture!r} has no size to be told before it is loaded: "

@@ -11,7 +11,7 @@ Reads what python -m experiments.run has finished, and writes into --output
   fig5.png       the two panels of Fig. 5, if its rows were run; and fig5.pdf
   pictures.png   what every row draws of the same captions; and pictures.pdf
   results.json   every number of every run
-  config.json    the config of one of the runs: the others differ in their rows' fields and the seed
+  config.json    the config that the rows differ from
 
 Runs that are not done are named, and left out. Unlike runs (another budget, other settings, another evaluation) are
 refused: they cannot stand in one table.

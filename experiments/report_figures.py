@@ -18,13 +18,12 @@ _COLOURS = matplotlib.colormaps["tab10"].colors
 _POINTS = 40  # Of a smoothed curve.
 
 
-def curves(results: Results, metric: str = "FID") -> figure.Figure:
-    """A metric over the pictures seen, a panel for each table: every run thin, the mean of each row's runs thick.
+def curves(results: Results) -> figure.Figure:
+    """FID over the pictures seen, a panel for each table: every run thin, the mean of each row's runs thick.
 
-    Args:
-      results: what to draw.
-      metric: by the paper's name.
+    Where FID was not measured, the first metric that was.
     """
+    metric = _main_metric(results)
     tables = results.tables()
     rows = -(-len(tables) // _COLUMNS)
     columns = min(_COLUMNS, len(tables))
@@ -33,7 +32,7 @@ def curves(results: Results, metric: str = "FID") -> figure.Figure:
     for panel, table in zip(panels, tables):
         panel.set_title(f"{table.title} ({table.place.split(',')[0]})", fontsize=9)
         _draw(panel, table, results, lambda run: _scores(run, metric))
-        _label(panel, results.names.get(metric, metric), logarithmic=metric in results.lower_is_better)
+        _label(panel, results.names[metric], logarithmic=metric in results.lower_is_better)
     for panel in panels[len(tables) :]:
         panel.set_axis_off()
     return drawn
@@ -48,8 +47,9 @@ def fig5(table: Table, results: Results) -> figure.Figure:
     """
     drawn = figure.Figure(figsize=(2 * _PANEL[0], _PANEL[1]), dpi=150, layout="constrained")
     left, right = drawn.subplots(1, 2)
-    _draw(left, table, results, lambda run: _scores(run, "FID"))
-    _label(left, results.names["FID"], logarithmic=True)
+    metric = _main_metric(results)
+    _draw(left, table, results, lambda run: _scores(run, metric))
+    _label(left, results.names[metric], logarithmic=metric in results.lower_is_better)
     _draw(right, table, results, _smooth_accuracies)
     _label(right, f"{ACCURACY} of generated pictures, %")
     return drawn
@@ -84,6 +84,10 @@ def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
         named = [line for line in panel.lines if not line.get_label().startswith("_")]
         from_the_top = sorted(named, key=lambda line: line.get_ydata()[-1], reverse=True)
         panel.legend(handles=from_the_top, fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _main_metric(results: Results) -> str:
+    return "FID" if "FID" in results.names else next(iter(results.names))
 
 
 def _scores(run: Run, metric: str) -> np.ndarray:

@@ -36,7 +36,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
         "README.md": page(results, verdicts, with_pictures=num_captions > 0),
         "tables.tex": tables_tex(results),
         "results.json": json.dumps(numbers(results), indent=1) + "\n",
-        "config.json": config_lib.to_json(results.config),
+        "config.json": config_lib.to_json(results.base()),
     }
     files = [_write(os.path.join(output, name), content) for name, content in pages.items()]
     files += figure_layout.save(report_figures.curves(results), os.path.join(output, "curves"))
@@ -107,7 +107,8 @@ def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) ->
     yield (
         "A comparison holds, or is the other way round, where the difference of the means is more than noise explains: "
         "beyond the margin of a two-sided t test at 95 %, with the deviation over seeds that all rows have in common "
-        "(distances by their logarithm). One comparison in twenty may be wrong. The comparisons are at the end."
+        "(distances by their logarithm). Where there is no difference in truth, one comparison in twenty finds one all "
+        "the same. The comparisons are at the end."
     )
     for table in results.tables():
         yield f"## {table.title} ({table.place})"
@@ -132,22 +133,22 @@ def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) ->
 
 def _caveats(results: Results) -> str:
     """What must be known to hold the numbers against the paper's."""
-    if results.dataset == "coco2014":
-        return ""
-    text = " That is of COCO-14 at 256 px: its size cannot be compared, only the order of the rows."
-    if results.dataset != "scenes":
-        return text
-    return (
-        f"{text} The evaluator is the scene recogniser. What the paper has VGG-19 for is the image encoder of scenes: "
-        "a recogniser of the same form from another seed, trained on other scenes."
-    )
+    text = " The paper's are of its best checkpoint by FID, not of the last"
+    if any(table.dataset != results.dataset for table in results.tables()):
+        text += ", and of photographs at 256 px: their size cannot be compared with ours, only the order of the rows"
+    if results.dataset == "scenes":
+        text += (
+            ". The evaluator is the scene recogniser. What the paper has VGG-19 for is the image encoder of scenes: a "
+            "recogniser of the same form from another seed, trained on other scenes"
+        )
+    return f"{text}."
 
 
 def _commands(results: Results, seeds: int) -> str:
     options = [f"--dataset={results.dataset}", f"--num_pictures={results.pictures}", f"--seeds={seeds}"]
     options += [f"--set={field}={value}" for field, value in results.settings.items()]
     lines = ["```", f"python -m experiments.run --row={next(iter(results.runs))} {' '.join(options)}", "```", ""]
-    lines.append("[config.json](config.json) is the config of one of the runs; the rows change these fields of it:")
+    lines.append("[config.json](config.json) is the base of the ablations; each row has its own of these fields:")
     lines.append("")
     for table in results.tables():
         for row in table.rows:

@@ -88,7 +88,7 @@ def latex(table: Table, results: Results) -> str:
     published = [metric for metric in metrics if any(metric in row.published for row in table.rows)]
     groups = [rf"\multicolumn{{{len(marks) or 1}}}{{c}}{{}}", rf"\multicolumn{{{len(metrics)}}}{{c}}{{ours}}"]
     if published:
-        groups.append(rf"\multicolumn{{{len(published)}}}{{c}}{{the paper, on COCO-14}}")
+        groups.append(rf"\multicolumn{{{len(published)}}}{{c}}{{the paper, on {_tex(table.dataset)}}}")
     heads = [*(marks or [""]), *(_head(metric, results, r"$\uparrow$", r"$\downarrow$") for metric in metrics)]
     heads += [_tex(metric) for metric in published]
     lines = [
@@ -115,9 +115,7 @@ def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
     for verdict in verdicts:
         agree, told = ablation_claims.in_the_paper(verdict.claim)
         paper = f"{agree} of {told}" if told else "no numbers"
-        lines.append(
-            _line([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**: {_counts(verdict)}"])
-        )
+        lines.append(_line([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**{_counts(verdict)}"]))
     return "\n".join(lines)
 
 
@@ -143,13 +141,15 @@ def _in_its_unit(part: float, metric: str, results: Results) -> str:
 
 
 def _counts(verdict: Verdict) -> str:
-    """'3 of 5 comparisons hold, 2 within the noise'."""
-    told = sum(outcome is not Outcome.MISSING for outcome in verdict.outcomes.values())
-    parts = [f"{verdict.count(Outcome.HOLDS)} of {told} comparisons hold"]
+    """': 3 of 5 comparisons hold, 2 within the noise'; nothing where nothing could be judged."""
+    judged = sum(verdict.count(outcome) for outcome in (Outcome.HOLDS, Outcome.NOISE, Outcome.AGAINST))
+    if not judged:
+        return ""
+    parts = [f"{verdict.count(Outcome.HOLDS)} of {judged} comparisons hold"]
     for outcome in (Outcome.NOISE, Outcome.AGAINST):
         if verdict.count(outcome):
             parts.append(f"{verdict.count(outcome)} {outcome.value}")
-    return ", ".join(parts)
+    return f": {', '.join(parts)}"
 
 
 def _head(metric: str, results: Results, up: str = "↑", down: str = "↓") -> str:

@@ -65,7 +65,8 @@ def main(argv: list[str]) -> None:
             for _, command in ablation_runner.commands_of(job, _DATA_DIR.value):
                 print(shlex.join(["python", *command[1:]]))
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: what is running saves and ends.
+    for number in (signal.SIGTERM, signal.SIGHUP):  # As Ctrl-C: what is running saves and ends.
+        signal.signal(number, signal.default_int_handler)
     failures = ablation_runner.Runner(_DATA_DIR.value, lambda table: print(f"{table}\n", flush=True)).run(
         jobs, _PARALLEL.value
     )

@@ -120,7 +120,7 @@ def test_the_command_line(arguments, words, command):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--row=table9/x"], "no row 'table9/x': the tables are table2"),
+        (["--row=table9/x"], "no table 'table9': choose one of table2"),
         (["--row=table4/x"], "table4 has none, s, w"),
         (["--dataset=scenes"], "give --table or --row"),
     ],

@@ -45,7 +45,9 @@ def test_where_there_are_too_few_all_share(machine):
 def test_gpus_are_divided(machine):
     machine(16, "0,1,2,3,4")
     environments = [share.environment for share in shares_of_machine(2)]
-    assert environments == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3,4"}]
+    assert environments == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]  # As many each.
+    machine(16, "0,1,2")
+    assert shares_of_machine(1, batch_size=256)[0].environment == {"CUDA_VISIBLE_DEVICES": "0,1"}  # 3 do not divide it.
     machine(16, "-1")  # How GPUs are hidden from TensorFlow.
     assert device_shares.visible_gpus() == []
 

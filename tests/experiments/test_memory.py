@@ -71,6 +71,10 @@ def test_an_image_encoder_of_unknown_size_is_refused():
     config = preset("scenes")
     assert random_image_encoder.build(config) is None  # None of its losses is on.
     config.losses.generator_image_encoder = 1.0
+    with memory_parts.without_storage():
+        encoder = random_image_encoder.build(config)  # The prepared one, whose form is known.
+    assert encoder.output_shape == (None, 128) and not encoder.trainable_variables
+    config.image_encoder.weights = "https://tfhub.dev/some/encoder/1"
     with pytest.raises(ValueError, match=r"architecture='hub' has no size .* give one of vgg19, resnet50, or switch"):
         random_image_encoder.build(config)
 

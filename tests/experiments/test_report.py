@@ -17,7 +17,7 @@ from eval.results import Result
 from eval.score import HIGHER, LOWER, Score
 from experiments import ablation_claims, ablation_results, report_pages, report_tables
 from experiments.ablation_claims import CLAIMS, Claim, Outcome, judge
-from experiments.ablation_jobs import jobs_of
+from experiments.ablation_jobs import jobs_of, pictures_of
 from experiments.ablation_results import ACCURACY
 from experiments.ablation_tables import METRICS, TABLES, find, row_names
 from xmcgan.training.workdir import claim_workdir
@@ -118,6 +118,7 @@ def test_verdicts(tmp_path):
     assert words(("s", "w")) == "within the noise"
     assert words(("s", "none"), ("s", "w")) == "holds in part"
     assert words(("s", "none"), ("i_d", "none")) == "mixed"
+    assert words(("i_d", "none"), ("s", "w")) == "in part the other way round"
     assert words(("s_w", "s")) == "not run"
     assert words(("s", "none"), ("s_w", "s")) == "holds (some rows not run)"
 
@@ -128,6 +129,10 @@ def test_one_seed_tells_nothing(tmp_path):
     results = ablation_results.read(str(tmp_path), "scenes")
     verdict = judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results)
     assert verdict.words == "untold: one seed" and set(verdict.outcomes.values()) == {Outcome.UNTOLD}
+    row = next(
+        line for line in report_pages.page(results, [judge(CLAIMS[0], results)]).split("\n") if "beats none" in line
+    )
+    assert row.endswith("| **untold: one seed** |")  # And no count of comparisons that do not hold.
     # Another row with two seeds tells how much they differ.
     _finish(tmp_path, "table4/w", [_scores(60.0), _scores(61.0)])
     results = ablation_results.read(str(tmp_path), "scenes")
@@ -181,6 +186,47 @@ def test_rows_that_have_changed_since_are_refused(tmp_path):
         json.dump(config, file)
     with pytest.raises(ValueError, match=r"contrastive_head_layers=2, but fig5/head_1 has 1 now: move that folder"):
         ablation_results.read(str(tmp_path), "scenes")
+
+
+def test_budgets_are_alike_up_to_the_last_call(tmp_path):
+    """What one command runs stands in one report, though a call of 50 steps draws more with larger batches."""
+    counts = set()
+    for name in ("batch_size/64", "batch_size/256", "update_rule/algorithm1", "table4/s"):
+        (job,) = _finish(tmp_path, name, [_scores(50.0)], num_pictures=83_200)
+        counts.add(pictures_of(job.config))
+    assert len(counts) > 1
+    assert len(ablation_results.read(str(tmp_path), "scenes").distinct()) == 4
+
+
+def test_a_run_that_is_trained_further_is_not_finished(tmp_path):
+    (job,) = _finish(tmp_path, "table4/s", [_scores(50.0)])
+    _finish(tmp_path, "table4/w", [_scores(50.0)])
+    (longer,) = jobs_of(["table4/s"], str(tmp_path), dataset="scenes", num_pictures=16_000)
+    claim_workdir(longer.folder, longer.config)
+    results = ablation_results.read(str(tmp_path), "scenes")
+    assert "table4/s" not in results.runs and results.unfinished == [job.folder]
+
+
+def test_curves_are_of_one_protocol_and_folders_put_aside_are_left_alone(tmp_path):
+    (job,) = _finish(tmp_path, "table4/s", [_scores(50.0)])
+    early = os.path.join(job.folder, "eval", "250.json")
+    result_files.write(early, _result(_scores(1.0), protocol="few pictures"))  # The one before goes aside.
+    os.makedirs(f"{job.folder}_old")
+    results = ablation_results.read(str(tmp_path), "scenes")
+    (run,) = results.runs["table4/s"]
+    assert [(pictures, scores["FID"]) for pictures, scores in run.evaluations] == [(4000, 100.0), (8000, 50.0)]
+    assert results.unfinished == []
+
+
+def test_the_base_is_what_the_rows_differ_from(tmp_path):
+    (job,) = _finish(tmp_path, "table4/none", [_scores(50.0)], **{"training.log_every": 100})
+    base = ablation_results.read(str(tmp_path), "scenes").base()
+    assert base.training.log_every == 100 and base.training.num_steps == job.config.training.num_steps
+    _, row = find("table4/none")
+    for field, value in row.changes.items():
+        group, name = field.split(".")
+        setattr(getattr(base, group), name, value)
+    assert base == job.config
 
 
 def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from experiments import ablation_runner
 from experiments.ablation_jobs import jobs_of, parse_fields
 from experiments.ablation_runner import DONE, EVALUATING, TRAINING, WAITING, Runner, commands_of
+from experiments.device_shares import Share
 from xmcgan.training.update import Update
 from xmcgan.training.workdir import claim_workdir
 
@@ -76,6 +77,7 @@ _TRAIN = """
 import json, os, sys, time
 folder, steps, fails, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", float(sys.argv[4])
 open(os.path.join(folder, "trained.txt"), "a").write("x")
+json.dump([sorted(os.sched_getaffinity(0)), os.environ["SHARE"]], open(os.path.join(folder, "share.json"), "w"))
 with open(os.path.join(folder, "metrics.jsonl"), "a") as file:
     file.write(json.dumps({"step": steps // 2}) + "\\n")
 time.sleep(seconds)
@@ -102,6 +104,7 @@ def quick(monkeypatch):
         return [(TRAINING, train), (EVALUATING, [sys.executable, "-c", _EVALUATE, job.result_path])]
 
     monkeypatch.setattr(ablation_runner, "commands_of", commands)
+    monkeypatch.setenv("SHARE", "whole")
     return failing, options
 
 
@@ -128,6 +131,26 @@ def test_what_is_missing_is_run_and_nothing_twice(parallel, quick, tmp_path):
     assert [_trainings(job) for job in jobs] == [1, 2, 1]
     last = said[-1].splitlines()
     assert [line.split()[0] for line in last] == [DONE] * 3 and "fig5/head_1" in last[2]
+
+
+def test_each_run_has_its_share_of_the_machine(quick, monkeypatch, tmp_path):
+    core = min(os.sched_getaffinity(0))
+    shares = [Share(frozenset({core}), {"SHARE": "a"}), Share(frozenset({core}), {"SHARE": "b"})]
+    monkeypatch.setattr(ablation_runner, "shares_of_machine", lambda parallel, batch_size: shares)
+    quick[1]["seconds"] = 1.0
+    jobs = _jobs(tmp_path)
+    Runner("records", lambda table: None).run(jobs, parallel=2)
+    found = [json.loads((tmp_path / job.folder / "share.json").read_text()) for job in jobs]
+    assert {environment for _, environment in found} == {"a", "b"}
+    assert all(cores == [core] for cores, _ in found)
+
+
+def test_two_processes_do_not_work_in_one_folder(quick, tmp_path):
+    (job,) = _jobs(tmp_path, ROWS[:1])
+    with ablation_runner._held(job.folder):
+        failures = Runner("records", lambda table: None).run([job])
+    assert "another process works in" in failures[job.folder] and _trainings(job) == 0
+    assert Runner("records", lambda table: None).run([job]) == {}
 
 
 def test_a_run_of_other_settings_is_refused(quick, tmp_path):
