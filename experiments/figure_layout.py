@@ -36,12 +36,13 @@ class Row(NamedTuple):
     label: str = ""
 
 
-def sheet(rows: Sequence[Row], titles: Sequence[str] = ()) -> figure.Figure:
+def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> figure.Figure:
     """Lays out a sheet.
 
     Args:
       rows: from the top.
       titles: above the columns; none for no titles.
+      dpi: pixels an inch; a picture's side is an inch.
 
     Returns:
       The figure, of the size that its contents need.
@@ -58,7 +59,7 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = ()) -> figure.Figure:
     top = max(map(len, title_lines), default=0) * _LINE + _GAP
     width, height = left + columns * (_PICTURE + _GAP) + _GAP, top + sum(heights)
 
-    drawn = figure.Figure(figsize=(width, height), dpi=_DPI)  # No pyplot: that keeps figures in a global.
+    drawn = figure.Figure(figsize=(width, height), dpi=dpi)  # No pyplot: that keeps figures in a global.
 
     def write(lines: Sequence[str], x: float, y: float, align: str) -> None:
         for i, line in enumerate(lines):  # One by one: a block would move up where its first line has low letters.

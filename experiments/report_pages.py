@@ -60,9 +60,7 @@ def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
     names = [name for name in results.runs if name in first.values()]
     painters = {find(name)[1].title: painter.load(results.runs[name][0].folder, data_dir) for name in names}
     drawn = figure_rows.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
-    sheet = figure_layout.sheet(drawn.rows, drawn.titles)
-    sheet.set_dpi(_PICTURES_DPI)
-    return sheet
+    return figure_layout.sheet(drawn.rows, drawn.titles, _PICTURES_DPI)
 
 
 def tables_tex(results: Results) -> str:
@@ -88,9 +86,10 @@ def numbers(results: Results) -> dict:
 
 def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) -> Iterator[str]:
     seeds = sorted({run.config.training.seed for run in results.distinct()})
+    of_seeds = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     yield f"# The paper's ablations on {results.dataset}"
     yield (
-        f"{len(results.distinct())} runs with the seeds {', '.join(map(str, seeds))}; each has drawn "
+        f"{len(results.distinct())} runs with {of_seeds}; each has drawn "
         f"{results.pictures:,} training pictures and was evaluated after its last step by the same captions. Cells: "
         "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number."
         f"{_caveats(results)}"

@@ -286,7 +286,7 @@ def test_the_page_and_its_files(tmp_path):
         *(f"{n}.{e}" for n in ("curves", "fig5") for e in ("png", "pdf")),
     }
     text = (tmp_path / "report" / "README.md").read_text()
-    assert "10 runs with the seeds 0, 1; each has drawn 8,000 training pictures" in text
+    assert "10 runs with seeds 0, 1; each has drawn 8,000 training pictures" in text
     assert "Not done yet, and left out: 1 of the runs begun" in text
     for name in re.findall(r"\]\(([\w.]+)\)", text):
         assert name in names  # Whatever the page shows or links is there.
