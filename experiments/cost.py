@@ -36,21 +36,21 @@ def main(argv: list[str]) -> None:
     names = row_names(_TABLE.value, _ROW.value)
     if not names:
         raise app.UsageError("give what to count: --table or --row")
-    import tqdm
-
     from experiments import ablation_jobs, cost_parts
 
     jobs = ablation_jobs.jobs_of(names, "", dataset=_DATASET.value, num_pictures=_NUM_PICTURES.value)
-    costs = {", ".join(job.rows): cost_parts.cost_of(job.config) for job in tqdm.tqdm(jobs, unit="row", disable=None)}
     rate = 1e12 * _TFLOPS.value * _UTILISATION.value
     heads = ["run", "GFLOP a picture", "EFLOP", *(f"hours, {n} GPU{'s' * (n > 1)}" for n in _GPUS.value), "GB of disk"]
     peak = f"{_UTILISATION.value:.0%} of {_TFLOPS.value:g} TFLOP/s"
     print(f"each run draws {_NUM_PICTURES.value:,} pictures; a GPU reaches {peak}\n")
-    print(f"| {' | '.join(heads)} |\n| --- | {' | '.join(['--:'] * (len(heads) - 1))} |")
-    for name, cost in costs.items():
+    print(f"| {' | '.join(heads)} |\n| --- | {' | '.join(['--:'] * (len(heads) - 1))} |", flush=True)
+    costs = {}
+    for job in jobs:
+        name = ", ".join(job.rows)
+        cost = costs[name] = cost_parts.cost_of(job.config)
         hours = [f"{cost.hours(n * rate):,.1f}" for n in _GPUS.value]
         numbers = [f"{cost.flop_per_picture / 1e9:.0f}", f"{cost.flop / 1e18:.1f}", *hours]
-        print(f"| {name} | {' | '.join([*numbers, f'{cost.disk_bytes / 1e9:.1f}'])} |")
+        print(f"| {name} | {' | '.join([*numbers, f'{cost.disk_bytes / 1e9:.1f}'])} |", flush=True)
     flop, disk = (sum(getattr(cost, what) for cost in costs.values()) for what in ("flop", "disk_bytes"))
     hours = [f"{flop / rate / n / 3600:,.0f}" for n in _GPUS.value]
     print(f"| **all {len(costs)}** | {' | '.join(['', f'{flop / 1e18:.0f}', *hours, f'{disk / 1e9:.0f}'])} |\n")

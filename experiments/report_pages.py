@@ -54,11 +54,13 @@ def page(results: Results, verdicts: list[Verdict], with_pictures: bool = False)
 
 def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
     """What the first seed of every row draws of the same captions."""
-    first = {
-        runs[0].folder: name for name, runs in reversed(results.runs.items())
-    }  # The first of rows that are the same.
-    names = [name for name in results.runs if name in first.values()]
-    painters = {find(name)[1].title: painter.load(results.runs[name][0].folder, data_dir) for name in names}
+    painters: dict[str, painter.Painter] = {}
+    drawn_by = set()
+    for name, (run, *_) in results.runs.items():
+        if run.folder not in drawn_by:  # Of rows that are the same experiment, the first.
+            table, row = find(name)
+            painters[f"{row.title} ({table.place.split(',')[0]})"] = painter.load(run.folder, data_dir)
+            drawn_by.add(run.folder)
     drawn = figure_rows.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
     return figure_layout.sheet(drawn.rows, drawn.titles, _PICTURES_DPI)
 
@@ -121,7 +123,7 @@ def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) ->
     yield "## Training curves"
     yield "![A panel for each table: the distance to the real pictures over the pictures seen](curves.png)"
     yield "## Every comparison"
-    yield ("Differences and margins are in points; of distances, how many times the worse row's is the better row's.")
+    yield "Differences and margins are in points; of distances, how many times the worse row's is the better row's."
     for verdict in verdicts:
         if any(difference is not None for difference in verdict.differences.values()):
             yield f"**{verdict.claim.text}**"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import tensorflow as tf
+from absl import logging
 
 from data_pipelines import prepare as records_preparation
 from eval.scenes import scene_pictures, scene_recognizer, scene_recognizer_training
@@ -36,8 +37,11 @@ def prepare(data_dir: str | os.PathLike) -> None:
     Args:
       data_dir: folder of all records.
     """
+    folder = records_preparation.image_encoder_folder(data_dir)
     with records_preparation.alone("scenes", data_dir):
-        build(records_preparation.image_encoder_folder(data_dir))
+        if not scene_recognizer_training.is_built(folder):
+            logging.info("preparing the image encoder of scenes: a scene recogniser of its own")
+        build(folder)
 
 
 def build(folder: str | os.PathLike, *, steps: int = 800) -> dict[str, float]:
