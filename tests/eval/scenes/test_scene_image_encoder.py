@@ -30,16 +30,21 @@ def test_its_features_tell_backgrounds_apart(folder):
 
 
 def test_gradients_reach_the_picture(folder):
+    """Along the gradient, where the slope is far above what kinks of ReLUs and rounding do to the difference."""
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    image = tf.random.stateless_uniform([1, 64, 64, 3], [0, 0])
-    direction = tf.random.stateless_normal(image.shape, [0, 1])
+    pictures = scene_pictures.draw_pictures(11, "validation", 8, faulty=False)
+    images = tf.constant(pictures.images.astype(np.float32) / 255)
+
+    def value(images):
+        return tf.reduce_sum(encoder(images) ** 2)
+
     with tf.GradientTape() as tape:
-        tape.watch(image)
-        value = tf.reduce_sum(encoder(image) ** 2)
-    slope = tf.reduce_sum(tape.gradient(value, image) * direction)
-    step = 1e-3
-    ahead, behind = (tf.reduce_sum(encoder(image + sign * step * direction) ** 2) for sign in (1, -1))
-    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=0.05)
+        tape.watch(images)
+        middle = value(images)
+    gradient = tape.gradient(middle, images)
+    slope, step = tf.norm(gradient), 0.03
+    ahead, behind = (value(images + sign * step * gradient / slope) for sign in (1, -1))
+    np.testing.assert_allclose((ahead - behind) / (2 * step), slope, rtol=0.02)
 
 
 def test_it_is_not_the_evaluator(folder):
