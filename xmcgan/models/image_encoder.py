@@ -12,7 +12,7 @@ from xmcgan.models import hub_files, keras_weights
 
 _FLAG = "--config.image_encoder.weights"
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
-_HUB = "hub"
+HUB = "hub"
 # Layers that come with the classifier. 'logits' is the last one, before the softmax.
 _CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
 _CLASSIFIER_IMAGE_SIZE = 224
@@ -31,8 +31,22 @@ class ImageNetPreprocessing(tf.keras.layers.Layer):
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        resized = tf.image.resize(images, [self.size, self.size], method="bilinear")
+        resized = _resize(images, self.size)
         return 255.0 * resized[..., ::-1] - tf.constant(_BGR_MEANS, resized.dtype)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "size": self.size}
+
+
+class Resizing(tf.keras.layers.Layer):
+    """[batch, any height, any width, 3] -> [batch, size, size, 3]; those of that size as they are."""
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return _resize(images, self.size)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "size": self.size}
@@ -60,12 +74,12 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
       ValueError: the architecture or layer does not exist, the file is not of this architecture, the SavedModel is of
         another API, or the picture size does not suit it.
     """
-    if architecture == _HUB:
+    if architecture == HUB:
         return _build_feature_vector(weights, image_size)
     if architecture not in _BACKBONES:
         raise ValueError(
             f"config.image_encoder.architecture={architecture!r} is not possible: choose one of "
-            f"{', '.join([*_BACKBONES, _HUB])}"
+            f"{', '.join([*_BACKBONES, HUB])}"
         )
     backbone = _build_backbone(architecture, weights, layer, image_size)
     trunk = tf.keras.Model(backbone.inputs, _layer_output(backbone, architecture, layer), name=architecture)
@@ -81,6 +95,12 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
     return encoder
 
 
+def _resize(images: tf.Tensor, size: int) -> tf.Tensor:
+    if images.shape[1:3] == [size, size]:
+        return images  # TensorFlow would go through all the work to the same pictures.
+    return tf.image.resize(images, [size, size], method="bilinear")
+
+
 def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
     """The image encoder of a SavedModel."""
     network = hub_files.load(handle, _FLAG)
@@ -88,7 +108,7 @@ def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
     if not callable(network):
         raise ValueError(f"{problem}: it has no function to call")
     images = tf.keras.Input([None, None, 3], name="images")
-    resized = tf.keras.layers.Resizing(image_size, image_size)(images)
+    resized = Resizing(image_size)(images)
     try:
         features = hub.KerasLayer(network, trainable=False)(resized)
     except (TypeError, ValueError) as error:

@@ -15,7 +15,8 @@ from data_pipelines import input_pipeline, prepare, text_feature_files
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.config_checks import uses_image_encoder
-from xmcgan.models.image_encoder import build_image_encoder
+from xmcgan.models.image_encoder import HUB, build_image_encoder
+from xmcgan.models.inlined_network import inline
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.replicas import check_groups
 from xmcgan.synthesis import from_uint8, load_text_encoder
@@ -26,7 +27,7 @@ from xmcgan.training.finite import stop_if_not_finite
 from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import RunLog
-from xmcgan.training.update import Example, Update, noise
+from xmcgan.training.update import Example, Update, is_compiled, noise
 from xmcgan.training.validation import HeldOut, Validation
 from xmcgan.training.window import Window
 from xmcgan.training.workdir import check_workdir, claim_workdir
@@ -85,8 +86,8 @@ def train(
 
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
-        image_encoder = _image_encoder(config, data_dir)
         state = TrainState(config)
+    image_encoder = _image_encoder(strategy, config, data_dir)
     # Now, since it may miss a network: not when the first checkpoint has been trained for.
     evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
     stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
@@ -203,14 +204,14 @@ def compiled_steps(
         update = Update(config, state, image_encoder)
     names: list[str] = []
 
-    def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+    def train_step(batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor], told: tf.Tensor) -> tf.Tensor:
         examples = [
             Example(
                 from_uint8(batch["image"]),
                 _stored(batch) if config.text.precomputed else text_encoder.encode(batch),
-                noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim),
+                z_of_batch,
             )
-            for draw, batch in enumerate(batches)
+            for batch, z_of_batch in zip(batches, z)
         ]
         metrics = update(examples)
         if stop is not None:
@@ -219,7 +220,15 @@ def compiled_steps(
         return tf.stack(list(metrics.values()))
 
     if options.xla:
-        replica_step = tf.function(replica_step, autograph=False, jit_compile=True)
+        train_step = tf.function(train_step, autograph=False, jit_compile=True)
+
+    def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+        # XLA's own noise would be other numbers for the same key.
+        z = [
+            noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim)
+            for draw in range(len(batches))
+        ]
+        return train_step(batches, z, told)
 
     @tf.function(reduce_retracing=True)
     def run(batches: Iterator, steps: tf.Tensor) -> tf.Tensor:
@@ -253,13 +262,18 @@ def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
     return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
 
 
-def _image_encoder(config: Config, data_dir: str) -> Callable | None:
+def _image_encoder(strategy: tf.distribute.Strategy, config: Config, data_dir: str) -> Callable | None:
     """The frozen image encoder, if one of its losses is on."""
     if not uses_image_encoder(config):
         return None
     options = config.image_encoder
     weights = options.weights or prepare.image_encoder_folder(data_dir)
-    return build_image_encoder(options.architecture, weights, options.layer, options.image_size)
+    arguments = (options.architecture, weights, options.layer, options.image_size)
+    if options.architecture == HUB and is_compiled(config, strategy):
+        size = config.data.image_size
+        return inline(build_image_encoder(*arguments), tf.TensorSpec([None, size, size, 3]))
+    with strategy.scope():
+        return build_image_encoder(*arguments)
 
 
 def _grid(held_out: HeldOut) -> tuple[np.ndarray, list[str], list[str]]:

@@ -43,8 +43,8 @@ class Update:
         self._config = config
         self._state = state
         self._image_encoder = image_encoder
-        on_tpu = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
-        self.objectives = Objectives(config.losses, static_shapes=config.training.xla or on_tpu)
+        compiled = is_compiled(config, tf.distribute.get_strategy())
+        self.objectives = Objectives(config.losses, static_shapes=compiled)
         options = config.training
         own_statistics = options.micro_batches > 1 and options.micro_batch_statistics == "micro_batch"
         if own_statistics and num_replicas() > 1 and config.generator.batch_norm_replicas != 1:
@@ -186,6 +186,11 @@ class Update:
         if uses_image_encoder(self._config):
             encodings = (self._encode(example.image), self._encode(fake))
         return self.objectives.generator(real_output, fake_output, example.text, *encodings)
+
+
+def is_compiled(config: Config, strategy: tf.distribute.Strategy) -> bool:
+    """Whether XLA compiles the step, and so has to know all shapes before anything runs."""
+    return config.training.xla or isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) -> tf.Tensor:

@@ -162,6 +162,13 @@ def test_an_image_feature_vector_of_tf_hub(tmp_path):
     np.testing.assert_allclose(encoder(np.full([1, 5, 7, 3], 0.25, np.float32)), [[0.5, 0.5]], rtol=1e-6)
 
 
+def test_pictures_of_the_right_size_are_not_resized(tmp_path):
+    encoder = image_encoder.build_image_encoder("hub", _saved(tmp_path, _FeatureVector()), "", 2)
+    for side, resized in ((2, False), (4, True)):
+        graph = tf.function(encoder).get_concrete_function(tf.TensorSpec([1, side, side, 3])).graph
+        assert any("Resize" in operation.type for operation in graph.get_operations()) == resized
+
+
 def test_other_saved_models_are_refused_in_words(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"image_encoder.weights='.*': this folder holds no SavedModel"):
         image_encoder.build_image_encoder("hub", str(tmp_path), "", 2)
