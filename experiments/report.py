@@ -30,6 +30,9 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.
 _DATASET = command_line.define_dataset("That the rows were trained on.")
 _DATA_DIR = command_line.define_data_dir()
 _CAPTIONS = flags.DEFINE_integer("captions", 5, "That every row draws pictures of; 0: no pictures.", lower_bound=0)
+_NOTE = flags.DEFINE_string(
+    "note", "", "What readers have to know of these runs besides, in Markdown: where they ran, say."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the report. [WORKDIR/DATASET/report]")
 
 
@@ -39,7 +42,7 @@ def main(argv: list[str]) -> None:
 
     results = ablation_results.read(_WORKDIR.value, _DATASET.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
-    files = report_pages.write(results, output, _DATA_DIR.value, _CAPTIONS.value)
+    files = report_pages.write(results, output, _DATA_DIR.value, _CAPTIONS.value, _NOTE.value)
     print(
         json.dumps({"runs": len(results.distinct()), "unfinished": len(results.unfinished), "files": files}, indent=2)
     )

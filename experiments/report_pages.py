@@ -18,7 +18,7 @@ from xmcgan.serving import painter
 _PICTURES_DPI = 100  # Of many small pictures.
 
 
-def write(results: Results, output: str, data_dir: str = "", num_captions: int = 0) -> list[str]:
+def write(results: Results, output: str, data_dir: str = "", num_captions: int = 0, note: str = "") -> list[str]:
     """Writes all files of a report.
 
     Args:
@@ -26,6 +26,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
       output: folder to write into.
       data_dir: folder of all records; needed for pictures.
       num_captions: captions of the validation split that every row draws pictures of.
+      note: what else is to be said of the runs, in Markdown.
 
     Returns:
       The files.
@@ -33,7 +34,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
     os.makedirs(output, exist_ok=True)
     verdicts = [judge(claim, results) for claim in CLAIMS]
     pages = {
-        "README.md": page(results, verdicts, with_pictures=num_captions > 0),
+        "README.md": page(results, verdicts, with_pictures=num_captions > 0, note=note),
         "tables.tex": tables_tex(results),
         "results.json": json.dumps(numbers(results), indent=1) + "\n",
         "config.json": config_lib.to_json(results.base()),
@@ -47,9 +48,9 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
     return files
 
 
-def page(results: Results, verdicts: list[Verdict], with_pictures: bool = False) -> str:
+def page(results: Results, verdicts: list[Verdict], with_pictures: bool = False, note: str = "") -> str:
     """The report, in Markdown."""
-    return "\n\n".join(_sections(results, verdicts, with_pictures)) + "\n"
+    return "\n\n".join(_sections(results, verdicts, with_pictures, note)) + "\n"
 
 
 def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
@@ -86,7 +87,7 @@ def numbers(results: Results) -> dict:
     }
 
 
-def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) -> Iterator[str]:
+def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool, note: str) -> Iterator[str]:
     seeds = sorted({run.config.training.seed for run in results.distinct()})
     of_seeds = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     yield f"# The paper's ablations on {results.dataset}"
@@ -96,6 +97,8 @@ def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool) ->
         "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number."
         f"{_caveats(results)}"
     )
+    if note:
+        yield note
     if results.unfinished:
         yield f"Not done yet, and left out: {len(results.unfinished)} of the runs begun."
     if results.real:

@@ -317,8 +317,9 @@ def test_the_command(command, tmp_path):
     assert process.returncode == 1
     assert "no finished run on scenes" in errors and "python -m experiments.run --table=4" in errors
     _finish(tmp_path, "table4/s", [_scores(50.0)])
-    process = command("experiments.report", f"--workdir={tmp_path}", "--dataset=scenes", "--captions=0")
+    arguments = (f"--workdir={tmp_path}", "--dataset=scenes", "--captions=0", "--note=Trained on a train.")
+    process = command("experiments.report", *arguments)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert json.loads(output)["runs"] == 1
-    assert (tmp_path / "scenes" / "report" / "README.md").exists()
+    assert "\n\nTrained on a train.\n\n" in (tmp_path / "scenes" / "report" / "README.md").read_text()
