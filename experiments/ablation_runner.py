@@ -99,6 +99,7 @@ class Runner:
         """Runs a job, or notes why it failed."""
         share = self._shares.get()
         try:
+            self._check_going_on()  # Before there is a folder of a run that never begins.
             if not job.is_finished():
                 with _held(job.folder) as lock:
                     for state, command in commands_of(job, self._data_dir):
@@ -118,8 +119,7 @@ class Runner:
     def _call(self, command: list[str], share: Share, log: str, lock: int) -> None:
         with open(log, "ab") as output:
             with self._lock:
-                if self._stopped:
-                    raise ValueError("stopped")
+                self._check_going_on()
                 # In a session of its own: Ctrl-C would reach it as well, and training takes a second signal for haste.
                 process = subprocess.Popen(
                     command,
@@ -138,6 +138,10 @@ class Runner:
                 lines = output.read().split("\n")
             last = next((line for line in reversed(lines) if line.strip()), "")
             raise ValueError(f"{command[2]} ended with status {status}: {last} (see {log})")
+
+    def _check_going_on(self) -> None:
+        if self._stopped:
+            raise ValueError("stopped")
 
     def _stop(self) -> None:
         """Ends what is running, in good order: training saves first."""

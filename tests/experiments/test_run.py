@@ -202,7 +202,7 @@ def test_an_interrupt_ends_what_is_running_and_the_next_call_goes_on(quick, tmp_
         runner.run(jobs)
     assert time.time() - start < 30
     assert not any(job.is_finished() for job in jobs)
-    assert [_trainings(job) for job in jobs][1:] == [0, 0]  # Nothing more was begun.
+    assert not any(os.path.exists(job.folder) for job in jobs[1:])  # Nothing more was begun.
     options["seconds"] = 0.0
     assert Runner("records", lambda table: None).run(jobs) == {}
 
