@@ -25,7 +25,7 @@ def inline(network: Callable[[tf.Tensor], tf.Tensor], signature: tf.TensorSpec) 
     function = tf.function(network).get_concrete_function(signature)
     frozen = convert_to_constants.convert_variables_to_constants_v2(function)
     graph = frozen.graph.as_graph_def()
-    # XLA knows no placeholders, and what is left of this one's part is taken by the images.
+    # The images take the placeholder's part, and XLA knows none; nothing waits for variables any more.
     nodes = [node for node in graph.node if node.op not in ("Placeholder", "NoOp")]
     for node in nodes:
         inputs = [name for name in node.input if not name.startswith("^")]
