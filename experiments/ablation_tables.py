@@ -259,6 +259,13 @@ def _choices(field: str, titles: dict[Any, str]) -> list[Row]:
     return [Row(str(value), title, {field: value}, {}) for value, title in titles.items()]
 
 
+def _of_generator(name: str, title: str) -> Row:
+    """Contrastive losses of G beside D's own two."""
+    letters = [letter for letter in name.split("_") if letter in _LETTERS]
+    losses = [loss for letter in letters for loss in _LETTERS[letter] if loss.startswith("generator_")]
+    return Row(name, title, _only(["discriminator_sentence", "discriminator_word", *losses]), {})
+
+
 _BEYOND = {
     "negatives": (
         "Negatives, where several devices share a batch",
@@ -278,6 +285,16 @@ _BEYOND = {
     "batch_size": (
         "Pictures of a batch, and so negatives",
         _choices("training.batch_size", {size: str(size) for size in (256, 128, 64)}),
+    ),
+    "generator_losses": (
+        "Contrastive losses of G, where D has S + W",
+        [
+            _of_generator("none", "none"),  # Table 7's row of D alone.
+            _of_generator("s", "S"),
+            _of_generator("w", "W"),
+            _of_generator("i_d", "I (D)"),
+            _of_generator("s_w", "S + W"),  # Table 4's.
+        ],
     ),
 }
 _OPEN_QUESTIONS = [Table(name, title, "beyond the paper", "coco2014", rows) for name, (title, rows) in _BEYOND.items()]

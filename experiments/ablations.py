@@ -6,7 +6,8 @@
 
 A row is named by its table: 'table4/s_w', 'fig5/head_2'. The base is the dataset's preset, which has all of the paper's
 losses on; in ablations of photographs both networks have 64 base channels (section 6.2). What the paper leaves open can
-be asked by the rows of 'negatives', 'update_rule', 'stem' and 'batch_size', for which it has no numbers.
+be asked by the rows of 'negatives', 'update_rule', 'stem', 'batch_size' and 'generator_losses', for which it has no
+numbers.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ def test_all_trained_rows_of_the_paper_are_there():
         *("table7/g", "table7/d", "table7/g_d", "fig5/head_0", "fig5/head_1", "fig5/head_2"),
         *("negatives/global", "negatives/replica", "update_rule/algorithm1", "update_rule/joint"),
         *("stem/condition", "stem/noise", "batch_size/256", "batch_size/128", "batch_size/64"),
+        *("generator_losses/none", "generator_losses/s", "generator_losses/w", "generator_losses/i_d"),
+        "generator_losses/s_w",
     ] == NAMES
 
 
@@ -81,6 +83,21 @@ def test_networks_of_table_7():
     assert all(field.startswith("losses.generator_") for field in on["g"]) and len(on["g"]) == 4
     assert on["d"] == {"losses.discriminator_sentence", "losses.discriminator_word"}
     assert on["g_d"] == on["g"] | on["d"]
+
+
+def test_generator_losses_beside_those_of_the_discriminator():
+    rows = TABLES["generator_losses"].rows
+    on = {row.name: {field for field, weight in row.changes.items() if weight} for row in rows}
+    assert {name: fields - on["none"] for name, fields in on.items()} == {
+        "none": set(),
+        "s": {"losses.generator_sentence"},
+        "w": {"losses.generator_word"},
+        "i_d": {"losses.generator_image"},
+        "s_w": {"losses.generator_sentence", "losses.generator_word"},
+    }
+    # Its ends are the paper's, and so need no runs of their own.
+    assert config_of(*find("generator_losses/none"), "coco2014") == config_of(*find("table7/d"), "coco2014")
+    assert config_of(*find("generator_losses/s_w"), "coco2014") == config_of(*find("table4/s_w"), "coco2014")
 
 
 def test_rows_that_the_paper_has_twice_have_the_same_numbers():
