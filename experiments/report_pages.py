@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 from collections.abc import Iterator
@@ -88,11 +89,9 @@ def numbers(results: Results) -> dict:
 
 
 def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool, note: str) -> Iterator[str]:
-    seeds = sorted({run.config.training.seed for run in results.distinct()})
-    of_seeds = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     yield f"# The paper's ablations on {results.dataset}"
     yield (
-        f"{len(results.distinct())} runs with {of_seeds}; each has drawn "
+        f"{len(results.distinct())} runs with {_seeds(results)}; each has drawn "
         f"{results.pictures:,} training pictures and was evaluated after its last step by the same captions. Cells: "
         "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number."
         f"{_caveats(results)}"
@@ -132,7 +131,20 @@ def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool, no
             yield f"**{verdict.claim.text}**"
             yield report_tables.comparisons_markdown(verdict, results)
     yield "## To repeat a row"
-    yield _commands(results, len(seeds))
+    yield _commands(results)
+
+
+def _seeds(results: Results) -> str:
+    """Which seeds most rows have: 'seeds 0, 1'; and after it the rows that have others."""
+    distinct = {}
+    for name, runs in results.runs.items():
+        distinct.setdefault(runs[0].folder, (name, runs))  # Rows that are the same experiment are named once.
+    rows = collections.defaultdict(list)
+    for name, runs in distinct.values():
+        rows[", ".join(str(run.config.training.seed) for run in runs)].append(f"`{name}`")
+    most, *others = sorted(rows, key=lambda seeds: -len(rows[seeds]))
+    parts = [f"seed{'s' * (',' in most)} {most}", *(f"{', '.join(rows[seeds])} with {seeds}" for seeds in others)]
+    return "; ".join(parts)
 
 
 def _caveats(results: Results) -> str:
@@ -148,10 +160,11 @@ def _caveats(results: Results) -> str:
     return f"{text}."
 
 
-def _commands(results: Results, seeds: int) -> str:
-    options = [f"--dataset={results.dataset}", f"--num_pictures={results.pictures}", f"--seeds={seeds}"]
+def _commands(results: Results) -> str:
+    name, runs = next(iter(results.runs.items()))
+    options = [f"--dataset={results.dataset}", f"--num_pictures={results.pictures}", f"--seeds={len(runs)}"]
     options += [f"--set={field}={value}" for field, value in results.settings.items()]
-    lines = ["```", f"python -m experiments.run --row={next(iter(results.runs))} {' '.join(options)}", "```", ""]
+    lines = ["```", f"python -m experiments.run --row={name} {' '.join(options)}", "```", ""]
     lines.append("[config.json](config.json) is the base of the ablations; each row has its own of these fields:")
     lines.append("")
     for table in results.tables():

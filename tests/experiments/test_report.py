@@ -297,6 +297,15 @@ def test_the_page_and_its_files(tmp_path):
     assert picture.shape[1] > 1000 and picture.std() > 5  # Something is drawn.
 
 
+def test_rows_with_other_seeds_are_named(tmp_path):
+    for name, seeds in {"none": 2, "s": 3, "w": 2, "s_w_i_d_vgg": 1}.items():
+        _finish(tmp_path / "runs", f"table4/{name}", [_scores(50.0 + seed) for seed in range(seeds)])
+    results = ablation_results.read(str(tmp_path / "runs"), "scenes")
+    text = report_pages.page(results, [judge(claim, results) for claim in CLAIMS])
+    assert "8 runs with seeds 0, 1; `table4/s` with 0, 1, 2; `table4/s_w_i_d_vgg` with 0; each has drawn" in text
+    assert "--row=table4/none --dataset=scenes --num_pictures=8000 --seeds=2" in text
+
+
 def test_pictures(drawing_run, scenes_dir, tmp_path):
     """Rows that are the same experiment have one column; each of the others is drawn by its own checkpoint."""
     networks = {"generator.channels": 2, "discriminator.channels": 1, "training.batch_size": 2}  # Of the checkpoint.
