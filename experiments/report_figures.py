@@ -30,7 +30,7 @@ def curves(results: Results) -> figure.Figure:
     drawn = figure.Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), dpi=150, layout="constrained")
     panels = np.ravel(drawn.subplots(rows, columns, squeeze=False))
     for panel, table in zip(panels, tables):
-        panel.set_title(f"{table.title} ({table.place.split(',')[0]})", fontsize=9)
+        panel.set_title(f"{table.title} ({table.short_place})", fontsize=9)
         _draw(panel, table, results, lambda run: _scores(run, metric))
         _label(panel, results.names[metric], logarithmic=metric in results.lower_is_better)
     for panel in panels[len(tables) :]:

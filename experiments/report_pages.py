@@ -61,7 +61,7 @@ def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
     for name, (run, *_) in results.runs.items():
         if run.folder not in drawn_by:  # Of rows that are the same experiment, the first.
             table, row = find(name)
-            painters[f"{row.title} ({table.place.split(',')[0]})"] = painter.load(run.folder, data_dir)
+            painters[f"{row.title} ({table.short_place})"] = painter.load(run.folder, data_dir)
             drawn_by.add(run.folder)
     drawn = figure_rows.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
     return figure_layout.sheet(drawn.rows, drawn.titles, _PICTURES_DPI)

@@ -100,6 +100,12 @@ def test_generator_losses_beside_those_of_the_discriminator():
     assert config_of(*find("generator_losses/s_w"), "coco2014") == config_of(*find("table4/s_w"), "coco2014")
 
 
+def test_short_places_tell_tables_apart():
+    places = [table.short_place for table in TABLES.values()]
+    assert places[3:8] == ["Table 4", "Table 5", "Table 6", "Table 7", "Fig. 5"]
+    assert len(set(places)) == len(places)
+
+
 def test_rows_that_the_paper_has_twice_have_the_same_numbers():
     def published(name):
         return find(name)[1].published
