@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("--dataset says what a row is trained on: give --table or --row")
     else:
         for table in TABLES.values():
-            print(f"{table.name:<12} {table.place:<22} {table.title}: {', '.join(row.name for row in table.rows)}")
+            print(f"{table.name:<16} {table.place:<22} {table.title}: {', '.join(row.name for row in table.rows)}")
 
 
 def _print(table: Table, names: list[str]) -> None:
