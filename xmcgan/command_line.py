@@ -26,6 +26,7 @@ import errno
 import logging
 import os
 import re
+import select
 import sys
 import typing
 
@@ -135,7 +136,9 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
 
     def guarded_main(argv: list[str]) -> typing.Any:
         with _one_line_errors():  # absl.app would print its own long usage after a UsageError.
-            return main(argv)
+            result = main(argv)
+            sys.stdout.flush()  # Here, where a reader that has left is no error.
+            return result
 
     with _one_line_errors():
         # Flag files are unfolded here, once: ml_collections, too, looks for the config's fields in sys.argv.
@@ -225,9 +228,21 @@ def _one_line_errors() -> typing.Iterator[None]:
     except (app.UsageError, flags.Error) as error:
         _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
     except _user_errors() as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            sys.exit(141)  # As the shell has it of a program that SIGPIPE ends: 'head' has had enough.
         if FLAGS.is_parsed() and FLAGS.traceback:
             raise
         _exit(f"error: {_describe(error)}", 1)
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of stdout has left; then nothing is written to it any more."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python's own flush at the end complains.
+    return True
 
 
 def _user_errors() -> tuple[type[Exception], ...]:

@@ -173,6 +173,23 @@ def test_usage_error_in_main_and_interruption(call):
     assert result.stderr.splitlines()[1:] == ["interrupted"]
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_had_enough_is_no_error(unbuffered):
+    """As by '| head': nothing reads what is printed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(
+        [sys.executable, "-m", "experiments.ablations"],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("flag", ["--help", "-h", "--helpshort"])
 def test_help_shows_the_docstring_own_flags_and_config_fields(call, flag):
     result = call("--dataset=ln_coco", flag)
