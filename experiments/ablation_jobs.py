@@ -108,6 +108,15 @@ def folder_of(name: str, workdir: str, dataset: str) -> str:
     return os.path.join(workdir, dataset, _first_of_its_kind(name, dataset))
 
 
+def default_budget(dataset: str | None) -> int:
+    """Training pictures of a run: 1000 passes over COCO-14 for photographs; on scenes what their preset draws.
+
+    Args:
+      dataset: to train on; None: what the paper did.
+    """
+    return pictures_of(config_lib.preset(dataset)) if dataset == "scenes" else 82_783_000
+
+
 def pictures_of(config: Config) -> int:
     """Training pictures that a run draws."""
     return config.training.num_steps * config.training.batch_size * Update.batches_per_iteration(config)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from experiments import ablation_runner
-from experiments.ablation_jobs import jobs_of, parse_fields
+from experiments.ablation_jobs import default_budget, jobs_of, parse_fields
 from experiments.ablation_runner import DONE, EVALUATING, TRAINING, WAITING, Runner, commands_of
 from experiments.device_shares import Share
 from xmcgan.training.update import Update
@@ -243,3 +243,8 @@ def test_a_row_really_run(scenes_dir, command, tmp_path):
         assert json.load(file)["recall"] > 0.5  # The network in VGG's place has been trained for it.
     (job,) = (path for path in tmp_path.rglob("finished.json"))
     assert json.loads(job.read_text()) == {"rows": ["table6/vgg_l2"], "steps": 4}
+
+
+def test_default_budgets():
+    assert default_budget("scenes") == 5200 * 16  # The demo's.
+    assert default_budget(None) == default_budget("ln_coco") == 1000 * 82_783
