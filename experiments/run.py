@@ -6,9 +6,10 @@
   python -m experiments.run --row=fig5/head_2 --dataset=scenes --parallel=2
 
 Each run draws as many training pictures (--num_pictures), has the same settings but for its row's, and is evaluated by
-the same captions. Rows that are the same experiment share a run. What was killed goes on when the command is given again;
-a run whose settings have changed since is refused by the name of the field. A row that fails does not stop the others.
-`python -m experiments.ablations` tells what the rows are, and `python -m experiments.report` makes tables of the results.
+the same captions. Rows that are the same experiment share a run. What was killed goes on when the command is given
+again; a run whose settings have changed since is refused by the name of the field. A row that fails does not stop the
+others. `python -m experiments.ablations` tells what the rows are, and `python -m experiments.report` makes tables of
+the results.
 """
 
 from __future__ import annotations
