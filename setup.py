@@ -45,7 +45,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.15.1"],
         "beam": ["apache-beam>=2.50"],
         "demo": [_GRADIO],
-        # TensorFlow Addons and GAN: an independent spectral normalisation, FID, KID and IS that the tests compare with.
+        # TensorFlow Addons and GAN: an independent spectral normalization, FID, KID and IS that the tests compare with.
         "dev": [
             "apache-beam>=2.50",
             _GRADIO,

@@ -10,10 +10,10 @@ What the source folder holds, as published:
   ln_coco        train2017/ val2017/ coco_{train,val}_localized_narratives*.jsonl (or coco_{train,val}_captions.jsonl);
                  with annotations/instances_{train,val}2017.json the records name the object classes too
   ln_openimages  open_images_{train_v6,validation}_localized_narratives*.jsonl (or open_images_*_captions.jsonl), and
-                 pictures in train_0.tar.gz .. train_f.tar.gz and validation.tar.gz, in these unpacked, or in train/ and
+                 images in train_0.tar.gz .. train_f.tar.gz and validation.tar.gz, in these unpacked, or in train/ and
                  validation/; the test split is taken too if it is there
 
-Pictures keep their original JPEG bytes. Unfit pictures and captions are left out, stray spaces and line breaks are
+Images keep their original JPEG bytes. Unfit images and captions are left out, stray spaces and line breaks are
 mended, and all of it is listed in skipped.jsonl beside the records. All cores are used; with --beam_runner a cluster
 (pip install 'xmcgan[beam]'). A conversion that was stopped leaves nothing half-made and can be started again at once;
 one that has finished is not done again. Scenes are drawn if no --source is given.

@@ -1,7 +1,7 @@
 """Fetches a dataset's published files into the layout that its converter reads; what is there is left as it is.
 
 COCO's archives are unpacked and deleted; one that was fetched by hand and put into the folder is checked, unpacked and
-kept. Of Open Images only the pictures with a narrative are fetched, one by one, to where its archives would unpack
+kept. Of Open Images only the images with a narrative are fetched, one by one, to where its archives would unpack
 them. A run that was stopped is gone on with by the next. Until it is done, `.incomplete` in the folder holds what is
 under way.
 """
@@ -38,20 +38,20 @@ def download(dataset: str, source: str | os.PathLike, captions_only: bool = Fals
     """
     source = pathlib.Path(source).expanduser()
     files = published_files.files(dataset, captions_only)
-    folders = published_files.picture_folders(dataset)
+    folders = published_files.image_folders(dataset)
     for file in files:
         shutil.rmtree(_aside(file, source), ignore_errors=True)  # Of a run that was stopped, and takes up room.
     missing = [file for file in files if not _is_there(file, source)]
     with server.session() as connection:
         sizes = {file.name: _size(connection, file, source) for file in missing}
-        # Which pictures are wanted is known once all narratives are there, and is looked at again then.
+        # Which images are wanted is known once all narratives are there, and is looked at again then.
         later = sum(_most_bytes(folder, source) for folder in folders) if missing else 0
         disk.check_room(source, _peak(missing, sizes, source) + later, f"fetch and unpack {dataset}")
         for file in missing:
             _provide(connection, file, source)
     for folder in folders:
         narratives = [file for file in files if file.name.startswith(f"open_images_{folder.split}_")]
-        _provide_pictures(folder, {_place(file, source) for file in narratives}, source)
+        _provide_images(folder, {_place(file, source) for file in narratives}, source)
     for file in files:
         if file.unpacks_to:
             _target(file, source).unlink(missing_ok=True)  # Of a run that was stopped just before this.
@@ -65,8 +65,8 @@ def _is_there(file: published_files.PublishedFile, source: pathlib.Path) -> bool
         return _place(file, source).exists()
     if not all((source / name).exists() for name in file.unpacks_to):
         return False
-    # Someone may have unpacked a part of the pictures.
-    return not file.num_pictures or _count(source / file.unpacks_to[0]) >= file.num_pictures
+    # Someone may have unpacked a part of the images.
+    return not file.num_images or _count(source / file.unpacks_to[0]) >= file.num_images
 
 
 def _place(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
@@ -132,20 +132,18 @@ def _provide(connection: requests.Session, file: published_files.PublishedFile, 
             target.unlink()
 
 
-def _most_bytes(folder: published_files.PictureFolder, source: pathlib.Path) -> int:
-    """The most that the pictures still to be fetched can come to."""
-    return max(0, folder.num_narratives - pictures.count(folder, source)) * folder.picture_size
+def _most_bytes(folder: published_files.ImageFolder, source: pathlib.Path) -> int:
+    """The most that the images still to be fetched can come to."""
+    return max(0, folder.num_narratives - pictures.count(folder, source)) * folder.image_size
 
 
-def _provide_pictures(
-    folder: published_files.PictureFolder, narratives: set[pathlib.Path], source: pathlib.Path
-) -> None:
-    """Fetches the pictures that the narratives of a split speak of."""
+def _provide_images(folder: published_files.ImageFolder, narratives: set[pathlib.Path], source: pathlib.Path) -> None:
+    """Fetches the images that the narratives of a split speak of."""
     wanted, total = pictures.wanted(folder, sorted(narratives), source)
     if not wanted:
         return
     logging.info("fetching %d of %d %s pictures, published at %s", len(wanted), total, folder.split, folder.page)
-    disk.check_room(source, len(wanted) * folder.picture_size, f"fetch {len(wanted)} {folder.split} pictures")
+    disk.check_room(source, len(wanted) * folder.image_size, f"fetch {len(wanted)} {folder.split} pictures")
     for parent in {file.path.parent for file in wanted}:
         parent.mkdir(parents=True, exist_ok=True)
     with _with_remedy(f"fetch the archives by hand and put them into {source} (published at {folder.page})"):

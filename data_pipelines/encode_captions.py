@@ -15,14 +15,14 @@ from absl import logging
 from etils import epath
 
 from data_pipelines import disk, prepare, records, text_feature_files, text_features, text_identity
-from data_pipelines.text_features import PictureText
+from data_pipelines.text_features import ImageText
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 
-# Pictures whose captions are encoded at once.
-_PICTURES = 64
-# Pictures that the disk space needed is estimated from, and its ratio to theirs.
-_SAMPLED_PICTURES, _ROOM = 1024, 1.1
+# Images whose captions are encoded at once.
+_IMAGES = 64
+# Images that the disk space needed is estimated from, and its ratio to theirs.
+_SAMPLED_IMAGES, _ROOM = 1024, 1.1
 
 
 def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEncoder, split: str = "train") -> bool:
@@ -100,10 +100,10 @@ def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: Te
         )
 
 
-def _texts(source: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterator[PictureText]:
-    """The features of the pictures of a file, in their order."""
+def _texts(source: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterator[ImageText]:
+    """The features of the images of a file, in their order."""
     for image_ids, captions, tokens in _tokenized(source, encoder):
-        sentences, words, lengths = (tensor.numpy() for tensor in encode(tokens))  # Of all captions of all pictures.
+        sentences, words, lengths = (tensor.numpy() for tensor in encode(tokens))  # Of all captions of all images.
         words = words[np.arange(words.shape[1]) < lengths[:, np.newaxis]]  # [sum of lengths, dim], without padding
         ends = captions.row_splits.numpy()[1:-1]
         word_ends = np.cumsum(lengths)[ends - 1]
@@ -114,11 +114,11 @@ def _texts(source: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterat
             np.split(words, word_ends),
             np.split(lengths, ends),
         )
-        yield from map(PictureText, *parts)
+        yield from map(ImageText, *parts)
 
 
 def _tokenized(source: epath.Path, encoder: TextEncoder) -> tf.data.Dataset:
-    """Image ids [pictures], captions [pictures, (captions)] and tokens [all captions, text_length] of some pictures."""
+    """Image ids [images], captions [images, (captions)] and tokens [all captions, text_length] of some images."""
 
     def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         record = records.parse(serialized)
@@ -128,16 +128,16 @@ def _tokenized(source: epath.Path, encoder: TextEncoder) -> tf.data.Dataset:
         return image_ids, captions, encoder.tokenize(captions.flat_values)
 
     dataset = tf.data.TFRecordDataset(os.fspath(source)).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.ragged_batch(_PICTURES).map(tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return dataset.ragged_batch(_IMAGES).map(tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_room(target: epath.Path, sources: Sequence[epath.Path], num_pictures: int, encoder: TextEncoder) -> None:
-    """Refuses to begin what the disk cannot hold; the first pictures stand for all of them."""
-    if "://" in os.fspath(target) or not num_pictures:
+def _check_room(target: epath.Path, sources: Sequence[epath.Path], num_images: int, encoder: TextEncoder) -> None:
+    """Refuses to begin what the disk cannot hold; the first images stand for all of them."""
+    if "://" in os.fspath(target) or not num_images:
         return
     num_sampled, rows = 0, 0
-    for image_ids, captions, tokens in _tokenized(sources[0], encoder).take(_SAMPLED_PICTURES // _PICTURES):
+    for image_ids, captions, tokens in _tokenized(sources[0], encoder).take(_SAMPLED_IMAGES // _IMAGES):
         num_sampled += image_ids.shape[0]
         rows += captions.flat_values.shape[0] + int(tf.reduce_sum(tokens["input_mask"]))  # Sentences and words.
-    needed = _ROOM * np.dtype(np.float16).itemsize * encoder.dim * rows / num_sampled * num_pictures
-    disk.check_room(pathlib.Path(target), needed, f"store the text features of {num_pictures} pictures")
+    needed = _ROOM * np.dtype(np.float16).itemsize * encoder.dim * rows / num_sampled * num_images
+    disk.check_room(pathlib.Path(target), needed, f"store the text features of {num_images} pictures")

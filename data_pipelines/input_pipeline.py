@@ -1,4 +1,4 @@
-"""Records -> batches of pictures with one caption each: a pure function of the seed and of the place in the stream."""
+"""Records -> batches of images with one caption each: a pure function of the seed and of the place in the stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines import picture_source, record_index, records
-from data_pipelines.picture_source import PictureSource
+from data_pipelines.picture_source import ImageSource
 from data_pipelines.record_index import RecordIndex
 from data_pipelines.text_features import StoredText
 from xmcgan.models.text_encoder import TextFeatures
@@ -18,12 +18,12 @@ CACHES = {"none": picture_source.reread, "memory": picture_source.in_memory}
 # Of the cipher that permutes an epoch. With TensorFlow's own 4, the orders of successive epochs of COCO-14 correlate by
 # 0.3; from 8 on nothing is left of that.
 _CIPHER_ROUNDS = 24
-# Batches of the host made ahead: few, since one of 256 pictures of 256 px takes 50 MB.
+# Batches of the host made ahead: few, since one of 256 images of 256 px takes 50 MB.
 _AHEAD = 2
 
 
 class Batch(NamedTuple):
-    """Pictures, one caption each, and where they come from."""
+    """Images, one caption each, and where they come from."""
 
     image: tf.Tensor  # [batch, size, size, 3] uint8, levels 0 to 255
     caption: tf.Tensor  # [batch] string, UTF-8
@@ -40,7 +40,7 @@ class EncodedBatch(NamedTuple):
 
 
 def num_examples(dataset: str, split: str, data_dir: str | os.PathLike) -> int:
-    """How many pictures a split has.
+    """How many images a split has.
 
     Args:
       dataset: name of a dataset, such as 'coco2014'.
@@ -68,7 +68,7 @@ def training_batches(
 ) -> tf.data.Dataset:
     """The endless stream of training batches, from batch number `start_batch` on.
 
-    Element `p` of the stream belongs to epoch `p // N` of `N` pictures. The order of an epoch is a permutation of the
+    Element `p` of the stream belongs to epoch `p // N` of `N` images. The order of an epoch is a permutation of the
     split drawn from (seed, epoch), caption and flip are drawn from (seed, p). So a stream that starts late goes on
     exactly like one that started at 0, and at once: nothing before the start is read. Epochs follow each other without
     a gap: a batch may span two, or more if N is small.
@@ -79,12 +79,12 @@ def training_batches(
     Args:
       dataset: name of a dataset, such as 'coco2014'.
       data_dir: folder of all records, on a disk that every host can read at random.
-      batch_size: pictures a batch of all replicas of all hosts together, always full.
+      batch_size: images a batch of all replicas of all hosts together, always full.
       image_size: pixels a side, resized without crop (design: settled answers).
-      random_flip: mirror every other picture, by lot.
+      random_flip: mirror every other image, by lot.
       seed: of order, captions and flips, at least 0.
       start_batch: number of the first batch, at least 0.
-      cache: a key of CACHES: pictures are read and decoded in each epoch anew ('none'), or once ('memory').
+      cache: a key of CACHES: images are read and decoded in each epoch anew ('none'), or once ('memory').
       stored_text: features of the training captions, to come with them; read anew in each epoch.
       context: which host this is, and the number of hosts and replicas: of `distribute_datasets_from_function`.
         By default there is one of each.
@@ -139,7 +139,7 @@ def training_batches(
 
 
 class CaptionList(NamedTuple):
-    """What an evaluation is about: captions, and the pictures that they were written for."""
+    """What an evaluation is about: captions, and the images that they were written for."""
 
     captions: list[str]
     image_ids: list[str]
@@ -157,16 +157,16 @@ def evaluation_batches(
     first: int = 0,
     cache: str = "none",
 ) -> tf.data.Dataset:
-    """A random list of (picture, caption) pairs of a split: the same whatever the model and the batch size.
+    """A random list of (image, caption) pairs of a split: the same whatever the model and the batch size.
 
-    Up to N = pictures of the split, every picture comes at most once. Beyond, the split is gone through again, each
-    time with the next of a picture's captions, so that no pair comes twice before all of a picture's have come.
+    Up to N = images of the split, every image comes at most once. Beyond, the split is gone through again, each
+    time with the next of an image's captions, so that no pair comes twice before all of an image's have come.
 
     Args:
       dataset: name of a dataset, such as 'coco2014'.
       split: 'train' or 'validation'.
       data_dir: folder of all records.
-      batch_size: pictures a batch; the last one may have fewer.
+      batch_size: images a batch; the last one may have fewer.
       image_size: pixels a side, resized without crop.
       num_captions: length of the list, at least 1.
       seed: of the list, at least 0.
@@ -199,7 +199,7 @@ def evaluation_batches(
 def evaluation_captions(
     dataset: str, split: str, data_dir: str | os.PathLike, *, num_captions: int, seed: int = 0
 ) -> CaptionList:
-    """The captions of `evaluation_batches` and the ids of their pictures, without decoding any.
+    """The captions of `evaluation_batches` and the ids of their images, without decoding any.
 
     Args:
       dataset: name of a dataset, such as 'coco2014'.
@@ -231,7 +231,7 @@ def _listed(size: int, num_captions: int, seed: int) -> tuple[np.ndarray, np.nda
     """The number of the record and the lot of the caption of each pair of an evaluation's list, [num_captions] each."""
     if num_captions < 1:
         raise ValueError(f"num_captions={num_captions} is too small: set it to 1 or more")
-    # Whole passes take every picture; the last one takes some, drawn by lot. In the order of the files, as disks like.
+    # Whole passes take every image; the last one takes some, drawn by lot. In the order of the files, as disks like.
     num_passes, rest = divmod(num_captions, size)
     rng = np.random.default_rng([seed, size])
     drawn = np.sort(rng.permutation(size)[:rest])
@@ -241,7 +241,7 @@ def _listed(size: int, num_captions: int, seed: int) -> tuple[np.ndarray, np.nda
 
 
 def _caption_of(captions: tf.Tensor, lot: tf.Tensor) -> tf.Tensor:
-    """The caption of a picture that a lot falls on: a scalar string."""
+    """The caption of an image that a lot falls on: a scalar string."""
     return captions[lot % tf.size(captions, tf.int64)]
 
 
@@ -250,7 +250,7 @@ def _index(dataset: str, split: str, data_dir: str | os.PathLike) -> RecordIndex
     return record_index.load(records.directory(dataset, data_dir), split, info.filepaths, info.shard_lengths)
 
 
-def _source(index: RecordIndex, image_size: int, cache: str) -> PictureSource:
+def _source(index: RecordIndex, image_size: int, cache: str) -> ImageSource:
     if cache not in CACHES:
         raise ValueError(f"cache={cache!r} is unknown: choose one of {', '.join(CACHES)}")
     return CACHES[cache](index, image_size)

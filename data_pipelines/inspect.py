@@ -4,9 +4,9 @@
   python -m data_pipelines.inspect --dataset=ln_coco --data_dir=data --split=validation --sheet=narratives.html
   python -m data_pipelines.inspect --dataset=coco2014 --config.text.preprocessor=FOLDER --output=statistics.json
 
-Prints pictures and their sizes, captions with their words and tokens, object classes, narratives, what the conversion
+Prints images and their sizes, captions with their words and tokens, object classes, narratives, what the conversion
 left out or mended, and whether the numbers agree with Table 1 of the paper. The sheet is one HTML file with the same
-numbers and some records to look at; narratives are drawn with their traces over the picture. Tokens are those of the
+numbers and some records to look at; narratives are drawn with their traces over the image. Tokens are those of the
 experiment's text preprocessor, cut at --config.data.text_length, as in training.
 """
 

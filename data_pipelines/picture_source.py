@@ -1,4 +1,4 @@
-"""Records -> decoded pictures with all their captions, by number: read each time anew, or held in memory."""
+"""Records -> decoded images with all their captions, by number: read each time anew, or held in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tqdm
 from data_pipelines import records
 from data_pipelines.record_index import RecordIndex
 
-# Pictures between two turns of the progress bar.
+# Images between two turns of the progress bar.
 _CHUNK = 64
 # The cache may take this much of the free memory: the run needs some as well.
 _LARGEST_SHARE = 0.9
@@ -29,17 +29,17 @@ class Picture(NamedTuple):
     image_id: tf.Tensor  # Scalar string
 
 
-class PictureSource(NamedTuple):
-    """The two stages of a pipeline from the numbers of records to pictures."""
+class ImageSource(NamedTuple):
+    """The two stages of a pipeline from the numbers of records to images."""
 
-    # Dataset of int64 [rows], the numbers -> dataset of what there is of each picture, one by one.
+    # Dataset of int64 [rows], the numbers -> dataset of what there is of each image, one by one.
     fetch: Callable[[tf.data.Dataset], tf.data.Dataset]
     # An element of that -> the `Picture`, within a `map`.
     decode: Callable[[tf.Tensor], Picture]
 
 
-def reread(index: RecordIndex, image_size: int) -> PictureSource:
-    """Pictures that are read and decoded whenever they are asked for.
+def reread(index: RecordIndex, image_size: int) -> ImageSource:
+    """Images that are read and decoded whenever they are asked for.
 
     Memory does not grow with the split; files that fit into memory are kept there by the operating system anyway.
 
@@ -47,11 +47,11 @@ def reread(index: RecordIndex, image_size: int) -> PictureSource:
       index: of the split.
       image_size: pixels a side.
     """
-    return PictureSource(index.read, lambda serialized: _decode(serialized, image_size))
+    return ImageSource(index.read, lambda serialized: _decode(serialized, image_size))
 
 
-def in_memory(index: RecordIndex, image_size: int) -> PictureSource:
-    """Pictures that are read and decoded once, now, and held at their final size: size * size * 3 bytes each.
+def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
+    """Images that are read and decoded once, now, and held at their final size: size * size * 3 bytes each.
 
     Each host of a cluster holds the whole split: its rows of the batches come from anywhere in it.
 
@@ -60,10 +60,10 @@ def in_memory(index: RecordIndex, image_size: int) -> PictureSource:
       image_size: pixels a side.
 
     Returns:
-      A source that gives, bit for bit, the pictures of `reread`.
+      A source that gives, bit for bit, the images of `reread`.
 
     Raises:
-      ValueError: the pictures do not fit into the free memory; gives both sizes.
+      ValueError: the images do not fit into the free memory; gives both sizes.
     """
     shape = [len(index), image_size, image_size, 3]
     check_memory(shape, free_memory())
@@ -73,7 +73,7 @@ def in_memory(index: RecordIndex, image_size: int) -> PictureSource:
     captions, image_ids = [], []
     bar = tqdm.tqdm(total=len(index), desc="decoding into memory", unit="picture", disable=None, dynamic_ncols=True)
     with tf.device("CPU:0"), bar:
-        # A variable: of a tensor that a function captures, tf.data makes a second copy when it optimises the graph.
+        # A variable: of a tensor that a function captures, tf.data makes a second copy when it optimizes the graph.
         # For its sake enable_op_determinism takes the parallelism from the map, which has little work here.
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         done = 0
@@ -85,17 +85,17 @@ def in_memory(index: RecordIndex, image_size: int) -> PictureSource:
             done += len(rows)
             bar.update(len(rows))  # A bar that is not shown does not count.
         captions, image_ids = tf.concat(captions, axis=0), tf.concat(image_ids, axis=0)
-    return PictureSource(
+    return ImageSource(
         fetch=lambda numbers: numbers.unbatch(),
         decode=lambda number: Picture(images.sparse_read(number), captions[number], image_ids[number]),
     )
 
 
 def check_memory(shape: list[int], free: int) -> None:
-    """Refuses to hold pictures that do not fit into memory.
+    """Refuses to hold images that do not fit into memory.
 
     Args:
-      shape: [pictures, size, size, 3] uint8.
+      shape: [images, size, size, 3] uint8.
       free: bytes.
 
     Raises:
@@ -123,7 +123,7 @@ def free_memory() -> int:
 def _decode(serialized: tf.Tensor, size: int) -> Picture:
     record = records.parse(serialized)
     pixels = tf.io.decode_jpeg(record.image, channels=3, dct_method="INTEGER_ACCURATE")
-    # Plain bilinear sampling: a low-pass filter before it (antialias=True) halves the pictures per second.
+    # Plain bilinear sampling: a low-pass filter before it (antialias=True) halves the images per second.
     pixels = tf.image.resize(pixels, (size, size), method="bilinear")  # [size, size, 3] float32 in [0, 255]
     pixels = tf.cast(tf.round(pixels), tf.uint8)  # A quarter of the memory, and of the way to the device.
     return Picture(tf.ensure_shape(pixels, (size, size, 3)), record.captions, record.image_id)

@@ -41,7 +41,7 @@ def convert(
       dataset: a key of `BUILDERS`.
       source: folder with the raw data, in its owner's layout.
       data_dir: folder of all records.
-      max_skipped: largest share of a split's pictures, or captions, that may be left out as unfit, 0 .. 1.
+      max_skipped: largest share of a split's images, or captions, that may be left out as unfit, 0 .. 1.
       beam_runner: name of the Apache Beam runner to work on, such as 'DirectRunner'; None: all cores of this machine.
       beam_options: of the Beam pipeline, as on its command line.
 
@@ -50,7 +50,7 @@ def convert(
 
     Raises:
       FileNotFoundError: the source is not all there.
-      ValueError: the source's annotations cannot be read, or too many of its pictures are unfit.
+      ValueError: the source's annotations cannot be read, or too many of its images are unfit.
       OSError: the disk has not enough room.
     """
     return _once(
@@ -65,8 +65,8 @@ def prepare_scenes(
 
     Args:
       data_dir: folder of all records.
-      num_train: training pictures.
-      num_val: validation pictures.
+      num_train: training images.
+      num_val: validation images.
       seed: of the scenes.
       image_size: pixels a side.
 

@@ -29,7 +29,7 @@ class PublishedFile(NamedTuple):
       size: bytes; None: the server is asked.
       sha256: in hex; None: the checksum that the server states is used.
       unpacks_to: of an archive: the folders or files that the builders need out of it. Empty: kept as it is.
-      num_pictures: of an archive of pictures: how many it holds.
+      num_images: of an archive of images: how many it holds.
       unpacked_ratio: of an archive: estimate of its unpacked size over its own. JPEGs do not shrink; COCO's JSON does
         to less than a third.
       whole_name: of a shard: what the shards are called when joined, as some users keep them.
@@ -41,20 +41,20 @@ class PublishedFile(NamedTuple):
     size: int | None = None
     sha256: str | None = None
     unpacks_to: tuple[str, ...] = ()
-    num_pictures: int = 0
+    num_images: int = 0
     unpacked_ratio: int = 1
     whole_name: str | None = None
 
 
-class PictureFolder(NamedTuple):
-    """Pictures of a split that are published one by one.
+class ImageFolder(NamedTuple):
+    """Images of a split that are published one by one.
 
     Attributes:
       split: as in their folder's and archives' names.
       url: of the folder that they lie in, each as `<image id>.jpg`.
       page: where their owner publishes them.
-      num_narratives: on these pictures, hence the most pictures that can be wanted.
-      picture_size: mean bytes of a picture.
+      num_narratives: on these images, hence the most images that can be wanted.
+      image_size: mean bytes of an image.
       by_first_digit: whether the published archives split them by the first digit of their ids.
     """
 
@@ -62,12 +62,12 @@ class PictureFolder(NamedTuple):
     url: str
     page: str
     num_narratives: int
-    picture_size: int
+    image_size: int
     by_first_digit: bool
 
 
 def _coco(
-    name: str, folder: str, size: int, sha256: str, unpacks_to: tuple[str, ...], num_pictures: int = 0
+    name: str, folder: str, size: int, sha256: str, unpacks_to: tuple[str, ...], num_images: int = 0
 ) -> PublishedFile:
     return PublishedFile(
         name,
@@ -76,8 +76,8 @@ def _coco(
         size,
         sha256,
         unpacks_to,
-        num_pictures,
-        unpacked_ratio=1 if num_pictures else 4,
+        num_images,
+        unpacked_ratio=1 if num_images else 4,
     )
 
 
@@ -154,16 +154,16 @@ LN_OPENIMAGES_CAPTIONS = (
     _narratives("open_images_train_v6_captions.jsonl"),
     _narratives("open_images_validation_captions.jsonl"),
 )
-# The archives train_0.tar.gz ... train_f.tar.gz hold 549 GB and 1,743,042 pictures, of which less than a third has a
-# narrative: so pictures are fetched one by one.
-OPEN_IMAGES_PICTURES = (
-    PictureFolder("train", f"{_OPEN_IMAGES_URL}/train", OPEN_IMAGES_PAGE, 507444, 315_000, by_first_digit=True),
-    PictureFolder("validation", f"{_OPEN_IMAGES_URL}/validation", OPEN_IMAGES_PAGE, 41691, 309_000, False),
+# The archives train_0.tar.gz ... train_f.tar.gz hold 549 GB and 1,743,042 images, of which less than a third has a
+# narrative: so images are fetched one by one.
+OPEN_IMAGES_IMAGES = (
+    ImageFolder("train", f"{_OPEN_IMAGES_URL}/train", OPEN_IMAGES_PAGE, 507444, 315_000, by_first_digit=True),
+    ImageFolder("validation", f"{_OPEN_IMAGES_URL}/validation", OPEN_IMAGES_PAGE, 41691, 309_000, False),
 )
 
 
 def files(dataset: str, captions_only: bool = False) -> tuple[PublishedFile, ...]:
-    """What a dataset's conversion reads, apart from pictures published one by one.
+    """What a dataset's conversion reads, apart from images published one by one.
 
     Args:
       dataset: 'coco2014', 'ln_coco' or 'ln_openimages'.
@@ -181,6 +181,6 @@ def files(dataset: str, captions_only: bool = False) -> tuple[PublishedFile, ...
     raise ValueError(f"dataset '{dataset}' is published nowhere: coco2014, ln_coco and ln_openimages can be downloaded")
 
 
-def picture_folders(dataset: str) -> tuple[PictureFolder, ...]:
-    """The pictures of a dataset that are published one by one."""
-    return OPEN_IMAGES_PICTURES if dataset == "ln_openimages" else ()
+def image_folders(dataset: str) -> tuple[ImageFolder, ...]:
+    """The images of a dataset that are published one by one."""
+    return OPEN_IMAGES_IMAGES if dataset == "ln_openimages" else ()

@@ -1,4 +1,4 @@
-"""The record: one picture with all its captions, and where the records of a dataset lie.
+"""The record: one image with all its captions, and where the records of a dataset lie.
 
 This is the one place that knows the schema. Every builder writes it, the input pipeline reads it.
 """
@@ -20,7 +20,7 @@ from data_pipelines import console
 VERSION = "2.0.0"
 # What a conversion left out or mended, one JSON line each, beside the records.
 SKIPPED_FILE = "skipped.jsonl"
-# Steps of the stored coordinates in a picture's side, and of the stored times in a second: as fine as published.
+# Steps of the stored coordinates in an image's side, and of the stored times in a second: as fine as published.
 _PLACES, _TICKS = 10_000, 1_000
 
 
@@ -29,25 +29,25 @@ class Narrative(NamedTuple):
 
     utterances: Sequence[str]  # [utterances] words as they follow each other, sometimes two in one.
     times: np.ndarray  # [utterances, 2] float32: start and end, in seconds.
-    points: np.ndarray  # [points, 3] float32: x and y in [0, 1] of the picture's sides, y downwards; time in seconds.
+    points: np.ndarray  # [points, 3] float32: x and y in [0, 1] of the image's sides, y downwards; time in seconds.
     stroke_lengths: np.ndarray  # [strokes] int32: points of each stroke of the mouse; they sum up to all points.
 
 
 class Record(NamedTuple):
-    """One picture with its captions: Python values when written, scalar or 1-D string tensors when read in a graph."""
+    """One image with its captions: Python values when written, scalar or 1-D string tensors when read in a graph."""
 
     image: bytes | tf.Tensor  # The JPEG file as published, byte for byte.
     image_id: str | tf.Tensor  # As its owner gave it.
     file_name: str | tf.Tensor  # Within its split's folder.
     captions: Sequence[str] | tf.Tensor  # [captions], at least one, UTF-8, clean of line breaks and stray spaces.
-    labels: Sequence[str] | tf.Tensor  # [labels] names of the object classes in the picture, each once; may be empty.
+    labels: Sequence[str] | tf.Tensor  # [labels] names of the object classes in the image, each once; may be empty.
     narratives: Sequence[Narrative] = ()  # One for each caption where captions were spoken, or none.
 
 
 def features() -> tfds.features.FeaturesDict:
     """The TFDS features of a `Record`, by its field names.
 
-    All narratives of a picture lie end to end, and `narratives/*_counts` say how many utterances and strokes each of
+    All narratives of an image lie end to end, and `narratives/*_counts` say how many utterances and strokes each of
     them has: small integers, a few bytes a point.
     """
     of = tfds.features
@@ -91,7 +91,7 @@ def to_example(record: Record) -> dict[str, Any]:
 
 
 def from_example(example: Mapping[str, Any]) -> Record:
-    """The whole record, narratives and all, of an example read by TFDS, its picture not decoded.
+    """The whole record, narratives and all, of an example read by TFDS, its image not decoded.
 
     Args:
       example: one element of `open_dataset(...).as_dataset(decoders={'image': tfds.decode.SkipDecoding()})` as NumPy.
@@ -125,7 +125,7 @@ def from_example(example: Mapping[str, Any]) -> Record:
 
 
 def parse(serialized: tf.Tensor) -> Record:
-    """Reads in a graph what training needs of a record, without decoding its picture.
+    """Reads in a graph what training needs of a record, without decoding its image.
 
     Args:
       serialized: scalar string, one element of a TFRecord file.

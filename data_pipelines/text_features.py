@@ -1,7 +1,7 @@
-"""The record of stored text features: what a frozen text encoder makes of a picture's captions, in float16.
+"""The record of stored text features: what a frozen text encoder makes of an image's captions, in float16.
 
-It has the features of all captions of one picture; of the words only the real ones, without padding. It names the
-picture and each caption (by a 63-bit hash of its text), and reading holds both against what was asked for.
+It has the features of all captions of one image; of the words only the real ones, without padding. It names the
+image and each caption (by a 63-bit hash of its text), and reading holds both against what was asked for.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _HALF = np.dtype("<f2")
 _BUCKETS = 2**63 - 1
 
 
-class PictureText(NamedTuple):
-    """The features of all captions of a picture."""
+class ImageText(NamedTuple):
+    """The features of all captions of an image."""
 
     image_id: str
     captions: Sequence[str]
@@ -30,7 +30,7 @@ class PictureText(NamedTuple):
 
 
 class StoredText:
-    """The text features of a split, by the number of the record; the stages are those of a `PictureSource`."""
+    """The text features of a split, by the number of the record; the stages are those of a `ImageSource`."""
 
     def __init__(self, index: RecordIndex, text_length: int, dim: int, remedy: str):
         """Args:
@@ -60,9 +60,9 @@ class StoredText:
 
         Args:
           serialized: scalar string, what was fetched.
-          number: scalar, which of the picture's captions, from 0.
+          number: scalar, which of the image's captions, from 0.
           caption: scalar string, its text.
-          image_id: scalar string, the picture that the caption should be of.
+          image_id: scalar string, the image that the caption should be of.
 
         Returns:
           `TextFeatures` of one caption, [dim], [text_length, dim] and scalar: in float16, padded with zeros.
@@ -95,7 +95,7 @@ class StoredText:
         return tf.reshape(tf.io.decode_raw(part, tf.float16, little_endian=True), [-1, self._dim])
 
 
-def serialize(text: PictureText) -> bytes:
+def serialize(text: ImageText) -> bytes:
     """A record of `StoredText`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Looks at all pictures of a source, on every replica, part by part; goes on where a killed one stopped."""
+"""Looks at all images of a source, on every replica, part by part; goes on where a killed one stopped."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from absl import logging
 from eval.measures.measure import Measure, Seen
 from eval.sources import Source
 
-# Pictures whose rows are written at once: what is lost, at most, when the evaluation is killed.
+# Images whose rows are written at once: what is lost, at most, when the evaluation is killed.
 _PART = 1024
 _NOTE = "collection.json"
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 class Collection(Seen):
-    """The rows of all pictures, in files."""
+    """The rows of all images, in files."""
 
     def __init__(self, folder: str, seconds: float, forward_seconds: float):
         """Args:
@@ -56,14 +56,14 @@ def collect(
     identity: dict[str, Any],
     title: str,
 ) -> Collection:
-    """Has every measure look at every picture.
+    """Has every measure look at every image.
 
     Args:
-      source: of the pictures.
+      source: of the images.
       measures: that look at them.
       folder: for the rows. If it holds some of the same identity, the rest is added; others are removed.
       strategy: its replicas share each batch.
-      batch_size: pictures at once, of all replicas together; rounded up to a multiple of the replicas.
+      batch_size: images at once, of all replicas together; rounded up to a multiple of the replicas.
       identity: everything that decides the rows.
       title: for the progress bar.
 

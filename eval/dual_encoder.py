@@ -82,7 +82,7 @@ class DualEncoder:
         self.identity = {"name": name, **identity, "dim": self.dim}
 
     def encode_images(self, images: tf.Tensor) -> tf.Tensor:
-        """Encodes pictures; within `tf.function` and `strategy.run`, too.
+        """Encodes images; within `tf.function` and `strategy.run`, too.
 
         Args:
           images: [batch, height, width, 3] uint8 RGB of any size.

@@ -1,4 +1,4 @@
-"""Measures pictures by FID, KID, IS, R-precision and SOA (section 5.2 of the paper).
+"""Measures images by FID, KID, IS, R-precision and SOA (section 5.2 of the paper).
 
   python -m eval.evaluate --workdir=runs/demo
   python -m eval.evaluate --workdir=runs/coco2014 --metrics=fid,is,r_precision,soa --dual_encoder=FOLDER
@@ -9,7 +9,7 @@
 A run's averaged generator draws the captions of the validation split that --seed draws: the same list for every model.
 Results go to <workdir>/eval/<step>.json with the whole protocol, and to TensorBoard; the best checkpoint by FID is kept
 as <workdir>/checkpoints/best. A killed evaluation goes on where it stopped when the same command is given again. Of
-anyone's pictures (--images), a table of lines 'file<TAB>caption' tells the captions, without which FID, KID and IS can
+anyone's images (--images), a table of lines 'file<TAB>caption' tells the captions, without which FID, KID and IS can
 be had; the result goes to FOLDER/eval.
 Flags that are not given keep the values of the run's config (or of the dataset's).
 """

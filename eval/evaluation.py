@@ -1,4 +1,4 @@
-"""The metrics of section 5.2, of any pictures of a list of captions."""
+"""The metrics of section 5.2, of any images of a list of captions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from eval.measures.measure import Measure
 from eval.measures.quality import Quality
 from eval.metrics import curves, frechet
 from eval.objects import soa_captions
-from eval.picture_folder import PictureFolder
+from eval.picture_folder import ImageFolder
 from eval.references import references
 from eval.results import Result
-from eval.sources import GeneratedPictures, RealPictures, Source
+from eval.sources import GeneratedImages, RealImages, Source
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
 from xmcgan.models.generator import Generator
@@ -34,14 +34,14 @@ SPLIT = "validation"
 
 
 class Evaluation:
-    """A config's metrics, its list of captions and what is kept of their real pictures, for any number of models.
+    """A config's metrics, its list of captions and what is kept of their real images, for any number of models.
 
     The list is the same for every model: `evaluation.num_samples` captions of the validation split, drawn by
-    `evaluation.seed` and oversampled where the split has fewer pictures (section 5.2).
+    `evaluation.seed` and oversampled where the split has fewer images (section 5.2).
 
     Attributes:
-      listed: the captions of the list, and the ids of their pictures.
-      protocol: how all pictures are measured, as JSON values.
+      listed: the captions of the list, and the ids of their images.
+      protocol: how all images are measured, as JSON values.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Evaluation:
         strategy: tf.distribute.Strategy,
         flag_prefix: str = "--config.evaluation.",
     ):
-        """Loads all networks, and looks at the real pictures unless that has been done before.
+        """Loads all networks, and looks at the real images unless that has been done before.
 
         Args:
           config: the experiment.
@@ -83,7 +83,7 @@ class Evaluation:
                 self._official = build_official_soa(config, data_dir, self._jobs.labels, flag_prefix)
         for measure in self._measures:
             measure.prepare(self.listed)
-        real = RealPictures(
+        real = RealImages(
             config.dataset,
             SPLIT,
             data_dir,
@@ -127,14 +127,14 @@ class Evaluation:
         Args:
           generator: with averaged weights; made inside the strategy's scope.
           text_encoder: that it was trained with; made inside the strategy's scope.
-          pictures: tells which generator this is, such as {'run': 'demo', 'step': 5200}.
+          images: tells which generator this is, such as {'run': 'demo', 'step': 5200}.
           folder: for what has been seen so far: a killed evaluation goes on from there. Removed at the end.
-          curve_path: where to draw FID's dependence on the number of pictures (PNG); None: nowhere.
+          curve_path: where to draw FID's dependence on the number of images (PNG); None: nowhere.
 
         Returns:
           The result.
         """
-        draw = functools.partial(GeneratedPictures, generator, text_encoder, self._config.generator.noise_dim)
+        draw = functools.partial(GeneratedImages, generator, text_encoder, self._config.generator.noise_dim)
         captions = self.listed.captions
         seeds = (self._config.evaluation.seed << 32) + np.arange(len(captions))
         of_list = draw(captions, seeds, pictures)
@@ -150,25 +150,25 @@ class Evaluation:
         return result._replace(scores=result.scores + reference.scores, details=details)
 
     def of_folder(self, folder: str, captions: str = "", curve_path: str | None = None) -> Result:
-        """Measures anyone's pictures.
+        """Measures anyone's images.
 
         Args:
-          folder: of the pictures.
-          captions: see `picture_folder.read`.
+          folder: of the images.
+          captions: see `image_folder.read`.
           curve_path: see `of_generator`.
 
         Returns:
           The result.
 
         Raises:
-          FileNotFoundError, ValueError: see `picture_folder.read`; or SOA's own captions were asked for.
+          FileNotFoundError, ValueError: see `image_folder.read`; or SOA's own captions were asked for.
         """
         if self._official:
             raise ValueError("SOA's own captions are to be drawn by a run: leave out --soa_captions with --images")
         needs_captions = any(measure.needs_captions for measure in self._measures)
         files, listed = picture_folder.read(folder, captions, needs_captions)
         pictures = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.of_files(files)}
-        source = PictureFolder(files, image_size=self._config.data.image_size, identity=pictures)
+        source = ImageFolder(files, image_size=self._config.data.image_size, identity=pictures)
         aside = os.path.join(folder, "eval", "incomplete")
         result = self.of_source(source, listed, pictures, aside, curve_path)
         own = {"sha256": protocol.fingerprint(listed._asdict()), "num_samples": len(listed.captions)}
@@ -182,12 +182,12 @@ class Evaluation:
         folder: str,
         curve_path: str | None = None,
     ) -> Result:
-        """Measures the pictures of any source.
+        """Measures the images of any source.
 
         Args:
-          source: of the pictures.
+          source: of the images.
           listed: their captions and the ids of the captions' originals, in the same order.
-          pictures: tells which pictures these are.
+          images: tells which images these are.
           folder: see `of_generator`.
           curve_path: see `of_generator`.
 

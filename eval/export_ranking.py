@@ -1,14 +1,14 @@
-"""Writes what raters need to rank the pictures of 2 to 4 models (paper section 6.1, Fig. 7), for Label Studio.
+"""Writes what raters need to rank the images of 2 to 4 models (paper section 6.1, Fig. 7), for Label Studio.
 
   python -m eval.export_ranking --dataset=coco2014 --model=ours=runs/coco2014 --model=real=dataset --output=ranking
-  python -m eval.export_ranking --dataset=coco2014 --model=ours=runs/a --model=theirs=pictures_of_b --output=ranking
+  python -m eval.export_ranking --dataset=coco2014 --model=ours=runs/a --model=theirs=images_of_b --output=ranking
 
-A model is NAME=WORKDIR, a training run whose averaged generator draws the pictures; NAME=FOLDER, pictures from anywhere
-with a captions.tsv of file<TAB>caption lines; or NAME=dataset, the real pictures. The captions are drawn from the
+A model is NAME=WORKDIR, a training run whose averaged generator draws the images; NAME=FOLDER, images from anywhere
+with a captions.tsv of file<TAB>caption lines; or NAME=dataset, the real images. The captions are drawn from the
 validation split by --seed, and are listed in <output>/captions.tsv for models from elsewhere to draw.
 
 <output>/label_studio is the folder to import; its README.txt tells the steps. It holds no name of a model, and in an
-order drawn by lot, balanced over the places, every picture at the same size. <output>/key.json undoes that: it stays
+order drawn by lot, balanced over the places, every image at the same size. <output>/key.json undoes that: it stays
 with you, and eval.analyse_ranking needs it. A command that was stopped goes on where it was.
 """
 

@@ -1,4 +1,4 @@
-"""Anyone's pictures in a folder, with a table of their captions."""
+"""Anyone's images in a folder, with a table of their captions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 
 
-class PictureFolder(Source):
-    """Anyone's pictures, in files."""
+class ImageFolder(Source):
+    """Anyone's images, in files."""
 
     def __init__(self, files: Sequence[str], *, image_size: int, identity: dict[str, Any]):
         """Args:
         files: PNG or JPEG, in the order of their captions.
-        image_size: pixels a side; files of another size are resized to it as the dataset's pictures are.
-        identity: tells which pictures these are.
+        image_size: pixels a side; files of another size are resized to it as the dataset's images are.
+        identity: tells which images these are.
         """
         self.identity = {
             "pictures": "files",
@@ -56,25 +56,25 @@ class PictureFolder(Source):
 
 
 def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[list[str], CaptionList]:
-    """The files of a folder of pictures, with their captions.
+    """The files of a folder of images, with their captions.
 
     Args:
-      folder: of the pictures.
-      captions: a table of one line a picture: its file's name within the folder, a tab, its caption, and if several
-        pictures show captions of one original, a tab and the original's id. By default `captions.tsv` in the folder.
-      needs_captions: if not, and there is no such table, all pictures of the folder are taken, with empty captions.
+      folder: of the images.
+      captions: a table of one line an image: its file's name within the folder, a tab, its caption, and if several
+        images show captions of one original, a tab and the original's id. By default `captions.tsv` in the folder.
+      needs_captions: if not, and there is no such table, all images of the folder are taken, with empty captions.
 
     Returns:
-      The paths of the pictures, and their captions with the originals' ids, in the order of the table.
+      The paths of the images, and their captions with the originals' ids, in the order of the table.
 
     Raises:
-      FileNotFoundError: the table, or a picture that it names, is missing.
-      ValueError: a line of the table is not as above or names a file that is no picture, or there are fewer than two.
+      FileNotFoundError: the table, or an image that it names, is missing.
+      ValueError: a line of the table is not as above or names a file that is no image, or there are fewer than two.
     """
     path = captions or os.path.join(folder, CAPTIONS_FILE)
     if not os.path.isfile(path):
         if not (captions or needs_captions):
-            return _all_pictures(folder)
+            return _all_images(folder)
         raise FileNotFoundError(f"{path} is missing: write lines of 'file<TAB>caption', and pass --captions={path}")
     files, texts, ids = [], [], []
     with open(path, encoding="utf-8") as table:
@@ -100,8 +100,8 @@ def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[
     return files, CaptionList(texts, ids)
 
 
-def _all_pictures(folder: str) -> tuple[list[str], CaptionList]:
-    """The files of a folder without a table that are named as pictures are, by name."""
+def _all_images(folder: str) -> tuple[list[str], CaptionList]:
+    """The files of a folder without a table that are named as images are, by name."""
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{folder} is no folder: give one of pictures as --images")
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_EXTENSIONS))
@@ -114,7 +114,7 @@ def _all_pictures(folder: str) -> tuple[list[str], CaptionList]:
 
 
 def _check(file: str, place: str) -> None:
-    """Refuses a file whose header is not that of a picture that TensorFlow decodes."""
+    """Refuses a file whose header is not that of an image that TensorFlow decodes."""
     try:
         with Image.open(file) as picture:
             if picture.format in _FORMATS:

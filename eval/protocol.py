@@ -1,4 +1,4 @@
-"""How pictures were measured, as JSON values: what must be equal before two numbers may be compared."""
+"""How images were measured, as JSON values: what must be equal before two numbers may be compared."""
 
 from __future__ import annotations
 

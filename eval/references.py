@@ -1,4 +1,4 @@
-"""What is kept of the real pictures, so that they are looked at once and not at every evaluation."""
+"""What is kept of the real images, so that they are looked at once and not at every evaluation."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def references(
 ) -> list[Reference]:
     """The reference of each measure: read from the dataset's folder, or made and put there.
 
-    A file belongs to the list of captions, the size of the pictures, the network and its weights, all of which are in
+    A file belongs to the list of captions, the size of the images, the network and its weights, all of which are in
     its name as a fingerprint: another of them means another file.
 
     Args:
       measures: to be referred to.
-      source: the list's own pictures.
-      listed: captions and picture ids, in the same order.
+      source: the list's own images.
+      listed: captions and image ids, in the same order.
       dataset: name of the dataset.
       data_dir: folder of all records.
       captions_identity: everything that decides the list.

@@ -17,8 +17,8 @@ from eval.score import LOWER, Score
 class Result(NamedTuple):
     """What was measured, and everything that must be known to compare it with another."""
 
-    scores: list[Score]  # Of the pictures.
-    real: list[Score]  # Of the dataset's own pictures of the same captions, where a metric has one.
+    scores: list[Score]  # Of the images.
+    real: list[Score]  # Of the dataset's own images of the same captions, where a metric has one.
     pictures: dict[str, Any]  # What was measured: a run and its step, or a folder.
     protocol: dict[str, Any]  # How: captions, networks, numbers. Equal protocols may stand in one table.
     details: dict[str, Any]  # More than the scores tell, such as SOA by class.
@@ -96,7 +96,7 @@ def table(results: Sequence[tuple[str, Result]]) -> str:
       results: with a title for each row, such as 'step 5000'.
 
     Returns:
-      Lines for a terminal: a column for each score, with an arrow to its better side; the real pictures' own scores in
+      Lines for a terminal: a column for each score, with an arrow to its better side; the real images' own scores in
       the last row.
     """
     newest = results[-1][1]

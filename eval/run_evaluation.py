@@ -54,7 +54,7 @@ class RunEvaluation:
           checkpoint: its path.
           generator: of the run's config, made inside the strategy's scope; it gets the checkpoint's averaged weights.
           text_encoder: made inside the strategy's scope.
-          with_curve: whether to draw FID's dependence on the number of pictures, into `<step>_curve.png`.
+          with_curve: whether to draw FID's dependence on the number of images, into `<step>_curve.png`.
 
         Returns:
           The result.

@@ -1,4 +1,4 @@
-"""Where the pictures of an evaluation come from: the dataset or a generator (or a folder: `picture_folder`)."""
+"""Where the images of an evaluation come from: the dataset or a generator (or a folder: `image_folder`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from xmcgan.synthesis import noise_of, to_uint8
 
 
 class Source(abc.ABC):
-    """A list of pictures, in a fixed order.
+    """A list of images, in a fixed order.
 
     Attributes:
-      identity: everything that decides the pictures: JSON values by name.
+      identity: everything that decides the images: JSON values by name.
       size: how many there are.
     """
 
@@ -27,15 +27,15 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
-        """What `images` needs of the pictures from number `first` on, in batches; the last one may have fewer."""
+        """What `images` needs of the images from number `first` on, in batches; the last one may have fewer."""
 
     @abc.abstractmethod
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """A batch's pictures, made on a replica, in a graph: [batch, height, width, 3] uint8."""
+        """A batch's images, made on a replica, in a graph: [batch, height, width, 3] uint8."""
 
 
-class RealPictures(Source):
-    """The dataset's own pictures of an evaluation's list."""
+class RealImages(Source):
+    """The dataset's own images of an evaluation's list."""
 
     def __init__(self, dataset: str, split: str, data_dir: str, *, image_size: int, num_captions: int, seed: int):
         """Args: see `input_pipeline.evaluation_batches`."""
@@ -61,8 +61,8 @@ class RealPictures(Source):
         return batch["image"]
 
 
-class GeneratedPictures(Source):
-    """A generator's pictures of captions, one for each caption and seed."""
+class GeneratedImages(Source):
+    """A generator's images of captions, one for each caption and seed."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class GeneratedPictures(Source):
         generator: with averaged weights; made inside the scope of the strategy that runs it.
         text_encoder: that it was trained with.
         noise_dim: width of z.
-        captions: one for each picture.
-        seeds: one for each picture; a seed names a noise vector, wherever in the list it stands.
+        captions: one for each image.
+        seeds: one for each image; a seed names a noise vector, wherever in the list it stands.
         identity: tells which generator this is.
         """
         self.identity = {"pictures": "generated", **identity}

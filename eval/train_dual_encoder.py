@@ -5,10 +5,10 @@
   python -m eval.train_dual_encoder --output=data/cc --pictures=cc3m --image_tower=efficientnetb4 --image_size=224 ...
   python -m eval.train_dual_encoder --output=data/of_coco --dataset=coco2014
 
-Trains on Conceptual Captions, or on any pictures with captions: --pictures is the folder that
+Trains on Conceptual Captions, or on any images with captions: --pictures is the folder that
 `img2dataset --output_format files` filled, or any folder of JPEG files with a table of lines `caption<TAB>file`
 (--captions). Or on the training split of a converted dataset (--dataset); scores are then told apart by its name, and
-flatter a generator trained on the same pictures. Missing and corrupt pictures are left out.
+flatter a generator trained on the same images. Missing and corrupt images are left out.
 
 Checkpoints and curves go to --workdir, by default <output>.training; a training that was stopped goes on from there
 when the same command is given again. The SavedModel in --output is for `python -m eval.evaluate --dual_encoder=...`;
@@ -30,7 +30,7 @@ if typing.TYPE_CHECKING:
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the SavedModel to make.")
 _DATASET = command_line.define_dataset("A converted dataset to train on.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_PICTURES = flags.DEFINE_string("pictures", None, "Folder of pictures to train on.")
+_IMAGES = flags.DEFINE_string("pictures", None, "Folder of pictures to train on.")
 _CAPTIONS = flags.DEFINE_string(
     "captions", None, "Table of lines `caption<TAB>file`, files relative to --pictures. [.txt beside each picture]"
 )
@@ -66,9 +66,9 @@ def main(argv: list[str]) -> None:
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: the folder of the SavedModel to make")
-    if bool(_DATASET.value) == bool(_PICTURES.value):
+    if bool(_DATASET.value) == bool(_IMAGES.value):
         raise app.UsageError("give what to train on, in one way: --pictures, or --dataset")
-    if _CAPTIONS.value and not _PICTURES.value:
+    if _CAPTIONS.value and not _IMAGES.value:
         raise app.UsageError("--captions belongs to --pictures")
 
     from eval import dual_encoder
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     if worked:
         workdir = _WORKDIR.value or f"{output}.training"
         towers = TowerOptions(**{name: flags.FLAGS[name].value for name in TowerOptions._fields})
-        check_options(towers)  # Before all pictures are looked at.
+        check_options(towers)  # Before all images are looked at.
         options = dual_encoder_training.TrainingOptions(
             towers, batch_size=_BATCH_SIZE.value, steps=_STEPS.value, learning_rate=_LEARNING_RATE.value
         )
@@ -107,10 +107,10 @@ def _pairs(workdir: str) -> CaptionPairs:
             prepare.prepare_scenes(_DATA_DIR.value)
         pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value)
     else:
-        read = conceptual_captions.read_pairs(_PICTURES.value, _CAPTIONS.value)
+        read = conceptual_captions.read_pairs(_IMAGES.value, _CAPTIONS.value)
         memo = os.path.join(workdir, "unfit_pictures.json")
-        fit = conceptual_captions.fit_pairs(_PICTURES.value, read, memo)
-        pairs = conceptual_captions.ConceptualCaptions(_PICTURES.value, fit)
+        fit = conceptual_captions.fit_pairs(_IMAGES.value, read, memo)
+        pairs = conceptual_captions.ConceptualCaptions(_IMAGES.value, fit)
     pairs.name = _NAME.value or pairs.name
     return pairs
 

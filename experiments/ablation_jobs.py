@@ -64,7 +64,7 @@ def jobs_of(
     *,
     dataset: str | None = None,
     seeds: int = 1,
-    num_pictures: int,
+    num_images: int,
     shared: Mapping[str, Any] | None = None,
 ) -> list[Job]:
     """The runs of rows.
@@ -74,7 +74,7 @@ def jobs_of(
       workdir: folder of all runs.
       dataset: to train on; None: what the paper did.
       seeds: runs of each row, with `training.seed` 0, 1, ...
-      num_pictures: training pictures that each run draws, whatever its batch and update rule: its budget.
+      num_images: training images that each run draws, whatever its batch and update rule: its budget.
       shared: fields of the config by dotted name, the same in all rows.
 
     Returns:
@@ -88,7 +88,7 @@ def jobs_of(
         for name in rows:
             table, row = find(name)
             on = dataset or table.dataset
-            config = _with_budget(_with_fields(config_of(table, row, on), shared or {}), num_pictures, seed)
+            config = _with_budget(_with_fields(config_of(table, row, on), shared or {}), num_images, seed)
             folder = os.path.join(folder_of(name, workdir, on), f"seed_{seed}")
             if folder in jobs:
                 jobs[folder].rows.append(name)
@@ -109,16 +109,16 @@ def folder_of(name: str, workdir: str, dataset: str) -> str:
 
 
 def default_budget(dataset: str | None) -> int:
-    """Training pictures of a run: 1000 passes over COCO-14 for photographs; on scenes what their preset draws.
+    """Training images of a run: 1000 passes over COCO-14 for photographs; on scenes what their preset draws.
 
     Args:
       dataset: to train on; None: what the paper did.
     """
-    return pictures_of(config_lib.preset(dataset)) if dataset == "scenes" else 82_783_000
+    return images_of(config_lib.preset(dataset)) if dataset == "scenes" else 82_783_000
 
 
-def pictures_of(config: Config) -> int:
-    """Training pictures that a run draws."""
+def images_of(config: Config) -> int:
+    """Training images that a run draws."""
     return config.training.num_steps * config.training.batch_size * Update.batches_per_iteration(config)
 
 
@@ -149,10 +149,10 @@ def _with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
     return config
 
 
-def _with_budget(config: Config, num_pictures: int, seed: int) -> Config:
+def _with_budget(config: Config, num_images: int, seed: int) -> Config:
     options = config.training
     drawn = options.batch_size * Update.batches_per_iteration(config) * options.steps_per_call
-    steps = options.steps_per_call * math.ceil(num_pictures / drawn)
+    steps = options.steps_per_call * math.ceil(num_images / drawn)
     config.training = dataclasses.replace(options, num_steps=steps, seed=seed)
     return validate(config)
 

@@ -16,7 +16,7 @@ from scipy import stats
 from eval import results
 from eval.score import LOWER
 from experiments import ablation_tables
-from experiments.ablation_jobs import FINISHED, folder_of, pictures_of
+from experiments.ablation_jobs import FINISHED, folder_of, images_of
 from experiments.ablation_tables import TABLES, Row, Table, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
@@ -24,7 +24,7 @@ from xmcgan.training.summaries import METRICS_FILE
 from xmcgan.training.update import Update
 from xmcgan.training.workdir import read_config
 
-ACCURACY = "contrastive accuracy"  # Of generated pictures and their sentences, see `Run.accuracies`.
+ACCURACY = "contrastive accuracy"  # Of generated images and their sentences, see `Run.accuracies`.
 _ACCURACY_FIELD = "g/sentence_accuracy"
 _LAST = 0.1  # Part of a run that its contrastive accuracy is averaged over.
 _PAPER_NAMES = {"FD": "FID"}  # A Frechet distance by another network than Inception is not called FID.
@@ -41,8 +41,8 @@ class Run(NamedTuple):
     folder: str
     config: Config
     scores: dict[str, float]  # Of its last step, by the paper's names of the metrics
-    evaluations: list[tuple[int, dict[str, float]]]  # During training: pictures seen, and the scores then
-    accuracies: list[tuple[int, float]]  # Pictures seen, and the sentence loss's accuracy on generated pictures, in %
+    evaluations: list[tuple[int, dict[str, float]]]  # During training: images seen, and the scores then
+    accuracies: list[tuple[int, float]]  # Images seen, and the sentence loss's accuracy on generated images, in %
 
 
 class Results(NamedTuple):
@@ -55,7 +55,7 @@ class Results(NamedTuple):
     names: dict[str, str]  # Of the metrics as they were measured ('FD/scenes'), by the paper's
     lower_is_better: frozenset[str]  # Of the paper's names
     settings: dict[str, Any]  # Fields that all runs have otherwise than their rows, by dotted name
-    real: dict[str, float]  # What real pictures score
+    real: dict[str, float]  # What real images score
 
     def tables(self) -> list[Table]:
         """The tables of which the runs tell something: those with two rows run, if there are such."""
@@ -151,7 +151,7 @@ def read(workdir: str, dataset: str) -> Results:
     last = results.read(_result_path(first.folder, first.config.training.num_steps))
     return Results(
         dataset=dataset,
-        pictures=pictures_of(first.config),
+        pictures=images_of(first.config),
         runs=runs,
         unfinished=unfinished,
         names={paper_name(score.name): score.name for score in last.scores},
@@ -186,7 +186,7 @@ def _is_finished(folder: str) -> bool:
 
 def _read_run(folder: str) -> Run:
     config = read_config(folder)
-    per_step = pictures_of(config) // config.training.num_steps
+    per_step = images_of(config) // config.training.num_steps
     last = results.read(_result_path(folder, config.training.num_steps))
     evaluations = {}
     for name in os.listdir(os.path.join(folder, "eval")):
@@ -201,7 +201,7 @@ def _read_run(folder: str) -> Run:
             if _ACCURACY_FIELD in line:
                 accuracies.append((line["step"] * per_step, 100 * line[_ACCURACY_FIELD]))
     scores = dict(evaluations[config.training.num_steps])
-    latest = [accuracy for pictures, accuracy in accuracies if pictures > (1 - _LAST) * pictures_of(config)]
+    latest = [accuracy for pictures, accuracy in accuracies if pictures > (1 - _LAST) * images_of(config)]
     if latest:
         scores[ACCURACY] = float(np.mean(latest))
     curve = [(step * per_step, found) for step, found in sorted(evaluations.items())]
@@ -240,8 +240,8 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
         for field in sorted(field for field in shared.keys() | own.keys() if not field.startswith("evaluation.")):
             unset = "the preset's"
             _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
-        if abs(pictures_of(run.config) - pictures_of(first.config)) >= max(_a_call(run), _a_call(first)):
-            counts = (pictures_of(each.config) for each in (run, first))
+        if abs(images_of(run.config) - images_of(first.config)) >= max(_a_call(run), _a_call(first)):
+            counts = (images_of(each.config) for each in (run, first))
             _refuse_unlike(run, first, "the number of training pictures", *counts)
         _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
 
@@ -258,8 +258,8 @@ def _protocol(run: Run) -> str:
 
 
 def _a_call(run: Run) -> int:
-    """Pictures that a call of several steps draws: budgets are rounded up to whole ones."""
-    return run.config.training.steps_per_call * pictures_of(run.config) // run.config.training.num_steps
+    """Images that a call of several steps draws: budgets are rounded up to whole ones."""
+    return run.config.training.steps_per_call * images_of(run.config) // run.config.training.num_steps
 
 
 def _refuse_unlike(run: Run, first: Run, what: str, value: object, expected: object) -> None:

@@ -1,12 +1,12 @@
 """What the paper's rows would cost at full size: operations, hours on GPUs, and disk; nothing is trained.
 
   python -m experiments.cost --table=4
-  python -m experiments.cost --table=2 --table=3 --table=open_images --tflops=989 --utilisation=0.3
+  python -m experiments.cost --table=2 --table=3 --table=open_images --tflops=989 --utilization=0.3
 
 Counts the convolutions and matrix products of each row's training step, as traced, with its contrastive losses over
 the whole batch, VGG-19 and BERT, but without activations that are computed again to save memory. The hours follow from
 the peak rate of the GPU (--tflops, by default an A100's in bfloat16) and the part of it that is reached
-(--utilisation): state it with the hours. Prints a Markdown table; the last line is JSON. A minute a row.
+(--utilization): state it with the hours. Prints a Markdown table; the last line is JSON. A minute a row.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from xmcgan import command_line
 _TABLE = flags.DEFINE_multi_string("table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number.")
 _ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
 _DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
-_NUM_PICTURES = flags.DEFINE_integer(
-    "num_pictures", 82_783_000, "Training pictures that each run draws.", lower_bound=1
-)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 82_783_000, "Training pictures that each run draws.", lower_bound=1)
 _TFLOPS = flags.DEFINE_float("tflops", 312.0, "Peak rate of one GPU, in 10^12 operations a second.", lower_bound=0.001)
 _UTILISATION = flags.DEFINE_float(
     "utilisation", 0.3, "Part of the peak that training reaches.", lower_bound=0.001, upper_bound=1.0
@@ -38,18 +36,18 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("give what to count: --table or --row")
     from experiments import ablation_jobs, cost_parts
 
-    jobs = ablation_jobs.jobs_of(names, "", dataset=_DATASET.value, num_pictures=_NUM_PICTURES.value)
+    jobs = ablation_jobs.jobs_of(names, "", dataset=_DATASET.value, num_images=_NUM_IMAGES.value)
     rate = 1e12 * _TFLOPS.value * _UTILISATION.value
     heads = ["run", "GFLOP a picture", "EFLOP", *(f"hours, {n} GPU{'s' * (n > 1)}" for n in _GPUS.value), "GB of disk"]
     peak = f"{_UTILISATION.value:.0%} of {_TFLOPS.value:g} TFLOP/s"
-    print(f"each run draws {_NUM_PICTURES.value:,} pictures; a GPU reaches {peak}\n")
+    print(f"each run draws {_NUM_IMAGES.value:,} pictures; a GPU reaches {peak}\n")
     print(f"| {' | '.join(heads)} |\n| --- | {' | '.join(['--:'] * (len(heads) - 1))} |", flush=True)
     costs = {}
     for job in jobs:
         name = ", ".join(job.rows)
         cost = costs[name] = cost_parts.cost_of(job.config)
         hours = [f"{cost.hours(n * rate):,.1f}" for n in _GPUS.value]
-        numbers = [f"{cost.flop_per_picture / 1e9:.0f}", f"{cost.flop / 1e18:.1f}", *hours]
+        numbers = [f"{cost.flop_per_image / 1e9:.0f}", f"{cost.flop / 1e18:.1f}", *hours]
         print(f"| {name} | {' | '.join([*numbers, f'{cost.disk_bytes / 1e9:.1f}'])} |", flush=True)
     flop, disk = (sum(getattr(cost, what) for cost in costs.values()) for what in ("flop", "disk_bytes"))
     hours = [f"{flop / rate / n / 3600:,.0f}" for n in _GPUS.value]

@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from experiments import flops, memory_parts, random_image_encoder
-from experiments.ablation_jobs import pictures_of
+from experiments.ablation_jobs import images_of
 from xmcgan.config import Config
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
@@ -16,14 +16,14 @@ from xmcgan.training.update import Update
 class Cost(NamedTuple):
     """Of one run."""
 
-    pictures: int  # Training pictures drawn
-    flop_per_picture: float  # Of an iteration, by the pictures that it draws
+    pictures: int  # Training images drawn
+    flop_per_image: float  # Of an iteration, by the images that it draws
     checkpoint_bytes: int  # Of one checkpoint
     kept_checkpoints: int  # And the best one, beside those
 
     @property
     def flop(self) -> float:
-        return self.pictures * self.flop_per_picture
+        return self.pictures * self.flop_per_image
 
     @property
     def disk_bytes(self) -> int:
@@ -57,8 +57,8 @@ def cost_of(config: Config) -> Cost:
     variables = [variable for network in kept for variable in network.variables]
     variables += [*state.generator_optimizer.variables, *state.discriminator_optimizer.variables]
     return Cost(
-        pictures=pictures_of(config),
-        flop_per_picture=flops.total(flops.count(traced.graph)) / drawn + text_encoder_flop(config),
+        pictures=images_of(config),
+        flop_per_image=flops.total(flops.count(traced.graph)) / drawn + text_encoder_flop(config),
         checkpoint_bytes=sum(math.prod(variable.shape) * variable.dtype.size for variable in variables),
         kept_checkpoints=options.max_checkpoints + 1,
     )

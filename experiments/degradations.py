@@ -1,4 +1,4 @@
-"""Pictures made worse, to see whether the metrics notice."""
+"""Images made worse, to see whether the metrics notice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def blur(sigma: float) -> Degradation:
 
 
 def noise(deviation: float) -> Degradation:
-    """Gaussian noise on every pixel, drawn from what the pictures show.
+    """Gaussian noise on every pixel, drawn from what the images show.
 
     Args:
       deviation: standard deviation, in levels of 255.
@@ -50,11 +50,11 @@ def noise(deviation: float) -> Degradation:
 
 
 class Degraded(Source):
-    """The pictures of another source, each made worse."""
+    """The images of another source, each made worse."""
 
     def __init__(self, source: Source, degrade: Degradation, name: str):
         """Args:
-        source: of the pictures.
+        source: of the images.
         degrade: what is done to them.
         name: of that, for the identity.
         """

@@ -1,4 +1,4 @@
-"""Sheets of pictures with typeset captions, for papers: PNG, and PDF with its text as text."""
+"""Sheets of images with typeset captions, for papers: PNG, and PDF with its text as text."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _DPI = 200
 _FONT_SIZE = 8.0  # Points.
 _LINE = _FONT_SIZE * 1.25 / 72  # Inches.
 _CHARACTER = _FONT_SIZE * 0.52 / 72  # Inches; the mean of the font's letters.
-_PICTURE, _GAP, _LABEL = 1.0, 0.06, 1.7  # Inches.
+_IMAGE, _GAP, _LABEL = 1.0, 0.06, 1.7  # Inches.
 
 
 class Cell(NamedTuple):
-    """A picture, and what stands below it."""
+    """An image, and what stands below it."""
 
     image: np.ndarray | None  # uint8 [height, width, 3]; None leaves the place empty.
     text: str = ""
 
 
 class Row(NamedTuple):
-    """Pictures side by side, and what stands left of them."""
+    """Images side by side, and what stands left of them."""
 
     cells: list[Cell]
     label: str = ""
@@ -42,7 +42,7 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     Args:
       rows: from the top.
       titles: above the columns; none for no titles.
-      dpi: pixels an inch; a picture's side is an inch.
+      dpi: pixels an inch; an image's side is an inch.
 
     Returns:
       The figure, of the size that its contents need.
@@ -50,14 +50,14 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     columns = max(len(row.cells) for row in rows)
     left = _LABEL if any(row.label for row in rows) else 0.0
     label_lines = [_wrapped(row.label, _LABEL - 2 * _GAP) for row in rows]
-    text_lines = [[_wrapped(cell.text, _PICTURE) for cell in row.cells] for row in rows]
+    text_lines = [[_wrapped(cell.text, _IMAGE) for cell in row.cells] for row in rows]
     heights = []
     for of_label, of_cells in zip(label_lines, text_lines):
         below = max(map(len, of_cells)) * _LINE
-        heights.append(max(_PICTURE + below, len(of_label) * _LINE) + 2 * _GAP)
-    title_lines = [_wrapped(title, _PICTURE) for title in titles]
+        heights.append(max(_IMAGE + below, len(of_label) * _LINE) + 2 * _GAP)
+    title_lines = [_wrapped(title, _IMAGE) for title in titles]
     top = max(map(len, title_lines), default=0) * _LINE + _GAP
-    width, height = left + columns * (_PICTURE + _GAP) + _GAP, top + sum(heights)
+    width, height = left + columns * (_IMAGE + _GAP) + _GAP, top + sum(heights)
 
     drawn = figure.Figure(figsize=(width, height), dpi=dpi)  # No pyplot: that keeps figures in a global.
 
@@ -66,19 +66,19 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
             baseline = y - (i + 0.8) * _LINE
             drawn.text(x / width, baseline / height, line, ha=align, fontsize=_FONT_SIZE, parse_math=False)
 
-    lefts = [left + _GAP + column * (_PICTURE + _GAP) for column in range(columns)]
+    lefts = [left + _GAP + column * (_IMAGE + _GAP) for column in range(columns)]
     for x, lines in zip(lefts, title_lines):
-        write(lines, x + _PICTURE / 2, height - 0.5 * _GAP, "center")
+        write(lines, x + _IMAGE / 2, height - 0.5 * _GAP, "center")
     y = height - top
     for row, of_label, of_cells, row_height in zip(rows, label_lines, text_lines, heights):
         write(of_label, _GAP, y - _GAP, "left")
         for x, cell, lines in zip(lefts, row.cells, of_cells):
             if cell.image is not None:
-                place = [x / width, (y - _GAP - _PICTURE) / height, _PICTURE / width, _PICTURE / height]
+                place = [x / width, (y - _GAP - _IMAGE) / height, _IMAGE / width, _IMAGE / height]
                 axes = drawn.add_axes(place)
                 axes.imshow(cell.image, interpolation="bicubic", aspect="auto")
                 axes.set_axis_off()
-            write(lines, x + _PICTURE / 2, y - _PICTURE - 1.4 * _GAP, "center")
+            write(lines, x + _IMAGE / 2, y - _IMAGE - 1.4 * _GAP, "center")
         y -= row_height
     return drawn
 

@@ -1,4 +1,4 @@
-"""What the paper's figures of pictures show, as rows of a sheet."""
+"""What the paper's figures of images show, as rows of a sheet."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from xmcgan.heat_maps import heat_maps, whole_words
 from xmcgan.interpolation import between
 from xmcgan.serving.painter import Painter
 
-_STEPS = 9  # Pictures on the way from one to another, both included.
-_LONGEST_ROW = 12  # Pictures of a row of attention maps; those of the words that do not fit go to the next row.
+_STEPS = 9  # Images on the way from one to another, both included.
+_LONGEST_ROW = 12  # Images of a row of attention maps; those of the words that do not fit go to the next row.
 
 
 class Sheet(NamedTuple):
@@ -40,7 +40,7 @@ def of_noise(painters: Mapping[str, Painter], captions: Sequence[str], seeds: Se
 def of_captions(
     painter: Painter, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
 ) -> Sheet:
-    """The captions of one picture, the real one first (Fig. 9)."""
+    """The captions of one image, the real one first (Fig. 9)."""
     rows = []
     for image, captions in _described_images(dataset, data_dir, num_images, seed, painter.image_size):
         captions = captions[:most_captions]
@@ -51,7 +51,7 @@ def of_captions(
 
 
 def of_models(painters: Mapping[str, Painter], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
-    """Random captions: the original, and each model's picture side by side (Figs. 10 to 12)."""
+    """Random captions: the original, and each model's image side by side (Figs. 10 to 12)."""
     image_size = max(painter.image_size for painter in painters.values())
     batches = input_pipeline.evaluation_batches(
         dataset,
@@ -85,7 +85,7 @@ def of_ways(painter: Painter, captions: Sequence[str], seeds: Sequence[int]) -> 
 
 
 def of_attention(painter: Painter, captions: Sequence[str], seed: int) -> Sheet:
-    """Each caption's picture, and where the generator looked for each of its words.
+    """Each caption's image, and where the generator looked for each of its words.
 
     Raises:
       ValueError: the model has no attention.
@@ -108,7 +108,7 @@ def of_attention(painter: Painter, captions: Sequence[str], seed: int) -> Sheet:
 def _described_images(
     dataset: str, data_dir: str, count: int, seed: int, image_size: int
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Random validation pictures, uint8 [size, size, 3], with all of their captions."""
+    """Random validation images, uint8 [size, size, 3], with all of their captions."""
     builder = records.open_dataset(dataset, data_dir)
     size = builder.info.splits["validation"].num_examples
     chosen = set(np.random.default_rng(seed).permutation(size)[:count].tolist())

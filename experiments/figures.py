@@ -1,4 +1,4 @@
-"""Draws the paper's figures of pictures, and others of their kind, as PNG and PDF with typeset captions.
+"""Draws the paper's figures of images, and others of their kind, as PNG and PDF with typeset captions.
 
   python -m experiments.figures --figure=noise --model=ours=runs/demo --caption="a red ball on the beach"
   python -m experiments.figures --figure=captions --model=ours=exports/demo --dataset=scenes
@@ -7,13 +7,13 @@
   python -m experiments.figures --figure=attention --model=ours=runs/demo --caption="a red ball on the beach"
 
   noise       one caption with several noise vectors (Fig. 8)
-  captions    the captions of one picture, the real one first (Fig. 9)
+  captions    the captions of one image, the real one first (Fig. 9)
   models      random captions, the original and several models side by side (Figs. 10 to 12)
   ways        from one caption to the next, and from one noise vector to another
   attention   where the generator looked for each word
 
 A model is the folder of a training run (its newest checkpoint) or of an export. Nothing is selected: --seed decides
-captions, pictures and noise.
+captions, images and noise.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def step(config: Config, state: TrainState, encoder: Callable | None) -> tf.type
 
 
 def batches(config: Config) -> list[Example]:
-    """What an iteration is given, as specs: pictures in uint8, features and noise."""
+    """What an iteration is given, as specs: images in uint8, features and noise."""
     rows, size = config.training.batch_size, config.data.image_size
     text = TextFeatures(
         tf.TensorSpec([rows, config.text.dim]),
@@ -218,7 +218,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
 
 
 def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[liveness.Step]) -> int:
-    """Where in the steps D's own end: nothing but its optimiser touches a moment of Adam, once in each of them."""
+    """Where in the steps D's own end: nothing but its optimizer touches a moment of Adam, once in each of them."""
     own = config.training.discriminator_steps - (config.training.update_rule == "joint")
     if own == 0:
         return 0

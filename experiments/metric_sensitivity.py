@@ -1,9 +1,9 @@
-"""Do the metrics move as they should? Real pictures of scenes against other real ones, and made worse.
+"""Do the metrics move as they should? Real images of scenes against other real ones, and made worse.
 
   python -m experiments.metric_sensitivity --data_dir=data/sensitivity
 
-One half of the validation split takes the place of generated pictures: as it is, blurred, with noise, and with the
-captions of other pictures. Distances to the other half (FD, KD) should be near 0 at first and grow with blur and noise;
+One half of the validation split takes the place of generated images: as it is, blurred, with noise, and with the
+captions of other images. Distances to the other half (FD, KD) should be near 0 at first and grow with blur and noise;
 R-precision and SOA should fall. Swapped captions leave FD, KD and IS alone, and ruin R-precision and SOA. Prints a
 table in Markdown. The scenes (many for validation) and the networks that look at them are prepared on first use: some
 minutes on 2 cores.
@@ -16,7 +16,7 @@ from absl import flags
 from xmcgan import command_line
 
 _DATA_DIR = command_line.define_data_dir()
-_NUM_PICTURES = flags.DEFINE_integer("num_pictures", 4000, "Of both halves together.", lower_bound=400)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 4000, "Of both halves together.", lower_bound=400)
 
 
 def main(argv: list[str]) -> None:
@@ -25,14 +25,14 @@ def main(argv: list[str]) -> None:
     from eval.evaluation import SPLIT
     from experiments import sensitivity
 
-    prepare.prepare_scenes(_DATA_DIR.value, num_val=_NUM_PICTURES.value)
+    prepare.prepare_scenes(_DATA_DIR.value, num_val=_NUM_IMAGES.value)
     held = input_pipeline.num_examples("scenes", SPLIT, _DATA_DIR.value)
-    if held < _NUM_PICTURES.value:
+    if held < _NUM_IMAGES.value:
         raise ValueError(
             f"the scenes in {_DATA_DIR.value} have {held} pictures for validation: lower --num_pictures, or name a "
             "--data_dir without scenes, where enough are drawn"
         )
-    found = sensitivity.measure(_DATA_DIR.value, _NUM_PICTURES.value)
+    found = sensitivity.measure(_DATA_DIR.value, _NUM_IMAGES.value)
     names = [score.name for score in next(iter(found.values()))]
     print("| done to the pictures | " + " | ".join(names) + " |")
     print("| --- |" + " --- |" * len(names))

@@ -206,7 +206,7 @@ def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
 
 
 class _Recorder:
-    """Keeps what an optimiser is given; passes it on if there is an optimiser."""
+    """Keeps what an optimizer is given; passes it on if there is an optimizer."""
 
     def __init__(self, optimizer=None):
         self._optimizer = optimizer
@@ -225,7 +225,7 @@ class _Recorder:
 
 
 def _recorded(state: TrainState, descend: bool) -> types.SimpleNamespace:
-    """The networks of a state, with optimisers that keep the gradients they are given."""
+    """The networks of a state, with optimizers that keep the gradients they are given."""
     return types.SimpleNamespace(
         generator=state.generator,
         discriminator=state.discriminator,

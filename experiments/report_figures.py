@@ -19,7 +19,7 @@ _POINTS = 40  # Of a smoothed curve.
 
 
 def curves(results: Results) -> figure.Figure:
-    """FID over the pictures seen, a panel for each table: every run thin, the mean of each row's runs thick.
+    """FID over the images seen, a panel for each table: every run thin, the mean of each row's runs thick.
 
     Where FID was not measured, the first metric that was.
     """
@@ -39,7 +39,7 @@ def curves(results: Results) -> figure.Figure:
 
 
 def fig5(table: Table, results: Results) -> figure.Figure:
-    """Fig. 5: FID, and the accuracy of the sentence loss on generated pictures, over the pictures seen.
+    """Fig. 5: FID, and the accuracy of the sentence loss on generated images, over the images seen.
 
     Args:
       table: the table of the heads.
@@ -62,7 +62,7 @@ def _draw(panel: axes_lib.Axes, table: Table, results: Results, points_of: Calla
         for points in lines if len(lines) > 1 else []:
             panel.plot(*points.T, color=colour, linewidth=0.5, alpha=0.5)
         if lines:
-            # Runs of a report have as many pictures, but one of them may have been evaluated more often.
+            # Runs of a report have as many images, but one of them may have been evaluated more often.
             common = sorted(set.intersection(*(set(points[:, 0]) for points in lines)))
             means = [np.mean([dict(points)[x] for points in lines]) for x in common]
             panel.plot(common, means, color=colour, linewidth=1.6, label=row.title)
@@ -91,12 +91,12 @@ def _main_metric(results: Results) -> str:
 
 
 def _scores(run: Run, metric: str) -> np.ndarray:
-    """[evaluations, 2]: pictures seen, and the metric."""
+    """[evaluations, 2]: images seen, and the metric."""
     return np.array([(pictures, scores[metric]) for pictures, scores in run.evaluations if metric in scores])
 
 
 def _smooth_accuracies(run: Run) -> np.ndarray:
-    """[points, 2]: pictures seen, and the mean accuracy since the point before."""
+    """[points, 2]: images seen, and the mean accuracy since the point before."""
     if not run.accuracies:
         return np.empty([0, 2])
     parts = np.array_split(np.array(run.accuracies), min(_POINTS, len(run.accuracies)))

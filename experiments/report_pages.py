@@ -16,7 +16,7 @@ from experiments.ablation_tables import TABLES, find
 from xmcgan import config as config_lib
 from xmcgan.serving import painter
 
-_PICTURES_DPI = 100  # Of many small pictures.
+_IMAGES_DPI = 100  # Of many small images.
 
 
 def write(results: Results, output: str, data_dir: str = "", num_captions: int = 0, note: str = "") -> list[str]:
@@ -25,8 +25,8 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
     Args:
       results: what to report.
       output: folder to write into.
-      data_dir: folder of all records; needed for pictures.
-      num_captions: captions of the validation split that every row draws pictures of.
+      data_dir: folder of all records; needed for images.
+      num_captions: captions of the validation split that every row draws images of.
       note: what else is to be said of the runs, in Markdown.
 
     Returns:
@@ -35,7 +35,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
     os.makedirs(output, exist_ok=True)
     verdicts = [judge(claim, results) for claim in CLAIMS]
     pages = {
-        "README.md": page(results, verdicts, with_pictures=num_captions > 0, note=note),
+        "README.md": page(results, verdicts, with_images=num_captions > 0, note=note),
         "tables.tex": tables_tex(results),
         "results.json": json.dumps(numbers(results), indent=1) + "\n",
         "config.json": config_lib.to_json(results.base()),
@@ -49,9 +49,9 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
     return files
 
 
-def page(results: Results, verdicts: list[Verdict], with_pictures: bool = False, note: str = "") -> str:
+def page(results: Results, verdicts: list[Verdict], with_images: bool = False, note: str = "") -> str:
     """The report, in Markdown."""
-    return "\n\n".join(_sections(results, verdicts, with_pictures, note)) + "\n"
+    return "\n\n".join(_sections(results, verdicts, with_images, note)) + "\n"
 
 
 def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
@@ -64,7 +64,7 @@ def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
             painters[f"{row.title} ({table.short_place})"] = painter.load(run.folder, data_dir)
             drawn_by.add(run.folder)
     drawn = figure_rows.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
-    return figure_layout.sheet(drawn.rows, drawn.titles, _PICTURES_DPI)
+    return figure_layout.sheet(drawn.rows, drawn.titles, _IMAGES_DPI)
 
 
 def tables_tex(results: Results) -> str:
@@ -88,7 +88,7 @@ def numbers(results: Results) -> dict:
     }
 
 
-def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool, note: str) -> Iterator[str]:
+def _sections(results: Results, verdicts: list[Verdict], with_images: bool, note: str) -> Iterator[str]:
     yield f"# The paper's ablations on {results.dataset}"
     yield (
         f"{len(results.distinct())} runs with {_seeds(results)}; each has drawn "
@@ -118,7 +118,7 @@ def _sections(results: Results, verdicts: list[Verdict], with_pictures: bool, no
         yield report_tables.markdown(table, results)
         if table.name == "fig5":
             yield "![Distance and contrastive accuracy over the pictures seen, for each head](fig5.png)"
-    if with_pictures:
+    if with_images:
         yield "## Pictures"
         yield "The first captions of a random list, drawn by the first seed of every row; nothing is selected."
         yield "![Captions, the original pictures, and what each row drew](pictures.png)"

@@ -5,7 +5,7 @@
   python -m experiments.run --table=4 --table=5 --dataset=coco2014 --workdir=runs/ablations --seeds=3
   python -m experiments.run --row=fig5/head_2 --dataset=scenes --parallel=2
 
-Each run draws as many training pictures (--num_pictures), has the same settings but for its row's, and is evaluated by
+Each run draws as many training images (--num_pictures), has the same settings but for its row's, and is evaluated by
 the same captions. Rows that are the same experiment share a run. What was killed goes on when the command is given
 again; a run whose settings have changed since is refused by the name of the field. A row that fails does not stop the
 others. `python -m experiments.ablations` tells what the rows are, and `python -m experiments.report` makes tables of
@@ -30,7 +30,7 @@ _DATASET = command_line.define_dataset("What to train on. [as the paper]", optio
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each row, from other weights and data orders.", lower_bound=1)
-_NUM_PICTURES = flags.DEFINE_integer(
+_NUM_IMAGES = flags.DEFINE_integer(
     "num_pictures",
     None,
     "Training pictures that each run draws: its budget. [1000 passes over COCO-14; on scenes, what the demo draws]",
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
         _WORKDIR.value,
         dataset=_DATASET.value,
         seeds=_SEEDS.value,
-        num_pictures=_NUM_PICTURES.value or ablation_jobs.default_budget(_DATASET.value),
+        num_images=_NUM_IMAGES.value or ablation_jobs.default_budget(_DATASET.value),
         shared=ablation_jobs.parse_fields(_SET.value),
     )
     if _DRY_RUN.value:

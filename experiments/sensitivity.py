@@ -1,4 +1,4 @@
-"""The metrics of real pictures, whole and made worse, against other real pictures."""
+"""The metrics of real images, whole and made worse, against other real images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eval.evaluation import SPLIT
 from eval.measures.build import build_measures, prepare_networks
 from eval.measures.measure import Seen
 from eval.score import Score
-from eval.sources import RealPictures, Source
+from eval.sources import RealImages, Source
 from experiments import degradations
 from experiments.degradations import Degraded
 from xmcgan.config import preset
@@ -41,21 +41,21 @@ class _Half(Seen):
         yield self._rows[name][self._half]
 
 
-def measure(data_dir: str, num_pictures: int) -> dict[str, list[Score]]:
-    """Scores one half of the scenes' real pictures, degraded in every way, against the other half, as it is.
+def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
+    """Scores one half of the scenes' real images, degraded in every way, against the other half, as it is.
 
     Args:
       data_dir: folder of all records, with the scenes.
-      num_pictures: of both halves together; at most as many as the validation split has, so that they share none.
+      num_images: of both halves together; at most as many as the validation split has, so that they share none.
 
     Returns:
-      The scores by what was done to the pictures: nothing first.
+      The scores by what was done to the images: nothing first.
     """
     config = preset("scenes")
-    of_list = {"num_captions": num_pictures, "seed": config.evaluation.seed}
+    of_list = {"num_captions": num_images, "seed": config.evaluation.seed}
     listed = input_pipeline.evaluation_captions("scenes", SPLIT, data_dir, **of_list)
-    first, second = slice(0, num_pictures // 2), slice(num_pictures // 2, num_pictures)
-    shuffled = np.random.default_rng(0).permutation(num_pictures)  # The list is in the order of the files.
+    first, second = slice(0, num_images // 2), slice(num_images // 2, num_images)
+    shuffled = np.random.default_rng(0).permutation(num_images)  # The list is in the order of the files.
     listed = CaptionList(*([values[i] for i in shuffled] for values in listed))
     of_second = CaptionList(*(values[second] for values in listed))
     other = np.roll(np.arange(len(of_second.captions)), 1)
@@ -63,7 +63,7 @@ def measure(data_dir: str, num_pictures: int) -> dict[str, list[Score]]:
 
     prepare_networks(config, data_dir)
     measures = build_measures(config, data_dir)
-    real = RealPictures("scenes", SPLIT, data_dir, image_size=config.data.image_size, **of_list)
+    real = RealImages("scenes", SPLIT, data_dir, image_size=config.data.image_size, **of_list)
 
     def seen(source: Source) -> dict[str, np.ndarray]:
         with tempfile.TemporaryDirectory() as folder:

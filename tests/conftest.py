@@ -43,7 +43,7 @@ def command():
 
 @pytest.fixture(scope="session")
 def drawing_run(tmp_path_factory) -> pathlib.Path:
-    """The workdir of a run that draws colourful pictures, with one checkpoint, whose statistics have moved."""
+    """The workdir of a run that draws colorful images, with one checkpoint, whose statistics have moved."""
     import tensorflow as tf
 
     from xmcgan.config import preset
@@ -70,7 +70,7 @@ def drawing_run(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def export_dir(drawing_run, scenes_dir, command, tmp_path_factory) -> pathlib.Path:
-    """The folder that `python -m xmcgan.export` wrote of it, to work on at most 3 pictures together."""
+    """The folder that `python -m xmcgan.export` wrote of it, to work on at most 3 images together."""
     folder = tmp_path_factory.mktemp("exports") / "ball"
     arguments = [f"--workdir={drawing_run}", f"--data_dir={scenes_dir}", f"--output={folder}", "--at_once=3"]
     process = command("xmcgan.export", *arguments)

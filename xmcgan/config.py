@@ -16,12 +16,12 @@ METRICS = ("fid", "kid", "is", "r_precision", "soa")
 
 @dataclasses.dataclass
 class DataConfig:
-    """Pictures and captions as the models see them (paper section 5.1)."""
+    """Images and captions as the models see them (paper section 5.1)."""
 
     image_size: int = 256  # Pixels a side; one of IMAGE_SIZES.
     text_length: int = 17  # Tokens a caption, [CLS] and [SEP] included; longer captions are cut.
-    random_flip: bool = True  # Mirror training pictures at random; off where captions say left and right.
-    cache: str = "none"  # Decode pictures in each epoch anew ('none'), or once, into the host's 'memory'.
+    random_flip: bool = True  # Mirror training images at random; off where captions say left and right.
+    cache: str = "none"  # Decode images in each epoch anew ('none'), or once, into the host's 'memory'.
 
 
 @dataclasses.dataclass
@@ -67,18 +67,18 @@ class ImageEncoderConfig:
     architecture: str = "vgg19"  # 'vgg19' (paper), 'resnet50' (reference), or 'hub': an image feature vector of TF Hub.
     weights: str = "imagenet"  # 'imagenet' or a Keras weights file; of 'hub', a handle or folder; empty: the scenes'.
     layer: str = "block5_conv4"  # Its output is the feature; maps are averaged over space. Empty with 'hub'.
-    image_size: int = 224  # Pictures are resized to it.
+    image_size: int = 224  # Images are resized to it.
 
 
 @dataclasses.dataclass
 class LossConfig:
     """Weights of the losses (lambda of Algorithm 1) and their constants. A weight of 0 switches a loss off."""
 
-    discriminator_sentence: float = 1.0  # Real picture and its sentence, for D.
+    discriminator_sentence: float = 1.0  # Real image and its sentence, for D.
     discriminator_word: float = 1.0  # Real regions and their words, for D.
-    generator_sentence: float = 1.0  # Generated picture and its sentence, for G.
+    generator_sentence: float = 1.0  # Generated image and its sentence, for G.
     generator_word: float = 1.0  # Generated regions and their words, for G.
-    generator_image: float = 1.0  # Generated and real picture of a caption in D's features, for G ('D' of Table 4).
+    generator_image: float = 1.0  # Generated and real image of a caption in D's features, for G ('D' of Table 4).
     generator_image_encoder: float = 1.0  # The same in the image encoder's features ('VGG' of Table 4).
     generator_perceptual: float = 0.0  # Squared l2 distance in the image encoder's features (Table 6).
     temperature: float = 0.1  # tau of the sentence and image losses.
@@ -96,7 +96,7 @@ class TrainingConfig:
     """Algorithm 1 and its numbers (Appendix A), and how the run is kept and watched."""
 
     batch_size: int = 256  # Of all replicas together.
-    epochs: float = 1000.0  # Passes over the training pictures; every batch drawn counts.
+    epochs: float = 1000.0  # Passes over the training images; every batch drawn counts.
     num_steps: int = 0  # Generator updates; 0 takes them from `epochs`.
     micro_batches: int = 1  # Parts in which a device works through its share of the batch, to hold one at a time.
     micro_batch_statistics: str = "batch"  # G's batch norm: of the whole 'batch' (exact), or of each 'micro_batch'.
@@ -123,18 +123,18 @@ class TrainingConfig:
 
 @dataclasses.dataclass
 class EvaluationConfig:
-    """The metrics of section 5.2: what is measured, on how many pictures, by which networks."""
+    """The metrics of section 5.2: what is measured, on how many images, by which networks."""
 
     every: int = 0  # Generator steps between evaluations during training; 0: none. A multiple of checkpoint_every.
     metrics: str = "fid,kid,is,r_precision,soa"  # Which of these, separated by commas.
-    num_samples: int = 30_000  # Captions of the validation split; oversampled where it has fewer pictures.
+    num_samples: int = 30_000  # Captions of the validation split; oversampled where it has fewer images.
     seed: int = 0  # Of the list of captions, of the noise, and of what the metrics draw by lot.
-    batch_size: int = 64  # Pictures at once, of all replicas together.
+    batch_size: int = 64  # Images at once, of all replicas together.
     network: str = "tfgan"  # Behind FID, KID and IS: 'tfgan' (what publications use), 'keras', or 'scenes'.
     network_weights: str = ""  # TF-Hub handle, folder or file; empty: where the network is published.
     inception_score_splits: int = 10  # Parts that IS is averaged over: 10 (usual) or 1 (reference).
     kernel_subsets: int = 100  # Random subsets that KID is averaged over.
-    kernel_subset_size: int = 1000  # Pictures in each of them.
+    kernel_subset_size: int = 1000  # Images in each of them.
     mismatches: int = 99  # Captions beside the true one in R-precision.
     folds: int = 10  # Parts that R-precision is averaged over.
     dual_encoder: str = ""  # Folder written by eval.train_dual_encoder; empty: for scenes, the prepared one.
@@ -198,7 +198,7 @@ def _scenes() -> Config:
             sample_every=500,
             checkpoint_every=500,
         ),
-        # The scene recogniser and a small dual encoder, which are prepared on first use.
+        # The scene recognizer and a small dual encoder, which are prepared on first use.
         evaluation=EvaluationConfig(
             num_samples=2500, network="scenes", detector="", detector_labels="scenes", kernel_subset_size=500
         ),
@@ -252,7 +252,7 @@ def preset(name: str, dataset: str = "") -> Config:
     config.dataset = dataset
     config.data.text_length, config.data.random_flip = own.data.text_length, own.data.random_flip
     config.text = dataclasses.replace(own.text, sentence_pooling=config.text.sentence_pooling)
-    if own.evaluation.network == "scenes":  # Drawn pictures are nothing for networks of photographs.
+    if own.evaluation.network == "scenes":  # Drawn images are nothing for networks of photographs.
         splits = config.evaluation.inception_score_splits
         config.evaluation = dataclasses.replace(own.evaluation, inception_score_splits=splits)
         config.image_encoder = own.image_encoder

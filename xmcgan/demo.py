@@ -3,7 +3,7 @@
   pip install -e '.[demo]'
   python -m xmcgan.demo --export=exports/demo
 
-Type a caption, choose seeds and how many, and see the pictures, where the generator looked for each word, and what
+Type a caption, choose seeds and how many, and see the images, where the generator looked for each word, and what
 lies between two captions or two noise vectors. Requests are drawn one after another; who waits sees his place. The page
 loads nothing from other hosts. It is for looking, on a machine or in a network that you trust; to serve a model, give
 its folder to TensorFlow Serving.

@@ -1,4 +1,4 @@
-"""Exports a trained XMC-GAN as a SavedModel: captions as text go in, pictures come out.
+"""Exports a trained XMC-GAN as a SavedModel: captions as text go in, images come out.
 
   python -m xmcgan.export --workdir=runs/demo --output=exports/demo
   python -m xmcgan.export --workdir=runs/coco2014 --checkpoint=best --precision=bfloat16 --output=exports/coco

@@ -1,4 +1,4 @@
-"""Labelled grids of pictures, as looked at in `samples/`, in TensorBoard and after `python -m xmcgan.sample`."""
+"""Labeled grids of images, as looked at in `samples/`, in TensorBoard and after `python -m xmcgan.sample`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 _BACKGROUND = (255, 255, 255)
 _INK = (32, 33, 36)
-_MARGIN = 12  # Pixels around the grid, and between a label and its pictures.
-_GAP = 4  # Pixels between pictures.
+_MARGIN = 12  # Pixels around the grid, and between a label and its images.
+_GAP = 4  # Pixels between images.
 _FONT_SIZE = 15
 _LINE_HEIGHT = 19
 _ROW_LABEL_WIDTH = 232
-_SMALLEST_PICTURE = 128  # Smaller pictures are enlarged to at least this.
+_SMALLEST_IMAGE = 128  # Smaller images are enlarged to at least this.
 _ELLIPSIS = "..."
 
 
@@ -25,13 +25,13 @@ def image_grid(
     column_labels: typing.Sequence[str] = (),
     scale: int = 0,
 ) -> np.ndarray:
-    """Lays pictures out in rows and columns, row labels on the left and column labels on top.
+    """Lays images out in rows and columns, row labels on the left and column labels on top.
 
     Args:
       images: [rows, columns, height, width, 3] uint8.
       row_labels: a caption for each row, wrapped, and shortened to the height of its row; empty for none.
       column_labels: a title for each column, shortened to one line; empty for none.
-      scale: how many times as large to draw a picture; 0 enlarges small ones only.
+      scale: how many times as large to draw an image; 0 enlarges small ones only.
 
     Returns:
       [grid height, grid width, 3] uint8.
@@ -49,7 +49,7 @@ def image_grid(
         if len(labels) not in (0, expected):
             raise ValueError(f"a grid of {expected} {name}s takes {expected} {name} labels or none, not {len(labels)}")
 
-    scale = scale or -(-_SMALLEST_PICTURE // max(height, width))
+    scale = scale or -(-_SMALLEST_IMAGE // max(height, width))
     height, width = height * scale, width * scale
     left = _MARGIN + (_ROW_LABEL_WIDTH + _MARGIN if len(row_labels) else 0)
     top = _MARGIN + (_LINE_HEIGHT + _MARGIN // 2 if len(column_labels) else 0)
@@ -117,7 +117,7 @@ def _fitting(
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes a picture, whole or not at all.
+    """Writes an image, whole or not at all.
 
     Args:
       path: of the PNG file; missing folders on the way are made.

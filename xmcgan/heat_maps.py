@@ -1,4 +1,4 @@
-"""Attention maps as pictures: for each word of a caption, where the generator looked at it."""
+"""Attention maps as images: for each word of a caption, where the generator looked at it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-_SMALLEST_PICTURE = 128  # Smaller pictures are enlarged to at least this.
+_SMALLEST_IMAGE = 128  # Smaller images are enlarged to at least this.
 _PIECE = "##"  # Before a token that goes on with the word of the one before.
 _HEAT = np.array([255, 64, 0], np.float32)  # Where all of the attention is.
-_REST = 0.35  # Brightness of the picture where there is none.
+_REST = 0.35  # Brightness of the image where there is none.
 
 
 def whole_words(words: Sequence[str], attention: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -36,7 +36,7 @@ def whole_words(words: Sequence[str], attention: np.ndarray) -> tuple[list[str],
 
 
 def heat_maps(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Lays the attention to each word over the picture: bright and red where it is strong, dark where there is none.
+    """Lays the attention to each word over the image: bright and red where it is strong, dark where there is none.
 
     All words share one scale, whose end is the strongest attention of any region to any word.
 
@@ -45,9 +45,9 @@ def heat_maps(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
       attention: of each region over the words, [16, 16, words] in [0, 1].
 
     Returns:
-      uint8 [words, size', size', 3], the picture enlarged if it is small.
+      uint8 [words, size', size', 3], the image enlarged if it is small.
     """
-    side = image.shape[0] * -(-_SMALLEST_PICTURE // image.shape[0])
+    side = image.shape[0] * -(-_SMALLEST_IMAGE // image.shape[0])
     picture = np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), np.float32)
     strongest = max(float(attention.max()), 1e-12)
     drawn = []

@@ -70,7 +70,7 @@ def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
 
 
 def check_groups(replicas_per_group: int, replicas: int) -> None:
-    """Refuses groups of batch normalisation that the replicas cannot be put into.
+    """Refuses groups of batch normalization that the replicas cannot be put into.
 
     Args:
       replicas_per_group: as of `group_mean`.

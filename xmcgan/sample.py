@@ -1,11 +1,11 @@
-"""Draws pictures of captions with a trained XMC-GAN.
+"""Draws images of captions with a trained XMC-GAN.
 
   python -m xmcgan.sample --workdir=runs/demo --caption="a red ball on the beach"
-  python -m xmcgan.sample --workdir=runs/demo --captions=captions.txt --num_noise=8 --output=pictures
+  python -m xmcgan.sample --workdir=runs/demo --captions=captions.txt --num_noise=8 --output=images
   python -m xmcgan.sample --workdir=runs/demo --held_out=16
 
-Writes a labelled grid, grid.png (a row for each caption, a column for each noise vector), and every picture as a file
-of its own. The same captions, seed and checkpoint give the same pictures.
+Writes a labeled grid, grid.png (a row for each caption, a column for each noise vector), and every image as a file
+of its own. The same captions, seed and checkpoint give the same images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A trained generator, captions and seeds -> pictures: what sampling, validation and export share."""
+"""A trained generator, captions and seeds -> images: what sampling, validation and export share."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def noise_of(seeds: tf.Tensor, dim: int) -> tf.Tensor:
 
 
 def to_uint8(images: tf.Tensor) -> tf.Tensor:
-    """Pictures in [0, 1] -> levels 0 to 255, rounded."""
+    """Images in [0, 1] -> levels 0 to 255, rounded."""
     return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 1.0) * 255.0), tf.uint8)
 
 
 def from_uint8(images: tf.Tensor) -> tf.Tensor:
-    """Levels 0 to 255 -> pictures in [0, 1] float32."""
+    """Levels 0 to 255 -> images in [0, 1] float32."""
     return tf.cast(images, tf.float32) / 255.0
 
 
@@ -89,14 +89,14 @@ def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[Te
 
 
 class Synthesizer:
-    """Draws pictures of captions in batches of a fixed size, so that the graph is traced once."""
+    """Draws images of captions in batches of a fixed size, so that the graph is traced once."""
 
     def __init__(self, generator: Generator, text_encoder: TextEncoder, noise_dim: int, batch_size: int = 16):
         """Args:
         generator: the trained (averaged) generator, used in inference mode.
         text_encoder: the encoder that it was trained with.
         noise_dim: width of z.
-        batch_size: pictures drawn at once.
+        batch_size: images drawn at once.
         """
         self._text_encoder = text_encoder
         self._batch_size = batch_size
@@ -109,7 +109,7 @@ class Synthesizer:
         self._draw = draw
 
     def __call__(self, captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        """Draws one picture for each caption and seed.
+        """Draws one image for each caption and seed.
 
         Args:
           captions: sentences.

@@ -1,6 +1,6 @@
-"""What the builders share: pictures and captions -> records, on the cores of one machine or by Apache Beam.
+"""What the builders share: images and captions -> records, on the cores of one machine or by Apache Beam.
 
-A builder lists, for each split, the pictures with what is said of them (`Item`), in units that can be worked on
+A builder lists, for each split, the images with what is said of them (`Item`), in units that can be worked on
 anywhere (`Unit`). What is left out or mended on the way is noted, and the notes lie beside the records.
 """
 
@@ -31,16 +31,16 @@ from data_pipelines.builders.skipped import LEFT_OUT, Note
 if TYPE_CHECKING:
     import apache_beam as beam
 
-# Pictures of a unit that comes from a folder.
+# Images of a unit that comes from a folder.
 _UNIT_SIZE = 256
-# Pictures that the disk space needed is estimated from, and its ratio to theirs: for captions, traces and headers.
-_SAMPLED_UNITS, _SAMPLED_PICTURES, _ROOM = 20, 10, 1.1
+# Images that the disk space needed is estimated from, and its ratio to theirs: for captions, traces and headers.
+_SAMPLED_UNITS, _SAMPLED_IMAGES, _ROOM = 20, 10, 1.1
 # Folder of the work units of a Beam pipeline, among the unfinished records.
 _UNITS = "units"
 
 
 class Item(NamedTuple):
-    """A picture to be converted, and what is said of it."""
+    """An image to be converted, and what is said of it."""
 
     image_id: str
     file_name: str  # Within its split's folder.
@@ -51,7 +51,7 @@ class Item(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """Pictures that one worker converts."""
+    """Images that one worker converts."""
 
     items: list[Item]
     archive: str = ""  # The tar file that they are in; empty: each is a file of its own.
@@ -66,11 +66,11 @@ class Plan(NamedTuple):
 
     @property
     def num_items(self) -> int:
-        """Pictures to be converted."""
+        """Images to be converted."""
         return sum(len(unit.items) for unit in self.units)
 
     @property
-    def num_pictures(self) -> int:
+    def num_images(self) -> int:
         """How many there are in the source."""
         return self.num_items + sum(note.what == "picture" for note in self.notes)
 
@@ -82,8 +82,8 @@ class Outcome(NamedTuple):
     notes: list[Note]
 
 
-class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Makes records of pictures with captions."""
+class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Makes records of images with captions."""
 
     VERSION = tfds.core.Version(records.VERSION)
 
@@ -94,7 +94,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
         Args:
           source: folder with the files as published.
-          max_skipped: largest share of a split's pictures, or captions, that may be left out as unfit.
+          max_skipped: largest share of a split's images, or captions, that may be left out as unfit.
           use_beam: whether to work in an Apache Beam pipeline; `source` and `data_dir` then lie where all its workers
             reach them.
           **kwargs: of `tfds.core.GeneratorBasedBuilder`, such as `data_dir`.
@@ -142,7 +142,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         plans = {split: self.plan(split) for split in self.splits()}
         _check_room(plans.values(), self.data_dir)
         for split, plan in plans.items():
-            totals = {"picture": plan.num_pictures, "caption": plan.num_captions}
+            totals = {"picture": plan.num_images, "caption": plan.num_captions}
             self._logs[split] = skipped.SkippedLog(split, totals, self._max_skipped)
             self._logs[split].add(plan.notes)
         return {split: self._generate_examples(split, plan) for split, plan in plans.items()}
@@ -155,7 +155,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         num_written = 0
         progress = tqdm.tqdm(total=plan.num_items, desc=f"converting {split}", unit=" pictures", disable=None)
         with progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            read = (each for unit in plan.units for each in _pictures(unit))
+            read = (each for unit in plan.units for each in _images(unit))
             for outcome in _in_order(pool, lambda each: _convert(*each), read, ahead=8 * (os.cpu_count() or 1)):
                 progress.update()
                 self._logs[split].add(outcome.notes)
@@ -211,18 +211,18 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def units_of(items: list[Item]) -> list[Unit]:
-    """Units of items whose pictures are files."""
+    """Units of items whose images are files."""
     return [Unit(items[start : start + _UNIT_SIZE]) for start in range(0, len(items), _UNIT_SIZE)]
 
 
-def _pictures(unit: Unit) -> Iterator[tuple[Item, Callable[[], bytes]]]:
-    """Each item with what reads its picture, or raises ValueError with the reason if it is unfit."""
+def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], bytes]]]:
+    """Each item with what reads its image, or raises ValueError with the reason if it is unfit."""
     if unit.archive:
-        return tars.read_pictures(unit.archive, {item.file_name: item for item in unit.items})
+        return tars.read_images(unit.archive, {item.file_name: item for item in unit.items})
     return ((item, functools.partial(pictures.read_jpeg, item.path)) for item in unit.items)
 
 
-def _convert(item: Item, read_picture: Callable[[], bytes]) -> Outcome:
+def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
     """Puts the record of an item together."""
     notes, told, spoken = [], [], []
     for number, caption in enumerate(item.captions, start=1):
@@ -240,7 +240,7 @@ def _convert(item: Item, read_picture: Callable[[], bytes]) -> Outcome:
     if not told:
         return Outcome(None, [*notes, Note(LEFT_OUT, "picture", item.file_name, "picture without caption")])
     try:
-        image = read_picture()
+        image = read_image()
     except ValueError as error:
         return Outcome(None, [*notes, Note(LEFT_OUT, "picture", item.file_name, str(error))])
     if not any(len(narrative.utterances) or len(narrative.points) for narrative in spoken):
@@ -252,8 +252,8 @@ def _examples_of_unit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """A Beam worker's part; the notes go into a file beside the unit's, and a second attempt writes the same again."""
     unit = epath.Path(path)
     notes, num_written = [], 0
-    for item, read_picture in _pictures(pickle.loads(unit.read_bytes())):
-        outcome = _convert(item, read_picture)
+    for item, read_image in _images(pickle.loads(unit.read_bytes())):
+        outcome = _convert(item, read_image)
         notes += outcome.notes
         if outcome.record is not None:
             num_written += 1
@@ -278,15 +278,15 @@ def _in_order(pool: concurrent.futures.Executor, function: Callable, arguments: 
 
 
 def _check_room(plans: Iterable[Plan], folder: str) -> None:
-    """Refuses to begin what the disk cannot hold; some pictures stand for all of them."""
+    """Refuses to begin what the disk cannot hold; some images stand for all of them."""
     if "://" in folder:
         return
     units = [unit for plan in plans for unit in plan.units]
     sizes = []
     for unit in units[:: max(1, len(units) // _SAMPLED_UNITS)]:
-        for _, read_picture in itertools.islice(_pictures(unit), _SAMPLED_PICTURES):
+        for _, read_image in itertools.islice(_images(unit), _SAMPLED_IMAGES):
             with contextlib.suppress(ValueError):
-                sizes.append(len(read_picture()))
+                sizes.append(len(read_image()))
     if sizes:
         total = sum(len(unit.items) for unit in units)
         needed = _ROOM * total * sum(sizes) / len(sizes)

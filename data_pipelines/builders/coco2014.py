@@ -12,11 +12,11 @@ from data_pipelines.builders.skipped import LEFT_OUT, Note
 _SPLITS = {"train": "train2014", "validation": "val2014"}
 
 
-class Coco2014(base.PictureBuilder):
+class Coco2014(base.ImageBuilder):
     """COCO 2014 captions (Lin et al. 2014; Chen et al. 2015), the paper's first dataset (section 5.1)."""
 
     def splits(self) -> list[str]:
-        """See `PictureBuilder`."""
+        """See `ImageBuilder`."""
         wanted = list(_SPLITS.values())
         wanted += [_annotations(kind, split) for split in _SPLITS for kind in ("captions", "instances")]
         missing = [name for name in wanted if not (self._source / name).exists()]
@@ -28,7 +28,7 @@ class Coco2014(base.PictureBuilder):
         return list(_SPLITS)
 
     def plan(self, split: str) -> base.Plan:
-        """See `PictureBuilder`."""
+        """See `ImageBuilder`."""
         images, notes = coco_annotations.read_captions(self._source / _annotations("captions", split))
         labels = coco_annotations.read_labels(self._source / _annotations("instances", split))
         items: dict[int, base.Item] = {}

@@ -14,7 +14,7 @@ from data_pipelines.builders.skipped import LEFT_OUT, Note
 
 
 class CocoImage(NamedTuple):
-    """A picture that COCO lists."""
+    """An image that COCO lists."""
 
     image_id: int
     file_name: str
@@ -28,8 +28,8 @@ def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Note]]:
       path: of `captions_<split><year>.json`.
 
     Returns:
-      Its pictures in the order of the file, doubles and all, bytes in captions that are no UTF-8 as lone surrogates;
-      and notes on captions of pictures that it does not list.
+      Its images in the order of the file, doubles and all, bytes in captions that are no UTF-8 as lone surrogates;
+      and notes on captions of images that it does not list.
 
     Raises:
       ValueError: the file is not what COCO publishes.
@@ -53,13 +53,13 @@ def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Note]]:
 
 
 def read_labels(path: epath.Path) -> dict[int, tuple[str, ...]]:
-    """Reads the object classes of each picture.
+    """Reads the object classes of each image.
 
     Args:
       path: of `instances_<split><year>.json`.
 
     Returns:
-      Names of the classes, sorted, each once, by image id; pictures without objects are not in there.
+      Names of the classes, sorted, each once, by image id; images without objects are not in there.
 
     Raises:
       ValueError: the file is not what COCO publishes.

@@ -1,6 +1,6 @@
 """The COCO part of Localized Narratives as published -> records.
 
-Source: COCO-2017's pictures in `train2017/` and `val2017/`, and beside them the narratives,
+Source: COCO-2017's images in `train2017/` and `val2017/`, and beside them the narratives,
 `coco_{train,val}_localized_narratives*.jsonl` (in shards or whole) or the lighter `coco_{train,val}_captions.jsonl`.
 With `annotations/instances_{train,val}2017.json` the records name the object classes too, which SOA asks for.
 """
@@ -15,11 +15,11 @@ from data_pipelines.builders import base, coco_annotations, narratives
 _SPLITS = {"train": ("train2017", "coco_train"), "validation": ("val2017", "coco_val")}
 
 
-class LnCoco(base.PictureBuilder):
-    """LN-COCO (Pont-Tuset et al. 2020 on the pictures of COCO 2017), the paper's second dataset (section 5.1)."""
+class LnCoco(base.ImageBuilder):
+    """LN-COCO (Pont-Tuset et al. 2020 on the images of COCO 2017), the paper's second dataset (section 5.1)."""
 
     def splits(self) -> list[str]:
-        """See `PictureBuilder`."""
+        """See `ImageBuilder`."""
         missing = []
         for split, (folder, name) in _SPLITS.items():
             if not (self._source / folder).exists():
@@ -34,14 +34,14 @@ class LnCoco(base.PictureBuilder):
         return list(_SPLITS)
 
     def plan(self, split: str) -> base.Plan:
-        """See `PictureBuilder`."""
+        """See `ImageBuilder`."""
         folder = _SPLITS[split][0]
         instances = self._source / "annotations" / f"instances_{folder}.json"
         labels = coco_annotations.read_labels(instances) if instances.exists() else {}
-        told, notes, num_captions = narratives.by_picture(self._narratives(split))
+        told, notes, num_captions = narratives.by_image(self._narratives(split))
         items = []
         for image_id, lines in told.items():
-            # COCO's file names carry the id in twelve digits; any other id has no picture.
+            # COCO's file names carry the id in twelve digits; any other id has no image.
             file_name = f"{image_id:0>12}.jpg"
             items.append(
                 base.Item(

@@ -1,7 +1,7 @@
 """The Open Images part of Localized Narratives as published -> records.
 
 Source: `open_images_{train_v6,validation,test}_localized_narratives*.jsonl` (in shards or whole) or the lighter
-`open_images_*_captions.jsonl`, and beside them Open Images' pictures as they come: the archives `train_0.tar.gz` to
+`open_images_*_captions.jsonl`, and beside them Open Images' images as they come: the archives `train_0.tar.gz` to
 `train_f.tar.gz`, `validation.tar.gz` and `test.tar.gz`, packed or unpacked, or folders `train/`, `validation/` and
 `test/`. The test split is optional.
 """
@@ -19,13 +19,13 @@ _SPLITS = {"train": "open_images_train_v6", "validation": "open_images_validatio
 _ARCHIVE_ENDINGS = (".tar.gz", ".tar")
 
 
-class LnOpenImages(base.PictureBuilder):
-    """LN-OpenImages (Pont-Tuset et al. 2020 on pictures of Open Images), the paper's third dataset (section 5.1)."""
+class LnOpenImages(base.ImageBuilder):
+    """LN-OpenImages (Pont-Tuset et al. 2020 on images of Open Images), the paper's third dataset (section 5.1)."""
 
     name = "ln_openimages"
 
     def splits(self) -> list[str]:
-        """See `PictureBuilder`."""
+        """See `ImageBuilder`."""
         found = [split for split in _SPLITS if self._narratives(split)]
         missing = [
             f"{_SPLITS[split]}_localized_narratives*.jsonl (or {_SPLITS[split]}_captions.jsonl)"
@@ -43,8 +43,8 @@ class LnOpenImages(base.PictureBuilder):
         return found
 
     def plan(self, split: str) -> base.Plan:
-        """See `PictureBuilder`."""
-        told, notes, num_captions = narratives.by_picture(self._narratives(split))
+        """See `ImageBuilder`."""
+        told, notes, num_captions = narratives.by_image(self._narratives(split))
         places = self._places(split)
         files, archived = [], collections.defaultdict(list)
         for image_id, lines in told.items():
@@ -66,7 +66,7 @@ class LnOpenImages(base.PictureBuilder):
         )
 
     def _places(self, split: str) -> dict[str, list[epath.Path]]:
-        """Folders and archives with pictures of a split, by name without ending."""
+        """Folders and archives with images of a split, by name without ending."""
         found = collections.defaultdict(list)
         for digit in ("", *"0123456789abcdef"):
             name = f"{split}_{digit}" if digit else split
@@ -78,5 +78,5 @@ class LnOpenImages(base.PictureBuilder):
 
 
 def _place_names(split: str, image_id: str) -> tuple[str, str]:
-    """The archives of the training pictures each hold the ids that begin with one hexadecimal digit."""
+    """The archives of the training images each hold the ids that begin with one hexadecimal digit."""
     return f"{split}_{image_id[0]}", split

@@ -1,6 +1,6 @@
 """Reads Localized Narratives (Pont-Tuset et al. 2020), one JSON object a line, without holding them in memory.
 
-A file of them is first gone through for the picture and place of each line; lines are parsed where they are needed.
+A file of them is first gone through for the image and place of each line; lines are parsed where they are needed.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Pat
     return []
 
 
-def by_picture(paths: Sequence[epath.Path]) -> tuple[dict[str, list[Line]], list[Note], int]:
+def by_image(paths: Sequence[epath.Path]) -> tuple[dict[str, list[Line]], list[Note], int]:
     """Goes through all files of a split.
 
     Args:
       paths: of its files of narratives.
 
     Returns:
-      The lines by image id, notes on lines that name no picture, and how many narratives there are with these.
+      The lines by image id, notes on lines that name no image, and how many narratives there are with these.
     """
     lines = collections.defaultdict(list)
     notes = []
@@ -92,7 +92,7 @@ def by_picture(paths: Sequence[epath.Path]) -> tuple[dict[str, list[Line]], list
 def read(line: Line) -> tuple[str, Narrative, list[Note]]:
     """Reads one narrative.
 
-    Points of the mouse outside of the picture are left out: the mouse may leave it, and then points at nothing.
+    Points of the mouse outside of the image are left out: the mouse may leave it, and then points at nothing.
 
     Args:
       line: where it lies.
@@ -127,7 +127,7 @@ def read(line: Line) -> tuple[str, Narrative, list[Note]]:
 
 
 def _lines_of(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Line] | Note]:
-    """Image id and place of each line, or a note if it names no picture. Empty lines are passed over.
+    """Image id and place of each line, or a note if it names no image. Empty lines are passed over.
 
     The id is looked for as text: to parse half a million lines, traces and all, takes minutes.
     """
@@ -167,7 +167,7 @@ def _spoken(fields: dict[str, Any]) -> Narrative:
 
 
 def _inside(narrative: Narrative) -> tuple[Narrative, int]:
-    """The narrative without the points outside of the picture, and how many they are."""
+    """The narrative without the points outside of the image, and how many they are."""
     places = narrative.points[:, :2]
     inside = ((places >= 0) & (places <= 1)).all(axis=1)  # [points]
     stroke_of = np.repeat(np.arange(len(narrative.stroke_lengths)), narrative.stroke_lengths)

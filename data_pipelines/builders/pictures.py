@@ -10,9 +10,9 @@ import simplejpeg
 import tensorflow as tf
 from etils import epath
 
-MAX_PIXELS = 100_000_000  # 300 MB as RGB; to check a progressive picture takes up to 600 MB, of coefficients.
+MAX_PIXELS = 100_000_000  # 300 MB as RGB; to check a progressive image takes up to 600 MB, of coefficients.
 
-MAX_BYTES = 500_000_000  # More than any picture of MAX_PIXELS takes.
+MAX_BYTES = 500_000_000  # More than any image of MAX_PIXELS takes.
 
 _START = b"\xff\xd8"
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
@@ -36,7 +36,7 @@ def read_jpeg(path: str | os.PathLike) -> bytes:
       The file, byte for byte.
 
     Raises:
-      ValueError: "missing picture", "unreadable picture", or a reason of `check_jpeg`.
+      ValueError: "missing image", "unreadable image", or a reason of `check_jpeg`.
     """
     try:
         data = epath.Path(path).read_bytes()
@@ -52,7 +52,7 @@ def check_jpeg(data: bytes) -> None:
     """Proves that a JPEG file can be decoded to its end, and as far as a decoder can tell, to what was meant.
 
     Two decoders must accept it: a strict one, which takes libjpeg's warnings for errors and so sees most of the damage
-    that others paint over with grey, and TensorFlow's, which training uses. Both release the GIL, and read all the data
+    that others paint over with gray, and TensorFlow's, which training uses. Both release the GIL, and read all the data
     but decode only an eighth of the width and height, with the same verdict in about two thirds of the time.
 
     JPEG data bear no checksum, so damage from which a decoder finds back into step goes unseen: most single flipped
@@ -62,8 +62,8 @@ def check_jpeg(data: bytes) -> None:
       data: the bytes of the file.
 
     Raises:
-      ValueError: the file is not fit; the message is the reason: "empty picture", "not a JPEG", "truncated JPEG",
-        "corrupt JPEG", "picture of 0 pixels", or "picture too large" (beyond `MAX_PIXELS`; nothing has been decoded).
+      ValueError: the file is not fit; the message is the reason: "empty image", "not a JPEG", "truncated JPEG",
+        "corrupt JPEG", "image of 0 pixels", or "image too large" (beyond `MAX_PIXELS`; nothing has been decoded).
     """
     if not data.startswith(_START):
         raise ValueError("not a JPEG" if data else "empty picture")

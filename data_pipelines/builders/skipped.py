@@ -21,7 +21,7 @@ class Note(NamedTuple):
 
     action: str  # LEFT_OUT, MENDED, or KEPT as it is.
     what: str  # 'picture' or 'caption'.
-    name: str  # Of the picture's file, or of the line of a file of narratives.
+    name: str  # Of the image's file, or of the line of a file of narratives.
     reason: str  # In a few words, the same for all of its kind.
     detail: str = ""  # What is particular to this one.
 

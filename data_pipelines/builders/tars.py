@@ -1,4 +1,4 @@
-"""Reads pictures out of tar archives, in the order in which they lie there: compressed ones know no other."""
+"""Reads images out of tar archives, in the order in which they lie there: compressed ones know no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_pipelines.builders import pictures
 T = TypeVar("T")
 
 
-def read_pictures(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Callable[[], bytes]]]:
+def read_images(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Callable[[], bytes]]]:
     """Goes once through an archive.
 
     Args:
@@ -24,7 +24,7 @@ def read_pictures(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Ca
       wanted: what to give for the file names that matter, whatever their folder in the archive.
 
     Yields:
-      Everything wanted, once, with a function that checks the picture and returns its bytes, or raises ValueError with
+      Everything wanted, once, with a function that checks the image and returns its bytes, or raises ValueError with
       the reason why it is unfit.
     """
     wanted = dict(wanted)

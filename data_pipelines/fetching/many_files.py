@@ -13,7 +13,7 @@ import tqdm
 
 from data_pipelines.fetching import checksums, server
 
-# Requests under way at once: a picture takes far longer to be found than to be sent.
+# Requests under way at once: an image takes far longer to be found than to be sent.
 _CONNECTIONS = 32
 _TRIES = 4
 

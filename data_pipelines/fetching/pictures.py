@@ -1,4 +1,4 @@
-"""Which of Open Images' pictures are wanted: those that a narrative speaks of and that are not there yet."""
+"""Which of Open Images' images are wanted: those that a narrative speaks of and that are not there yet."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ARCHIVE_ENDS = (".tar.gz", ".tar")
 
 
 def wanted(
-    folder: published_files.PictureFolder, narratives: Iterable[pathlib.Path], source: pathlib.Path
+    folder: published_files.ImageFolder, narratives: Iterable[pathlib.Path], source: pathlib.Path
 ) -> tuple[list[many_files.SmallFile], int]:
-    """Lists the pictures of a split to fetch, each into the folder that its archive would unpack to.
+    """Lists the images of a split to fetch, each into the folder that its archive would unpack to.
 
-    A picture counts as there if it lies in that folder or in one of the split's name, as copied from Open Images'
+    An image counts as there if it lies in that folder or in one of the split's name, as copied from Open Images'
     bucket, or if its archive lies in the source folder.
 
     Args:
@@ -28,7 +28,7 @@ def wanted(
       source: folder of the dataset.
 
     Returns:
-      The pictures that are not there yet, sorted by id, and how many there are with them.
+      The images that are not there yet, sorted by id, and how many there are with them.
     """
     ids = sorted({image_id for path in narratives for image_id in _image_ids(path)})
     archived = {name for name in _archives(folder) if any((source / f"{name}{end}").exists() for end in _ARCHIVE_ENDS)}
@@ -41,23 +41,23 @@ def wanted(
     return files, len(ids)
 
 
-def count(folder: published_files.PictureFolder, source: pathlib.Path) -> int:
-    """How many pictures of a split lie in the source folder."""
+def count(folder: published_files.ImageFolder, source: pathlib.Path) -> int:
+    """How many images of a split lie in the source folder."""
     folders = {source / name for name in (*_archives(folder), folder.split)}
     return sum(1 for path in folders if path.is_dir() for entry in path.iterdir() if entry.suffix == ".jpg")
 
 
-def _archives(folder: published_files.PictureFolder) -> list[str]:
+def _archives(folder: published_files.ImageFolder) -> list[str]:
     """The names of a split's archives, and of the folders in them."""
     return [f"{folder.split}_{digit}" for digit in "0123456789abcdef"] if folder.by_first_digit else [folder.split]
 
 
-def _archive_of(folder: published_files.PictureFolder, image_id: str) -> str:
+def _archive_of(folder: published_files.ImageFolder, image_id: str) -> str:
     return f"{folder.split}_{image_id[0]}" if folder.by_first_digit else folder.split
 
 
 def _image_ids(path: pathlib.Path) -> Iterable[str]:
-    """The pictures that a file's lines speak of; to parse all of the lines would take minutes."""
+    """The images that a file's lines speak of; to parse all of the lines would take minutes."""
     with open(path, "rb") as file:
         for line in file:
             match = _IMAGE_ID.search(line)

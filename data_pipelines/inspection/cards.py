@@ -1,4 +1,4 @@
-"""A sample as a card of the sheet: its picture, captions, narratives with their traces, and object classes."""
+"""A sample as a card of the sheet: its image, captions, narratives with their traces, and object classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_pipelines.inspection.samples import Sample
 from data_pipelines.inspection.tokens import TokenCounter
 from data_pipelines.records import Narrative
 
-# Pixels of a picture's longer side at most, and the quality of its JPEG file.
+# Pixels of an image's longer side at most, and the quality of its JPEG file.
 _SIDE, _QUALITY = 640, 82
 
 
@@ -46,7 +46,7 @@ def render(sample: Sample, text_length: int, token_counter: TokenCounter | None)
     labels = "".join(f"<span>{html.escape(label)}</span>" for label in record.labels)
     return (
         f'<article class="card{" several" * several}">'
-        f'<div class="picture"><div class="frame" style="--ratio:{width / height:.4f}">{_picture(image)}'
+        f'<div class="picture"><div class="frame" style="--ratio:{width / height:.4f}">{_image(image)}'
         f'<svg viewBox="0 0 {traces.SIDE} {traces.SIDE}" preserveAspectRatio="none">{overlays}</svg></div></div>'
         f'<div class="text"><b>{html.escape(record.image_id)}</b> <code>{html.escape(record.file_name)}</code>'
         f'<div class="soft">{facts}</div>'
@@ -55,7 +55,7 @@ def render(sample: Sample, text_length: int, token_counter: TokenCounter | None)
     )
 
 
-def _picture(image: tf.Tensor) -> str:
+def _image(image: tf.Tensor) -> str:
     small = Image.fromarray(image)
     small.thumbnail((_SIDE, _SIDE), Image.LANCZOS)
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What the conversion noted beside the records: pictures and captions left out, mended, or kept though odd."""
+"""What the conversion noted beside the records: images and captions left out, mended, or kept though odd."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from data_pipelines import console
 from data_pipelines.inspection import counts
 from data_pipelines.inspection.tokens import TokenCounter
 
-# Records whose numbers are added up at once. Their pictures are not among them.
+# Records whose numbers are added up at once. Their images are not among them.
 _BATCH = 256
-# TFRecord files read at once, and records of one file before the next one's turn: few, as their pictures wait in memory
+# TFRecord files read at once, and records of one file before the next one's turn: few, as their images wait in memory
 # (with 16 of each, 1.5 GB instead of 0.8 GB at the same speed).
 _FILES, _BLOCK = 4, 4
 
@@ -26,21 +26,21 @@ _FILES, _BLOCK = 4, 4
 class SplitStatistics:
     """Histograms of a split. See `counts` for their means and percentiles."""
 
-    # Of all pictures' JPEG files.
+    # Of all images' JPEG files.
     num_bytes: int = 0
-    # Pictures with object classes.
+    # Images with object classes.
     num_labelled: int = 0
-    # (width, height) of each picture, in pixels.
+    # (width, height) of each image, in pixels.
     sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
-    # Length of each picture's file, 1/10 kB, rounded down.
+    # Length of each image's file, 1/10 kB, rounded down.
     hectobytes: Counter[int] = dataclasses.field(default_factory=Counter)
-    # Captions of each picture.
+    # Captions of each image.
     captions: Counter[int] = dataclasses.field(default_factory=Counter)
     # Words of each caption: what stands between white space.
     words: Counter[int] = dataclasses.field(default_factory=Counter)
     # Tokens of each caption, [CLS] and [SEP] included; may be empty.
     tokens: Counter[int] = dataclasses.field(default_factory=Counter)
-    # Pictures of each object class.
+    # Images of each object class.
     labels: Counter[str] = dataclasses.field(default_factory=Counter)
     # Points of the traces of each narrative; 0 without traces.
     points: Counter[int] = dataclasses.field(default_factory=Counter)
@@ -48,8 +48,8 @@ class SplitStatistics:
     deciseconds: Counter[int] = dataclasses.field(default_factory=Counter)
 
     @property
-    def num_pictures(self) -> int:
-        """Pictures of the split."""
+    def num_images(self) -> int:
+        """Images of the split."""
         return counts.total(self.captions)
 
     @property
@@ -68,7 +68,7 @@ def of_split(
 ) -> SplitStatistics:
     """Goes once through a split, and shows how far it is on a terminal.
 
-    Pictures are not decoded: their headers say how large they are.
+    Images are not decoded: their headers say how large they are.
 
     Args:
       builder: the dataset, of `records.open_dataset`.
@@ -88,7 +88,7 @@ def of_split(
         return _numbers(batch, token_counter)
 
     batches = (
-        examples.map(_without_picture, num_parallel_calls=tf.data.AUTOTUNE)
+        examples.map(_without_image, num_parallel_calls=tf.data.AUTOTUNE)
         .ragged_batch(_BATCH)
         .map(count_in_batch, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
@@ -102,7 +102,7 @@ def of_split(
     return statistics
 
 
-def _without_picture(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """What is to be counted of one record."""
     spoken = example["narratives"]
     return {
@@ -120,7 +120,7 @@ def _without_picture(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None) -> dict[str, tf.Tensor]:
     """The numbers of a batch, [batch, (...)] where ragged: flat, of all its captions and of all its narratives."""
     captions = batch["captions"].flat_values  # [captions of the batch]
-    # All narratives of all pictures lie end to end.
+    # All narratives of all images lie end to end.
     ends = tf.RaggedTensor.from_row_lengths(batch["ends"].flat_values, batch["utterance_counts"].flat_values)
     strokes = tf.RaggedTensor.from_row_lengths(batch["stroke_lengths"].flat_values, batch["stroke_counts"].flat_values)
     timed = tf.ragged.boolean_mask(ends, ends.row_lengths() > 0)

@@ -10,7 +10,7 @@ from data_pipelines.inspection.statistics import SplitStatistics
 
 
 def summarize(statistics: SplitStatistics, text_length: int) -> dict[str, Any]:
-    """Sums up a split of at least one picture.
+    """Sums up a split of at least one image.
 
     Args:
       statistics: of the split.
@@ -21,7 +21,7 @@ def summarize(statistics: SplitStatistics, text_length: int) -> dict[str, Any]:
       gives; shares are in [0, 1].
     """
     return {
-        "pictures": statistics.num_pictures,
+        "pictures": statistics.num_images,
         "captions": statistics.num_captions,
         "captions_per_picture": {
             "mean": counts.mean(statistics.captions),
@@ -32,11 +32,11 @@ def summarize(statistics: SplitStatistics, text_length: int) -> dict[str, Any]:
         "cut": _cut(statistics.tokens, text_length),
         "picture_size": _sizes(statistics.sizes),
         "kilobytes_per_picture": _spread(statistics.hectobytes, per_unit=10),
-        "bytes_per_picture": statistics.num_bytes / statistics.num_pictures,
+        "bytes_per_picture": statistics.num_bytes / statistics.num_images,
         "bytes": statistics.num_bytes,
         "classes": {
             "number": len(statistics.labels),
-            "share_of_pictures": statistics.num_labelled / statistics.num_pictures,
+            "share_of_pictures": statistics.num_labelled / statistics.num_images,
             "pictures": dict(sorted(statistics.labels.items(), key=lambda item: (-item[1], item[0]))),
         },
         "narratives": _narratives(statistics),
@@ -59,7 +59,7 @@ def _cut(tokens: collections.Counter[int], text_length: int) -> dict[str, float]
 
 
 def _sizes(sizes: collections.Counter[tuple[int, int]]) -> dict[str, list[int] | float]:
-    """[width, height] of the smallest, the median and the largest picture by area, and the mean area."""
+    """[width, height] of the smallest, the median and the largest image by area, and the mean area."""
 
     def area(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
         return size[0] * size[1], size

@@ -2,11 +2,11 @@
 
 What the table does not say, and what is compared here:
 
-- Its samples are pictures in COCO-14 (82,783 and 40,504 are published), but narratives in Localized Narratives: 134,272
-  and 8,573 of them are published for the 118,287 and 5,000 pictures of COCO-17, 507,444 and 41,691 for 504,413 and
-  41,620 pictures of Open Images. Thousands are cut off, not rounded. The exact numbers decide here.
-- Its captions per image are those of a picture in COCO-14. A narrative counted as a sample has one caption whatever its
-  picture has: where a record holds several narratives of a picture, its number differs from the table's.
+- Its samples are images in COCO-14 (82,783 and 40,504 are published), but narratives in Localized Narratives: 134,272
+  and 8,573 of them are published for the 118,287 and 5,000 images of COCO-17, 507,444 and 41,691 for 504,413 and
+  41,620 images of Open Images. Thousands are cut off, not rounded. The exact numbers decide here.
+- Its captions per image are those of an image in COCO-14. A narrative counted as a sample has one caption whatever its
+  image has: where a record holds several narratives of an image, its number differs from the table's.
 - Its caption length counts words as white space parts them, punctuation no words of its own. The 400 captions of 80
   COCO photographs have 10.6 (standard error 0.14) such words; with punctuation marks for words they have 11.5, and 12.0
   word pieces of BERT's, or 14.0 with [CLS] and [SEP]. The table has one length for both splits.
@@ -107,7 +107,7 @@ def _compare_split(column: _Column, split: str, statistics: SplitStatistics) -> 
 
 def _compare_samples(column: _Column, split: str, statistics: SplitStatistics) -> Comparison:
     printed, published = column.samples[split]
-    number = statistics.num_pictures if column.unit == "pictures" else statistics.num_captions
+    number = statistics.num_images if column.unit == "pictures" else statistics.num_captions
     agrees = _is_near(number, published, _COUNT_TOLERANCE)
     if number == published:
         why = f"all {column.unit} published"
@@ -115,8 +115,8 @@ def _compare_samples(column: _Column, split: str, statistics: SplitStatistics) -
         why = f"{number:,} of {published:,} {column.unit} published"
     else:
         why = f"more than the {published:,} {column.unit} published"
-    if column.unit == "narratives" and number != statistics.num_pictures:
-        why += f", on {statistics.num_pictures:,} pictures"
+    if column.unit == "narratives" and number != statistics.num_images:
+        why += f", on {statistics.num_images:,} pictures"
     return Comparison(split, f"samples ({column.unit})", f"{number:,}", printed, agrees, why)
 
 
@@ -125,7 +125,7 @@ def _compare_captions(column: _Column, split: str, statistics: SplitStatistics) 
     agrees = _is_near(number, column.captions, _COUNT_TOLERANCE)
     if column.unit == "narratives" and number > column.captions:
         several = sum(count for captions, count in statistics.captions.items() if captions > 1)
-        why = f"{several:,} of {statistics.num_pictures:,} pictures have several narratives, each a sample of Table 1"
+        why = f"{several:,} of {statistics.num_images:,} pictures have several narratives, each a sample of Table 1"
     elif min(statistics.captions) == max(statistics.captions):
         why = f"every picture has {max(statistics.captions)}"
     else:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from data_pipelines.inspection.notes import Kind
 from data_pipelines.inspection.table1 import Comparison
 
-# Object classes and numbers of captions a picture that are named.
+# Object classes and numbers of captions an image that are named.
 _NAMED_CLASSES, _NAMED_NUMBERS = 5, 3
 _NONE = "-"
 # Header of the column that says whether a number agrees with the paper's.
@@ -32,7 +32,7 @@ def of_statistics(summaries: Mapping[str, Mapping[str, Any]], text_length: int) 
     Returns:
       Tables with one column for each split; that of narratives only where there are some.
     """
-    subjects = [_pictures, _captions, _classes]
+    subjects = [_images, _captions, _classes]
     if any(summary["narratives"] for summary in summaries.values()):
         subjects.append(_narratives)
     tables = []
@@ -68,7 +68,7 @@ def to_text(*tables: Table) -> str:
     return "\n\n".join("\n".join([aligned(table.header), rule, *map(aligned, table.rows)]) for table in tables)
 
 
-def _pictures(summary: Mapping[str, Any], text_length: int) -> dict[str, str]:
+def _images(summary: Mapping[str, Any], text_length: int) -> dict[str, str]:
     del text_length
     sizes, kilobytes = summary["picture_size"], summary["kilobytes_per_picture"]
     return {
@@ -84,13 +84,13 @@ def _pictures(summary: Mapping[str, Any], text_length: int) -> dict[str, str]:
 
 
 def _captions(summary: Mapping[str, Any], text_length: int) -> dict[str, str]:
-    per_picture, words, tokens = (
+    per_image, words, tokens = (
         summary[name] for name in ("captions_per_picture", "words_per_caption", "tokens_per_caption")
     )
     return {
         "captions": f"{summary['captions']:,}",
-        "captions a picture, mean": f"{per_picture['mean']:.2f}",
-        "pictures by number of captions": _most(per_picture["pictures"], summary["pictures"]),
+        "captions a picture, mean": f"{per_image['mean']:.2f}",
+        "pictures by number of captions": _most(per_image["pictures"], summary["pictures"]),
         "words a caption, mean": f"{words['mean']:.1f}",
         "words, 50th / 90th / 99th percentile": _percentiles(words),
         "tokens a caption, mean": f"{tokens['mean']:.1f}" if tokens else "not counted",

@@ -1,7 +1,7 @@
-"""Narratives to look at: the trace over its picture as SVG, the words as HTML, coloured alike by the time.
+"""Narratives to look at: the trace over its image as SVG, the words as HTML, colored alike by the time.
 
 Both carry the share of the narrative's time that has passed as the CSS variable `--t`, from which the style sheet makes
-the colour, and `data-u`, the number of the utterance, by which the script finds what belongs together.
+the color, and `data-u`, the number of the utterance, by which the script finds what belongs together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from data_pipelines.records import Narrative
 
-# The drawing's width and height, whatever the picture's: it is stretched over it.
+# The drawing's width and height, whatever the image's: it is stretched over it.
 SIDE = 1000
 # Seconds of a piece of the trace while nothing is said.
 _SILENT_PIECE = 0.5
@@ -27,7 +27,7 @@ def overlay(narrative: Narrative) -> str:
       narrative: whose points are drawn, a line for each stroke and utterance.
 
     Returns:
-      <polyline> elements in a square of SIDE: first a dark one below each stroke, then the coloured ones.
+      <polyline> elements in a square of SIDE: first a dark one below each stroke, then the colored ones.
     """
     begin, end = _span(narrative)
     below, above = [], []
@@ -50,7 +50,7 @@ def words(caption: str, narrative: Narrative | None, num_kept: int | None) -> st
       num_kept: words before the cut; None if it is not known.
 
     Returns:
-      <span> elements with the words, escaped: coloured where their time is known, of class 'off' behind the cut.
+      <span> elements with the words, escaped: colored where their time is known, of class 'off' behind the cut.
     """
     own = caption.split()
     utterances = _utterances_of(own, narrative.utterances) if narrative else [None] * len(own)

@@ -1,1 +1,1 @@
-"""The embedded dataset: procedurally drawn pictures with captions, in the source layouts of the real datasets."""
+"""The embedded dataset: procedurally drawn images with captions, in the source layouts of the real datasets."""

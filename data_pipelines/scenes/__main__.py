@@ -5,9 +5,9 @@
   python -m data_pipelines.scenes --layout=ln_coco --output=drawn --num_images=1000 --captions_only
   python -m data_pipelines.scenes --layout=ln_openimages --output=drawn --num_images=1000 --archives
 
-coco2014: train2014/, val2014/, and annotations/ with five short captions and the objects of each picture.
-ln_coco: train2017/, val2017/, annotations/ with the objects, and one long spoken narrative of each picture (of some
-pictures two) in coco_*_localized_narratives*.jsonl: timed words with disfluencies, and the trace of the mouse.
+coco2014: train2014/, val2014/, and annotations/ with five short captions and the objects of each image.
+ln_coco: train2017/, val2017/, annotations/ with the objects, and one long spoken narrative of each image (of some
+images two) in coco_*_localized_narratives*.jsonl: timed words with disfluencies, and the trace of the mouse.
 ln_openimages: the same in train_0/ ... train_f/, validation/ and open_images_*_localized_narratives*.jsonl.
 
 The same seed draws the same scenes in every layout, and validation never repeats what training has seen. The folder

@@ -15,7 +15,7 @@ _SUPERSAMPLING = 3
 
 @functools.lru_cache(maxsize=len(spec.BACKGROUNDS) * VARIANTS)
 def render(background: str, variant: int, size: int) -> Image.Image:
-    """A picture of a background.
+    """An image of a background.
 
     Args:
       background: a key of `spec.BACKGROUNDS`.
@@ -23,7 +23,7 @@ def render(background: str, variant: int, size: int) -> Image.Image:
       size: pixels a side.
 
     Returns:
-      An RGB picture; shared between callers, not to be changed.
+      An RGB image; shared between callers, not to be changed.
     """
     canvas = _Canvas(size * _SUPERSAMPLING)
     _PAINTERS[background](canvas, np.random.default_rng([variant, list(spec.BACKGROUNDS).index(background)]))
@@ -31,14 +31,14 @@ def render(background: str, variant: int, size: int) -> Image.Image:
 
 
 class _Canvas:
-    """A picture painted in coordinates of the unit square, y downwards."""
+    """An image painted in coordinates of the unit square, y downwards."""
 
     def __init__(self, side: int):
         self._side = side
         self.image = Image.new("RGB", (side, side))
 
     def blend(self, top: float, bottom: float, *colours: tuple[int, int, int]) -> None:
-        """Fills the rows from `top` to `bottom` with colours that run into each other downwards."""
+        """Fills the rows from `top` to `bottom` with colors that run into each other downwards."""
         first, last = round(top * self._side), round(bottom * self._side)
         at = np.linspace(0, len(colours) - 1, last - first)
         column = np.stack([np.interp(at, range(len(colours)), channel) for channel in zip(*colours)], axis=-1)

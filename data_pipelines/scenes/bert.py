@@ -31,7 +31,7 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     aside first. Does nothing where they are already.
 
     Args:
-      captions: the captions of each picture, one or more.
+      captions: the captions of each image, one or more.
       output_dir: folder to write to.
       seed: of the weights, the batches and the masks; the same seed gives the same BERT.
       steps: of pre-training.
@@ -40,7 +40,7 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
       See `bert_pretraining.pretrain`; and 'seconds'.
 
     Raises:
-      ValueError: fewer than four pictures, a picture without a caption, or a caption in the place of a list of them.
+      ValueError: fewer than four images, an image without a caption, or a caption in the place of a list of them.
     """
     report_path = os.path.join(output_dir, _REPORT)
     if os.path.exists(report_path):

@@ -60,7 +60,7 @@ class Preprocessor(tf.Module):
 
 
 class Encoder(tf.Module):
-    """TF Hub's encoder API over Keras layers, normalised after each residual as the original BERT is."""
+    """TF Hub's encoder API over Keras layers, normalized after each residual as the original BERT is."""
 
     def __init__(self, vocabulary_size: int, seed: int, size: Size = SMALL):
         """Builds all weights: truncated normals of deviation 0.02 as BERT's, each drawn from (seed, its place)."""

@@ -1,10 +1,10 @@
 """Pre-training of the small BERT on captions.
 
-It minimises two losses over pairs of captions of one picture, both with words masked:
-  masked language modelling, as BERT does, which makes a word's embedding tell of its neighbours ('ball' of its 'red');
-  a contrastive loss between the two sentences' embeddings. By masked language modelling alone the sentences of so
+It minimizes two losses over pairs of captions of one image, both with words masked:
+  masked language modeling, as BERT does, which makes a word's embedding tell of its neighbors ('ball' of its 'red');
+  a contrastive loss between the two sentences' embeddings. By masked language modeling alone the sentences of so
     small a language differ by their phrasing and not by what they show: 3 % of the captions find another one of their
-    picture first among 400, fewer than by the untrained weights (14 %). With this loss 74 % do.
+    image first among 400, fewer than by the untrained weights (14 %). With this loss 74 % do.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from absl import logging
 
 from data_pipelines.scenes import bert_model
 
-_BATCH_SIZE = 64  # Pictures, two captions each.
+_BATCH_SIZE = 64  # Images, two captions each.
 _LEARNING_RATE = 3e-3  # At the start; falls linearly to 0.
 _MASK_RATE = 0.2  # Of the words.
 _CONTRASTIVE_WEIGHT = 0.2  # More takes from the words what it gives to the sentences.
 _TEMPERATURE = 0.1  # Of the contrastive loss.
-_MAX_HELD_OUT = 256  # Pictures whose captions measure the pre-training.
+_MAX_HELD_OUT = 256  # Images whose captions measure the pre-training.
 
 
 class PretrainingHeads(tf.Module):
@@ -52,28 +52,28 @@ def pretrain(
     steps: int,
     seed: int,
 ) -> dict[str, float]:
-    """Pre-trains the encoder in place on pairs of captions of one picture.
+    """Pre-trains the encoder in place on pairs of captions of one image.
 
     Args:
       encoder: the encoder.
       preprocessor: its preprocessor.
-      captions: the captions of each picture, one or more; of a lone one, two maskings make the pair.
-      steps: updates, of _BATCH_SIZE pictures each.
+      captions: the captions of each image, one or more; of a lone one, two maskings make the pair.
+      steps: updates, of _BATCH_SIZE images each.
       seed: of batches and masks.
 
     Returns:
-      '<name>_before' and '<name>_after', on captions of pictures held out and masked as in training, for: 'loss' and
+      '<name>_before' and '<name>_after', on captions of images held out and masked as in training, for: 'loss' and
       'accuracy' of the masked words; 'contrastive_loss'; 'retrieval', how often a sentence embedding finds the other
-      one of its picture first among all of them; 'cosine', the mean cosine of embeddings of different pictures.
+      one of its image first among all of them; 'cosine', the mean cosine of embeddings of different images.
     """
     counts = np.array([len(group) for group in captions])
-    starts = np.cumsum(counts) - counts  # Of each picture's captions among all.
+    starts = np.cumsum(counts) - counts  # Of each image's captions among all.
     word_ids = _pack(preprocessor, list(itertools.chain.from_iterable(captions)))  # [captions, words]
     held_out = min(_MAX_HELD_OUT, len(captions) // 4)
     rng = np.random.default_rng(seed)
 
     def pairs(pictures: np.ndarray) -> tf.Tensor:
-        """[2 * pictures, words]: one caption of each picture, then another one of each."""
+        """[2 * images, words]: one caption of each image, then another one of each."""
         first = rng.integers(counts[pictures])
         other = (first + rng.integers(1, np.maximum(counts[pictures], 2))) % counts[pictures]
         return tf.constant(word_ids[np.concatenate([starts[pictures] + first, starts[pictures] + other])])
@@ -117,24 +117,24 @@ def _pretraining_measures(
     Args:
       encoder: the encoder.
       heads: its heads.
-      word_ids: [2 * pictures, words] int32: a caption of each picture, then another of each.
+      word_ids: [2 * images, words] int32: a caption of each image, then another of each.
       seed: [2] int32, of the masks.
 
     Returns:
       Scalars by name: 'loss', 'accuracy', 'contrastive_loss', 'retrieval', 'cosine'; see `pretrain`.
     """
-    real = tf.not_equal(word_ids, bert_model.PAD)  # [2 * pictures, words]
+    real = tf.not_equal(word_ids, bert_model.PAD)  # [2 * images, words]
     inputs, chosen = _mask_words(word_ids, len(heads.bias), seed)
     outputs = encoder(
         {"input_word_ids": inputs, "input_mask": tf.cast(real, tf.int32), "input_type_ids": tf.zeros_like(word_ids)}
     )
-    words = outputs["sequence_output"]  # [2 * pictures, words, 128]
-    scores = heads(words)  # [2 * pictures, words, vocabulary]
+    words = outputs["sequence_output"]  # [2 * images, words, 128]
+    scores = heads(words)  # [2 * images, words, vocabulary]
     entropies = tf.nn.sparse_softmax_cross_entropy_with_logits(word_ids, scores)
     right = tf.cast(tf.equal(tf.argmax(scores, axis=-1, output_type=tf.int32), word_ids), tf.float32)
 
     weights = tf.cast(real, tf.float32)[:, :, tf.newaxis]
-    means = tf.reduce_sum(words * weights, axis=1) / tf.reduce_sum(weights, axis=1)  # [2 * pictures, 128]
+    means = tf.reduce_sum(words * weights, axis=1) / tf.reduce_sum(weights, axis=1)  # [2 * images, 128]
     mean_loss, retrieval, cosine = _match(means)
     pooled_loss, _, _ = _match(outputs["pooled_output"])  # No other task would train the pooler.
     return {
@@ -167,9 +167,9 @@ def _mask_words(word_ids: tf.Tensor, vocabulary_size: int, seed: tf.Tensor) -> t
 
 
 def _match(sentences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Contrastive loss, retrieval accuracy and mean cosine of others, of [2 * pictures, dim]; see `pretrain`."""
-    first, second = tf.split(tf.nn.l2_normalize(sentences, axis=1), 2)  # [pictures, dim] each
-    cosines = tf.matmul(first, second, transpose_b=True)  # [pictures, pictures]
+    """Contrastive loss, retrieval accuracy and mean cosine of others, of [2 * images, dim]; see `pretrain`."""
+    first, second = tf.split(tf.nn.l2_normalize(sentences, axis=1), 2)  # [images, dim] each
+    cosines = tf.matmul(first, second, transpose_b=True)  # [images, images]
     pictures = tf.range(tf.shape(cosines)[0])
     loss = 0.5 * tf.add_n(
         [

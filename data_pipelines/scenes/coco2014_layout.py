@@ -31,8 +31,8 @@ def write_coco2014(
 
     Args:
       output: folder to make; must not exist yet, or be empty.
-      num_train: pictures of train2014, at least 1.
-      num_val: pictures of val2014, at least 1.
+      num_train: images of train2014, at least 1.
+      num_val: images of val2014, at least 1.
       seed: of the scenes; what is written is a pure function of the arguments.
       image_size: pixels a side.
       num_processes: that draw in parallel; None: one a core.
@@ -61,5 +61,5 @@ def _write_scene(
     scene = sample.sample_scene(seed, split, index)
     image_id = first_id + index
     file_name = f"COCO_{folder.name}_{image_id:012d}.jpg"
-    writing.write_picture(scene, folder / file_name, image_size)
+    writing.write_image(scene, folder / file_name, image_size)
     return coco_annotations.annotate(scene, image_id, file_name, 2014, image_size), describe.describe(scene)

@@ -15,19 +15,19 @@ _CATEGORIES = [{"supercategory": "object", "id": number, "name": kind} for numbe
 
 
 class Annotated(NamedTuple):
-    """COCO's entries for one picture: that of `images`, and the instances without their ids."""
+    """COCO's entries for one image: that of `images`, and the instances without their ids."""
 
     image: dict[str, Any]
     instances: list[dict[str, Any]]
 
 
 def annotate(scene: spec.Scene, image_id: int, file_name: str, year: int, image_size: int) -> Annotated:
-    """Describes one picture and its objects in COCO's terms.
+    """Describes one image and its objects in COCO's terms.
 
     Args:
-      scene: what the picture shows.
+      scene: what the image shows.
       image_id: of COCO.
-      file_name: of the picture, without its folder.
+      file_name: of the image, without its folder.
       year: of the COCO release, 2014 or 2017.
       image_size: pixels a side.
 
@@ -62,7 +62,7 @@ def write_instances(path: pathlib.Path, annotated: Sequence[Annotated], year: in
 def write_captions(
     path: pathlib.Path, annotated: Sequence[Annotated], captions: Sequence[Sequence[str]], year: int
 ) -> None:
-    """Writes a `captions_*.json`: five captions of each picture."""
+    """Writes a `captions_*.json`: five captions of each image."""
     first_id = annotated[0].image["id"]
     ids = itertools.count(5 * first_id)
     entries = [

@@ -12,7 +12,7 @@ from data_pipelines.scenes import spec
 NUM_CAPTIONS = 5
 # Words and punctuation marks: with [CLS] and [SEP] they fit into 17 tokens.
 _MAX_TOKENS = 15
-# Offsets, as shares of the picture, from which on 'left of' and 'above' are plain to see, and below which
+# Offsets, as shares of the image, from which on 'left of' and 'above' are plain to see, and below which
 # two objects stand in one column.
 _APART, _ALIGNED = 0.18, 0.12
 
@@ -50,14 +50,14 @@ POSITIONS = {
 _VERBS = {"top": ("floating", "hanging", "hovering"), "bottom": ("sitting", "resting", "standing", "lying")}
 # On these nothing floats or stands: a floor seen from above, a wall.
 _FLAT_VERBS = {"wood": ("lying", "resting"), "bricks": ("hanging",)}
-_PICTURES = ("picture", "photo", "scene", "view")
+_IMAGES = ("picture", "photo", "scene", "view")
 
 
 def describe(scene: spec.Scene) -> list[str]:
     """Five different captions of a scene.
 
     Every caption is true of the scene and has at most 15 words and punctuation marks. The captions of one or two
-    objects name every object with its colour, but for one caption in five at most.
+    objects name every object with its color, but for one caption in five at most.
 
     Args:
       scene: what to tell.
@@ -109,7 +109,7 @@ class _Teller:
                 yield forms[index]
 
     def vague(self) -> str:
-        """A caption without colours."""
+        """A caption without colors."""
         things = [f"a {self._one_of(NOUNS[thing.kind])}" for thing in self._objects()]
         return f"{self._listed(things)} {self._place()}"
 
@@ -120,8 +120,8 @@ class _Teller:
             lambda: f"{self._name(thing)} {self._verb(thing)} {self._place()}",
             lambda: f"there is {self._name(thing)} {self._position(thing)} {self._place()}",
             lambda: f"{self._place()} {self._name(thing)} is {self._verb(thing)} {self._position(thing)}",
-            lambda: f"{self._position(thing)} of the {self._one_of(_PICTURES)} is {self._name(thing)}",
-            lambda: f"a {self._one_of(_PICTURES)} of {self._name(thing)} {self._place()}",
+            lambda: f"{self._position(thing)} of the {self._one_of(_IMAGES)} is {self._name(thing)}",
+            lambda: f"a {self._one_of(_IMAGES)} of {self._name(thing)} {self._place()}",
             lambda: f"{self._name(thing)} {self._place()}",
             lambda: f"{self._name(thing)} {self._verb(thing)} {self._position(thing)}",
         ]
@@ -155,7 +155,7 @@ class _Teller:
             stated,
             placed,
             lambda: f"{both()} {self._place()}",
-            lambda: f"a {self._one_of(_PICTURES)} of {both()} {self._place()}",
+            lambda: f"a {self._one_of(_IMAGES)} of {both()} {self._place()}",
             lambda: f"there is {related()} {self._place()}",
         ]
 

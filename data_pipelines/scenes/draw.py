@@ -1,4 +1,4 @@
-"""A scene becomes a picture: background, shadows, objects, then light and a little noise over all."""
+"""A scene becomes an image: background, shadows, objects, then light and a little noise over all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from data_pipelines.scenes import backgrounds, shapes, spec
 
 DEFAULT_SIZE = 128
-# Standard deviation of the noise, in grey levels of 255.
+# Standard deviation of the noise, in gray levels of 255.
 _NOISE = 2.5
 # Backgrounds right behind the objects: all things cast a shadow on them. Elsewhere things at the top float.
 _FLAT = ("bricks", "wood")
@@ -24,7 +24,7 @@ def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
       size: pixels a side.
 
     Returns:
-      An RGB picture; the same scene and size always give the same pixels.
+      An RGB image; the same scene and size always give the same pixels.
     """
     rng = np.random.default_rng(scene.seed)
     image = backgrounds.render(scene.background, int(rng.integers(backgrounds.VARIANTS)), size).copy()
@@ -42,7 +42,7 @@ def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
 
 
 def pixel_box(thing: spec.SceneObject, size: int) -> tuple[int, int, int, int]:
-    """Where an object lies in a picture of `size` px a side: left, top, width, height in pixels."""
+    """Where an object lies in an image of `size` px a side: left, top, width, height in pixels."""
     width = round(thing.width * size)
     return round(thing.x * size - width / 2), round(thing.y * size - width / 2), width, width
 

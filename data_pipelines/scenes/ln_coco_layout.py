@@ -1,4 +1,4 @@
-"""Scenes in the layout of LN-COCO: the pictures of COCO-17 with the files of Localized Narratives in the root folder.
+"""Scenes in the layout of LN-COCO: the images of COCO-17 with the files of Localized Narratives in the root folder.
 
 train2017/%012d.jpg  val2017/%012d.jpg  annotations/instances_{train,val}2017.json
 coco_train_localized_narratives-0000k-of-00004.jsonl  coco_val_localized_narratives.jsonl
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from data_pipelines.scenes import coco_annotations, draw, narrative_files, sample, writing
 
-# COCO's 118,000 training pictures have 134,000 narratives.
+# COCO's 118,000 training images have 134,000 narratives.
 SECOND_SHARE = 0.14
 
 
@@ -45,8 +45,8 @@ def write_ln_coco(
 
     Args:
       output: folder to make; must not exist yet, or be empty.
-      num_train: pictures of train2017, at least 1.
-      num_val: pictures of val2017, at least 1.
+      num_train: images of train2017, at least 1.
+      num_val: images of val2017, at least 1.
       seed: of the scenes; what is written is a pure function of the arguments.
       image_size: pixels a side.
       num_processes: that draw in parallel; None: one a core.
@@ -92,6 +92,6 @@ def _write_scene(
     scene = sample.sample_scene(seed, split, index)
     image_id = first_id + index
     file_name = f"{image_id:012d}.jpg"
-    writing.write_picture(scene, folder / file_name, image_size)
+    writing.write_image(scene, folder / file_name, image_size)
     annotated = coco_annotations.annotate(scene, image_id, file_name, 2017, image_size)
     return annotated, narrative_files.lines(collection, scene, str(image_id))

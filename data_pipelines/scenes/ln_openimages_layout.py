@@ -1,4 +1,4 @@
-"""Scenes in the layout of LN-OpenImages: pictures of Open Images with the files of Localized Narratives.
+"""Scenes in the layout of LN-OpenImages: images of Open Images with the files of Localized Narratives.
 
 train_<first digit of the id>/<id>.jpg  validation/<id>.jpg  (or train_<digit>.tar.gz  validation.tar.gz)
 open_images_train_v6_localized_narratives-0000k-of-00010.jsonl  open_images_validation_localized_narratives.jsonl
@@ -19,7 +19,7 @@ import numpy as np
 
 from data_pipelines.scenes import draw, narrative_files, sample, writing
 
-# The 504,000 training pictures of Open Images with narratives have 507,000 of them.
+# The 504,000 training images of Open Images with narratives have 507,000 of them.
 SECOND_SHARE = 0.006
 _HEX_DIGITS = "0123456789abcdef"
 
@@ -58,13 +58,13 @@ def write_ln_openimages(
 
     Args:
       output: folder to make; must not exist yet, or be empty.
-      num_train: pictures of the training split, at least 1.
-      num_val: pictures of the validation split, at least 1.
+      num_train: images of the training split, at least 1.
+      num_val: images of the validation split, at least 1.
       seed: of the scenes and of the ids; what is written is a pure function of the arguments.
       image_size: pixels a side.
       num_processes: that draw in parallel; None: one a core.
       captions_only: write the lighter `*_captions.jsonl`, without timed words and traces.
-      archives: put the pictures into one .tar.gz for each folder, as Open Images distributes them.
+      archives: put the images into one .tar.gz for each folder, as Open Images distributes them.
 
     Raises:
       ValueError: `num_train` or `num_val` is less than 1.
@@ -72,8 +72,8 @@ def write_ln_openimages(
     """
     counts = writing.counts(num_train, num_val)
     with writing.whole_folder(output) as folder:
-        for split, (picture_folders, dataset_id, narratives, num_shards) in _SPLITS.items():
-            for name in picture_folders:
+        for split, (image_folders, dataset_id, narratives, num_shards) in _SPLITS.items():
+            for name in image_folders:
                 (folder / name).mkdir()
             collection = narrative_files.Collection(
                 dataset_id=dataset_id,
@@ -88,13 +88,13 @@ def write_ln_openimages(
                 for lines in writing.each_scene(write, counts[split], num_processes, title=split):
                     shards.add(lines)
             if archives:
-                for name in picture_folders:
+                for name in image_folders:
                     _pack(folder / name)
 
 
 def image_id(seed: int, split: str, index: int) -> str:
-    """The id of a picture: 16 hexadecimal digits that look random; no two pictures of a seed share theirs."""
-    # Each step permutes the 64-bit numbers (SplitMix64), so different pictures cannot meet.
+    """The id of an image: 16 hexadecimal digits that look random; no two images of a seed share theirs."""
+    # Each step permutes the 64-bit numbers (SplitMix64), so different images cannot meet.
     start = int(np.random.default_rng([seed, 5]).integers(2**63))
     number = (start + 0x9E3779B97F4A7C15 * (len(sample.SPLITS) * index + sample.SPLITS.index(split))) % 2**64
     number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 % 2**64
@@ -113,8 +113,8 @@ def _write_scene(
     """Draws one scene; gives the lines of its narratives."""
     scene = sample.sample_scene(seed, split, index)
     identity = image_id(seed, split, index)
-    of_picture = "validation" if split == "validation" else f"train_{identity[0]}"
-    writing.write_picture(scene, folder / of_picture / f"{identity}.jpg", image_size)
+    of_image = "validation" if split == "validation" else f"train_{identity[0]}"
+    writing.write_image(scene, folder / of_image / f"{identity}.jpg", image_size)
     return narrative_files.lines(collection, scene, identity)
 
 

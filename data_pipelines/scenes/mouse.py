@@ -1,4 +1,4 @@
-"""The way of the mouse over the picture while a narrative is spoken."""
+"""The way of the mouse over the image while a narrative is spoken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_pipelines.scenes.phrases import Region
 from data_pipelines.scenes.speech import Utterance
 
 POINTS_A_SECOND = 20
-# How often the mouse comes in from outside the picture, so that the first few points leave [0, 1], as a share.
+# How often the mouse comes in from outside the image, so that the first few points leave [0, 1], as a share.
 SHARE_FROM_OUTSIDE = 0.08
 # How often it is lifted in the longest silence, so that there are two strokes.
 SHARE_OF_TWO_STROKES = 0.3
@@ -38,7 +38,7 @@ def trace(utterances: Sequence[Utterance], rng: np.random.Generator) -> list[np.
       rng: chooses the ways.
 
     Returns:
-      One or two strokes, [points, 3] each: x and y as shares of the picture's sides, y downwards, and the time in
+      One or two strokes, [points, 3] each: x and y as shares of the image's sides, y downwards, and the time in
       seconds, rising. While an utterance that points at a region is spoken, all points lie inside it; between them
       the mouse moves smoothly from one region to the next.
     """
@@ -64,7 +64,7 @@ def _times(end: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _entry(rng: np.random.Generator) -> _Stay:
-    """Where the mouse is when the recording begins: somewhere in the picture, or a little outside of it."""
+    """Where the mouse is when the recording begins: somewhere in the image, or a little outside of it."""
     point = rng.uniform(0.1, 0.9, size=2)
     if rng.random() < SHARE_FROM_OUTSIDE:
         beyond = rng.uniform(0.03, 0.07)

@@ -1,6 +1,6 @@
 """A scene becomes a long spoken narrative in the manner of Localized Narratives: words, their times, and the mouse.
 
-Speakers of Localized Narratives describe a picture aloud and move the mouse over what they speak of; the words are
+Speakers of Localized Narratives describe an image aloud and move the mouse over what they speak of; the words are
 then aligned with the recording. So here: `phrases` says what is told and where it points, `disfluency` how a mouth
 spoils it, `speech` when each word is said, `mouse` where the pointer is meanwhile.
 """
@@ -21,7 +21,7 @@ class SpokenNarrative(NamedTuple):
     """A narrative, field by field as in the published files.
 
     `timed_caption` holds {'utterance', 'start_time', 'end_time'} with times in seconds, `traces` one list of
-    {'x', 'y', 't'} for each stroke of the mouse: x and y as shares of the picture's sides, y downwards, t in seconds.
+    {'x', 'y', 't'} for each stroke of the mouse: x and y as shares of the image's sides, y downwards, t in seconds.
     """
 
     caption: str

@@ -19,7 +19,7 @@ class Collection(NamedTuple):
     """The narratives of one split of a data set.
 
     `files` is how the names of their files begin, `num_shards` how many files there are, `recordings` the folder of
-    the spoken word, `second_share` the share of pictures that two annotators tell of. `captions_only` means the lighter
+    the spoken word, `second_share` the share of images that two annotators tell of. `captions_only` means the lighter
     form: one file, without times, traces and recordings.
     """
 
@@ -32,10 +32,10 @@ class Collection(NamedTuple):
 
 
 def lines(collection: Collection, scene: spec.Scene, image_id: str) -> list[str]:
-    """One line of JSON for each narrative of a picture, of which there are one or two by different annotators.
+    """One line of JSON for each narrative of an image, of which there are one or two by different annotators.
 
     Args:
-      collection: what the picture belongs to.
+      collection: what the image belongs to.
       scene: what it shows.
       image_id: as the data set writes it.
 
@@ -66,13 +66,13 @@ class Shards:
 
     def __init__(self, files: Sequence[TextIO]):
         self._files = files
-        self._num_pictures = 0
+        self._num_images = 0
 
-    def add(self, lines_of_picture: Sequence[str]) -> None:
-        """Adds the narratives of the next picture; two of one picture go to different shards, as published."""
-        for number, line in enumerate(lines_of_picture):
-            self._files[(self._num_pictures + number) % len(self._files)].write(line + "\n")
-        self._num_pictures += 1
+    def add(self, lines_of_image: Sequence[str]) -> None:
+        """Adds the narratives of the next image; two of one image go to different shards, as published."""
+        for number, line in enumerate(lines_of_image):
+            self._files[(self._num_images + number) % len(self._files)].write(line + "\n")
+        self._num_images += 1
 
 
 @contextlib.contextmanager

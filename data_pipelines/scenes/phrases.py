@@ -1,4 +1,4 @@
-"""What is said of a scene in a long narrative, phrase by phrase, and where in the picture each phrase points."""
+"""What is said of a scene in a long narrative, phrase by phrase, and where in the image each phrase points."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _OPENINGS = (
 )
 _CONTINUATIONS = ("There is", "There is also", "We can also see", "I can also see", "We can see")
 _INTRODUCTIONS = ("In the background we can see", "In the background I can see", "The background consists of")
-_PICTURES = ("image", "image", "picture")
+_IMAGES = ("image", "image", "picture")
 _SIDES = {"left": ("on the left side",), "right": ("on the right side",)}
 _CLOSINGS = ("This is a graphical image", "This looks like a graphical image", "It is a drawn picture")
 
 
 class Region(NamedTuple):
-    """A part of the picture, as shares of its sides; y points downwards."""
+    """A part of the image, as shares of its sides; y points downwards."""
 
     left: float
     top: float
@@ -37,7 +37,7 @@ class Phrase(NamedTuple):
     """Words said in one go.
 
     `region` is what the speaker points at the while, or None where the mouse is on its way from one thing to the next.
-    `colour` is that of the object which the phrase names by its colour, '' for every other phrase.
+    `colour` is that of the object which the phrase names by its color, '' for every other phrase.
     """
 
     words: tuple[str, ...]
@@ -153,7 +153,7 @@ class _Teller:
         places = _SIDES.get(thing.column) if self._rng.random() < 0.3 else None
         place = self._one_of(places or describe.POSITIONS[thing.row, thing.column])
         if self._rng.random() < 1 / self._terseness:
-            place += f" of the {self._one_of(_PICTURES)}"
+            place += f" of the {self._one_of(_IMAGES)}"
         return place
 
     def _one_of(self, phrases: Sequence[str]) -> str:

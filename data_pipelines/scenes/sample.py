@@ -21,7 +21,7 @@ _JITTER = 0.025
 def is_held_out(scene: spec.Scene) -> bool:
     """Whether a scene belongs to validation: by what is in it, so that no split ever sees another's combinations.
 
-    What counts is the background together with the kinds and colours of the objects. A caption that names them all
+    What counts is the background together with the kinds and colors of the objects. A caption that names them all
     is therefore new to a model that has seen training scenes only, whatever their number and seed.
     """
     content = sorted(f"{thing.colour} {thing.kind}" for thing in scene.objects)
@@ -52,7 +52,7 @@ def _sample(rng: np.random.Generator, background: str, num_objects: int) -> spec
     visible = [colour for colour in spec.COLOURS if colour not in spec.BACKGROUNDS[background]]
     kinds = rng.permutation(spec.KINDS)[:num_objects]
     colours = rng.permutation(visible)[:num_objects]
-    # Within a scene no kind and no colour comes twice: 'the ball' and 'the red one' stay unambiguous.
+    # Within a scene no kind and no color comes twice: 'the ball' and 'the red one' stay unambiguous.
     while True:
         objects = tuple(_place(rng, str(kind), str(colour)) for kind, colour in zip(kinds, colours))
         if not any(_touch(one, other) for one, other in itertools.combinations(objects, 2)):

@@ -1,4 +1,4 @@
-"""The eight kinds of objects as small RGBA pictures: silhouette, facets, soft light from the upper left."""
+"""The eight kinds of objects as small RGBAn images: silhouette, facets, soft light from the upper left."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from PIL import Image, ImageDraw, ImageFilter
 from data_pipelines.scenes import spec
 
 _SUPERSAMPLING = 4
-# Lightest and darkest that light and shade make a colour, as shares of it.
+# Lightest and darkest that light and shade make a color, as shares of it.
 _DARKEST, _LIGHTEST = 0.6, 1.25
 _CREAM = (244, 232, 208)
 
 
 @functools.lru_cache(maxsize=4096)
 def render(kind: str, colour: str, width: int) -> Image.Image:
-    """A picture of one object, `width` x `width` px, RGBA with the surroundings transparent.
+    """An image of one object, `width` x `width` px, RGBA with the surroundings transparent.
 
     Args:
       kind: one of `spec.KINDS`.
-      colour: a key of `spec.COLOURS`.
+      color: a key of `spec.COLOURS`.
       width: pixels.
 
     Returns:
-      The picture; shared between callers, not to be changed.
+      The image; shared between callers, not to be changed.
     """
     side = width * _SUPERSAMPLING
     outline, facets, details = _PARTS[kind]()
@@ -51,13 +51,13 @@ def _relief(alpha: Image.Image) -> np.ndarray:
 
 
 def _tint(colour: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """A colour [3] under light [side, side] of which 1 is neutral: darker below, towards white above."""
+    """A color [3] under light [side, side] of which 1 is neutral: darker below, towards white above."""
     light = np.clip(light, _DARKEST, _LIGHTEST)[..., None]
     return np.where(light <= 1, colour * light, colour + (255 - colour) * (light - 1) * 1.2)
 
 
 def _paint(side: int, parts: list, background: int = 0) -> Image.Image:
-    """Fills polygons (points in the unit square) or ellipses (boxes of four numbers) with grey levels."""
+    """Fills polygons (points in the unit square) or ellipses (boxes of four numbers) with gray levels."""
     image = Image.new("L", (side, side), background)
     draw = ImageDraw.Draw(image)
     for shape, level in parts:
@@ -69,7 +69,7 @@ def _paint(side: int, parts: list, background: int = 0) -> Image.Image:
 
 
 # Every function below gives (outline, facets, details): the shapes whose union is the silhouette, shapes with their
-# light (128 is neutral), and shapes that have a colour of their own whatever the object's.
+# light (128 is neutral), and shapes that have a color of their own whatever the object's.
 
 
 def _ball():

@@ -13,7 +13,7 @@ from data_pipelines.scenes.phrases import Phrase, Region
 _SECONDS_A_WORD, _SECONDS_A_LETTER = 0.14, 0.05
 # Shortest and longest silence behind a punctuation mark, in tenths of a second.
 _PAUSES = {",": (3, 5), ".": (5, 9)}
-# How often the recogniser of the speech takes two neighbours for one utterance: the first two words, and others.
+# How often the recognizer of the speech takes two neighbors for one utterance: the first two words, and others.
 _JOINED_AT_START, _JOINED = 0.4, 0.04
 
 
@@ -51,7 +51,7 @@ def utter(phrases: Sequence[Phrase], pace: float, rng: np.random.Generator) -> l
 
 
 def _joined(words: Sequence[str], share_of_first: float, rng: np.random.Generator) -> list[str]:
-    """The words of a phrase, some neighbours taken together: the first two with odds of their own."""
+    """The words of a phrase, some neighbors taken together: the first two with odds of their own."""
     texts = [words[0]]
     for number, word in enumerate(words[1:]):
         if " " not in texts[-1] and rng.random() < (_JOINED if number else share_of_first):

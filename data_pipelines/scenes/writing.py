@@ -42,7 +42,7 @@ def whole_folder(output: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def counts(num_train: int, num_val: int) -> dict[str, int]:
-    """Pictures by split of `sample`.
+    """Images by split of `sample`.
 
     Raises:
       ValueError: one of them is less than 1.
@@ -60,6 +60,6 @@ def each_scene(write: Callable[[int], _Result], count: int, num_processes: int |
         yield from tqdm.tqdm(results, total=count, desc=f"drawing {title}", unit="picture", disable=None)
 
 
-def write_picture(scene: spec.Scene, path: pathlib.Path, image_size: int) -> None:
+def write_image(scene: spec.Scene, path: pathlib.Path, image_size: int) -> None:
     """Draws a scene into a JPEG file of `image_size` px a side."""
     draw.draw(scene, image_size).save(path, quality=_JPEG_QUALITY)

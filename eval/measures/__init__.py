@@ -1,1 +1,1 @@
-"""What is measured of pictures: one module for each network that looks at them."""
+"""What is measured of images: one module for each network that looks at them."""

@@ -1,4 +1,4 @@
-"""R-precision: whether a picture finds its caption among others (section 5.2, 'Text-Image Alignment')."""
+"""R-precision: whether an image finds its caption among others (section 5.2, 'Text-Image Alignment')."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Alignment(Measure):
         return score.percentage(f"R-precision/{self._dual_encoder.name}", precision)
 
     def _of_captions(self, listed: CaptionList) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings [captions, dim] and mismatches [captions, mismatches] of a list, kept for its next pictures."""
+        """Embeddings [captions, dim] and mismatches [captions, mismatches] of a list, kept for its next images."""
         if self._listed is not listed:
             embeddings = [
                 self._dual_encoder.encode_captions(tf.constant(listed.captions[first : first + _CAPTIONS_AT_ONCE]))

@@ -110,16 +110,16 @@ def build_official_soa(
     Args:
       config: the experiment.
       data_dir: folder of all records.
-      labels: [pictures] int, the class of each caption, as a place in COCO_CLASSES.
+      labels: [images] int, the class of each caption, as a place in COCO_CLASSES.
       flag_prefix: see `build_measures`.
 
     Returns:
-      The measure, for pictures of those captions in their order.
+      The measure, for images of those captions in their order.
 
     Raises:
       FileNotFoundError, ValueError: see `build_measures`.
     """
-    wanted = np.eye(len(COCO_CLASSES), dtype=bool)[labels]  # [pictures, classes]
+    wanted = np.eye(len(COCO_CLASSES), dtype=bool)[labels]  # [images, classes]
     detector = _detector(config, data_dir, flag_prefix)
     how = "SOA's own lists of captions, one for each class"
     return Objects(detector, COCO_CLASSES, lambda captions: wanted, config.evaluation.detector_threshold, how)

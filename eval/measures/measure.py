@@ -1,4 +1,4 @@
-"""What every measure offers: one look at each picture, and scores of all that was seen."""
+"""What every measure offers: one look at each image, and scores of all that was seen."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from eval.score import Score
 
 
 class Seen(abc.ABC):
-    """What the looks at a list of pictures gave, in the order of the list."""
+    """What the looks at a list of images gave, in the order of the list."""
 
     @abc.abstractmethod
     def parts(self, name: str) -> Iterator[np.ndarray]:
-        """The rows of one kind, [rows, ...], part by part: all pictures need not be in memory at once."""
+        """The rows of one kind, [rows, ...], part by part: all images need not be in memory at once."""
 
     def whole(self, name: str) -> np.ndarray:
-        """The rows of one kind of all pictures, [pictures, ...]."""
+        """The rows of one kind of all images, [images, ...]."""
         return np.concatenate(list(self.parts(name)))
 
 
 class Reference(NamedTuple):
-    """What is kept of the real pictures, to hold others against them."""
+    """What is kept of the real images, to hold others against them."""
 
     arrays: Mapping[str, np.ndarray]
-    scores: list[Score]  # The real pictures' own.
+    scores: list[Score]  # The real images' own.
 
 
 class Measure(abc.ABC):
-    """One frozen network that looks at pictures, and the metrics made of what it sees.
+    """One frozen network that looks at images, and the metrics made of what it sees.
 
     Attributes:
       title: for people, such as 'image network tfgan'.
       identity: everything that decides what `look` and `refer` give: JSON values by name.
       protocol: everything that decides the scores; the identity, unless more is told.
       weights: where the network was loaded from.
-      needs_captions: whether pictures without captions cannot be scored.
+      needs_captions: whether images without captions cannot be scored.
     """
 
     title: str
@@ -54,7 +54,7 @@ class Measure(abc.ABC):
 
     @abc.abstractmethod
     def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Looks at pictures; runs on a replica, in a graph.
+        """Looks at images; runs on a replica, in a graph.
 
         Args:
           images: [batch, height, width, 3] uint8.
@@ -67,7 +67,7 @@ class Measure(abc.ABC):
         """Refuses a list that cannot be scored, before anything is looked at; nothing by default.
 
         Args:
-          listed: captions and picture ids.
+          listed: captions and image ids.
 
         Raises:
           ValueError: says what to change.
@@ -76,21 +76,21 @@ class Measure(abc.ABC):
 
     @abc.abstractmethod
     def refer(self, seen: Seen, listed: CaptionList) -> Reference:
-        """Sums up the real pictures of the list.
+        """Sums up the real images of the list.
 
         Args:
-          seen: of the list's own pictures.
-          listed: captions and picture ids, in the same order.
+          seen: of the list's own images.
+          listed: captions and image ids, in the same order.
         """
 
     @abc.abstractmethod
     def scores(self, seen: Seen, listed: CaptionList, reference: Reference) -> list[Score]:
-        """Scores pictures of the list's captions.
+        """Scores images of the list's captions.
 
         Args:
-          seen: of the pictures.
-          listed: captions and picture ids, in the same order.
-          reference: what `refer` gave for the list's own pictures.
+          seen: of the images.
+          listed: captions and image ids, in the same order.
+          reference: what `refer` gave for the list's own images.
         """
 
     def details(self, seen: Seen, listed: CaptionList, reference: Reference) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""SOA: whether the objects that a caption names are found in its picture (section 5.2, Hinz et al. 2019)."""
+"""SOA: whether the objects that a caption names are found in its image (section 5.2, Hinz et al. 2019)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Objects(Measure):
         """Args:
         detector: made inside the scope of the strategy that runs it.
         classes: that count; the detector knows them all.
-        wanted: captions -> the classes that their pictures should show, [captions, classes] bool.
+        wanted: captions -> the classes that their images should show, [captions, classes] bool.
         threshold: score from which on an object counts as found, in [0, 1).
         protocol: in words: which captions, and how their classes are known.
         label: tells protocols apart in the scores' names, such as ' approx.'.
@@ -74,7 +74,7 @@ class Objects(Measure):
         }
 
     def _accuracy(self, seen: Seen, listed: CaptionList) -> Soa:
-        found = seen.whole("object_scores") >= self._threshold  # [pictures, classes]
+        found = seen.whole("object_scores") >= self._threshold  # [images, classes]
         return semantic_object_accuracy(found, self._wanted(listed.captions), self._names)
 
     def _scores(self, soa: Soa) -> list[Score]:

@@ -1,4 +1,4 @@
-"""FID, KID and IS: the quality of pictures as an image network sees it (section 5.2)."""
+"""FID, KID and IS: the quality of images as an image network sees it (section 5.2)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from eval.metrics.moments import Moments
 from eval.networks.image_network import ImageNetwork
 from eval.score import Score
 
-# Subsets for KID are drawn from so many pictures of either side at most: of each, 82 MB of Inception's features.
+# Subsets for KID are drawn from so many images of either side at most: of each, 82 MB of Inception's features.
 _POOL = 10_000
-# With fewer pictures FID is not what publications mean by it.
+# With fewer images FID is not what publications mean by it.
 _ENOUGH = 10_000
 
 
@@ -36,7 +36,7 @@ class Options(NamedTuple):
 
 
 class Quality(Measure):
-    """Distances to the real pictures (FID, KID), and IS.
+    """Distances to the real images (FID, KID), and IS.
 
     They are called FID and KID if the network is an Inception, and FD and KD if it is not.
     """
@@ -109,15 +109,15 @@ class Quality(Measure):
         return scores
 
     def curve(self, seen: Seen, reference: Reference, num_points: int = 10) -> list[CurvePoint]:
-        """FID's dependence on the number of pictures: of as many in a random order, in even steps of their number."""
+        """FID's dependence on the number of images: of as many in a random order, in even steps of their number."""
         features = seen.whole("features")
         counts = np.linspace(len(features) / num_points, len(features), num_points).astype(int)
         return frechet_curve(features, Moments.from_arrays(reference.arrays), counts, seed=self._options.seed)
 
     def _pool(self, seen: Seen) -> np.ndarray:
-        """The features that KID draws its subsets from, [pool, dim] float32: of all pictures, or of some by lot."""
-        num_pictures = sum(len(part) for part in seen.parts("features"))
-        kept = np.sort(np.random.default_rng(self._options.seed).permutation(num_pictures)[:_POOL])
+        """The features that KID draws its subsets from, [pool, dim] float32: of all images, or of some by lot."""
+        num_images = sum(len(part) for part in seen.parts("features"))
+        kept = np.sort(np.random.default_rng(self._options.seed).permutation(num_images)[:_POOL])
         pool, first = [], 0
         for part in seen.parts("features"):
             begin, end = np.searchsorted(kept, [first, first + len(part)])

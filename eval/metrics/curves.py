@@ -1,4 +1,4 @@
-"""Draws how a Fréchet distance depends on the number of pictures."""
+"""Draws how a Fréchet distance depends on the number of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eval.metrics import frechet
 
 
 def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoint], limit: float, title: str) -> None:
-    """Writes a PNG: distance over 1 / pictures, where the bias is a straight line, and its limit at the left.
+    """Writes a PNG: distance over 1 / images, where the bias is a straight line, and its limit at the left.
 
     Args:
       path: file to write, aside first.

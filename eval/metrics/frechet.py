@@ -21,7 +21,7 @@ def frechet_distance(
 ) -> float:
     """Squared Fréchet distance between two Gaussians, the number that is reported as FID.
 
-    Covariances may be rank-deficient, as those of fewer pictures than features are.
+    Covariances may be rank-deficient, as those of fewer images than features are.
 
     Args:
       mean_1: `[dim]`.
@@ -78,14 +78,14 @@ class CurvePoint(typing.NamedTuple):
 def frechet_curve(
     features: np.ndarray, reference: moments_lib.Moments, counts: typing.Sequence[int], *, seed: int = 0
 ) -> list[CurvePoint]:
-    """How the distance depends on the number of pictures: it is biased upwards, by about 1 / count.
+    """How the distance depends on the number of images: it is biased upwards, by about 1 / count.
 
-    The features are put in a random order first, since captions that are neighbours in a list may be alike; each
+    The features are put in a random order first, since captions that are neighbors in a list may be alike; each
     point then has all features of the point before, and some more.
 
     Args:
       features: `[n, dim]`.
-      reference: of the real pictures; all points are measured from it.
+      reference: of the real images; all points are measured from it.
       counts: numbers of features, from 2 to n, in any order.
       seed: of the random order.
 
@@ -110,10 +110,10 @@ def frechet_curve(
 
 
 def extrapolate(points: typing.Sequence[CurvePoint]) -> float:
-    """The distance that infinitely many pictures would have (FID_infinity of Chong & Forsyth 2020).
+    """The distance that infinitely many images would have (FID_infinity of Chong & Forsyth 2020).
 
     A straight line is fitted to the distances over 1 / count by least squares, and read at 0. The law holds for counts
-    well above the features' dimension. The bias of the real pictures' own number stays.
+    well above the features' dimension. The bias of the real images' own number stays.
 
     Args:
       points: of `frechet_curve`, with at least 2 different counts.

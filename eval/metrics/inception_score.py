@@ -12,19 +12,19 @@ _ROWS_AT_ONCE = 4096  # Of float64 probabilities: 33 MB for 1,000 classes.
 
 
 def inception_score(logits: np.ndarray, splits: int) -> estimate.Estimate:
-    """How sharp a classifier's answers are, and how various: exp of the mean KL(p(class | picture) || p(class)).
+    """How sharp a classifier's answers are, and how various: exp of the mean KL(p(class | image) || p(class)).
 
     Args:
-      logits: `[n, classes]` of a classifier, in the order of the pictures.
+      logits: `[n, classes]` of a classifier, in the order of the images.
       splits: consecutive parts, as equal as can be, that are scored apart: 10 as a rule. What does not divide evenly
-        is shared out, one more to each of the first parts, and no picture is left out.
+        is shared out, one more to each of the first parts, and no image is left out.
 
     Returns:
       Mean and deviation over the splits, from 1 (all answers alike) to the number of classes; the score of fewer
-      pictures is lower.
+      images is lower.
 
     Raises:
-      ValueError: there are fewer pictures than splits, or a logit is not finite.
+      ValueError: there are fewer images than splits, or a logit is not finite.
     """
     logits = rows_lib.check_rows(logits, "logits")
     if not 1 <= splits <= len(logits):
@@ -34,8 +34,8 @@ def inception_score(logits: np.ndarray, splits: int) -> estimate.Estimate:
 
 
 def _score(logits: np.ndarray) -> float:
-    """The score of one split `[n, classes]`: exp(H(class) - mean H(class | picture)), which is the same number."""
-    total = np.zeros(logits.shape[1])  # Sum of the pictures' probabilities.
+    """The score of one split `[n, classes]`: exp(H(class) - mean H(class | image)), which is the same number."""
+    total = np.zeros(logits.shape[1])  # Sum of the images' probabilities.
     negative_entropy = 0.0
     for start in range(0, len(logits), _ROWS_AT_ONCE):
         log_p = special.log_softmax(logits[start : start + _ROWS_AT_ONCE].astype(np.float64), axis=1)
@@ -43,5 +43,5 @@ def _score(logits: np.ndarray) -> float:
         total += p.sum(axis=0)
         negative_entropy += np.vdot(p, log_p)
     marginal = total / len(logits)
-    # entr(p) = -p log p, and 0 for the classes that no picture has.
+    # entr(p) = -p log p, and 0 for the classes that no image has.
     return float(np.exp(special.entr(marginal).sum() + negative_entropy / len(logits)))

@@ -1,6 +1,6 @@
 """Kernel distance between two sets of features: KID, where they are Inception's (Bińkowski et al. 2018).
 
-Unlike the Fréchet distance it has no bias, and so can be compared between different, and small, numbers of pictures.
+Unlike the Fréchet distance it has no bias, and so can be compared between different, and small, numbers of images.
 """
 
 from __future__ import annotations

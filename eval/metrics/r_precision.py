@@ -1,6 +1,6 @@
-"""R-precision: is a picture nearer to its own caption than to others? (Xu et al. 2018; paper section 5.2)
+"""R-precision: is an image nearer to its own caption than to others? (Xu et al. 2018; paper section 5.2)
 
-The true caption stands among mismatched ones (99 as a rule), and a picture counts if it is nearest of all: R = 1.
+The true caption stands among mismatched ones (99 as a rule), and an image counts if it is nearest of all: R = 1.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _NUMBERS_AT_ONCE = 2**22  # Of the mismatches' embeddings in float64: 32 MB.
 def draw_mismatches(
     image_ids: typing.Sequence[typing.Hashable], captions: typing.Sequence[str], *, num: int, seed: int
 ) -> np.ndarray:
-    """Draws the captions that each caption's picture is tempted with.
+    """Draws the captions that each caption's image is tempted with.
 
-    None of them is true of the picture by its source: captions of the same image never serve, nor any with the words
+    None of them is true of the image by its source: captions of the same image never serve, nor any with the words
     of one of them (whatever its case and spaces), though it belongs to another image. A row has no text twice: each is
     a uniform draw of different texts, and a text that stands in the list several times is no likelier than others.
 
@@ -92,10 +92,10 @@ def _distinct(limits: np.ndarray, num: int, generator: np.random.Generator) -> n
 def r_precision(
     image_embeddings: np.ndarray, caption_embeddings: np.ndarray, mismatches: np.ndarray, *, folds: int
 ) -> estimate.Estimate:
-    """The share of pictures that find their own caption.
+    """The share of images that find their own caption.
 
     Args:
-      image_embeddings: `[n, dim]` of the pictures.
+      image_embeddings: `[n, dim]` of the images.
       caption_embeddings: `[n, dim]` of their captions, in the same order.
       mismatches: `[n, num]`, of `draw_mismatches`.
       folds: consecutive parts, as equal as can be, whose shares are averaged: 10 as a rule.
@@ -104,7 +104,7 @@ def r_precision(
       Mean and deviation over the folds of the share, from 0 to 1; `1 / (1 + num)` is chance.
 
     Raises:
-      ValueError: the shapes do not fit together, there are fewer pictures than folds, or an embedding is not finite
+      ValueError: the shapes do not fit together, there are fewer images than folds, or an embedding is not finite
         or of length 0.
     """
     found = finds_caption(image_embeddings, caption_embeddings, mismatches)
@@ -115,7 +115,7 @@ def r_precision(
 
 
 def finds_caption(image_embeddings: np.ndarray, caption_embeddings: np.ndarray, mismatches: np.ndarray) -> np.ndarray:
-    """Whether each picture is nearer, by cosine, to its own caption than to every mismatch; a tie is none.
+    """Whether each image is nearer, by cosine, to its own caption than to every mismatch; a tie is none.
 
     Args and Raises as of `r_precision`.
 

@@ -10,7 +10,7 @@ def check_rows(rows: npt.ArrayLike, name: str, dim: int | None = None) -> np.nda
     """Refuses outputs of a network that no number should be made of.
 
     Args:
-      rows: `[n, dim]`, one row for each picture or caption.
+      rows: `[n, dim]`, one row for each image or caption.
       name: what they are, for the message: 'features'.
       dim: their width, where it is known.
 

@@ -1,6 +1,6 @@
 """Any object detector of TF Hub or of a local folder, behind one small interface.
 
-Two APIs are known, both pictures in and a dict of detections out, and both often published for single pictures only:
+Two APIs are known, both images in and a dict of detections out, and both often published for single images only:
 
   TensorFlow's Object Detection API (TF2 Detection Zoo): uint8 or float32 [1 or any, height, width, 3] in [0, 255] ->
     'detection_boxes', 'detection_scores', 'detection_classes' (ids from 1, as floats), 'num_detections'
@@ -18,17 +18,17 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from eval.networks.label_maps import LabelMap, load_label_map
-from eval.networks.picture_function import PictureFunction, picture_function
+from eval.networks.picture_function import ImageFunction, picture_function
 from xmcgan.models import hub_files
 
 _IDS, _OPEN_IMAGES_IDS = "detection_classes", "detection_class_labels"
-_MIN_SLOTS = 100  # As many detections as COCO counts in a picture.
+_MIN_SLOTS = 100  # As many detections as COCO counts in an image.
 # Parts of handles and folders that name no detector.
 _NAMELESS = ("models", "frameworks", "tensorflow1", "tensorflow2", "variations", "versions", "saved_model")
 
 
 class Detections(NamedTuple):
-    """Objects found in a batch of pictures; slots without an object have class -1 and score 0."""
+    """Objects found in a batch of images; slots without an object have class -1 and score 0."""
 
     boxes: tf.Tensor  # [batch, slots, 4] float32: ymin, xmin, ymax, xmax in [0, 1].
     classes: tf.Tensor  # [batch, slots] int32: number of the class within `Detector.class_names`.
@@ -42,17 +42,17 @@ class Detector:
       name: the last parts of its handle that mean something, such as 'efficientdet/d4', or 'scenes'; results carry it.
       class_names: of its classes.
       identity: what its detections depend on, fit for JSON: the handle and, of the content, the SHA-256; the label
-        map; the range of the pictures.
+        map; the range of the images.
     """
 
-    def __init__(self, name: str, function: PictureFunction, label_map: LabelMap, identity: Mapping[str, Any]):
-        """Puts the parts together, and tries them on a black picture.
+    def __init__(self, name: str, function: ImageFunction, label_map: LabelMap, identity: Mapping[str, Any]):
+        """Puts the parts together, and tries them on a black image.
 
         Args:
           name: of the detector.
           function: of the SavedModel.
           label_map: what its class ids mean.
-          identity: what the detections depend on, besides the range of the pictures.
+          identity: what the detections depend on, besides the range of the images.
 
         Raises:
           TypeError, ValueError: `function` is not of a known API.
@@ -63,7 +63,7 @@ class Detector:
         self._class_numbers = tf.constant(label_map.table, tf.int32)
         self._class_key, found = _probe(function)
         self._largest = 1.0 if self._class_key == _OPEN_IMAGES_IDS else 255.0
-        # The same number in every call: pictures that are mapped over, and of which there may be none, need one shape.
+        # The same number in every call: images that are mapped over, and of which there may be none, need one shape.
         self._slots = max(found, _MIN_SLOTS)
         self.identity = {"name": name, **identity, "range": f"{function.dtype.name} in [0, {self._largest:g}]"}
 
@@ -90,7 +90,7 @@ class Detector:
         )
 
     def _detect(self, images: tf.Tensor) -> Detections:
-        """As `__call__`, for as many pictures as the SavedModel takes."""
+        """As `__call__`, for as many images as the SavedModel takes."""
         if self._function.dtype != tf.uint8:
             images = tf.cast(images, self._function.dtype) * (self._largest / 255.0)
         outputs = self._function.run(images)
@@ -149,10 +149,10 @@ def load_detector(
 
 
 def best_scores(detections: Detections, num_classes: int) -> tf.Tensor:
-    """The highest score of each class in each picture.
+    """The highest score of each class in each image.
 
     Args:
-      detections: of a batch of pictures.
+      detections: of a batch of images.
       num_classes: how many classes the detector has.
 
     Returns:
@@ -162,8 +162,8 @@ def best_scores(detections: Detections, num_classes: int) -> tf.Tensor:
     return tf.reduce_max(of_class * detections.scores[..., tf.newaxis], axis=1)
 
 
-def _probe(function: PictureFunction) -> tuple[str, int]:
-    """The name of the output with the class ids, and how many detections there are, from a black picture."""
+def _probe(function: ImageFunction) -> tuple[str, int]:
+    """The name of the output with the class ids, and how many detections there are, from a black image."""
     if function.batch not in (None, 1):
         raise ValueError(f"it takes {function.batch} pictures at once, neither one nor any number")
     if function.dtype != tf.uint8 and not function.dtype.is_floating:
@@ -184,7 +184,7 @@ def _probe(function: PictureFunction) -> tuple[str, int]:
 
 
 def _with_batch(output: tf.Tensor, rank: int) -> tf.Tensor:
-    """An output of `rank` axes, batch first: detectors for single pictures may leave it away."""
+    """An output of `rank` axes, batch first: detectors for single images may leave it away."""
     return output[tf.newaxis] if output.shape.rank == rank - 1 else output
 
 

@@ -1,4 +1,4 @@
-"""A frozen network that turns pictures into the features and logits behind FID, KID and IS."""
+"""A frozen network that turns images into the features and logits behind FID, KID and IS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xmcgan.models import hub_files
 
 
 class NetworkOutput(NamedTuple):
-    """What the metrics see of a batch of pictures."""
+    """What the metrics see of a batch of images."""
 
     features: tf.Tensor  # [batch, dim] float32.
     logits: tf.Tensor  # [batch, classes] float32: class scores before the softmax.
@@ -27,7 +27,7 @@ class ImageNetwork:
       name: 'tfgan', 'keras' or 'scenes'; results carry it.
       is_inception: whether its Fréchet distance may be called FID.
       identity: what the numbers depend on, fit for JSON: the handle of the weights and, of their content, the
-        SHA-256; the size, the resize and the range of the pictures; the layers.
+        SHA-256; the size, the resize and the range of the images; the layers.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ def load_saved_network(
     *,
     is_inception: bool,
 ) -> ImageNetwork:
-    """Loads a SavedModel from pictures to a dict of outputs, and tries it on a black picture.
+    """Loads a SavedModel from images to a dict of outputs, and tries it on a black image.
 
     Args:
       name: of the network.

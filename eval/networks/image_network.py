@@ -16,8 +16,8 @@ def load_image_network(name: str, weights: str, *, flag: str = "--network_weight
     """Loads a network; inside `strategy.scope()` if there is one.
 
     Args:
-      name: 'tfgan' or 'keras' (see `eval.networks.inception`), or 'scenes': the scene recogniser, or any SavedModel
-        that gives a dict with 'features' and 'logits' for uint8 pictures of any size.
+      name: 'tfgan' or 'keras' (see `eval.networks.inception`), or 'scenes': the scene recognizer, or any SavedModel
+        that gives a dict with 'features' and 'logits' for uint8 images of any size.
       weights: TF-Hub handle, folder or file; '' for the published weights of 'tfgan' and 'keras'.
       flag: how the user passes `weights`: named by the errors.
 

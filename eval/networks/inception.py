@@ -36,12 +36,12 @@ def load_tfgan(weights: str, flag: str) -> ImageNetwork:
 
 
 def tfgan_input(images: tf.Tensor) -> tf.Tensor:
-    """Prepares pictures for TF-GAN's Inception as its owners do: resized first, then brought to [-1, 1).
+    """Prepares images for TF-GAN's Inception as its owners do: resized first, then brought to [-1, 1).
 
     TF-GAN's `preprocess_image` (tf.contrib.gan.eval, later tensorflow_gan.eval) repeats the first nodes of the graph
     of 2015 (inception-2015-12-05.tgz), as which every FID since TTUR's has been computed: TF 1's `resize_bilinear`,
-    which takes the corners of pixels for their centres and smooths nothing, then (x - 128) / 128, so that 255 becomes
-    0.992. A resize of the published SavedModel's own leaves pictures of this size as they are.
+    which takes the corners of pixels for their centers and smooths nothing, then (x - 128) / 128, so that 255 becomes
+    0.992. A resize of the published SavedModel's own leaves images of this size as they are.
 
     Args:
       images: [batch, height, width, 3] uint8.
@@ -49,7 +49,7 @@ def tfgan_input(images: tf.Tensor) -> tf.Tensor:
     Returns:
       [batch, 299, 299, 3] float32 in [-1, 1).
     """
-    # Not `tf.image.resize`, which has half-pixel centres: it shifts a picture of 256 px by 0.07 px.
+    # Not `tf.image.resize`, which has half-pixel centers: it shifts an image of 256 px by 0.07 px.
     resized = tf.compat.v1.image.resize_bilinear(tf.cast(images, tf.float32), [IMAGE_SIZE, IMAGE_SIZE])
     return (resized - 128.0) / 128.0
 
@@ -93,7 +93,7 @@ def load_keras(weights: str, flag: str) -> ImageNetwork:
 
 
 def keras_input(images: tf.Tensor) -> tf.Tensor:
-    """Prepares pictures for Keras' Inception as the public JAX release does: resized first, then brought to [-1, 1].
+    """Prepares images for Keras' Inception as the public JAX release does: resized first, then brought to [-1, 1].
 
     Args:
       images: [batch, height, width, 3] uint8.

@@ -1,4 +1,4 @@
-"""The official caption lists of SOA, and which pictures are to be drawn of them.
+"""The official caption lists of SOA, and which images are to be drawn of them.
 
 They are the files `label_00_person.pkl` to `label_79_toothbrush.pkl` of
 https://github.com/tohinz/semantic-object-accuracy-for-generative-text-to-image-synthesis (folder SOA/captions): each
@@ -34,7 +34,7 @@ class LabelCaptions(NamedTuple):
 
 
 class Jobs(NamedTuple):
-    """The pictures to draw: of `captions[i]`, with the noise of `seeds[i]`, one that should show class `labels[i]`.
+    """The images to draw: of `captions[i]`, with the noise of `seeds[i]`, one that should show class `labels[i]`.
 
     `labels`: int64 [n]; `seeds`: int64 [n], no two the same.
     """
@@ -87,7 +87,7 @@ def missing_labels(lists: Sequence[LabelCaptions]) -> list[str]:
 def drawing_jobs(
     lists: Sequence[LabelCaptions], *, seed: int, images_per_caption: int = 3, person_captions: int = 30_000
 ) -> Jobs:
-    """Which pictures the official protocol draws.
+    """Which images the official protocol draws.
 
     Of every caption three, each with noise of its own; of the label 'person', which has far more captions than any
     other, one each of 30,000 captions drawn at random.
@@ -95,11 +95,11 @@ def drawing_jobs(
     Args:
       lists: the captions of the labels.
       seed: of the draw and the noise, from 0 to 2**31 - 1.
-      images_per_caption: pictures of each caption, but for 'person'.
+      images_per_caption: images of each caption, but for 'person'.
       person_captions: captions of 'person' that are drawn, without repetition; all of them where there are fewer.
 
     Returns:
-      The pictures, label by label. The jobs of a label are the same whatever other labels there are.
+      The images, label by label. The jobs of a label are the same whatever other labels there are.
     """
     captions: list[str] = []
     labels: list[np.ndarray] = []
@@ -112,7 +112,7 @@ def drawing_jobs(
         captions += [caption for caption in chosen for _ in range(repetitions)]
         num = len(chosen) * repetitions
         labels.append(np.full([num], one.label, np.int64))
-        # Of the evaluation, of the label, of the picture; those of label -1 are left to other lists of captions.
+        # Of the evaluation, of the label, of the image; those of label -1 are left to other lists of captions.
         seeds.append((seed << 32) + ((one.label + 1) << 24) + np.arange(num, dtype=np.int64))
     return Jobs(captions, np.concatenate(labels), np.concatenate(seeds))
 

@@ -108,7 +108,7 @@ def detector_columns(label_names: Sequence[str], classes: Sequence[ObjectClass])
 
 
 class _Finder(NamedTuple):
-    """Finds one class in normalised captions. `starts`: the words with which its own words and phrases begin."""
+    """Finds one class in normalized captions. `starts`: the words with which its own words and phrases begin."""
 
     starts: frozenset[str]
     exclusions: re.Pattern[str] | None
@@ -143,7 +143,7 @@ def _any_of(phrases: Sequence[str]) -> str:
 
 
 def _forms(phrase: str) -> tuple[str, str]:
-    """A phrase as it is, and with its last word in the plural; both normalised."""
+    """A phrase as it is, and with its last word in the plural; both normalized."""
     text = _normalized(phrase)
     if re.search(r"(?:s|x|z|ch|sh)$", text):
         return text, f"{text}es"

@@ -13,19 +13,19 @@ SLOTS = "ABCD"  # The places of a page, from first to last.
 
 
 class Comparison(NamedTuple):
-    """The pictures of one caption, as a page shows them for one question."""
+    """The images of one caption, as a page shows them for one question."""
 
     token: str  # Names the page in tasks and answers.
     question: str
     row: int  # Of the caption in the list.
-    models: tuple[str, ...]  # Whose picture stands in each place of SLOTS.
+    models: tuple[str, ...]  # Whose image stands in each place of SLOTS.
 
 
 def comparisons(question: str, num_captions: int, models: Sequence[str], secret: str) -> list[Comparison]:
     """A page for each caption.
 
     Within each run of as many captions as there are models, every model has every place once: the orders are the
-    rotations of a random one (a Latin square), dealt out to captions by lot. So the places of no model are favoured,
+    rotations of a random one (a Latin square), dealt out to captions by lot. So the places of no model are favored,
     however few answers come in; and both the orders and the sequence of the pages differ from question to question.
 
     Args:
@@ -54,8 +54,8 @@ def comparisons(question: str, num_captions: int, models: Sequence[str], secret:
     ]
 
 
-def picture_name(secret: str, row: int, model: str) -> str:
-    """The name of the file of a model's picture of a caption."""
+def image_name(secret: str, row: int, model: str) -> str:
+    """The name of the file of a model's image of a caption."""
     return f"{new_name(secret, 'picture', model, row)}.png"
 
 

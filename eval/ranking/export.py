@@ -17,11 +17,11 @@ from eval.picture_folder import CAPTIONS_FILE
 from eval.ranking import design, files, key, label_studio, readme
 from eval.ranking.key import Key
 from eval.ranking.questions import QUESTIONS
-from eval.ranking.sources import CaptionDraw, PictureSource, one_line, open_source
+from eval.ranking.sources import CaptionDraw, ImageSource, one_line, open_source
 from xmcgan import grid
 
 IMPORTABLE = "label_studio"  # The only folder that raters' software is to see.
-# Of every picture, so that the order of writing tells nothing: 2000-01-01.
+# Of every image, so that the order of writing tells nothing: 2000-01-01.
 _TIME = 946_684_800
 # The largest upload that Label Studio takes as it comes.
 _LARGEST_UPLOAD = 250 * 2**20
@@ -53,23 +53,23 @@ def export(
     Args:
       output: folder to write to. `label_studio/` in it is what Label Studio imports; `key.json` undoes the anonymity,
         and `captions.tsv` lists what models from elsewhere have to draw.
-      models: name -> where its pictures are, see `open_source`.
+      models: name -> where its images are, see `open_source`.
       draw: the captions.
       checkpoint: of training runs, see `checkpoints.find`.
-      image_size: pixels a side of all pictures, whatever the models draw: the size would betray them.
+      image_size: pixels a side of all images, whatever the models draw: the size would betray them.
       raters: rankings to be asked for each page.
-      embed: whether the tasks hold the pictures themselves, in the place of paths to files.
+      embed: whether the tasks hold the images themselves, in the place of paths to files.
 
     Returns:
       The key.
 
     Raises:
-      FileNotFoundError: the pictures of a model are not there.
-      ValueError: a model lacks pictures of some captions, or `output` holds another ranking.
+      FileNotFoundError: the images of a model are not there.
+      ValueError: a model lacks images of some captions, or `output` holds another ranking.
     """
     names = [f"{row:06d}.png" for row in range(len(draw.captions))]
     lines = [f"{name}\t{caption}\n" for name, caption in zip(names, draw.captions)]
-    if not key.path_of(output).exists():  # What a folder of pictures lacks can be looked up even if it is refused now.
+    if not key.path_of(output).exists():  # What a folder of images lacks can be looked up even if it is refused now.
         files.write_text(output / CAPTIONS_FILE, "".join(lines))
     sources = {name: open_source(where, checkpoint, draw, image_size) for name, where in models.items()}
     settings = {
@@ -84,14 +84,14 @@ def export(
     for left in (importable / label_studio.PICTURES).glob("*.incomplete"):  # By an export that was killed.
         left.unlink()
     for model, source in sources.items():
-        _write_pictures(importable / label_studio.PICTURES, model, source, claimed, image_size)
+        _write_images(importable / label_studio.PICTURES, model, source, claimed, image_size)
     _write_tasks(importable, claimed, raters, embed)
     return claimed
 
 
-def _write_pictures(folder: pathlib.Path, model: str, source: PictureSource, claimed: Key, image_size: int) -> None:
-    """Writes those pictures of a model that are not there yet."""
-    paths = [folder / design.picture_name(claimed.secret, row, model) for row in range(len(claimed.captions))]
+def _write_images(folder: pathlib.Path, model: str, source: ImageSource, claimed: Key, image_size: int) -> None:
+    """Writes those images of a model that are not there yet."""
+    paths = [folder / design.image_name(claimed.secret, row, model) for row in range(len(claimed.captions))]
     left = [row for row, path in enumerate(paths) if not path.exists()]
     done = len(paths) - len(left)
     bar = tqdm.tqdm(source.pictures(left), desc=model, total=len(paths), initial=done, unit="picture", disable=None)
@@ -109,7 +109,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
                 continue
             urls = {}
             for model in page.models:
-                name = design.picture_name(claimed.secret, page.row, model)
+                name = design.image_name(claimed.secret, page.row, model)
                 path = importable / label_studio.PICTURES / name
                 urls[model] = _data_uri(path) if embed else label_studio.local_file(name)
             tasks.append(label_studio.task(page, question, claimed.captions[page.row], urls))
@@ -131,7 +131,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    """A picture as a square of `size` px, without crop."""
+    """An image as a square of `size` px, without crop."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))

@@ -14,11 +14,11 @@ from eval.ranking import files
 from eval.ranking.questions import QUESTIONS
 from eval.ranking.statistics import QuestionResult
 
-# From best to worst, dark to light, and told apart by those who see no colours.
+# From best to worst, dark to light, and told apart by those who see no colors.
 _COLOURS = ("#08306b", "#2f7ebc", "#93c4df", "#dbe9f6")
 _ORDINALS = ("1st", "2nd", "3rd", "4th")
 _WIDTH = 0.72  # Of a bar.
-_DARK = 2  # So many colours take white letters.
+_DARK = 2  # So many colors take white letters.
 _SMALLEST_LABEL = 0.035  # Shares below it have no room for a number.
 
 

@@ -20,7 +20,7 @@ _NAME = "key.json"
 class Key:
     """All that is known of a ranking, and that its raters are not to know."""
 
-    settings: dict[str, Any]  # What was asked for, `models` among it: name -> identity of the source of its pictures.
+    settings: dict[str, Any]  # What was asked for, `models` among it: name -> identity of the source of its images.
     captions: list[str]
     secret: str  # All names and orders are drawn from it.
     comparisons: list[Comparison]  # Of all questions, each question's in the order to be shown in.

@@ -1,7 +1,7 @@
-"""A ranking as Label Studio imports it: pages (tasks), the page's looks (labelling interface) and a project.
+"""A ranking as Label Studio imports it: pages (tasks), the page's looks (labeling interface) and a project.
 
 Each question is a project of its own, so that its raters see nothing of the other, and each page is one of its tasks:
-a `List` of pictures and a `Ranker` with a single bucket. The pictures begin outside the bucket, so that an order counts
+a `List` of images and a `Ranker` with a single bucket. The images begin outside the bucket, so that an order counts
 only if the rater has made it; a `Ranker` without a bucket saves the order shown as an answer when nothing was moved.
 """
 
@@ -20,10 +20,10 @@ RANKING = "ranking"  # Of the `Ranker`.
 BUCKET = "best_to_worst"
 TOKEN = "comparison"  # The field of a task that names the page.
 
-PICTURES = "pictures"  # The folder of the pictures, and the field of a task that lists them.
+PICTURES = "pictures"  # The folder of the images, and the field of a task that lists them.
 _LOCAL_FILES = "/data/local-files/?d="
 
-# Large pictures side by side, and small ones to drag below them: all on one screen.
+# Large images side by side, and small ones to drag below them: all on one screen.
 _STYLE = """
     .asked * { font-size: 20px; font-weight: 500; }
     .picture { display: inline-block; width: min(256px, 22%); margin: 4px 1%; text-align: center; font-weight: 500; }
@@ -36,7 +36,7 @@ _SMALL = '<i style="background-image: url({})"></i>'
 
 
 def interface(question: Question) -> str:
-    """The labelling interface of a question's project (`interface.xml`; Fig. 7)."""
+    """The labeling interface of a question's project (`interface.xml`; Fig. 7)."""
     caption = ""
     if question.shows_caption:
         caption = '\n  <View className="asked"><Text name="caption" value="$caption"/></View>'
@@ -61,7 +61,7 @@ def task(page: Comparison, question: Question, caption: str, sources: Mapping[st
       page: what is shown where.
       question: whose page it is.
       caption: shown if the question is about it, and not told otherwise.
-      sources: the URL of each model's picture.
+      sources: the URL of each model's image.
     """
     places = [(slot, sources[model]) for slot, model in zip(SLOTS, page.models)]
     shown = {"caption": caption} if question.shows_caption else {}
@@ -71,7 +71,7 @@ def task(page: Comparison, question: Question, caption: str, sources: Mapping[st
 
 
 def local_file(name: str) -> str:
-    """The URL of a file in the folder of the pictures, as Label Studio's local storage serves it."""
+    """The URL of a file in the folder of the images, as Label Studio's local storage serves it."""
     return f"{_LOCAL_FILES}{PICTURES}/{name}"
 
 

@@ -65,9 +65,9 @@ def readme(num_pages: int, num_models: int, raters: int, embed: bool) -> str:
 
     Args:
       num_pages: of each question.
-      num_models: pictures on a page.
+      num_models: images on a page.
       raters: answers a page.
-      embed: whether the tasks hold the pictures.
+      embed: whether the tasks hold the images.
     """
     title_length = len(f"Ranking {num_models} pictures of each of {num_pages} captions")
     folder = "label_studio"

@@ -1,4 +1,4 @@
-"""Where a model's pictures come from: a training run draws them, a folder holds them, or they are the real ones."""
+"""Where a model's images come from: a training run draws them, a folder holds them, or they are the real ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
 from xmcgan.training.workdir import config_path, read_config
 
-DATASET = "dataset"  # In the place of a folder: the real pictures.
+DATASET = "dataset"  # In the place of a folder: the real images.
 _BATCH_SIZE = 16
 
 
@@ -34,16 +34,16 @@ class CaptionDraw(NamedTuple):
     seed: int
 
 
-class PictureSource(Protocol):
-    """The pictures of one model."""
+class ImageSource(Protocol):
+    """The images of one model."""
 
-    identity: dict[str, Any]  # As JSON; pictures of equal identities are the same.
+    identity: dict[str, Any]  # As JSON; images of equal identities are the same.
 
     def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields the rows asked for, ascending, each with its picture: uint8 [height, width, 3], of any size."""
+        """Yields the rows asked for, ascending, each with its image: uint8 [height, width, 3], of any size."""
 
 
-class RunPictures:
+class RunImages:
     """Drawn by the averaged generator of a training run, with the noise vector of seed + row."""
 
     def __init__(self, workdir: str, checkpoint: str, draw: CaptionDraw):
@@ -53,7 +53,7 @@ class RunPictures:
         self.identity = {"run": workdir, "step": checkpoints.step_of(self._path), "seed": draw.seed}
 
     def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """See `PictureSource`."""
+        """See `ImageSource`."""
         if not rows:
             return
         generator = build_generator(self._config)
@@ -66,11 +66,11 @@ class RunPictures:
             yield from zip(part, drawn)
 
 
-class FolderPictures:
-    """Read from a folder with a table of their captions (see `picture_folder.read`); anyone's."""
+class FolderImages:
+    """Read from a folder with a table of their captions (see `image_folder.read`); anyone's."""
 
     def __init__(self, folder: str, captions: Sequence[str]):
-        """Raises ValueError or FileNotFoundError: the table is wrong, or pictures of some captions are missing."""
+        """Raises ValueError or FileNotFoundError: the table is wrong, or images of some captions are missing."""
         listed: dict[str, list[str]] = {}
         files, table = picture_folder.read(folder)
         for file, caption in zip(files, table.captions):
@@ -82,7 +82,7 @@ class FolderPictures:
                 f"draw those of {CAPTIONS_FILE} in the ranking's folder, and copy that file to the pictures"
             )
         turns = {caption: itertools.cycle(paths) for caption, paths in listed.items()}
-        self._files = [next(turns[caption]) for caption in captions]  # One that comes again takes its next picture.
+        self._files = [next(turns[caption]) for caption in captions]  # One that comes again takes its next image.
         digest = hashlib.sha256()
         for file in self._files:
             with open(file, "rb") as content:
@@ -90,20 +90,20 @@ class FolderPictures:
         self.identity = {"folder": folder, "sha256": digest.hexdigest()}
 
     def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """See `PictureSource`."""
+        """See `ImageSource`."""
         for row in rows:
-            yield row, _read_picture(self._files[row])
+            yield row, _read_image(self._files[row])
 
 
-class RealPictures:
-    """The pictures that the captions were written for."""
+class RealImages:
+    """The images that the captions were written for."""
 
     def __init__(self, draw: CaptionDraw, image_size: int):
         self._draw, self._image_size = draw, image_size
         self.identity = {DATASET: draw.dataset}
 
     def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """See `PictureSource`."""
+        """See `ImageSource`."""
         if not rows:
             return
         wanted, row = set(rows), rows[0]
@@ -143,24 +143,24 @@ def parse_models(arguments: Sequence[str]) -> dict[str, str]:
     return models
 
 
-def open_source(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) -> PictureSource:
-    """The source of a model's pictures.
+def open_source(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) -> ImageSource:
+    """The source of a model's images.
 
     Args:
-      where: folder of a training run, folder of pictures, or DATASET.
+      where: folder of a training run, folder of images, or DATASET.
       checkpoint: of a training run, see `checkpoints.find`.
       draw: the captions.
-      image_size: pixels a side that real pictures are read at.
+      image_size: pixels a side that real images are read at.
 
     Raises:
-      FileNotFoundError, ValueError: there are no such pictures, or not of all captions.
+      FileNotFoundError, ValueError: there are no such images, or not of all captions.
     """
     if where == DATASET:
-        return RealPictures(draw, image_size)
+        return RealImages(draw, image_size)
     if os.path.isfile(config_path(where)):
-        return RunPictures(where, checkpoint, draw)
+        return RunImages(where, checkpoint, draw)
     if os.path.isfile(os.path.join(where, CAPTIONS_FILE)):
-        return FolderPictures(where, draw.captions)
+        return FolderImages(where, draw.captions)
     raise FileNotFoundError(
         f"{where} is neither the folder of a training run (no config.json) nor one of pictures (no {CAPTIONS_FILE} of "
         "lines file<TAB>caption)"
@@ -172,7 +172,7 @@ def one_line(caption: str) -> str:
     return " ".join(caption.split())
 
 
-def _read_picture(path: str) -> np.ndarray:
+def _read_image(path: str) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))

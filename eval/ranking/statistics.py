@@ -36,7 +36,7 @@ class QuestionResult(NamedTuple):
     mean_rank: Interval  # [models], 1 is best.
     wins: Interval  # [models, models]: how often the model of the row stood before that of the column; NaN with itself.
     kendalls_w: float  # Mean over the captions with two answers or more.
-    alpha: float  # Krippendorff's, ordinal, of the ranks of all pictures.
+    alpha: float  # Krippendorff's, ordinal, of the ranks of all images.
 
 
 def summarize(
@@ -44,7 +44,7 @@ def summarize(
 ) -> QuestionResult:
     """The outcome of one question.
 
-    Answers to one caption depend on each other through its pictures: five raters of one page are not five pages. The
+    Answers to one caption depend on each other through its images: five raters of one page are not five pages. The
     intervals are therefore those of a bootstrap over captions, each resampled with all its answers (percentiles).
 
     Args:

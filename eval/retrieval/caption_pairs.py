@@ -1,4 +1,4 @@
-"""Pictures with captions that a dual encoder is trained on, in the form of the generator's own batches."""
+"""Images with captions that a dual encoder is trained on, in the form of the generator's own batches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_HELD_OUT = 1000
 
 
 class CaptionPairs(abc.ABC):
-    """A training split of pictures with captions, and a held-out part of it or beside it.
+    """A training split of images with captions, and a held-out part of it or beside it.
 
     Attributes:
       name: which the dual encoder's results carry.
       identity: what the training depends on, fit for JSON.
-      num_images: pictures to train on.
+      num_images: images to train on.
     """
 
     name: str

@@ -1,12 +1,12 @@
-"""Conceptual Captions (Sharma et al. 2018), or any pictures with captions that lie in a folder.
+"""Conceptual Captions (Sharma et al. 2018), or any images with captions that lie in a folder.
 
-Google publishes captions and addresses only (Train_GCC-training.tsv: `caption<TAB>url`); the pictures are fetched with
+Google publishes captions and addresses only (Train_GCC-training.tsv: `caption<TAB>url`); the images are fetched with
 a tool of the user's. Two layouts are read:
 
-  a folder of pictures, and a table `caption<TAB>file` with files relative to the folder;
+  a folder of images, and a table `caption<TAB>file` with files relative to the folder;
   the folder that `img2dataset --output_format files` fills: 00000/000000123.jpg, its caption in 00000/000000123.txt.
 
-Pictures are JPEG files. Many of the addresses are dead by now, so pictures may be missing, up to a half.
+Images are JPEG files. Many of the addresses are dead by now, so images may be missing, up to a half.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ _CHECKED_AT_ONCE = 4096
 
 
 class Pair(NamedTuple):
-    """A caption and its picture."""
+    """A caption and its image."""
 
-    file: str  # Relative to the folder of the pictures.
+    file: str  # Relative to the folder of the images.
     caption: str
 
 
 class ConceptualCaptions(CaptionPairs):
-    """Fit pairs in memory (some 100 bytes each), their pictures read from the disk when their turn comes.
+    """Fit pairs in memory (some 100 bytes each), their images read from the disk when their turn comes.
 
-    The held-out pairs are those whose file has the lowest hashes: the same in every run, each with its whole picture.
+    The held-out pairs are those whose file has the lowest hashes: the same in every run, each with its whole image.
     """
 
     def __init__(self, pictures: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC"):
         """Splits the pairs.
 
         Args:
-          pictures: folder of the pictures.
+          images: folder of the images.
           pairs: fit ones, see `fit_pairs`.
           name: which the dual encoder's results carry.
 
         Raises:
-          ValueError: there are fewer than 20 pictures.
+          ValueError: there are fewer than 20 images.
         """
         files = sorted({pair.file for pair in pairs}, key=_hash)
         num_held_out = min(MAX_HELD_OUT, int(len(files) * _LARGEST_HELD_OUT_SHARE))
@@ -65,7 +65,7 @@ class ConceptualCaptions(CaptionPairs):
         self.name = name
         self.num_images = len(files) - num_held_out
         self.identity = {"pictures": self.num_images, "pairs": len(pairs), "sha256": digest(pairs)}
-        self._pictures = os.path.abspath(pictures)
+        self._images = os.path.abspath(pictures)
         self._training = [pair for pair in pairs if pair.file not in held_out]
         first = {pair.file: pair for pair in reversed(pairs) if pair.file in held_out}  # One caption each.
         self._held_out = [first[file] for file in files[:num_held_out]]
@@ -94,7 +94,7 @@ class ConceptualCaptions(CaptionPairs):
         captions = tf.constant([pair.caption for pair in pairs])
 
         def example(number: tf.Tensor) -> Batch:
-            data = tf.io.read_file(tf.strings.join([self._pictures, files[number]], separator=os.sep))
+            data = tf.io.read_file(tf.strings.join([self._images, files[number]], separator=os.sep))
             pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
             pixels = tf.image.resize(pixels, (image_size, image_size), method="bilinear")  # As the input pipeline.
             pixels = tf.cast(tf.round(pixels), tf.uint8)  # [size, size, 3]
@@ -107,11 +107,11 @@ class ConceptualCaptions(CaptionPairs):
 
 
 def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = None) -> list[Pair]:
-    """Reads what pairs there should be, without a look at the pictures.
+    """Reads what pairs there should be, without a look at the images.
 
     Args:
-      pictures: folder of the pictures.
-      table: of lines `caption<TAB>file`, UTF-8; None: the folder is img2dataset's, with captions beside the pictures.
+      images: folder of the images.
+      table: of lines `caption<TAB>file`, UTF-8; None: the folder is img2dataset's, with captions beside the images.
 
     Raises:
       FileNotFoundError: a path does not exist, or the folder holds nothing of img2dataset's.
@@ -119,7 +119,7 @@ def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = No
     """
     if not os.path.isdir(pictures):
         raise FileNotFoundError(f"--pictures={os.fspath(pictures)}: there is no such folder")
-    pairs = list(_in_table(table) if table else _beside_pictures(pathlib.Path(pictures)))
+    pairs = list(_in_table(table) if table else _beside_images(pathlib.Path(pictures)))
     if not pairs:
         where = f"--captions={os.fspath(table)}" if table else f"--pictures={os.fspath(pictures)}"
         raise FileNotFoundError(
@@ -130,19 +130,19 @@ def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = No
 
 
 def fit_pairs(pictures: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.PathLike) -> list[Pair]:
-    """Leaves out the pairs whose picture is missing, corrupt or no JPEG: every picture is decoded once.
+    """Leaves out the pairs whose image is missing, corrupt or no JPEG: every image is decoded once.
 
     Args:
-      pictures: folder of the pictures.
+      images: folder of the images.
       pairs: of `read_pairs`.
       memo: a JSON file to write the unfit files and their reasons to, with which a later call for the same pairs need
-        not look at the pictures again.
+        not look at the images again.
 
     Returns:
       The fit pairs, in their order; how many were left out, and why, is logged.
 
     Raises:
-      ValueError: more than half of the pictures are unfit.
+      ValueError: more than half of the images are unfit.
     """
     files = sorted({pair.file for pair in pairs})
     unfit = _read_memo(memo, digest(pairs))
@@ -190,7 +190,7 @@ def _in_table(table: str | os.PathLike) -> Iterator[Pair]:
             raise ValueError(f"{table} is not UTF-8 text: save it as UTF-8") from error
 
 
-def _beside_pictures(folder: pathlib.Path) -> Iterator[Pair]:
+def _beside_images(folder: pathlib.Path) -> Iterator[Pair]:
     for shard in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()):
         for picture in sorted(shard.glob("*.jpg")):
             try:

@@ -1,4 +1,4 @@
-"""The two towers of a dual encoder: pictures and captions to unit vectors in one space.
+"""The two towers of a dual encoder: images and captions to unit vectors in one space.
 
 Each is a choice of few: a small network trained from nothing, or a published one with a linear layer on top.
 """
@@ -33,7 +33,7 @@ class TowerOptions(NamedTuple):
 
     image_tower: str = "small"  # One of IMAGE_TOWERS.
     image_weights: str = "none"  # 'none', 'imagenet' or a Keras weights file without the classifier.
-    image_size: int = 64  # Pictures are resized to this side.
+    image_size: int = 64  # Images are resized to this side.
     text_tower: str = "scratch"  # One of TEXT_TOWERS.
     text_preprocessor: str = ""  # TF-Hub handle or folder, of 'bert'.
     text_encoder: str = ""  # TF-Hub handle or folder, of 'bert'.
@@ -216,7 +216,7 @@ def _pack(preprocessor: tf.Module, captions: tf.Tensor, text_length: int) -> dic
 def _build_image_tower(options: TowerOptions) -> tf.keras.Model:
     """[batch, any height, any width, 3] float32 in 0..255 -> [batch, dim] float32.
 
-    Pictures are resized by plain bilinear sampling, as the input pipeline resizes those of the training.
+    Images are resized by plain bilinear sampling, as the input pipeline resizes those of the training.
     """
     images = tf.keras.Input([None, None, 3], name="images")
     build = _small_features if options.image_tower == "small" else _published_features
@@ -230,7 +230,7 @@ def _build_image_tower(options: TowerOptions) -> tf.keras.Model:
 def _small_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
     """Five convolutions, and no pooling at the end, since captions tell where things are: [batch, features].
 
-    Without any normalisation, which so shallow a network does not need: it gives the same in training and after.
+    Without any normalization, which so shallow a network does not need: it gives the same in training and after.
     """
     layers, channels = tf.keras.layers, _SMALL_CHANNELS
     x = layers.Resizing(options.image_size, options.image_size)(images)
@@ -243,7 +243,7 @@ def _small_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
 def _published_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
     """A network of tf.keras.applications with its own preprocessing, averaged over space: [batch, features].
 
-    With pre-trained weights batch normalisation keeps their statistics, as is usual where replicas see few pictures.
+    With pre-trained weights batch normalization keeps their statistics, as is usual where replicas see few images.
     """
     name, weights, size = options.image_tower, options.image_weights, options.image_size
     build, prepare = _PUBLISHED[name]
@@ -269,7 +269,7 @@ def _for_resnet(images: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _for_efficientnet(images: tf.Tensor, size: int) -> tf.Tensor:
-    return tf.keras.layers.Resizing(size, size)(images)  # Scales and centres 0..255 itself.
+    return tf.keras.layers.Resizing(size, size)(images)  # Scales and centers 0..255 itself.
 
 
 _PUBLISHED: dict[str, tuple[Callable, Callable]] = {

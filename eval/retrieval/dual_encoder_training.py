@@ -1,4 +1,4 @@
-"""Trains a dual encoder: from pairs of pictures and captions to a SavedModel (section 5.2)."""
+"""Trains a dual encoder: from pairs of images and captions to a SavedModel (section 5.2)."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def build_for_scenes(
 
 
 def held_out_precision(options: TrainingOptions, pairs: CaptionPairs, towers: Towers) -> dict[str, float]:
-    """R-precision of real held-out pictures: how often the own caption is first among 100.
+    """R-precision of real held-out images: how often the own caption is first among 100.
 
     Returns:
       'r_precision' in [0, 1], 'pairs', and 'mismatches': 99, or half of the pairs if they are fewer than 198.

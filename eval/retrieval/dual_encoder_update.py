@@ -1,7 +1,7 @@
-"""One update of a dual encoder: pictures and captions find each other among the batch.
+"""One update of a dual encoder: images and captions find each other among the batch.
 
 The loss is InfoNCE in both directions, with a learnt temperature, over the whole batch of all replicas. Pairs of one
-picture, or of captions with the same words, are no negatives of each other: they are left out of the softmax.
+image, or of captions with the same words, are no negatives of each other: they are left out of the softmax.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def matching_loss(
     """InfoNCE in both directions, among negatives that are some.
 
     Args:
-      images: embeddings of pictures, [batch, dim].
+      images: embeddings of images, [batch, dim].
       captions: embeddings of their captions, [batch, dim].
-      image_keys: [batch], equal where pictures are the same.
+      image_keys: [batch], equal where images are the same.
       caption_keys: [batch], equal where captions say the same.
       temperature: scalar.
 
     Returns:
-      See `info_nce`. Picture i and caption j of another pair are left out of the softmax where pictures i and j, or
+      See `info_nce`. Image i and caption j of another pair are left out of the softmax where images i and j, or
       captions i and j, are the same.
     """
     same = (image_keys[:, tf.newaxis] == image_keys) | (caption_keys[:, tf.newaxis] == caption_keys)  # [batch, batch]
@@ -61,7 +61,7 @@ def compiled_steps(
             captions = replicas.gather(towers.embed_tokens(batch["tokens"], training=True))  # [batch, dim]
             temperature = towers.temperature
             matching = matching_loss(images, captions, *keys, temperature)
-            # Every replica has the loss of the whole batch, and the optimiser sums their gradients.
+            # Every replica has the loss of the whole batch, and the optimizer sums their gradients.
             share = matching.loss / replicas.num_replicas()
         state.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
         return tf.stack([matching.loss, matching.accuracy, temperature])

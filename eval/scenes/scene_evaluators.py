@@ -10,7 +10,7 @@ from eval.scenes import scene_recognizer_training
 
 
 def recognizer_folder(data_dir: str | os.PathLike) -> str:
-    """Where the scene recogniser is, or will be."""
+    """Where the scene recognizer is, or will be."""
     return _folder(data_dir, "recognizer")
 
 
@@ -20,7 +20,7 @@ def dual_encoder_folder(data_dir: str | os.PathLike) -> str:
 
 
 def prepare_recognizer(data_dir: str | os.PathLike) -> None:
-    """Trains the scene recogniser, unless it is there; a minute on 2 cores.
+    """Trains the scene recognizer, unless it is there; a minute on 2 cores.
 
     Args:
       data_dir: folder of all records.

@@ -1,6 +1,6 @@
 """The frozen image encoder of scenes, in the place of VGG-19: it knows scenes as that knows photographs.
 
-It is a scene recogniser from another seed, trained on other scenes than the evaluator: the features that a generator
+It is a scene recognizer from another seed, trained on other scenes than the evaluator: the features that a generator
 is trained with are never those that it is measured by.
 """
 
@@ -18,7 +18,7 @@ _SEED = 7919  # Not the evaluator's, whose scenes are of 4127 and 4128.
 
 
 class SceneImageEncoder(tf.Module):
-    """An image feature vector by the API of TF Hub: the recogniser's last maps, averaged over space."""
+    """An image feature vector by the API of TF Hub: the recognizer's last maps, averaged over space."""
 
     def __init__(self, recognizer: scene_recognizer.SceneRecognizer):
         super().__init__(name="scene_image_encoder")
@@ -45,10 +45,10 @@ def prepare(data_dir: str | os.PathLike) -> None:
 
 
 def build(folder: str | os.PathLike, *, steps: int = 800) -> dict[str, float]:
-    """Trains a recogniser and saves the part of it that gives features.
+    """Trains a recognizer and saves the part of it that gives features.
 
     Args:
-      folder: to make; a SavedModel (see `SceneImageEncoder.__call__`), and the recogniser's report.
+      folder: to make; a SavedModel (see `SceneImageEncoder.__call__`), and the recognizer's report.
       steps: see `scene_recognizer_training.build`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Draws the pictures that the scene recogniser learns from, and those that it is measured on."""
+"""Draws the images that the scene recognizer learns from, and those that it is measured on."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from PIL import Image, ImageFilter
 from data_pipelines.scenes import draw, sample, spec, writing
 from eval.scenes import scene_targets
 
-IMAGE_SIZE = 64  # Of the recogniser.
-# Faults of training pictures, at most; each picture has each of the last three with even odds.
-_SHIFT = 0.04  # Of an object from its place, as a share of the picture's side.
+IMAGE_SIZE = 64  # Of the recognizer.
+# Faults of training images, at most; each image has each of the last three with even odds.
+_SHIFT = 0.04  # Of an object from its place, as a share of the image's side.
 _BLUR = 1.0  # Radius in pixels.
-_CONTRAST, _BRIGHTNESS = 0.2, 20.0  # Change of the factor around the mid grey, and of the grey levels.
-_NOISE = 16.0  # Standard deviation in grey levels.
+_CONTRAST, _BRIGHTNESS = 0.2, 20.0  # Change of the factor around the mid gray, and of the gray levels.
+_NOISE = 16.0  # Standard deviation in gray levels.
 _MID_GREY = 127.5
 
 
-class LabelledPictures(NamedTuple):
-    """Pictures and what is in them."""
+class LabelledImages(NamedTuple):
+    """Images and what is in them."""
 
     images: np.ndarray  # [count, 64, 64, 3] uint8 RGB
     targets: scene_targets.SceneTargets
 
 
-def draw_pictures(seed: int, split: str, count: int, *, faulty: bool) -> LabelledPictures:
+def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabelledImages:
     """Draws the first scenes of a split on all cores.
 
     Args:
       seed: of the scenes, at least 0.
       split: of `sample.SPLITS`.
       count: how many.
-      faulty: put every object a little off its place, and blur, fade or disturb pictures, so that who learns from
+      faulty: put every object a little off its place, and blur, fade or disturb images, so that who learns from
         them is no stranger to a generator's; otherwise they are as the input pipeline gives them.
 
     Returns:
-      The pictures; a pure function of the arguments.
+      The images; a pure function of the arguments.
     """
     draw_one = functools.partial(_draw_one, seed, split, faulty)
     drawn = list(writing.each_scene(draw_one, count, None, f"{split} scenes for the recogniser"))
-    return LabelledPictures(
+    return LabelledImages(
         images=np.stack([image for image, _ in drawn]), targets=scene_targets.encode([scene for _, scene in drawn])
     )
 
 
 def _draw_one(seed: int, split: str, faulty: bool, index: int) -> tuple[np.ndarray, spec.Scene]:
-    """Scene number `index`: its picture [64, 64, 3] uint8, and the scene as drawn."""
+    """Scene number `index`: its image [64, 64, 3] uint8, and the scene as drawn."""
     scene = sample.sample_scene(seed, split, index)
     if not faulty:
         return np.asarray(as_read(scene)), scene
@@ -63,13 +63,13 @@ def _draw_one(seed: int, split: str, faulty: bool, index: int) -> tuple[np.ndarr
 def as_read(scene: spec.Scene) -> Image.Image:
     """A scene as the input pipeline reads it: from a JPEG file of the usual size, halved to 64 px."""
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-        writing.write_picture(scene, pathlib.Path(file.name), draw.DEFAULT_SIZE)
+        writing.write_image(scene, pathlib.Path(file.name), draw.DEFAULT_SIZE)
         with Image.open(file.name) as picture:
             return picture.reduce(draw.DEFAULT_SIZE // IMAGE_SIZE)  # Bilinear sampling between four pixels: their mean.
 
 
 def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
-    """Puts each object a little off its place, within the picture; its row and column stay what they are."""
+    """Puts each object a little off its place, within the image; its row and column stay what they are."""
 
     def shift(thing: spec.SceneObject) -> spec.SceneObject:
         place = np.add((thing.x, thing.y), rng.uniform(-_SHIFT, _SHIFT, size=2))
@@ -80,7 +80,7 @@ def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
 
 
 def _spoil(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """Blurs, fades and disturbs a picture, or does not: [64, 64, 3] uint8."""
+    """Blurs, fades and disturbs an image, or does not: [64, 64, 3] uint8."""
     blurred, faded, noisy = rng.random(3) < 0.5
     if blurred:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, _BLUR)))

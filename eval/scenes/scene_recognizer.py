@@ -1,6 +1,6 @@
-"""The scene recogniser: a small network that stands in for Inception and for the object detector on `scenes`.
+"""The scene recognizer: a small network that stands in for Inception and for the object detector on `scenes`.
 
-It is a SavedModel, from pictures to features, class scores, and boxes in the form of TensorFlow's detection API, so
+It is a SavedModel, from images to features, class scores, and boxes in the form of TensorFlow's detection API, so
 that the evaluation loads it as it loads the networks it stands in for.
 """
 
@@ -31,12 +31,12 @@ class RawOutputs(NamedTuple):
     features: tf.Tensor  # [batch, FEATURES] float32
     background: tf.Tensor  # [batch, backgrounds] logits
     claims: tf.Tensor  # [batch, cells, cells, kinds] logits: the main object is of this kind and in this cell
-    places: tf.Tensor  # [batch, cells, cells, kinds] logits: a kind's centre is in this cell; against 0: nowhere
-    widths: tf.Tensor  # [batch, cells, cells, 1]: of the object here, as a share of the picture's
+    places: tf.Tensor  # [batch, cells, cells, kinds] logits: a kind's center is in this cell; against 0: nowhere
+    widths: tf.Tensor  # [batch, cells, cells, 1]: of the object here, as a share of the image's
 
 
 class Objects(NamedTuple):
-    """What was found of every kind. Shares are of the picture's side."""
+    """What was found of every kind. Shares are of the image's side."""
 
     presence: tf.Tensor  # [batch, kinds] logits
     centres: tf.Tensor  # [batch, kinds, 2]: y, x
@@ -44,7 +44,7 @@ class Objects(NamedTuple):
 
 
 class SceneRecognizer(tf.Module):
-    """The recogniser, to be trained and saved. Draws its weights from a seed."""
+    """The recognizer, to be trained and saved. Draws its weights from a seed."""
 
     def __init__(self, seed: int):
         super().__init__(name="scene_recognizer")
@@ -52,7 +52,7 @@ class SceneRecognizer(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Recognises what pictures show.
+        """Recognizes what images show.
 
         Args:
           images: [batch, height, width, 3] uint8 RGB of any size.
@@ -77,8 +77,8 @@ class SceneRecognizer(tf.Module):
         }
 
     def recognize(self, images: tf.Tensor, training: bool) -> RawOutputs:
-        """The network's outputs for [batch, height, width, 3] uint8 pictures of any size."""
-        # As the input pipeline makes pictures smaller, so that pictures of every size are seen alike.
+        """The network's outputs for [batch, height, width, 3] uint8 images of any size."""
+        # As the input pipeline makes images smaller, so that images of every size are seen alike.
         resized = tf.image.resize(images, [IMAGE_SIZE, IMAGE_SIZE], method="bilinear")
         features, background, maps = self.network(tf.round(resized) / 127.5 - 1.0, training=training)
         claims, places, widths = tf.split(maps, _MAPS, axis=-1)
@@ -94,7 +94,7 @@ def find_objects(raw: RawOutputs) -> Objects:
     batch, kinds = tf.shape(raw.places)[0], raw.places.shape[-1]
     flat = tf.reshape(raw.places, [batch, _CELLS**2, kinds])
     shares = tf.nn.softmax(flat, axis=1)  # [batch, cells^2, kinds]
-    # An object between the centres of cells is shared out among them, so the mean place is exact.
+    # An object between the centers of cells is shared out among them, so the mean place is exact.
     along = (tf.range(_CELLS, dtype=tf.float32) + 0.5) / _CELLS
     grid = tf.reshape(tf.stack(tf.meshgrid(along, along, indexing="ij"), axis=-1), [_CELLS**2, 2])  # y, x
     return Objects(
@@ -105,10 +105,10 @@ def find_objects(raw: RawOutputs) -> Objects:
 
 
 def place_shares(centres: tf.Tensor) -> tf.Tensor:
-    """Shares out centres among the nearest four cells, so that the shares' mean place is the centre.
+    """Shares out centers among the nearest four cells, so that the shares' mean place is the center.
 
     Args:
-      centres: [batch, kinds, 2]: y, x in [0, 1].
+      centers: [batch, kinds, 2]: y, x in [0, 1].
 
     Returns:
       [batch, cells, cells, kinds] float32, which sums to 1 over the cells.
@@ -119,7 +119,7 @@ def place_shares(centres: tf.Tensor) -> tf.Tensor:
 
 
 def square_boxes(centres: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
-    """Squares [..., 4] (ymin, xmin, ymax, xmax) around `centres` [..., 2], cut off at the picture's edges, 0 and 1."""
+    """Squares [..., 4] (ymin, xmin, ymax, xmax) around `centres` [..., 2], cut off at the image's edges, 0 and 1."""
     half = 0.5 * widths[..., tf.newaxis]
     return tf.clip_by_value(tf.concat([centres - half, centres + half], axis=-1), 0.0, 1.0)
 
@@ -164,7 +164,7 @@ def _build_network(seed: int) -> tf.keras.Model:
     early_means = layers.GlobalAveragePooling2D()(early)
     early_deviations = layers.Lambda(lambda maps: tf.math.reduce_std(maps, axis=[1, 2]))(early)
     features = layers.Concatenate()([early_means, early_deviations, late_means])
-    # Each to a variance of 1 over training pictures, lest the early ones' small numbers drown in the Frechet distance.
+    # Each to a variance of 1 over training images, lest the early ones' small numbers drown in the Frechet distance.
     # Nothing learns through this: nearly constant features would get gradients out of proportion, and channels die.
     features = layers.BatchNormalization(momentum=0.95, epsilon=1e-4, center=False, scale=False)(features)
     # One head for all maps: three gradients would be summed in any order, and no training could be repeated exactly.

@@ -1,7 +1,7 @@
-"""Trains the scene recogniser on scenes drawn afresh, and saves it.
+"""Trains the scene recognizer on scenes drawn afresh, and saves it.
 
 It learns from combinations that training scenes may have, and from a seed of its own: it has never seen what the
-held-out captions speak of, nor the generator's very pictures.
+held-out captions speak of, nor the generator's very images.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from absl import logging
 from data_pipelines import console
 from data_pipelines.scenes import spec, writing
 from eval.scenes import scene_pictures, scene_recognizer
-from eval.scenes.scene_pictures import LabelledPictures
+from eval.scenes.scene_pictures import LabelledImages
 from eval.scenes.scene_recognizer import RawOutputs, SceneRecognizer
 from eval.scenes.scene_targets import SceneTargets
 
 _BATCH_SIZE = 32
-_EPOCHS = 2  # How often each picture is seen.
+_EPOCHS = 2  # How often each image is seen.
 _LEARNING_RATE = 4e-3  # At the start; falls to 0 by half a cosine.
 _WIDTH_WEIGHT = 5.0  # With 20, the widths keep the kinds from being learnt.
-_HELD_OUT = 512  # Pictures that the recogniser is measured on.
+_HELD_OUT = 512  # Images that the recognizer is measured on.
 _THRESHOLD = 0.5  # Of the score, from which on an object counts as detected.
 _REPORT = "recognizer.json"  # Written last: says that all is there.
 
@@ -44,16 +44,16 @@ def build(
     steps: int = 800,
     part: Callable[[SceneRecognizer], tf.Module] = lambda recognizer: recognizer,
 ) -> dict[str, float]:
-    """Draws scenes, trains a recogniser on them, and saves it with a report.
+    """Draws scenes, trains a recognizer on them, and saves it with a report.
 
-    The folder appears only when it is whole, and is left as it is if the recogniser is there already.
+    The folder appears only when it is whole, and is left as it is if the recognizer is there already.
 
     Args:
       folder: to make; a SavedModel (see `SceneRecognizer.__call__`), and `recognizer.json`, which is what is returned.
       seed: of the scenes, the weights and the order of the batches; not that of the generator's data. The same seed
-        gives the same recogniser on the same machine.
-      steps: updates, of 32 pictures each.
-      part: what of the trained recogniser is saved.
+        gives the same recognizer on the same machine.
+      steps: updates, of 32 images each.
+      part: what of the trained recognizer is saved.
 
     Returns:
       'seed', 'steps', 'scenes' (how many it was trained on), the figures of `measure` on held-out scenes of another
@@ -70,8 +70,8 @@ def build(
         raise ValueError(f"steps={steps}: train the scene recogniser for at least one step")
     start = time.time()
     with writing.whole_folder(folder) as staging:
-        training = scene_pictures.draw_pictures(seed, "train", math.ceil(steps * _BATCH_SIZE / _EPOCHS), faulty=True)
-        held_out = scene_pictures.draw_pictures(seed + 1, "validation", _HELD_OUT, faulty=False)
+        training = scene_pictures.draw_images(seed, "train", math.ceil(steps * _BATCH_SIZE / _EPOCHS), faulty=True)
+        held_out = scene_pictures.draw_images(seed + 1, "validation", _HELD_OUT, faulty=False)
         recognizer = SceneRecognizer(seed)
         train(recognizer, training, steps=steps, seed=seed)
         report = {"seed": seed, "steps": steps, "scenes": len(training.images), **measure(recognizer, held_out)}
@@ -88,20 +88,20 @@ def build(
     return report
 
 
-def train(recognizer: SceneRecognizer, pictures: LabelledPictures, *, steps: int, seed: int) -> None:
-    """Trains a recogniser in place by Adam.
+def train(recognizer: SceneRecognizer, pictures: LabelledImages, *, steps: int, seed: int) -> None:
+    """Trains a recognizer in place by Adam.
 
     Args:
-      recognizer: the recogniser.
-      pictures: to learn from.
-      steps: updates, of 32 pictures each.
-      seed: of the order of the pictures.
+      recognizer: the recognizer.
+      images: to learn from.
+      steps: updates, of 32 images each.
+      seed: of the order of the images.
     """
     variables = recognizer.network.trainable_variables
     optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps))
 
     @tf.function
-    def update(batch: LabelledPictures) -> dict[str, tf.Tensor]:
+    def update(batch: LabelledImages) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
             losses = recognition_losses(recognizer.recognize(batch.images, training=True), batch.targets)
             total = tf.add_n(list(losses.values()))
@@ -124,7 +124,7 @@ def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.T
 
     Args:
       raw: the network's outputs.
-      targets: what there is to recognise.
+      targets: what there is to recognize.
 
     Returns:
       Scalars by name, to be summed: 'places', the cross-entropy over all cells and 'nowhere', summed over the kinds;
@@ -145,12 +145,12 @@ def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.T
     }
 
 
-def measure(recognizer: SceneRecognizer, pictures: LabelledPictures) -> dict[str, float]:
-    """Compares what a recogniser finds with what there is.
+def measure(recognizer: SceneRecognizer, pictures: LabelledImages) -> dict[str, float]:
+    """Compares what a recognizer finds with what there is.
 
     Args:
-      recognizer: the recogniser.
-      pictures: to measure on.
+      recognizer: the recognizer.
+      images: to measure on.
 
     Returns:
       'recall', the share of the objects that are detected, by a score of at least 0.5; 'precision', the share of the

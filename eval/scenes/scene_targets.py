@@ -1,4 +1,4 @@
-"""What the scene recogniser is to find in a scene: as arrays, ready for its losses."""
+"""What the scene recognizer is to find in a scene: as arrays, ready for its losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLUMNS = ("left", "middle", "right")
 
 
 class SceneTargets(NamedTuple):
-    """What is in a batch of scenes. Shares are of the picture's side; the last two tell of every kind."""
+    """What is in a batch of scenes. Shares are of the image's side; the last two tell of every kind."""
 
     background: np.ndarray  # [batch] int32, into spec.BACKGROUNDS
     main_kind: np.ndarray  # [batch] int32, into spec.KINDS: of the main object
@@ -54,7 +54,7 @@ def main_object(scene: spec.Scene) -> spec.SceneObject:
 
     It goes by the named size and place, which differ clearly and never agree in all three. The width in pixels, which
     within a size varies by a twentieth, would leave the class of half the scenes to chance, and so would put a bound
-    below what a perfect picture deserves on the Inception Score.
+    below what a perfect image deserves on the Inception Score.
     """
     return min(
         scene.objects,

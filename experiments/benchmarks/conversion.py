@@ -4,8 +4,8 @@
   python -m experiments.benchmarks.conversion --source=coco/train2014 --num_pictures=4000 --output=conversion.json
 
 Lays 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated) out as COCO-14 with five captions each,
-converts them as `python -m data_pipelines.convert` does, and tells pictures/s and bytes per picture, also for as many
-pictures as COCO-14 has. The JAX release of XMC-GAN needs 87 GB for these: PNG pictures, and 58 GB of embeddings.
+converts them as `python -m data_pipelines.convert` does, and tells pictures/s and bytes per image, also for as many
+images as COCO-14 has. The JAX release of XMC-GAN needs 87 GB for these: PNG images, and 58 GB of embeddings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from absl import flags
 
 from xmcgan import command_line
 
-_NUM_PICTURES = flags.DEFINE_integer("num_pictures", 2_000, "Pictures to convert.", lower_bound=2)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Pictures to convert.", lower_bound=2)
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
 _BEAM_RUNNER = flags.DEFINE_string("beam_runner", None, "Convert by Apache Beam on this runner.")
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's own]")
@@ -29,7 +29,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 _NUM_DRAWN = 200
 _SPLITS = {"train2014": "train", "val2014": "validation"}
 _CAPTIONS = 5
-_COCO14_PICTURES = 82_783 + 40_504
+_COCO14_IMAGES = 82_783 + 40_504
 _RELEASE_BYTES = 87e9
 
 
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(_NUM_DRAWN)
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         source, data_dir = pathlib.Path(scratch) / "source", pathlib.Path(scratch) / "data"
-        jpeg_bytes = write_coco2014(source, jpegs, _NUM_PICTURES.value)
+        jpeg_bytes = write_coco2014(source, jpegs, _NUM_IMAGES.value)
         start = time.perf_counter()
         prepare.convert("coco2014", source, data_dir, beam_runner=_BEAM_RUNNER.value)
         seconds = time.perf_counter() - start
@@ -49,20 +49,20 @@ def main(argv: list[str]) -> None:
         record_bytes = sum(path.stat().length for path in folder.iterdir())
     result = {
         "cores": os.cpu_count(),
-        "pictures": _NUM_PICTURES.value,
+        "pictures": _NUM_IMAGES.value,
         "seconds": seconds,
-        "pictures_per_second": _NUM_PICTURES.value / seconds,
-        "jpeg_bytes_per_picture": jpeg_bytes / _NUM_PICTURES.value,
-        "record_bytes_per_picture": record_bytes / _NUM_PICTURES.value,
+        "pictures_per_second": _NUM_IMAGES.value / seconds,
+        "jpeg_bytes_per_picture": jpeg_bytes / _NUM_IMAGES.value,
+        "record_bytes_per_picture": record_bytes / _NUM_IMAGES.value,
     }
-    per_picture = result["record_bytes_per_picture"]
+    per_image = result["record_bytes_per_picture"]
     print(
         f"{result['pictures']:,} pictures of {result['jpeg_bytes_per_picture'] / 1e3:.1f} kB in {seconds:.1f} s on "
         f"{result['cores']} cores: {result['pictures_per_second']:.0f} pictures/s"
     )
     print(
-        f"{per_picture / 1e3:.1f} kB a picture on disk; {_COCO14_PICTURES:,} such pictures: "
-        f"{per_picture * _COCO14_PICTURES / 1e9:.1f} GB (JAX release: {_RELEASE_BYTES / 1e9:.0f} GB)"
+        f"{per_image / 1e3:.1f} kB a picture on disk; {_COCO14_IMAGES:,} such pictures: "
+        f"{per_image * _COCO14_IMAGES / 1e9:.1f} GB (JAX release: {_RELEASE_BYTES / 1e9:.0f} GB)"
     )
     if _OUTPUT.value:
         with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
@@ -70,21 +70,21 @@ def main(argv: list[str]) -> None:
         os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
 
 
-def write_coco2014(source: pathlib.Path, jpegs: list[bytes], num_pictures: int) -> int:
-    """Lays pictures out as COCO-14, nine in ten of them in the training split.
+def write_coco2014(source: pathlib.Path, jpegs: list[bytes], num_images: int) -> int:
+    """Lays images out as COCO-14, nine in ten of them in the training split.
 
     Args:
       source: folder to make.
       jpegs: JPEG files, taken over and over.
-      num_pictures: of both splits, at least 2.
+      num_images: of both splits, at least 2.
 
     Returns:
-      The bytes of all pictures together.
+      The bytes of all images together.
     """
     (source / "annotations").mkdir(parents=True)
-    num_train = min(max(1, num_pictures * 9 // 10), num_pictures - 1)
+    num_train = min(max(1, num_images * 9 // 10), num_images - 1)
     total = 0
-    for folder, numbers in zip(_SPLITS, (range(num_train), range(num_train, num_pictures))):
+    for folder, numbers in zip(_SPLITS, (range(num_train), range(num_train, num_images))):
         (source / folder).mkdir()
         images = [{"id": number, "file_name": f"COCO_{folder}_{number:012d}.jpg"} for number in numbers]
         for image in images:

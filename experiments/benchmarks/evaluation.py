@@ -3,8 +3,8 @@
   python -m experiments.benchmarks.evaluation --dataset=coco2014
   python -m experiments.benchmarks.evaluation --dataset=coco2014 --config.data.image_size=128 --num_pictures=128
 
-An untrained generator of the config draws pictures, and Keras' Inception with random weights looks at them, as in
-`python -m eval.evaluate --metrics=fid,kid,is`; what a picture takes is measured on --num_pictures of them, and the
+An untrained generator of the config draws images, and Keras' Inception with random weights looks at them, as in
+`python -m eval.evaluate --metrics=fid,kid,is`; what an image takes is measured on --num_pictures of them, and the
 scores on the paper's 30,000 rows. BERT is left out (see `text_share`), which would make the share smaller. The last
 line is JSON. Keep the machine quiet meanwhile.
 """
@@ -18,7 +18,7 @@ from absl import flags
 
 from xmcgan import command_line
 
-_NUM_PICTURES = flags.DEFINE_integer("num_pictures", 128, "Pictures drawn and looked at.", lower_bound=2)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 128, "Pictures drawn and looked at.", lower_bound=2)
 command_line.define_config()
 
 
@@ -27,9 +27,9 @@ def main(argv: list[str]) -> None:
     from experiments.benchmarks import evaluation_parts
 
     config = command_line.get_config()
-    config.evaluation.batch_size = min(config.evaluation.batch_size, _NUM_PICTURES.value)
+    config.evaluation.batch_size = min(config.evaluation.batch_size, _NUM_IMAGES.value)
     num_samples = config.evaluation.num_samples
-    measured = evaluation_parts.measure(config, _NUM_PICTURES.value, num_samples)
+    measured = evaluation_parts.measure(config, _NUM_IMAGES.value, num_samples)
     print(f"{config.data.image_size} px, ch {config.generator.channels}, {os.cpu_count()} cores")
     print(f"forward passes  {1e3 * measured['forward_seconds_per_picture']:>10.2f} ms a picture")
     print(f"everything else {1e3 * measured['other_seconds_per_picture']:>10.2f} ms a picture")

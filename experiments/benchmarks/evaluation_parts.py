@@ -55,16 +55,16 @@ class _Repeated(Seen):
             left -= len(rows[:left])
 
 
-def measure(config: Config, num_pictures: int, num_samples: int) -> dict[str, Any]:
+def measure(config: Config, num_images: int, num_samples: int) -> dict[str, Any]:
     """Times an evaluation by FID, KID and IS.
 
     Args:
       config: the experiment; the network's weights are random.
-      num_pictures: drawn and looked at.
-      num_samples: of the whole evaluation, whose scores are computed from the rows of those pictures, repeated.
+      num_images: drawn and looked at.
+      num_samples: of the whole evaluation, whose scores are computed from the rows of those images, repeated.
 
     Returns:
-      Seconds: of the forward passes and of the rest, for each picture; of the scores; and the share of the whole
+      Seconds: of the forward passes and of the rest, for each image; of the scores; and the share of the whole
       evaluation that is not forward passes, 0 .. 1.
     """
     options = config.evaluation
@@ -85,7 +85,7 @@ def measure(config: Config, num_pictures: int, num_samples: int) -> dict[str, An
         arguments = {"strategy": tf.distribute.get_strategy(), "batch_size": options.batch_size, "title": "pictures"}
         # A run's first batch takes longer, since it is traced: taken out by the difference of two runs. The very first
         # run takes longer still, and counts for nothing.
-        sizes = (options.batch_size, options.batch_size, options.batch_size + num_pictures)
+        sizes = (options.batch_size, options.batch_size, options.batch_size + num_images)
         _, first, seen = (
             collect(RandomCaptions(config, size), [of_quality], f"{folder}/{run}", identity={}, **arguments)
             for run, size in enumerate(sizes)
@@ -96,8 +96,8 @@ def measure(config: Config, num_pictures: int, num_samples: int) -> dict[str, An
         start = time.perf_counter()
         of_quality.scores(whole, nothing, reference)
         scoring = time.perf_counter() - start
-    forward = (seen.forward_seconds - first.forward_seconds) / num_pictures
-    rest = (seen.seconds - first.seconds) / num_pictures - forward
+    forward = (seen.forward_seconds - first.forward_seconds) / num_images
+    rest = (seen.seconds - first.seconds) / num_images - forward
     total = num_samples * (forward + rest) + scoring
     return {
         "forward_seconds_per_picture": forward,

@@ -1,4 +1,4 @@
-"""How long a new process takes for its first picture, with TensorFlow and TF Text alone.
+"""How long a new process takes for its first image, with TensorFlow and TF Text alone.
 
   python experiments/benchmarks/first_call.py MODEL none|warm_up
 

@@ -1,4 +1,4 @@
-"""Seconds and memory that drawing a picture takes.
+"""Seconds and memory that drawing an image takes.
 
   python -m experiments.benchmarks.generate
   python -m experiments.benchmarks.generate --case=128px_ch32 --dtype=bfloat16 --batch_size=8
@@ -6,8 +6,8 @@
 
 Runs an untrained generator as it is used after training, compiled, on random features of captions (no BERT).
 
-The seconds a picture, times the rate of a float32 product of 4096 x 4096 matrices measured before and after, are the
-"GEMM-equivalent GFLOP per picture", which can be compared between machines. The last line is JSON. Keep the machine
+The seconds an image, times the rate of a float32 product of 4096 x 4096 matrices measured before and after, are the
+"GEMM-equivalent GFLOP per image", which can be compared between machines. The last line is JSON. Keep the machine
 quiet meanwhile.
 """
 

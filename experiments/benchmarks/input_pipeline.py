@@ -1,4 +1,4 @@
-"""Speed and memory of the input pipeline, from records to batches of pictures.
+"""Speed and memory of the input pipeline, from records to batches of images.
 
   python -m experiments.benchmarks.input_pipeline
   python -m experiments.benchmarks.input_pipeline --source=coco/val2014 --output=input_pipeline.json
@@ -6,7 +6,7 @@
 Writes records of 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated) for each --num_pictures,
 and takes shuffled training batches from them. The speed is held against bare tf.io.decode_jpeg and resize of the same
 files on all cores: both run in turns, and the ratio is the median over the rounds. The peak memory is that of a fresh
-process after as many pictures as the largest dataset has; cached files, which belong to the system, do not count.
+process after as many images as the largest dataset has; cached files, which belong to the system, do not count.
 Keep the machine quiet meanwhile.
 """
 
@@ -21,7 +21,7 @@ from absl import app, flags
 
 from xmcgan import command_line
 
-_NUM_PICTURES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Pictures of a dataset; give it for each.")
+_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Pictures of a dataset; give it for each.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels a side of the pictures in a batch.", lower_bound=1)
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "As --config.data.cache.")
@@ -35,7 +35,7 @@ _NUM_DRAWN = 200
 
 def main(argv: list[str]) -> None:
     del argv
-    if min(_NUM_PICTURES.value) < 1:
+    if min(_NUM_IMAGES.value) < 1:
         raise app.UsageError("--num_pictures must be 1 or more")
     import multiprocessing
 
@@ -43,15 +43,15 @@ def main(argv: list[str]) -> None:
 
     from experiments.benchmarks import input_rates, input_records, photographs
 
-    num_drawn = min(_NUM_DRAWN, *_NUM_PICTURES.value)
+    num_drawn = min(_NUM_DRAWN, *_NUM_IMAGES.value)
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(num_drawn)
     mean_size = sum(map(len, jpegs)) / len(jpegs)
     sizes = f"{mean_size / 1e3:.0f} kB on average, resized to {_IMAGE_SIZE.value} px"
     print(f"{len(jpegs)} different pictures, {sizes}; {os.cpu_count()} cores")
     results = []
-    for num_pictures in tqdm.tqdm(_NUM_PICTURES.value, unit="dataset", disable=None):
+    for num_images in tqdm.tqdm(_NUM_IMAGES.value, unit="dataset", disable=None):
         with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as data_dir:
-            input_records.write(data_dir, jpegs, num_pictures)
+            input_records.write(data_dir, jpegs, num_images)
             # A fresh process, whose peak memory is of this dataset alone.
             with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 task = process.submit(
@@ -60,11 +60,11 @@ def main(argv: list[str]) -> None:
                     jpegs,
                     image_size=_IMAGE_SIZE.value,
                     cache=_CACHE.value,
-                    drawn=max(_NUM_PICTURES.value),
+                    drawn=max(_NUM_IMAGES.value),
                     rounds=_ROUNDS.value,
                     seconds=_SECONDS.value,
                 )
-                results.append({"num_pictures": num_pictures, **task.result()})
+                results.append({"num_pictures": num_images, **task.result()})
     print(input_rates.table(results))
     if _OUTPUT.value:
         settings = {"image_size": _IMAGE_SIZE.value, "cache": _CACHE.value, "cores": os.cpu_count()}

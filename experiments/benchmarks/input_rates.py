@@ -37,12 +37,12 @@ def measure(
       jpegs: the files; bare decoding takes them from memory.
       image_size: pixels a side.
       cache: of the pipeline.
-      drawn: pictures to draw before the memory is read: the allocator takes some thousands to settle.
+      drawn: images to draw before the memory is read: the allocator takes some thousands to settle.
       rounds: turns of each.
       seconds: of a turn.
 
     Returns:
-      'bare' and 'pipeline', pictures per second of every round; 'ratio', the median of the rounds' ratios;
+      'bare' and 'pipeline', images per second of every round; 'ratio', the median of the rounds' ratios;
       'memory_at_start' and 'peak_memory', in bytes.
     """
     tf.config.experimental.enable_op_determinism()  # As training does; tf.data then mistrusts much.
@@ -58,8 +58,8 @@ def measure(
     bare = iter(_bare(jpegs, image_size))
     rates = {"bare": [], "pipeline": []}
     for _ in range(rounds):
-        rates["bare"].append(_pictures_per_second(bare, seconds))
-        rates["pipeline"].append(_pictures_per_second(pipeline, seconds))
+        rates["bare"].append(_images_per_second(bare, seconds))
+        rates["pipeline"].append(_images_per_second(pipeline, seconds))
     ratio = float(np.median(np.divide(rates["pipeline"], rates["bare"])))
     return {**rates, "ratio": ratio, "peak_memory": peak, "memory_at_start": memory_at_start}
 
@@ -93,7 +93,7 @@ def _bare(jpegs: Sequence[bytes], image_size: int) -> tf.data.Dataset:
     return decoded.batch(_BATCH)
 
 
-def _pictures_per_second(batches: Iterator, seconds: float) -> float:
+def _images_per_second(batches: Iterator, seconds: float) -> float:
     for _ in range(_UNTIMED):
         next(batches)
     start, number = time.perf_counter(), 0

@@ -1,4 +1,4 @@
-"""Records of any number of pictures for the input benchmark."""
+"""Records of any number of images for the input benchmark."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import tensorflow_datasets as tfds
 from data_pipelines import record_index, records
 
 DATASET = "coco2014"
-_PICTURES_IN_FILE = 1_000
+_IMAGES_IN_FILE = 1_000
 
 
-def write(data_dir: str, jpegs: Sequence[bytes], num_pictures: int) -> None:
+def write(data_dir: str, jpegs: Sequence[bytes], num_images: int) -> None:
     """Writes a dataset as a conversion would, with `jpegs` over and over.
 
     Raises:
       ValueError: the disk is too small for it.
     """
-    needed = 1.02 * num_pictures * sum(map(len, jpegs)) / len(jpegs)
+    needed = 1.02 * num_images * sum(map(len, jpegs)) / len(jpegs)
     free = shutil.disk_usage(data_dir).free
     if needed > free:
         raise ValueError(
-            f"{num_pictures} pictures need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
+            f"{num_images} pictures need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
             "name another disk by --scratch, or take fewer --num_pictures"
         )
     features = records.features()
@@ -37,9 +37,9 @@ def write(data_dir: str, jpegs: Sequence[bytes], num_pictures: int) -> None:
 
     folder = os.fspath(records.directory(DATASET, data_dir))
     os.makedirs(folder)
-    first = range(0, num_pictures, _PICTURES_IN_FILE)
+    first = range(0, num_images, _IMAGES_IN_FILE)
     names = [f"{DATASET}-train.tfrecord-{i:05d}-of-{len(first):05d}" for i in range(len(first))]
-    lengths = [min(_PICTURES_IN_FILE, num_pictures - start) for start in first]
+    lengths = [min(_IMAGES_IN_FILE, num_images - start) for start in first]
     for name, start, length in zip(names, first, lengths):
         with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
             for number in range(start, start + length):

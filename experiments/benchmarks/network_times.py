@@ -49,12 +49,12 @@ def measure(run: Callable[[], Any], images: int, rounds: int, gemm_size: int) ->
 
     Args:
       run: does it once, and returns small tensors that need all of it.
-      images: pictures of one run.
+      images: images of one run.
       rounds: timed runs.
       gemm_size: rows of the matrices that it is compared with.
 
     Returns:
-      Seconds a picture (median, and of every round), the rate of the matrix product (mean of before and after), their
+      Seconds an image (median, and of every round), the rate of the matrix product (mean of before and after), their
       product, and the most memory that the process ever held, in MB.
     """
     before = gemm_gflops(gemm_size)
@@ -116,20 +116,20 @@ def training_iteration(config: Config, state: TrainState | None = None) -> Calla
 
 
 def generation(config: Config) -> Callable[[], tf.Tensor]:
-    """Pictures of one batch, drawn by an untrained generator at inference, compiled: call it to run it."""
+    """Images of one batch, drawn by an untrained generator at inference, compiled: call it to run it."""
     generator = build_generator(config, config.training.precision)
     example = random_example(config, seed=0)
 
     @tf.function(jit_compile=config.training.xla or None)
     def draw(z: tf.Tensor, text: TextFeatures) -> tf.Tensor:
-        # A number that needs every pixel: copying the pictures is no part of the time.
+        # A number that needs every pixel: copying the images is no part of the time.
         return tf.reduce_sum(generator(z, text, training=False).image)
 
     return lambda: draw(example.z, example.text)
 
 
 def random_example(config: Config, seed: int) -> Example:
-    """A batch of noise: pictures, z and the features of captions that have as many words as the config allows."""
+    """A batch of noise: images, z and the features of captions that have as many words as the config allows."""
     batch, size = config.training.batch_size, config.data.image_size
     words = tf.random.stateless_normal([batch, config.data.text_length, config.text.dim], [seed, 0])
     text = TextFeatures(tf.reduce_mean(words, axis=1), words, tf.fill([batch], config.data.text_length))

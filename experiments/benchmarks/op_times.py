@@ -17,7 +17,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 _HEAVIEST = 12
 _GRADIENT = re.compile(r"gradient|grad_|_grad\b", re.IGNORECASE)
-# Of the discriminator's layers, what is neither their convolution nor what follows it normalises their kernels.
+# Of the discriminator's layers, what is neither their convolution nor what follows it normalizes their kernels.
 _SPECTRAL = re.compile(
     r"discriminator.*/(conv_\d|shortcut|region_projection|sentence_projection|to_logit|contrastive_head_\d)(_\d+)?/"
     r"|spectral|power_iteration",

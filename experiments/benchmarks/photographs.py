@@ -16,11 +16,11 @@ _PATCHES = 24
 def draw(number: int, seed: int = 0) -> list[bytes]:
     """Draws 640 x 480 JPEG files of 100 to 200 kB.
 
-    Natural pictures have amplitudes that fall as 1 / frequency, edges where objects hide each other, and some noise of
+    Natural images have amplitudes that fall as 1 / frequency, edges where objects hide each other, and some noise of
     the camera: so have these.
 
     Args:
-      number: of pictures, each different.
+      number: of images, each different.
       seed: of all of them.
     """
     return [_photograph(np.random.default_rng([seed, i])) for i in range(number)]
@@ -54,7 +54,7 @@ def _photograph(rng: np.random.Generator) -> bytes:
 
 
 def _clouds(rng: np.random.Generator) -> np.ndarray:
-    """Noise with amplitudes of 1 / frequency, [height, width, 3], most of it common to the three colours."""
+    """Noise with amplitudes of 1 / frequency, [height, width, 3], most of it common to the three colors."""
     frequency = np.hypot(np.fft.fftfreq(_HEIGHT)[:, None], np.fft.rfftfreq(_WIDTH)[None])
     frequency[0, 0] = np.inf
     spectra = np.fft.rfft2(rng.normal(size=[4, _HEIGHT, _WIDTH])) / frequency

@@ -79,7 +79,7 @@ def first_call(folder: str, way: str) -> dict[str, float]:
 
 
 def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, tuple[float, float]]:
-    """Pictures a second of the export and of Python, by batch size: each the median of its turns."""
+    """Images a second of the export and of Python, by batch size: each the median of its turns."""
     ask = _asked(served.folder)
     found = {}
     for size in batch_sizes:
@@ -96,7 +96,7 @@ def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, 
 
 
 def memory(served: Served, calls: int) -> list[float]:
-    """Bytes in memory (resident set): the means of the quarters of many calls for one picture."""
+    """Bytes in memory (resident set): the means of the quarters of many calls for one image."""
     ask, process = _asked(served.folder), psutil.Process()
     every = max(1, calls // 200)
     seen = []

@@ -5,7 +5,7 @@
 
 With --workdir, the run's newest checkpoint and text encoder; with --dataset, a model of its config and a BERT of the
 published size, all weights random. Exports the model to a scratch folder, loads it again, and draws in turns by both,
-each after a start that does not count. Then asks it --calls times for one picture: memory must not grow by more than
+each after a start that does not count. Then asks it --calls times for one image: memory must not grow by more than
 2 % from the first quarter to the last. Keep the machine quiet meanwhile.
 """
 

@@ -6,8 +6,8 @@
 
 Runs whole iterations of the experiment that the config describes (discriminator steps, generator step, averages), with
 a BERT of the published size in them (12 layers, 768 wide), on stored features, and BERT alone on the same captions: in
-turns, each timed after an untimed start. Pictures, captions and all frozen weights are random, which time does not
-depend on; every caption has as many tokens as the config allows. Reading and decoding of pictures is no part of it
+turns, each timed after an untimed start. Images, captions and all frozen weights are random, which time does not
+depend on; every caption has as many tokens as the config allows. Reading and decoding of images is no part of it
 (see `input_pipeline`). Keep the machine quiet meanwhile.
 """
 

@@ -1,4 +1,4 @@
-"""Seconds and memory that a picture of the training step takes.
+"""Seconds and memory that an image of the training step takes.
 
   python -m experiments.benchmarks.train_step --case=128px_ch32
   python -m experiments.benchmarks.train_step --case=256px_ch96 --dtype=bfloat16 --update_rule=joint
@@ -6,11 +6,11 @@
   python -m experiments.benchmarks.train_step --case=128px_ch96 --profile=/tmp/profile
 
 Runs whole iterations of the update rule (all of its discriminator steps, the generator step, the averaged weights),
-compiled into one graph, on random pictures and random features of captions: no BERT, and no loss by the image encoder,
-as in the marks of the public JAX release. An iteration at batch 8 counts as 8 pictures, however many steps it has.
+compiled into one graph, on random images and random features of captions: no BERT, and no loss by the image encoder,
+as in the marks of the public JAX release. An iteration at batch 8 counts as 8 images, however many steps it has.
 
-The seconds a picture, times the rate of a float32 product of 4096 x 4096 matrices measured before and after, are the
-"GEMM-equivalent GFLOP per picture", which can be compared between machines. The last line is JSON. Keep the machine
+The seconds an image, times the rate of a float32 product of 4096 x 4096 matrices measured before and after, are the
+"GEMM-equivalent GFLOP per image", which can be compared between machines. The last line is JSON. Keep the machine
 quiet meanwhile.
 """
 

@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     steps: int
     compilations: int
     memory: list[tuple[float, float]]  # Seconds since the first logged line, bytes in memory (resident set)
-    speed: list[tuple[float, float]]  # Moments in proportion to seconds, pictures a second of a logged line
+    speed: list[tuple[float, float]]  # Moments in proportion to seconds, images a second of a logged line
 
 
 class WatchedRun:

@@ -35,7 +35,7 @@ def source(drawn_source, tmp_path) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def drawn_ln_coco(tmp_path_factory) -> pathlib.Path:
-    """Narratives in shards, with times and traces, and the instances of the pictures."""
+    """Narratives in shards, with times and traces, and the instances of the images."""
     source = tmp_path_factory.mktemp("drawn_ln_coco") / "source"
     layouts.write_ln_coco(source, num_train=NUM_TRAIN, num_val=NUM_VAL, seed=8, image_size=64)
     return source
@@ -56,7 +56,7 @@ def ln_coco(drawn_ln_coco, tmp_path) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def drawn_ln_openimages(tmp_path_factory) -> pathlib.Path:
-    """Pictures in folders by the first digit of their id."""
+    """Images in folders by the first digit of their id."""
     source = tmp_path_factory.mktemp("drawn_ln_openimages") / "source"
     layouts.write_ln_openimages(source, num_train=NUM_TRAIN, num_val=NUM_VAL, seed=9, image_size=64)
     return source

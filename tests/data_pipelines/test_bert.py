@@ -35,7 +35,7 @@ def test_pretraining_learns_words_and_sentences(built):
     assert report["accuracy_before"] < 0.1
     assert report["accuracy_after"] > 0.3
     assert report["loss_after"] < 0.6 * report["loss_before"]
-    # 100 pictures are held out, of 144 possible kinds.
+    # 100 images are held out, of 144 possible kinds.
     assert report["retrieval_after"] > 0.3
     assert report["cosine_after"] < 0.3 < report["cosine_before"]
 

@@ -105,7 +105,7 @@ def test_unfit_captions_are_left_out_and_others_mended(source, tmp_path, caplog)
     images = [image["id"] for image in json.loads(path.read_text())["images"]]
 
     def spoil(content):
-        captions = content["annotations"]  # Five a picture, in the order of the pictures.
+        captions = content["annotations"]  # Five an image, in the order of the images.
         captions[0]["caption"] = "  a red\n ball \r\n on\tthe   grass é \n"
         captions[1]["caption"] = " \n"
         captions[2]["caption"] = " a ball "
@@ -147,7 +147,7 @@ def _mended(name: str, reason: str) -> dict:
     }  # fmt: skip
 
 
-def test_unfit_pictures_are_left_out_and_listed(source, tmp_path, caplog):
+def test_unfit_images_are_left_out_and_listed(source, tmp_path, caplog):
     train = sorted((source / "train2014").iterdir())
     kept = {path.name: path.read_bytes() for path in train[9:]}
     train[0].write_bytes(train[0].read_bytes()[:-300])
@@ -206,7 +206,7 @@ def test_the_log_names_the_first_three_of_a_reason(source, tmp_path, caplog):
     assert "train: left out: 6 x missing picture (picture)" in caplog.text
 
 
-def test_too_many_unfit_pictures_leave_nothing_behind(source, tmp_path):
+def test_too_many_unfit_images_leave_nothing_behind(source, tmp_path):
     train = sorted((source / "train2014").iterdir())
     for path in train[:40]:
         path.write_bytes(path.read_bytes()[:100])

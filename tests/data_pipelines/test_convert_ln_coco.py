@@ -28,8 +28,8 @@ def _convert(source: pathlib.Path, max_skipped: float = 0.0) -> pathlib.Path:
     return data_dir
 
 
-def _one_narrative_a_picture(source: pathlib.Path) -> tuple[pathlib.Path, list[dict]]:
-    """The file of the validation narratives, a line for each of the twelve pictures."""
+def _one_narrative_a_image(source: pathlib.Path) -> tuple[pathlib.Path, list[dict]]:
+    """The file of the validation narratives, a line for each of the twelve images."""
     path = source / VALIDATION
     lines = list({line["image_id"]: line for line in map(json.loads, path.read_text().splitlines())}.values())
     assert len(lines) == 12
@@ -65,8 +65,8 @@ def test_records_hold_the_source(drawn_ln_coco, ln_coco_data_dir, split):
     assert left_out("ln_coco", ln_coco_data_dir) == []
     outside = [
         sum(not (0 <= point["x"] <= 1 and 0 <= point["y"] <= 1) for stroke in said["traces"] for point in stroke)
-        for of_picture in narratives.values()
-        for said in of_picture
+        for of_image in narratives.values()
+        for said in of_image
     ]
     noted = [entry for entry in notes("ln_coco", ln_coco_data_dir) if entry["split"] == split]
     assert {entry["reason"] for entry in noted} == {"trace points outside [0, 1] left out"}
@@ -117,7 +117,7 @@ def test_captions_only(drawn_ln_coco, ln_coco_data_dir, tmp_path):
 
 
 def test_bad_lines_are_told_apart_and_good_ones_kept(ln_coco, caplog):
-    path, lines = _one_narrative_a_picture(ln_coco)
+    path, lines = _one_narrative_a_image(ln_coco)
     first = json.dumps(lines[0])
     cut_early, cut_late = first[: first.index('"image_id"')], first[:-40]
     no_caption = {key: value for key, value in lines[3].items() if key != "caption"}
@@ -177,7 +177,7 @@ def test_bad_lines_are_told_apart_and_good_ones_kept(ln_coco, caplog):
 
 
 def test_bad_times_and_traces_cost_a_narrative_no_more_than_these(ln_coco, caplog):
-    path, lines = _one_narrative_a_picture(ln_coco)
+    path, lines = _one_narrative_a_image(ln_coco)
     good = [{"x": 0.25, "y": 0.5, "t": 0.1}, {"x": 1.0, "y": 0.0, "t": 0.2}]
     outside = [{"x": -0.1, "y": 0.5, "t": 0.0}, *good, {"x": 0.5, "y": 1.01, "t": 0.3}]
     word = {"utterance": "ball", "start_time": 0.0, "end_time": 1.0}
@@ -221,7 +221,7 @@ def test_bad_times_and_traces_cost_a_narrative_no_more_than_these(ln_coco, caplo
     assert "validation: kept: 1 x narrative without traces (caption)" in caplog.text
 
 
-def test_unfit_pictures_are_left_out(ln_coco):
+def test_unfit_images_are_left_out(ln_coco):
     pictures = sorted((ln_coco / "val2017").iterdir())
     pictures[0].unlink()
     pictures[1].write_bytes(pictures[1].read_bytes()[:-200])

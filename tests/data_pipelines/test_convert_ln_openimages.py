@@ -18,7 +18,7 @@ NARRATIVES = {"train": "open_images_train_v6", "validation": "open_images_valida
 
 
 def _pack(folder: pathlib.Path, ending: str = ".tar.gz") -> pathlib.Path:
-    """Replaces a folder of pictures by an archive."""
+    """Replaces a folder of images by an archive."""
     archive = folder.with_name(folder.name + ending)
     with tarfile.open(archive, "w:gz" if ending.endswith("gz") else "w") as tar:
         tar.add(folder, arcname=folder.name)
@@ -104,7 +104,7 @@ def test_archives_as_drawn(tmp_path):
         narratives = published(source.glob(f"{NARRATIVES[split]}_captions.jsonl"))
         found = stored("ln_openimages", data_dir, split)
         assert {image_id: record.image for image_id, record in found.items()} == jpegs
-        captions = {image_id: [said["caption"] for said in of_picture] for image_id, of_picture in narratives.items()}
+        captions = {image_id: [said["caption"] for said in of_image] for image_id, of_image in narratives.items()}
         assert {image_id: record.captions for image_id, record in found.items()} == captions
         assert not any(record.narratives for record in found.values())
     assert notes("ln_openimages", data_dir) == []
@@ -129,7 +129,7 @@ def test_the_test_split_is_taken_if_it_is_there(ln_openimages):
 
 
 @pytest.mark.parametrize("ending", [".tar.gz", ".tar"])
-def test_a_broken_archive_is_told_by_each_picture_that_it_should_hold(ln_openimages, ending):
+def test_a_broken_archive_is_told_by_each_image_that_it_should_hold(ln_openimages, ending):
     names = sorted(path.name for path in (ln_openimages / "validation").iterdir())
     jpegs = {path.name: path.read_bytes() for path in (ln_openimages / "validation").iterdir()}
     archive = _pack(ln_openimages / "validation", ending)
@@ -143,7 +143,7 @@ def test_a_broken_archive_is_told_by_each_picture_that_it_should_hold(ln_openima
     assert left_out("ln_openimages", data_dir) == [("picture", name, "archive cut off or broken") for name in lost]
 
 
-def test_unfit_pictures_in_archives(ln_openimages, monkeypatch):
+def test_unfit_images_in_archives(ln_openimages, monkeypatch):
     folder = ln_openimages / "validation"
     paths = sorted(folder.iterdir())
     paths[0].unlink()
@@ -192,7 +192,7 @@ def test_a_bad_source_is_refused_in_one_line(ln_openimages, harm, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_picture_is_missing(ln_openimages):
+def test_an_unknown_image_is_missing(ln_openimages):
     path = ln_openimages / "open_images_validation_localized_narratives.jsonl"
     said = json.loads(path.read_text().splitlines()[0])
     with path.open("a") as file:

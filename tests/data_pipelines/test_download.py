@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # 16 hexadecimal digits, in folders by the first of them.
 TRAIN_IDS = [f"{number % 16:x}{number:015x}" for number in range(40)]
 VALIDATION_IDS = [f"{number:016x}" for number in range(100, 110)]
-COCO_PICTURES = {"train": 30, "val": 10}
+COCO_IMAGES = {"train": 30, "val": 10}
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def _coco(year: str) -> dict[str, dict[str, bytes]]:
             f"{split}{year}/{prefix.format(split=split)}{number:012d}.jpg": _jpeg(f"{split}{number}")
             for number in range(count)
         }
-        for split, count in COCO_PICTURES.items()
+        for split, count in COCO_IMAGES.items()
     }
     archives[f"annotations_trainval{year}.zip"] = {
         f"annotations/{kind}_{split}{year}.json": json.dumps({kind: split}).encode()
         for kind in ("captions", "instances", "person_keypoints")
-        for split in COCO_PICTURES
+        for split in COCO_IMAGES
     }
     return archives
 
@@ -79,7 +79,7 @@ def _publish_coco(server, monkeypatch, year: str) -> dict[str, bytes]:
                 url=f"{server.url}/{file.name}",
                 size=len(content),
                 sha256=hashlib.sha256(content).hexdigest(),
-                num_pictures=file.num_pictures and len(archives[file.name]),
+                num_images=file.num_images and len(archives[file.name]),
             )
         )
     monkeypatch.setattr(published_files, f"COCO{year}", tuple(table))
@@ -87,7 +87,7 @@ def _publish_coco(server, monkeypatch, year: str) -> dict[str, bytes]:
 
 
 def _publish_narratives(server, monkeypatch, table_name: str, ids: dict[str, list[str]]) -> dict[str, bytes]:
-    """Puts narratives on the server, a shard speaking of some of a split's pictures."""
+    """Puts narratives on the server, a shard speaking of some of a split's images."""
     table, served = [], {}
     files = getattr(published_files, table_name)
     for index, file in enumerate(files):
@@ -110,8 +110,8 @@ def _publish_open_images(server, monkeypatch, captions_only: bool = False) -> di
             folder = f"train_{image_id[0]}" if split == "train" else split
             expected[f"{folder}/{image_id}.jpg"] = content
     folders = [
-        folder._replace(url=f"{server.url}/{folder.split}", num_narratives=50, picture_size=500)
-        for folder in published_files.OPEN_IMAGES_PICTURES
+        folder._replace(url=f"{server.url}/{folder.split}", num_narratives=50, image_size=500)
+        for folder in published_files.OPEN_IMAGES_IMAGES
     ]
     monkeypatch.setattr(published_files, "OPEN_IMAGES_PICTURES", tuple(folders))
     return expected
@@ -134,8 +134,8 @@ def test_drawn_scenes_come_as_they_lay(server, monkeypatch, tmp_path, drawn_sour
         tops = {name.partition("/")[0] for name in file.unpacks_to}
         members = {name: content for name, content in drawn.items() if name.partition("/")[0] in tops}
         server.files[f"/{file.name}"] = _zip(members)
-        count = file.num_pictures and len(members)
-        table.append(file._replace(url=f"{server.url}/{file.name}", size=None, sha256=None, num_pictures=count))
+        count = file.num_images and len(members)
+        table.append(file._replace(url=f"{server.url}/{file.name}", size=None, sha256=None, num_images=count))
     monkeypatch.setattr(published_files, "COCO2014", tuple(table))
     download.download("coco2014", tmp_path)
     assert _contents(tmp_path) == drawn
@@ -218,7 +218,7 @@ def test_joined_shards_count_as_there(server, monkeypatch, tmp_path):
     assert _contents(tmp_path) == expected
 
 
-def test_pictures_in_other_published_layouts_count_as_there(server, monkeypatch, tmp_path):
+def test_images_in_other_published_layouts_count_as_there(server, monkeypatch, tmp_path):
     expected = _publish_open_images(server, monkeypatch)
     (tmp_path / "train_0.tar.gz").write_bytes(b"")
     (tmp_path / "train").mkdir()
@@ -229,7 +229,7 @@ def test_pictures_in_other_published_layouts_count_as_there(server, monkeypatch,
     assert found == {name for name in expected if name.startswith("train_")} - elsewhere | {"train_0.tar.gz"}
 
 
-def test_counts_pictures_that_are_gone(server, monkeypatch, tmp_path, caplog):
+def test_counts_images_that_are_gone(server, monkeypatch, tmp_path, caplog):
     expected = _publish_open_images(server, monkeypatch)
     for image_id in TRAIN_IDS[:3]:
         del server.files[f"/train/{image_id}.jpg"]
@@ -283,7 +283,7 @@ download.download("coco2014", sys.argv[1])
 
 
 def test_goes_on_after_being_killed(server, monkeypatch, tmp_path):
-    monkeypatch.setitem(COCO_PICTURES, "train", 4000)
+    monkeypatch.setitem(COCO_IMAGES, "train", 4000)
     expected = _publish_coco(server, monkeypatch, "2014")
     size = len(server.files["/train2014.zip"])
     assert size > 2 << 20
@@ -320,7 +320,7 @@ def test_clears_up_after_being_killed_while_unpacking(server, monkeypatch, tmp_p
     assert _contents(tmp_path) == expected
     assert not server.sent("/val2014.zip")
 
-    # Killed between the move of the pictures and the end of their archive.
+    # Killed between the move of the images and the end of their archive.
     (tmp_path / ".incomplete").mkdir()
     (tmp_path / ".incomplete" / "val2014.zip").write_bytes(server.files["/val2014.zip"])
     download.download("coco2014", tmp_path)

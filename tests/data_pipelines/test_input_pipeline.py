@@ -35,7 +35,7 @@ def _flat(batches):
 
 @pytest.fixture(scope="module")
 def truth(drawn_source):
-    """Picture, [SIZE, SIZE, 3] levels of 0 to 255, and captions by image id."""
+    """Image, [SIZE, SIZE, 3] levels of 0 to 255, and captions by image id."""
     found = {}
     for split in ("train2014", "val2014"):
         content = json.loads((drawn_source / f"annotations/captions_{split}.json").read_text())
@@ -61,7 +61,7 @@ def test_batches_show_the_source(data_dir, truth):
     assert told == set(range(5)), "every caption has its turn"
 
 
-def test_every_epoch_shows_every_picture_once_in_its_own_order(data_dir):
+def test_every_epoch_shows_every_image_once_in_its_own_order(data_dir):
     ids = [image_id for _, _, image_id in _flat(_batches(data_dir, 3 * NUM_TRAIN, batch_size=1))]
     epochs = [ids[start : start + NUM_TRAIN] for start in range(0, 3 * NUM_TRAIN, NUM_TRAIN)]
     for epoch in epochs:
@@ -71,7 +71,7 @@ def test_every_epoch_shows_every_picture_once_in_its_own_order(data_dir):
     assert other != epochs[0]
 
 
-@pytest.mark.parametrize("start", [0, 1, 4, 5, 6, 11, 17])  # 45 pictures: batch 5 spans two epochs.
+@pytest.mark.parametrize("start", [0, 1, 4, 5, 6, 11, 17])  # 45 images: batch 5 spans two epochs.
 def test_a_late_start_goes_on_exactly(data_dir, start):
     whole = _batches(data_dir, 20, random_flip=True)
     late = _batches(data_dir, 20 - start, random_flip=True, start_batch=start)
@@ -206,7 +206,7 @@ def test_replicas_that_cannot_share_a_batch(data_dir):
 def test_decoding_once_gives_the_same_stream(data_dir, monkeypatch):
     options = {"random_flip": True, "start_batch": 3}
     expected = _batches(data_dir, 12, **options)
-    monkeypatch.setattr(picture_source, "_CHUNK", 7)  # 45 pictures are several.
+    monkeypatch.setattr(picture_source, "_CHUNK", 7)  # 45 images are several.
     dataset = input_pipeline.training_batches(
         "coco2014", data_dir, batch_size=8, image_size=SIZE, seed=5, cache="memory", **options
     )
@@ -241,7 +241,7 @@ def test_free_memory_of_a_container(monkeypatch, tmp_path):
     assert picture_source.free_memory() > 10000
 
 
-def test_half_the_pictures_are_flipped(data_dir, truth):
+def test_half_the_images_are_flipped(data_dir, truth):
     flipped = []
     for image, _, image_id in _flat(_batches(data_dir, 25, random_flip=True)):
         picture, _ = truth[image_id]

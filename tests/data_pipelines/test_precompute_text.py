@@ -158,7 +158,7 @@ def test_a_cut_run_is_gone_on_with(encoded, copy, encoder, monkeypatch):
     config, folder = _config(), _folder(_config(), copy)
     whole = _contents(folder)
     shutil.rmtree(folder)
-    serialize, left = encode_captions.text_features.serialize, iter(range(40))  # Into the third file, of 15 pictures.
+    serialize, left = encode_captions.text_features.serialize, iter(range(40))  # Into the third file, of 15 images.
 
     def until_cut(text):
         if next(left, None) is None:

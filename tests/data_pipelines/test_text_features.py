@@ -17,7 +17,7 @@ CAPTIONS = ["a red ball", "una pelota roja, ¡qué bonita!", ""]
 
 def _text(**changes):
     random = np.random.default_rng(0)
-    text = text_features.PictureText(
+    text = text_features.ImageText(
         image_id="42",
         captions=CAPTIONS,
         sentences=random.normal(size=[3, DIM]).astype(np.float16),
@@ -50,7 +50,7 @@ def test_each_caption_gives_its_own_features_padded_with_zeros(stored, number):
 @pytest.mark.parametrize(
     "number, caption, image_id",
     [
-        (0, CAPTIONS[0], "43"),  # Another picture.
+        (0, CAPTIONS[0], "43"),  # Another image.
         (0, CAPTIONS[1], "42"),  # Another order of the captions.
         (1, "una pelota roja", "42"),  # Another text.
         (3, CAPTIONS[0], "42"),  # More captions than were encoded.

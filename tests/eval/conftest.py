@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def evaluators_dir(scenes_dir) -> pathlib.Path:
-    """The `scenes_dir`, with a scene recogniser and a dual encoder of two steps."""
+    """The `scenes_dir`, with a scene recognizer and a dual encoder of two steps."""
     from eval.retrieval import dual_encoder_training
     from eval.scenes import scene_evaluators, scene_recognizer_training
 

@@ -1,4 +1,4 @@
-"""Pictures that are numbers, and a measure that squares them; run as a script, on two replicas."""
+"""Images that are numbers, and a measure that squares them; run as a script, on two replicas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = 23
 
 
 class Numbers(Source):
-    """Pictures of one pixel, each of its own number; counts the batches that it gives."""
+    """Images of one pixel, each of its own number; counts the batches that it gives."""
 
     def __init__(self, size=SIZE, fail_at=None):
         self.identity, self.size = {"pictures": "numbers"}, size

@@ -1,4 +1,4 @@
-"""Looking at all pictures: in parts, on replicas, and on from where a killed one stopped."""
+"""Looking at all images: in parts, on replicas, and on from where a killed one stopped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def small_parts(monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 23, 64])
-def test_every_picture_is_seen_once_and_in_order(batch_size, tmp_path):
+def test_every_image_is_seen_once_and_in_order(batch_size, tmp_path):
     _check(_collect(Numbers(), tmp_path / "seen", batch_size))
 
 

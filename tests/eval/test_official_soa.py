@@ -1,4 +1,4 @@
-"""SOA on its authors' lists of captions, in an evaluation of a run: three pictures of each caption, by its class."""
+"""SOA on its authors' lists of captions, in an evaluation of a run: three images of each caption, by its class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BICYCLE, CAR = COCO_NAMES.index("bicycle"), COCO_NAMES.index("car")
 
 
 class _SeesCars(tf.Module):
-    """A detector that finds a car in every picture, and a bicycle where its first pixel is even."""
+    """A detector that finds a car in every image, and a bicycle where its first pixel is even."""
 
     def __init__(self):
         super().__init__()
@@ -55,7 +55,7 @@ def config(tmp_path):
     return config
 
 
-def test_three_pictures_of_each_caption(config, scenes_dir, tmp_path):
+def test_three_images_of_each_caption(config, scenes_dir, tmp_path):
     workdir = str(tmp_path / "run")
     state = TrainState(config)
     claim_workdir(workdir, config)

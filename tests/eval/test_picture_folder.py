@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from eval import picture_folder
-from eval.picture_folder import PictureFolder
+from eval.picture_folder import ImageFolder
 
 
 @pytest.fixture
@@ -19,20 +19,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_pictures_come_with_their_captions(folder):
+def test_images_come_with_their_captions(folder):
     files, listed = picture_folder.read(str(folder))
     assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
     assert listed.captions == ["a cat", "a dog", "a bird", "ein Käfer"]
     assert listed.image_ids == ["a.png", "7", "7", "d.png"]
 
-    source = PictureFolder(files, image_size=64, identity={})
+    source = ImageFolder(files, image_size=64, identity={})
     batches = [batch["image"].numpy() for batch in source.batches(1, 2)]
     assert [batch.shape for batch in batches] == [(2, 64, 64, 3), (1, 64, 64, 3)]
     decoded = np.asarray(Image.open(folder / "b.jpg"), int)
     assert np.abs(batches[0][0] - decoded).max() <= 4  # Decoders differ in the last bits.
     np.testing.assert_array_equal(batches[1][0], np.asarray(Image.open(folder / "d.png"))[..., :3])
     grey = np.asarray(Image.open(folder / "c.png"))[..., None].repeat(3, -1)
-    resized = tf.image.resize(grey, (64, 64), method="bilinear")  # As the dataset's own pictures are.
+    resized = tf.image.resize(grey, (64, 64), method="bilinear")  # As the dataset's own images are.
     np.testing.assert_array_equal(batches[0][1], np.rint(resized))
 
 
@@ -63,7 +63,7 @@ def test_a_table_of_another_encoding_is_refused(folder):
 
 
 @pytest.mark.parametrize("content", [b"no picture", b"", b"\x89PNG\r\n\x1a\n"])
-def test_a_file_that_is_no_picture_is_named(content, folder):
+def test_a_file_that_is_no_image_is_named(content, folder):
     (folder / "b.jpg").write_bytes(content)
     with pytest.raises(ValueError, match=r"b\.jpg is no picture that can be read .*: replace it, or remove line 2 of"):
         picture_folder.read(str(folder))
@@ -72,7 +72,7 @@ def test_a_file_that_is_no_picture_is_named(content, folder):
         picture_folder.read(str(folder))
 
 
-def test_without_captions_all_pictures_are_taken(folder):
+def test_without_captions_all_images_are_taken(folder):
     (folder / "captions.tsv").unlink()
     files, listed = picture_folder.read(str(folder), needs_captions=False)
     assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]

@@ -1,4 +1,4 @@
-"""What is kept of the real pictures: made once, and again for other pictures, lists or networks."""
+"""What is kept of the real images: made once, and again for other images, lists or networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _references(tmp_path, source, measures, seed=0):
     )
 
 
-def test_real_pictures_are_looked_at_once(tmp_path):
+def test_real_images_are_looked_at_once(tmp_path):
     first, again = Numbers(), Numbers()
     (made,) = _references(tmp_path, first, [_Sums()])
     (read,) = _references(tmp_path, again, [_Sums()])
@@ -48,7 +48,7 @@ def test_real_pictures_are_looked_at_once(tmp_path):
     for reference in (made, read):
         assert reference.arrays["total"] == expected
         assert reference.scores == [Score("sum", expected, 0.5, HIGHER, "%")]
-    # Nothing else is left, such as the rows of each picture.
+    # Nothing else is left, such as the rows of each image.
     assert sorted(path.suffix for path in (tmp_path / "scenes" / "evaluation").iterdir()) == ["", ".npz"]  # The lock.
 
 

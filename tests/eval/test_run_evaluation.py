@@ -16,7 +16,7 @@ from eval.evaluation import Evaluation
 from eval.run_evaluation import RunEvaluation, follow, keep_if_best
 from eval.scenes import scene_evaluators
 from eval.score import LOWER, Score
-from eval.sources import GeneratedPictures
+from eval.sources import GeneratedImages
 from xmcgan.config import preset
 from xmcgan.synthesis import load_text_encoder
 from xmcgan.training import checkpoints
@@ -40,7 +40,7 @@ def _config(**options):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run with checkpoints of steps 1 and 2, which draw different pictures."""
+    """A run with checkpoints of steps 1 and 2, which draw different images."""
     workdir = tmp_path_factory.mktemp("run")
     config = _config()
     state = TrainState(config)
@@ -75,7 +75,7 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, drawing,
     result = _evaluate(copied, evaluators_dir, drawing, with_curve=True)
     assert [each.name for each in result.scores] == NAMES
     assert all(np.isfinite(each.value) for each in result.scores)
-    assert [each.name for each in result.real] == NAMES[2:]  # Distances are to the real pictures.
+    assert [each.name for each in result.real] == NAMES[2:]  # Distances are to the real images.
     assert result.pictures == {"run": "run", "step": 2, "weights": "averaged"}
     assert result.protocol["captions"]["num_samples"] == 50
     assert result.protocol["captions"]["num_images"] == 20
@@ -122,7 +122,7 @@ def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatc
     monkeypatch.setattr("eval.collection._PART", 16)
     undisturbed = _evaluate(copied, evaluators_dir, drawing, "1")
     shutil.rmtree(copied / "eval")
-    batches, given = GeneratedPictures.batches, []
+    batches, given = GeneratedImages.batches, []
 
     def some_batches(self, first, batch_size):
         given.append(first)
@@ -131,21 +131,21 @@ def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatc
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(GeneratedPictures, "batches", some_batches)
+    monkeypatch.setattr(GeneratedImages, "batches", some_batches)
     with pytest.raises(KeyboardInterrupt):
         _evaluate(copied, evaluators_dir, drawing, "1")
     assert _evaluate(copied, evaluators_dir, drawing, "1").scores == undisturbed.scores
     assert given == [0, 32]
 
 
-def test_anyones_pictures_of_the_same_captions_get_the_same_scores(copied, evaluators_dir, drawing, tmp_path):
+def test_anyones_images_of_the_same_captions_get_the_same_scores(copied, evaluators_dir, drawing, tmp_path):
     config = _config()
     expected = _evaluate(copied, evaluators_dir, drawing)
     evaluation = Evaluation(config, str(evaluators_dir), tf.distribute.get_strategy())
     generator, text_encoder = drawing
     checkpoints.restore_generator(checkpoints.find(str(copied)), generator)
     listed = evaluation.listed
-    source = GeneratedPictures(generator, text_encoder, config.generator.noise_dim, listed.captions, range(50), {})
+    source = GeneratedImages(generator, text_encoder, config.generator.noise_dim, listed.captions, range(50), {})
     folder = tmp_path / "pictures"
     folder.mkdir()
     lines = []

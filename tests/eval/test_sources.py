@@ -4,36 +4,36 @@ import numpy as np
 import pytest
 
 from data_pipelines import input_pipeline
-from eval.sources import GeneratedPictures, RealPictures
+from eval.sources import GeneratedImages, RealImages
 from xmcgan.config import preset
 from xmcgan.synthesis import Synthesizer, load_text_encoder
 from xmcgan.training.state import build_generator
 
 
-def _pictures(source, first, batch_size):
+def _images(source, first, batch_size):
     return np.concatenate([source.images(batch).numpy() for batch in source.batches(first, batch_size)])
 
 
 @pytest.mark.parametrize("first", [0, 7])
-def test_real_pictures_are_those_of_the_list(first, scenes_dir):
-    listed = {"num_captions": 30, "seed": 3, "image_size": 64}  # Of 20 pictures: some come twice.
+def test_real_images_are_those_of_the_list(first, scenes_dir):
+    listed = {"num_captions": 30, "seed": 3, "image_size": 64}  # Of 20 images: some come twice.
     batches = input_pipeline.evaluation_batches("scenes", "validation", scenes_dir, batch_size=30, **listed)
     expected = next(iter(batches)).image.numpy()
-    source = RealPictures("scenes", "validation", str(scenes_dir), **listed)
+    source = RealImages("scenes", "validation", str(scenes_dir), **listed)
     assert source.size == 30
-    np.testing.assert_array_equal(_pictures(source, first, 4), expected[first:])
+    np.testing.assert_array_equal(_images(source, first, 4), expected[first:])
 
 
-def test_generated_pictures_are_those_of_sampling(scenes_dir):
+def test_generated_images_are_those_of_sampling(scenes_dir):
     config = preset("scenes")
     config.generator.channels = 1
     text_encoder, generator = load_text_encoder(config, str(scenes_dir)), build_generator(config)
     captions = ["a red ball on the beach", "a blue star at night", "a red ball on the beach", "two boxes", "a moon"]
     seeds = [(5 << 32) + place for place in (0, 1, 2, 2, 9)]
-    source = GeneratedPictures(generator, text_encoder, config.generator.noise_dim, captions, seeds, {"step": 3})
+    source = GeneratedImages(generator, text_encoder, config.generator.noise_dim, captions, seeds, {"step": 3})
     assert (source.size, source.identity) == (5, {"pictures": "generated", "step": 3})
     drawn = Synthesizer(generator, text_encoder, config.generator.noise_dim)(captions, seeds)
-    ours = _pictures(source, 0, 2)
+    ours = _images(source, 0, 2)
     assert np.abs(ours.astype(int) - drawn).max() <= 1  # Rounding may fall to either side.
-    assert (ours[0] != ours[2]).any()  # Another seed, another picture.
-    assert np.abs(_pictures(source, 3, 2).astype(int) - drawn[3:]).max() <= 1
+    assert (ours[0] != ours[2]).any()  # Another seed, another image.
+    assert np.abs(_images(source, 3, 2).astype(int) - drawn[3:]).max() <= 1

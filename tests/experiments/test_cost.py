@@ -17,7 +17,7 @@ _CHANGES = {"training.num_steps": 10, "losses.generator_image_encoder": 0.0, "lo
 
 
 def test_hours_and_totals():
-    cost = Cost(pictures=36_000, flop_per_picture=1e12, checkpoint_bytes=10, kept_checkpoints=4)
+    cost = Cost(pictures=36_000, flop_per_image=1e12, checkpoint_bytes=10, kept_checkpoints=4)
     assert cost.flop == 3.6e16 and cost.disk_bytes == 40
     assert cost.hours(1e12) == pytest.approx(10.0)
 
@@ -37,7 +37,7 @@ def test_losses_that_are_off_cost_nothing():
     )
     assert full.pictures == without.pictures == 10 * 4
     # The word loss alone takes D's projection of the regions.
-    assert without.flop_per_picture < full.flop_per_picture
+    assert without.flop_per_image < full.flop_per_image
 
 
 def test_bert_base_is_twice_its_weights_for_each_token():
@@ -62,4 +62,4 @@ def test_the_command(command):
     assert cost["pictures"] == 8000
     row = next(line for line in lines if line.startswith("| table4/i_vgg"))
     assert row.count("|") == 7
-    assert f"{cost['flop_per_picture'] / 1e9:.0f}" == row.split("|")[2].strip()
+    assert f"{cost['flop_per_image'] / 1e9:.0f}" == row.split("|")[2].strip()

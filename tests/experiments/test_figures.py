@@ -1,4 +1,4 @@
-"""The paper's figures of pictures, from a run and an export."""
+"""The paper's figures of images, from a run and an export."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_noise(of_run, exported):
         assert _levels(drawn.rows[0].cells[column].image, of_run([CAPTION], [3 + column])[0]) <= 1
 
 
-def test_the_captions_of_a_picture(exported, scenes_dir):
+def test_the_captions_of_a_image(exported, scenes_dir):
     drawn = figure_rows.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
     assert len(drawn.rows) == 3
     for row in drawn.rows:
@@ -83,7 +83,7 @@ def test_attention(exported):
     assert sum(shares) == pytest.approx(100, abs=len(shares))
 
 
-def test_pictures_stand_where_they_should_and_nothing_is_cut_off(tmp_path):
+def test_images_stand_where_they_should_and_nothing_is_cut_off(tmp_path):
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
     red, green, blue = (np.tile(colour, [8, 8, 1]) for colour in colours)
     long = "a caption of many words that has to be broken into more than one line " * 2

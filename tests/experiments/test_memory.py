@@ -35,7 +35,7 @@ def test_the_parts_of_a_replica():
     assert predicted.held["batches in flight"] == 3 * example  # Two for the iteration, and the next one.
     assert predicted.gradients["generator"] == _bytes(state.generator.trainable_variables)
 
-    # A step keeps the pictures of both networks at least, and its gradients; that of G goes through both.
+    # A step keeps the images of both networks at least, and its gradients; that of G goes through both.
     pictures = 4 * 2 * 64 * 64 * 3
     assert predicted.discriminator_step > 2 * pictures + predicted.gradients["discriminator"]
     assert predicted.generator_step > predicted.gradients["generator"] + 2 * pictures

@@ -1,4 +1,4 @@
-"""Each metric moves as it should when pictures get worse, or captions are swapped; networks fully trained."""
+"""Each metric moves as it should when images get worse, or captions are swapped; networks fully trained."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from eval.results import Result
 from eval.score import HIGHER, LOWER, Score
 from experiments import ablation_claims, ablation_results, report_pages, report_tables
 from experiments.ablation_claims import CLAIMS, Claim, Outcome, judge
-from experiments.ablation_jobs import jobs_of, pictures_of
+from experiments.ablation_jobs import images_of, jobs_of
 from experiments.ablation_results import ACCURACY
 from experiments.ablation_tables import METRICS, TABLES, find, row_names
 from xmcgan.training.workdir import claim_workdir
@@ -33,11 +33,9 @@ def _result(scores, protocol="a"):
     return Result(found, [Score("IS/scenes", 40.0, None, HIGHER)], {}, {"captions": protocol}, {})
 
 
-def _finish(workdir, name, seed_scores, accuracy=50.0, protocol="a", num_pictures=8000, **shared):
+def _finish(workdir, name, seed_scores, accuracy=50.0, protocol="a", num_images=8000, **shared):
     """Leaves what a row's runs leave: scores of the last step by seed."""
-    jobs = jobs_of(
-        [name], str(workdir), dataset="scenes", seeds=len(seed_scores), num_pictures=num_pictures, shared=shared
-    )
+    jobs = jobs_of([name], str(workdir), dataset="scenes", seeds=len(seed_scores), num_images=num_images, shared=shared)
     for job, scores in zip(jobs, seed_scores):
         claim_workdir(job.folder, job.config)
         steps = job.config.training.num_steps
@@ -164,7 +162,7 @@ def test_the_papers_own_numbers():
 @pytest.mark.parametrize(
     "difference, message",
     [
-        ({"num_pictures": 16_000}, r"the number of training pictures is 16000 in the one and 8000 in the other"),
+        ({"num_images": 16_000}, r"the number of training pictures is 16000 in the one and 8000 in the other"),
         ({"training.log_every": 100}, r"config.training.log_every is 100 in the one and \"the preset's\" in the other"),
         ({"protocol": "b"}, r"the protocol of the evaluation is '\w{8}' in the one"),
     ],
@@ -192,8 +190,8 @@ def test_budgets_are_alike_up_to_the_last_call(tmp_path):
     """What one command runs stands in one report, though a call of 50 steps draws more with larger batches."""
     counts = set()
     for name in ("batch_size/64", "batch_size/256", "update_rule/algorithm1", "table4/s"):
-        (job,) = _finish(tmp_path, name, [_scores(50.0)], num_pictures=83_200)
-        counts.add(pictures_of(job.config))
+        (job,) = _finish(tmp_path, name, [_scores(50.0)], num_images=83_200)
+        counts.add(images_of(job.config))
     assert len(counts) > 1
     assert len(ablation_results.read(str(tmp_path), "scenes").distinct()) == 4
 
@@ -201,7 +199,7 @@ def test_budgets_are_alike_up_to_the_last_call(tmp_path):
 def test_a_run_that_is_trained_further_is_not_finished(tmp_path):
     (job,) = _finish(tmp_path, "table4/s", [_scores(50.0)])
     _finish(tmp_path, "table4/w", [_scores(50.0)])
-    (longer,) = jobs_of(["table4/s"], str(tmp_path), dataset="scenes", num_pictures=16_000)
+    (longer,) = jobs_of(["table4/s"], str(tmp_path), dataset="scenes", num_images=16_000)
     claim_workdir(longer.folder, longer.config)
     results = ablation_results.read(str(tmp_path), "scenes")
     assert "table4/s" not in results.runs and results.unfinished == [job.folder]
@@ -272,7 +270,7 @@ def test_the_page_and_its_files(tmp_path):
     rows = {"none": 100.0, "s": 50.0, "w": 60.0, "s_w_i_d_vgg": 40.0}
     _with(tmp_path / "runs", rows)
     _finish(tmp_path / "runs", "fig5/head_2", [_scores(45.0), _scores(46.0)], accuracy=90.0)
-    unfinished = jobs_of(["fig5/head_1"], str(tmp_path / "runs"), dataset="scenes", num_pictures=8000)[0]
+    unfinished = jobs_of(["fig5/head_1"], str(tmp_path / "runs"), dataset="scenes", num_images=8000)[0]
     os.makedirs(unfinished.folder)
     results = ablation_results.read(str(tmp_path / "runs"), "scenes")
     files = report_pages.write(results, str(tmp_path / "report"))
@@ -306,7 +304,7 @@ def test_rows_with_other_seeds_are_named(tmp_path):
     assert "--row=table4/none --dataset=scenes --num_pictures=8000 --seeds=2" in text
 
 
-def test_pictures(drawing_run, scenes_dir, tmp_path):
+def test_images(drawing_run, scenes_dir, tmp_path):
     """Rows that are the same experiment have one column; each of the others is drawn by its own checkpoint."""
     networks = {"generator.channels": 2, "discriminator.channels": 1, "training.batch_size": 2}  # Of the checkpoint.
     for name in ("fig5/head_0", "table4/none"):

@@ -26,23 +26,21 @@ def _jobs(workdir, rows=ROWS, **options):
 
 def test_every_row_has_the_same_budget_and_differs_in_its_own_fields(tmp_path):
     rows = ["update_rule/algorithm1", "update_rule/joint", "batch_size/64", "table5/self_modulation"]
-    for job in _jobs(tmp_path, rows, num_pictures=160_000):
+    for job in _jobs(tmp_path, rows, num_images=160_000):
         options = job.config.training
         drawn = options.num_steps * options.batch_size * Update.batches_per_iteration(job.config)
         assert 160_000 <= drawn < 160_000 + 50 * options.batch_size * 3
-    steps = {job.rows[0]: job.config.training.num_steps for job in _jobs(tmp_path, rows, num_pictures=160_000)}
+    steps = {job.rows[0]: job.config.training.num_steps for job in _jobs(tmp_path, rows, num_images=160_000)}
     assert steps["batch_size/64"] < steps["update_rule/algorithm1"] < steps["update_rule/joint"]
 
 
 def test_rows_of_the_same_experiment_share_a_run(tmp_path):
-    jobs = jobs_of(
-        ["table5/attentional", "table4/s_w_i_d_vgg", "table7/g_d"], str(tmp_path), num_pictures=10**6, seeds=2
-    )
+    jobs = jobs_of(["table5/attentional", "table4/s_w_i_d_vgg", "table7/g_d"], str(tmp_path), num_images=10**6, seeds=2)
     assert [job.rows for job in jobs] == [["table5/attentional", "table4/s_w_i_d_vgg", "table7/g_d"]] * 2
     assert [job.config.training.seed for job in jobs] == [0, 1]
     assert len({job.folder for job in jobs}) == 2
     # The folder is the same one whichever of them is asked for.
-    assert jobs_of(["table7/g_d"], str(tmp_path), num_pictures=10**6)[0].folder == jobs[0].folder
+    assert jobs_of(["table7/g_d"], str(tmp_path), num_images=10**6)[0].folder == jobs[0].folder
 
 
 def test_the_command_trains_the_job(tmp_path):
@@ -160,11 +158,11 @@ def test_a_run_of_other_settings_is_refused(quick, tmp_path):
     failures = Runner("records", lambda table: None).run(changed)
     assert len(failures) == 3
     assert all("config.generator.channels=8, not 4" in reason for reason in failures.values())
-    shorter = _jobs(tmp_path, num_pictures=4000)
+    shorter = _jobs(tmp_path, num_images=4000)
     failures = Runner("records", lambda table: None).run(shorter)
     assert all("trained for 500 steps, more than the 250 asked for" in reason for reason in failures.values())
-    # More pictures: the run goes on to them.
-    longer = _jobs(tmp_path, num_pictures=16_000)
+    # More images: the run goes on to them.
+    longer = _jobs(tmp_path, num_images=16_000)
     assert not any(job.is_finished() for job in longer)
     assert Runner("records", lambda table: None).run(longer) == {}
     assert all(job.is_finished() for job in longer)
@@ -231,7 +229,7 @@ def test_the_command_line(arguments, status, words, command, tmp_path):
 def test_a_row_really_run(scenes_dir, command, tmp_path):
     sizes = ["generator.channels=1", "discriminator.channels=1", "training.batch_size=2", "training.steps_per_call=2"]
     sizes += ["training.log_every=2", "training.sample_every=0", "training.checkpoint_every=2"]
-    sizes += ["evaluation.num_samples=50", "evaluation.metrics=fid,is"]  # Too few pictures for a dual encoder.
+    sizes += ["evaluation.num_samples=50", "evaluation.metrics=fid,is"]  # Too few images for a dual encoder.
     arguments = ["--row=table6/vgg_l2", "--dataset=scenes", "--num_pictures=8", f"--data_dir={scenes_dir}"]
     arguments += [f"--workdir={tmp_path}", *(f"--set={setting}" for setting in sizes)]
     for _ in range(2):

@@ -10,13 +10,13 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def flat(color, size=64):
-    """One picture of one colour."""
+    """One image of one color."""
     return np.full((size, size, 3), color, np.uint8)
 
 
-def test_small_pictures_are_doubled_and_lie_in_their_cells():
+def test_small_images_are_doubled_and_lie_in_their_cells():
     picture = grid.image_grid(np.array([[flat(RED), flat(GREEN)], [flat(BLUE), flat(RED)]]))
-    # 12 pixels of margin, twice 128 of picture with 4 between.
+    # 12 pixels of margin, twice 128 of image with 4 between.
     assert picture.shape == (12 + 128 + 4 + 128 + 12, 12 + 128 + 4 + 128 + 12, 3)
     assert picture.dtype == np.uint8
     for top, left, color in [(12, 12, RED), (12, 144, GREEN), (144, 12, BLUE), (144, 144, RED)]:
@@ -25,13 +25,13 @@ def test_small_pictures_are_doubled_and_lie_in_their_cells():
     assert (picture == WHITE).all()
 
 
-def test_pictures_are_kept_upright_and_exact_where_they_are_large():
+def test_images_are_kept_upright_and_exact_where_they_are_large():
     image = np.random.default_rng(0).integers(0, 256, (1, 1, 128, 192, 3), np.uint8)
     picture = grid.image_grid(image)
     np.testing.assert_array_equal(picture[12:140, 12:204], image[0, 0])
 
 
-def test_labels_move_the_pictures_and_leave_them_free():
+def test_labels_move_the_images_and_leave_them_free():
     images = np.array([[flat(RED), flat(GREEN)]])
     plain = grid.image_grid(images)
     labelled = grid.image_grid(images, ["A red circle " * 200], ["real", "a title that is far too wide " * 5])

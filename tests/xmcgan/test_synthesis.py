@@ -40,7 +40,7 @@ def synthesizer():
     return lambda batch_size: Synthesizer(generator, _HashedText(config), config.generator.noise_dim, batch_size)
 
 
-def test_pictures_do_not_depend_on_the_batch(synthesizer):
+def test_images_do_not_depend_on_the_batch(synthesizer):
     # 5 captions: part of a batch, a whole one, and one and a part.
     one_by_one, in_threes, at_once = (synthesizer(size)(CAPTIONS, SEEDS) for size in (1, 3, 8))
     assert at_once.shape == (5, 64, 64, 3)
@@ -50,7 +50,7 @@ def test_pictures_do_not_depend_on_the_batch(synthesizer):
         assert np.max(np.abs(other.astype(int) - at_once)) <= 1
 
 
-def test_captions_and_seeds_name_a_picture(synthesizer):
+def test_captions_and_seeds_name_a_image(synthesizer):
     draw = synthesizer(4)
     drawn = draw([CAPTIONS[0], CAPTIONS[0], CAPTIONS[0], CAPTIONS[1]], [7, 8, 7, 7])
     np.testing.assert_array_equal(drawn[0], drawn[2])
@@ -77,7 +77,7 @@ def test_noise_belongs_to_the_seed():
 def test_noise_is_standard_normal():
     z = noise_of(tf.range(500, dtype=tf.int64), 40).numpy()
     np.testing.assert_allclose([z.mean(), z.std(), (z**3).mean(), (z**4).mean()], [0, 1, 0, 3], atol=0.15)
-    np.testing.assert_allclose(np.corrcoef(z[::2, 0], z[1::2, 0])[0, 1], 0, atol=0.2)  # Nor do neighbours tell.
+    np.testing.assert_allclose(np.corrcoef(z[::2, 0], z[1::2, 0])[0, 1], 0, atol=0.2)  # Nor do neighbors tell.
 
 
 def test_levels_are_rounded():

@@ -53,7 +53,7 @@ def random_text(config: Config, batch: int, seed: int = 0, dtype: str = "float32
 
 
 def random_example(config: Config, batch: int, seed: int = 0, dtype: str = "float32") -> Example:
-    """Pictures of smooth colours, text and noise."""
+    """Images of smooth colors, text and noise."""
     rng = np.random.default_rng(1000 + seed)
     size = config.data.image_size
     coarse = rng.uniform(size=[batch, 8, 8, 3]).repeat(size // 8, axis=1).repeat(size // 8, axis=2)
@@ -80,7 +80,7 @@ def build_networks(config: Config, example: Example) -> tuple[Generator, Discrim
 
 
 def image_encoder(images: tf.Tensor) -> tf.Tensor:
-    """A stand-in for the frozen network, of the same form: pictures -> features, [batch, 5]."""
+    """A stand-in for the frozen network, of the same form: images -> features, [batch, 5]."""
     kernel = tf.constant(np.random.default_rng(5).normal(size=[4 * 4 * 3, 5]), images.dtype)
     pooled = tf.nn.avg_pool2d(images, images.shape[1] // 4, images.shape[1] // 4, "VALID")  # [batch, 4, 4, 3]
     return tf.tanh(tf.matmul(tf.reshape(pooled, [-1, 4 * 4 * 3]), kernel))

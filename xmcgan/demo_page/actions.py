@@ -1,4 +1,4 @@
-"""What the page's controls do: from what was typed and chosen to pictures. Knows nothing of how it is shown."""
+"""What the page's controls do: from what was typed and chosen to images. Knows nothing of how it is shown."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xmcgan.heat_maps import heat_maps, whole_words
 from xmcgan.interpolation import between
 from xmcgan.serving.painter import Painter
 
-MOST_PICTURES = 16
+MOST_IMAGES = 16
 _LONGEST = 4000  # Characters; a narrative of 64 tokens has some hundred.
 _LARGEST_SEED = 2**31 - 1
-_STEPS = 9  # Pictures on the way from one to another, both included.
+_STEPS = 9  # Images on the way from one to another, both included.
 
 
 class Drawn(NamedTuple):
-    """Pictures of one caption."""
+    """Images of one caption."""
 
-    images: np.ndarray  # uint8 [pictures, size, size, 3]
+    images: np.ndarray  # uint8 [images, size, size, 3]
     seeds: list[int]
     grid: np.ndarray  # All of them with the caption, uint8 [height, width, 3]
 
@@ -43,10 +43,10 @@ class Actions:
         self.model = model
 
     def draw(self, caption: str, first_seed: float, count: float) -> Drawn:
-        """Draws a caption with a row of seeds, at most MOST_PICTURES."""
+        """Draws a caption with a row of seeds, at most MOST_IMAGES."""
         caption, seed = _checked_caption(caption), _checked_seed(first_seed)
-        if not 1 <= int(count) <= MOST_PICTURES:
-            raise ValueError(f"Choose between 1 and {MOST_PICTURES} pictures.")
+        if not 1 <= int(count) <= MOST_IMAGES:
+            raise ValueError(f"Choose between 1 and {MOST_IMAGES} pictures.")
         seeds = [seed + i for i in range(int(count))]
         images = self.model([caption] * len(seeds), seeds)
         columns = min(4, len(seeds))
@@ -58,7 +58,7 @@ class Actions:
         return Drawn(images, seeds, image_grid(cells, labels))
 
     def attention(self, caption: str, seed: float) -> HeatMaps:
-        """Where the generator looked while it drew a picture."""
+        """Where the generator looked while it drew an image."""
         caption = _checked_caption(caption)
         if not self.model.attends:
             raise ValueError("This model was trained without attention over words.")
@@ -67,14 +67,14 @@ class Actions:
         return HeatMaps(words, heat_maps(images[0], of_words), of_words.mean(axis=(0, 1)).tolist())
 
     def between_captions(self, caption: str, other: str, seed: float) -> np.ndarray:
-        """Pictures on the way from one caption to another, uint8 [steps, size, size, 3]."""
+        """Images on the way from one caption to another, uint8 [steps, size, size, 3]."""
         caption, other = _checked_caption(caption), _checked_caption(other, "the other caption")
         z = np.repeat(self.model.noise([_checked_seed(seed)]), _STEPS, axis=0)
         shares = np.linspace(0.0, 1.0, _STEPS)
         return self.model.mixed([caption] * _STEPS, [other] * _STEPS, shares, z)
 
     def between_seeds(self, caption: str, seed: float, other_seed: float) -> np.ndarray:
-        """Pictures of a caption on the way from one noise vector to another, uint8 [steps, size, size, 3]."""
+        """Images of a caption on the way from one noise vector to another, uint8 [steps, size, size, 3]."""
         caption = _checked_caption(caption)
         first, second = self.model.noise([_checked_seed(seed), _checked_seed(other_seed)])
         return self.model.from_noise([caption] * _STEPS, between(first, second, np.linspace(0.0, 1.0, _STEPS)))

@@ -1,4 +1,4 @@
-"""The page: captions to pictures, where the generator looked, and the ways between pictures."""
+"""The page: captions to images, where the generator looked, and the ways between images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 import numpy as np
 
-from xmcgan.demo_page.actions import MOST_PICTURES, Actions, HeatMaps
+from xmcgan.demo_page.actions import MOST_IMAGES, Actions, HeatMaps
 from xmcgan.grid import save_png
 
 _DOWNLOADS = 64  # Grids kept for download; Gradio holds copies of those that are on somebody's page.
@@ -64,7 +64,7 @@ def build(actions: Actions) -> gr.Blocks:
         with gr.Row():
             seed = gr.Number(label="First seed", value=0, precision=0, minimum=0, min_width=120, elem_id="seed")
             count = gr.Slider(
-                label="Pictures", minimum=1, maximum=MOST_PICTURES, value=4, step=1, min_width=200, elem_id="count"
+                label="Pictures", minimum=1, maximum=MOST_IMAGES, value=4, step=1, min_width=200, elem_id="count"
             )
         with gr.Tab("Draw"):
             draw = gr.Button("Draw", variant="primary", elem_id="draw")
@@ -137,7 +137,7 @@ def _labelled(maps: HeatMaps) -> list[tuple[np.ndarray, str]]:
 
 
 def _way(name: str) -> list[gr.components.Component]:
-    """A slider between pictures: the picture, the slider and all of the pictures."""
+    """A slider between images: the image, the slider and all of the images."""
     shown = gr.Image(
         show_label=False,
         format="png",
@@ -156,7 +156,7 @@ def _way(name: str) -> list[gr.components.Component]:
 
 
 def _frames(images: np.ndarray) -> list:
-    """What the components of `_way` show of pictures, beginning with the first."""
+    """What the components of `_way` show of images, beginning with the first."""
     return [images[0], 0, list(images), images]
 
 

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 
 def perceptual_loss(real_features: tf.Tensor, fake_features: tf.Tensor) -> tf.Tensor:
-    """Squared l2 distance between the image-encoder features of real and generated pictures (section 6.2, Table 6).
+    """Squared l2 distance between the image-encoder features of real and generated images (section 6.2, Table 6).
 
     Args:
-      real_features: [batch, dim], of the real pictures.
-      fake_features: [batch, dim], of the pictures generated from the same captions.
+      real_features: [batch, dim], of the real images.
+      fake_features: [batch, dim], of the images generated from the same captions.
 
     Returns:
       Scalar, at least 0: the mean over the batch.

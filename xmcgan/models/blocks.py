@@ -35,7 +35,7 @@ class UpsamplingConv2D(tf.keras.layers.Conv2D):
 class GeneratorBlock(tf.keras.layers.Layer):
     """ResBlock up: [batch, size, size, channels] -> [batch, 2 size, 2 size, filters] (Fig. 6 b).
 
-    Two stages, each from one batch normalisation to the next: what is between two of them can be computed part by part
+    Two stages, each from one batch normalization to the next: what is between two of them can be computed part by part
     of the batch, and again.
     """
 
@@ -58,7 +58,7 @@ class GeneratorBlock(tf.keras.layers.Layer):
 
         Args:
           x: [batch, size, size, channels].
-          moments: those of `x`, see `FeatureMap`; None normalises by the moving averages.
+          moments: those of `x`, see `FeatureMap`; None normalizes by the moving averages.
           condition: what the modulations are told.
           run: calls a stage: `directly` or `recompute`.
 
@@ -88,9 +88,9 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
     def __init__(self, filters: int, epsilon: float, *, down: bool = True, first: bool = False, **kwargs):
         """Args:
         filters: channels of the output.
-        epsilon: of spectral normalisation.
+        epsilon: of spectral normalization.
         down: halves the resolution.
-        first: the block sees the picture itself, to which no ReLU is applied.
+        first: the block sees the image itself, to which no ReLU is applied.
         """
         super().__init__(**kwargs)
         self.down = down

@@ -1,4 +1,4 @@
-"""The contrastive discriminator: a critic and an encoder of pictures, regions and sentences (section 4.3, Table 8b)."""
+"""The contrastive discriminator: a critic and an encoder of images, regions and sentences (section 4.3, Table 8b)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmcgan.models.precision import at_least_float32
 from xmcgan.models.recomputation import directly
 from xmcgan.models.spectral_norm import SpectralConv2D, SpectralDense
 
-# Widths of the residual blocks in units of ch: from the picture to 16 x 16, then to 4 x 4.
+# Widths of the residual blocks in units of ch: from the image to 16 x 16, then to 4 x 4.
 _REGION_BLOCKS = {64: (2, 4), 128: (1, 2, 4), 256: (1, 2, 4, 8)}
 _IMAGE_BLOCKS = {64: (8, 16), 128: (8, 16), 256: (8, 16)}
 
@@ -28,7 +28,7 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Discriminator(tf.keras.Model):
-    """Pictures and sentence embeddings -> logits and features."""
+    """Images and sentence embeddings -> logits and features."""
 
     def __init__(self, config: Config, **kwargs):
         """Args:
@@ -58,7 +58,7 @@ class Discriminator(tf.keras.Model):
         ]
 
     def parameters(self, training: bool) -> dict[str, Any]:
-        """What the passes of a step compute with: all kernels normalised, all biases, by the names of the layers.
+        """What the passes of a step compute with: all kernels normalized, all biases, by the names of the layers.
 
         Args:
           training: advance every power iteration by one step.

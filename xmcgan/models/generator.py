@@ -14,7 +14,7 @@ from xmcgan.models.precision import at_least_float32
 from xmcgan.models.recomputation import directly
 from xmcgan.models.text_encoder import TextFeatures
 
-# Widths of the residual blocks in units of ch: from 4 x 4 to 16 x 16, then from 16 x 16 to the picture.
+# Widths of the residual blocks in units of ch: from 4 x 4 to 16 x 16, then from 16 x 16 to the image.
 _SENTENCE_BLOCKS = (16, 8)
 _WORD_BLOCKS = {64: (4, 2), 128: (4, 2, 1), 256: (8, 4, 2, 1)}
 
@@ -28,7 +28,7 @@ class GeneratorOutput(NamedTuple):
 
 
 class Generator(tf.keras.Model):
-    """Noise and text features -> pictures."""
+    """Noise and text features -> images."""
 
     def __init__(self, config: Config, **kwargs):
         """Args:
@@ -70,18 +70,18 @@ class Generator(tf.keras.Model):
         run: Callable = directly,
         word_weights: tf.Tensor | None = None,
     ) -> GeneratorOutput:
-        """Draws one picture for each caption.
+        """Draws one image for each caption.
 
         Args:
           z: noise ~ N(0, I), [batch, noise_dim].
           text: features of the captions.
-          training: normalise by the batch's statistics instead of their moving averages, which stay as they are (see
+          training: normalize by the batch's statistics instead of their moving averages, which stay as they are (see
             `follow`).
-          run: calls a stage between two batch normalisations: `directly` or `recompute`.
+          run: calls a stage between two batch normalizations: `directly` or `recompute`.
           word_weights: how often each word counts in the attention, [batch, words]; None: once.
 
         Returns:
-          The pictures, in [0, 1], the attention, and the statistics.
+          The images, in [0, 1], the attention, and the statistics.
         """
         projected = self.sentence_projection(text.sentence)
         z = tf.cast(z, projected.dtype)

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 
 _CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
-# What of a SavedModel computes. Not so Keras' notes, licences, or what a file browser leaves behind.
+# What of a SavedModel computes. Not so Keras' notes, licenses, or what a file browser leaves behind.
 _GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
 _CHUNK = 1 << 20
 

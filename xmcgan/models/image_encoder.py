@@ -17,13 +17,13 @@ HUB = "hub"
 _CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
 _CLASSIFIER_IMAGE_SIZE = 224
 _MIN_IMAGE_SIZE = 32  # Five halvings.
-_BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks were trained on pictures minus them.
+_BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks were trained on images minus them.
 
 
 class ImageNetPreprocessing(tf.keras.layers.Layer):
     """[batch, any height, any width, 3] RGB in [0, 1] -> [batch, size, size, 3] BGR in 0..255 minus the means.
 
-    Differentiable with respect to the pictures.
+    Differentiable with respect to the images.
     """
 
     def __init__(self, size: int, **kwargs):
@@ -63,7 +63,7 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
         the SavedModel.
       layer: Keras' name of the layer whose output is the feature, or 'logits': the class scores before the softmax;
         not used by 'hub'.
-      image_size: pictures are resized to this side, bilinearly.
+      image_size: images are resized to this side, bilinearly.
 
     Returns:
       A model without trainable variables: [batch, height, width, 3] float32 RGB in [0, 1] -> [batch, dim] float32;
@@ -72,7 +72,7 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
     Raises:
       FileNotFoundError: the weights cannot be downloaded, or their file or SavedModel does not exist.
       ValueError: the architecture or layer does not exist, the file is not of this architecture, the SavedModel is of
-        another API, or the picture size does not suit it.
+        another API, or the image size does not suit it.
     """
     if architecture == HUB:
         return _build_feature_vector(weights, image_size)
@@ -91,13 +91,13 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
     if features.shape.rank == 4:  # [batch, h, w, dim]
         features = tf.keras.layers.GlobalAveragePooling2D()(features)
     encoder = tf.keras.Model(images, features, name="image_encoder")
-    encoder.trainable = False  # Also keeps batch normalisation at its moving averages.
+    encoder.trainable = False  # Also keeps batch normalization at its moving averages.
     return encoder
 
 
 def _resize(images: tf.Tensor, size: int) -> tf.Tensor:
     if images.shape[1:3] == [size, size]:
-        return images  # TensorFlow would go through all the work to the same pictures.
+        return images  # TensorFlow would go through all the work to the same images.
     return tf.image.resize(images, [size, size], method="bilinear")
 
 

@@ -1,4 +1,4 @@
-"""Self-modulation: batch normalisation whose scale and shift are linear in the condition (paper section 4.2).
+"""Self-modulation: batch normalization whose scale and shift are linear in the condition (paper section 4.2).
 
     h' = (h - mu) / sigma * (1 + gamma(condition)) + beta(condition)
 
@@ -29,7 +29,7 @@ class Condition(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What a map is normalised by; in a row for each part of the batch that had statistics of its own."""
+    """What a map is normalized by; in a row for each part of the batch that had statistics of its own."""
 
     mean: tf.Tensor  # mu, [parts, channels]
     variance: tf.Tensor  # sigma^2, the biased one (divided by n), [parts, channels]
@@ -108,7 +108,7 @@ class LinearOfCondition(tf.keras.layers.Layer):
     """A linear map of concat(word context, condition vector), the vector being the same in every region.
 
     The kernel is that of the paper's linear layer on the concatenation; it is applied in two parts, so that the
-    vector's part is computed once a picture instead of once a region.
+    vector's part is computed once an image instead of once a region.
     """
 
     def __init__(self, units: int, **kwargs):
@@ -157,7 +157,7 @@ class SelfModulation(tf.keras.layers.Layer):
         return [condition.vector]
 
     def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
-        """Normalises and modulates.
+        """Normalizes and modulates.
 
         Args:
           x: [batch, height, width, channels].

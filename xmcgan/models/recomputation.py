@@ -3,7 +3,7 @@
 One mechanism serves four purposes. Over the whole batch it is gradient checkpointing. Over parts of it, applied to the
 discriminator, it trains with a batch that the device cannot hold: the losses see the features of the whole batch, and
 their gradients with respect to the features are there before the first part is worked through again. Applied to the
-generator between one batch normalisation and the next, it leaves the statistics those of the whole batch. Applied to
+generator between one batch normalization and the next, it leaves the statistics those of the whole batch. Applied to
 the word loss, it bounds its memory.
 """
 
@@ -167,7 +167,7 @@ def _collect(
 def _after(upstream: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """The same tensors, but not before the upstream gradients are there.
 
-    A dependency on data, as graph optimisers drop others and then merge what is computed again with what was.
+    A dependency on data, as graph optimizers drop others and then merge what is computed again with what was.
     """
     firsts = [tf.cast(tf.reshape(g, [-1])[0], tf.float32) for g in upstream]
     total = tf.add_n(firsts)

@@ -1,8 +1,8 @@
-"""Spectral normalisation of convolutions and dense layers, as a true reparametrisation.
+"""Spectral normalization of convolutions and dense layers, as a true reparametrization.
 
-The layer's kernel W stays what the optimiser makes it; the forward pass uses W / sigma(W), with sigma the largest
+The layer's kernel W stays what the optimizer makes it; the forward pass uses W / sigma(W), with sigma the largest
 singular value of W seen as an [inputs, outputs] matrix. Gradients flow through sigma, so the kernel's gradient is
-that of the normalised layer (Miyato et al. 2018, eq. 12). The layers of TensorFlow Addons and Keras overwrite the
+that of the normalized layer (Miyato et al. 2018, eq. 12). The layers of TensorFlow Addons and Keras overwrite the
 kernel instead and stop the gradient at sigma.
 """
 
@@ -86,7 +86,7 @@ def _divide(matrix: tf.Tensor, sigma: tf.Tensor, v: tf.Tensor, u: tf.Tensor) -> 
 
 
 class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
-    """`Conv2D` ('same' padding, stride 1, Glorot normal kernel) under spectral normalisation."""
+    """`Conv2D` ('same' padding, stride 1, Glorot normal kernel) under spectral normalization."""
 
     def __init__(self, filters: int, kernel_size: int, epsilon: float, down: bool = False, **kwargs):
         """Args:
@@ -112,7 +112,7 @@ class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
 
 
 class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):
-    """`Dense` (Glorot normal kernel) under spectral normalisation."""
+    """`Dense` (Glorot normal kernel) under spectral normalization."""
 
     def __init__(self, units: int, epsilon: float, **kwargs):
         super().__init__(units, kernel_initializer="glorot_normal", **kwargs)

@@ -1,4 +1,4 @@
-"""The whole way from captions to pictures, as functions of tensors of any batch size."""
+"""The whole way from captions to images, as functions of tensors of any batch size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REGIONS = 16
 class TextToImage:
     """A trained generator and its text encoder.
 
-    A picture depends on its caption and noise, whatever else is in the batch; a batch may be empty. Memory is bounded
+    An image depends on its caption and noise, whatever else is in the batch; a batch may be empty. Memory is bounded
     whatever its size. Captions are cut to the text length as in training.
 
     Attributes:
@@ -43,7 +43,7 @@ class TextToImage:
         text_encoder: the encoder that it was trained with.
         config: of the run.
         vocabulary: the tokens by their ids, see `read_vocabulary`.
-        at_once: the largest number of pictures that are worked on together.
+        at_once: the largest number of images that are worked on together.
         """
         self.generator, self.text_encoder = generator, text_encoder
         self.image_size, self.noise_dim = config.data.image_size, config.generator.noise_dim
@@ -95,7 +95,7 @@ class TextToImage:
           captions, z: as of `images`.
 
         Returns:
-          The pictures; how much each region attended to each word, float32 [batch, 16, 16, text_length]; and the words
+          The images; how much each region attended to each word, float32 [batch, 16, 16, text_length]; and the words
           (the caption's tokens), string [batch, text_length], '' for padding.
         """
 

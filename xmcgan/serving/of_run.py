@@ -29,7 +29,7 @@ def load_model(
       data_dir: folder of all records.
       precision: see `weights.in_precision`.
       fold_statistics: see `weights.fold_statistics`.
-      at_once: the largest number of pictures that are worked on together.
+      at_once: the largest number of images that are worked on together.
 
     Raises:
       FileNotFoundError, ValueError: the text encoder cannot be loaded, or the checkpoint is damaged.

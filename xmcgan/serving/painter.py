@@ -21,7 +21,7 @@ _NEEDED = ("serving_default", "from_noise", "mixed", "noise", "tokens")
 
 
 class Attended(NamedTuple):
-    """Pictures, and where the generator looked."""
+    """Images, and where the generator looked."""
 
     images: np.ndarray  # uint8 [batch, size, size, 3]
     attention: np.ndarray  # float32 [batch, 16, 16, words]: of each region over the words
@@ -78,7 +78,7 @@ class Painter:
     def mixed(
         self, captions: Sequence[str], others: Sequence[str], share: Sequence[float], z: np.ndarray
     ) -> np.ndarray:
-        """Draws what lies between captions and others, at shares in [0, 1] of the others: uint8 pictures."""
+        """Draws what lies between captions and others, at shares in [0, 1] of the others: uint8 images."""
         arguments = {"captions": _strings(captions), "other_captions": _strings(others), "share": _floats(share)}
         return self._ask("mixed", **arguments, z=_floats(z))["images"]
 

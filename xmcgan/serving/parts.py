@@ -25,7 +25,7 @@ def in_parts(
     Returns:
       What the function returns, of the whole batch.
     """
-    # A call of its own: within a loop, graphs are optimised less, and slower by a tenth.
+    # A call of its own: within a loop, graphs are optimized less, and slower by a tenth.
     function = tf.function(function, experimental_attributes={"_noinline": True})
     parts = (tf.shape(rows[0])[0] + at_once - 1) // at_once
     arrays = [

@@ -31,7 +31,7 @@ def predict_request(model: str, signature: str, **inputs: Any) -> predict_pb2.Pr
 
 
 def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> str:
-    """Writes requests for each signature, of one picture and of several.
+    """Writes requests for each signature, of one image and of several.
 
     Args:
       folder: of the SavedModel.

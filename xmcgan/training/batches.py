@@ -61,7 +61,7 @@ def distributed_batches(
 
 
 def held_out_batches(config: Config, data_dir: str) -> tf.data.Dataset:
-    """The captions of the validation split that a run looks at, with their pictures: a batch of NUM_CAPTIONS."""
+    """The captions of the validation split that a run looks at, with their images: a batch of NUM_CAPTIONS."""
     return input_pipeline.evaluation_batches(
         config.dataset,
         "validation",

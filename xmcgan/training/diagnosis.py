@@ -66,7 +66,7 @@ def finder(
 
 @contextlib.contextmanager
 def watched() -> Iterator[list[str]]:
-    """Watches the outputs of layers and the gradients that optimisers are given; outside of graphs.
+    """Watches the outputs of layers and the gradients that optimizers are given; outside of graphs.
 
     Yields:
       A list that receives the places of numbers that are not finite, in the order of their computation: 'the output of

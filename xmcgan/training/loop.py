@@ -170,7 +170,7 @@ def train(
 
 
 def steps_of(config: Config, num_examples: int) -> int:
-    """Generator updates in the run: `num_steps`, or as many as draw `epochs` times every training picture."""
+    """Generator updates in the run: `num_steps`, or as many as draw `epochs` times every training image."""
     if config.training.num_steps:
         return config.training.num_steps
     drawn = config.training.batch_size * Update.batches_per_iteration(config)
@@ -277,7 +277,7 @@ def _image_encoder(strategy: tf.distribute.Strategy, config: Config, data_dir: s
 
 
 def _grid(held_out: HeldOut) -> tuple[np.ndarray, list[str], list[str]]:
-    """Real and generated pictures side by side, [rows, 2, size, size, 3], captions and column labels."""
+    """Real and generated images side by side, [rows, 2, size, size, 3], captions and column labels."""
     rows = min(_GRID_ROWS, len(held_out.captions))
     pairs = np.stack([held_out.real[:rows], held_out.drawn[:rows]], axis=1)
     return pairs, held_out.captions[:rows], ["real", "generated"]

@@ -39,7 +39,7 @@ class Objectives:
         self._static_shapes = static_shapes
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput, text: TextFeatures) -> Objective:
-        """L_D: real and generated pictures, contrastive losses on the real ones alone (section 4.3)."""
+        """L_D: real and generated images, contrastive losses on the real ones alone (section 4.3)."""
         options = self._options
         loss = hinge_discriminator_loss(real.logits, fake.logits)
         metrics = {
@@ -61,14 +61,14 @@ class Objectives:
         real_encoding: tf.Tensor | None = None,
         fake_encoding: tf.Tensor | None = None,
     ) -> Objective:
-        """L_G: generated pictures, with the real ones of the same captions as their matches.
+        """L_G: generated images, with the real ones of the same captions as their matches.
 
         Args:
-          real: D's output on real pictures; needed by the image loss alone.
-          fake: D's output on generated pictures.
+          real: D's output on real images; needed by the image loss alone.
+          fake: D's output on generated images.
           text: features of their captions.
-          real_encoding: the image encoder's features of the real pictures, [batch, dim]; needed by its losses alone.
-          fake_encoding: the same of the generated pictures.
+          real_encoding: the image encoder's features of the real images, [batch, dim]; needed by its losses alone.
+          fake_encoding: the same of the generated images.
         """
         options = self._options
         loss = hinge_generator_loss(fake.logits)

@@ -1,4 +1,4 @@
-"""Everything of a run that training changes: networks, their average, optimisers, the step."""
+"""Everything of a run that training changes: networks, their average, optimizers, the step."""
 
 from __future__ import annotations
 

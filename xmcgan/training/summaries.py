@@ -1,4 +1,4 @@
-"""What a training run tells of itself: curves, lines for machines, pictures, and its progress on the console."""
+"""What a training run tells of itself: curves, lines for machines, images, and its progress on the console."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunLog:
           workdir: folder of the run; made if missing.
           start_step: steps done so far; 0 for a new run.
           num_steps: steps of the whole run.
-          images_per_step: pictures that one step trains on, of all replicas together.
+          images_per_step: images that one step trains on, of all replicas together.
           headline: names of the scalars that the console shows, if a step has them (losses may be switched off);
             empty for all.
           logged_step: the last step of which a line is kept, `start_step` by default.
@@ -96,7 +96,7 @@ class RunLog:
         captions: typing.Sequence[str] = (),
         column_labels: typing.Sequence[str] = (),
     ) -> str:
-        """Saves a grid of sample pictures as a PNG file, and shows it in TensorBoard.
+        """Saves a grid of sample images as a PNG file, and shows it in TensorBoard.
 
         Args:
           step: steps done so far.
@@ -148,7 +148,7 @@ class Clock:
         Args:
           start_step: steps done so far.
           num_steps: steps of the whole run.
-          images_per_step: pictures that one step trains on.
+          images_per_step: images that one step trains on.
           now: the seconds since any fixed moment.
         """
         self._num_steps = num_steps

@@ -21,7 +21,7 @@ from xmcgan.training.state import TrainState
 class Example(NamedTuple):
     """A replica's part of a batch, ready for the networks."""
 
-    image: tf.Tensor  # Real pictures, [batch, size, size, 3] in [0, 1]
+    image: tf.Tensor  # Real images, [batch, size, size, 3] in [0, 1]
     text: TextFeatures  # Of one caption each
     z: tf.Tensor  # Noise, [batch, noise_dim]
 
@@ -35,7 +35,7 @@ class Update:
         Args:
           config: the experiment.
           state: what is trained.
-          image_encoder: pictures -> features [batch, dim]; needed if one of its losses is on.
+          image_encoder: images -> features [batch, dim]; needed if one of its losses is on.
 
         Raises:
           ValueError: the replicas cannot share the batch statistics of micro-batches.
@@ -77,7 +77,7 @@ class Update:
         state = self._state
         fake = self._draw(example).image
         with tf.GradientTape() as tape:
-            # Real and generated pictures as one batch, whose large kernels receive one gradient.
+            # Real and generated images as one batch, whose large kernels receive one gradient.
             images = tf.concat([example.image, tf.stop_gradient(fake)], axis=0)
             sentences = tf.concat([example.text.sentence] * 2, axis=0)
             output = self._discriminate(images, sentences, state.discriminator.parameters(training=True))
@@ -111,7 +111,7 @@ class Update:
         with tf.GradientTape(persistent=True) as tape:
             drawn = self._draw(example)
             parameters = state.discriminator.parameters(training=True)
-            # Apart, so that the generator's gradient goes through the generated pictures alone.
+            # Apart, so that the generator's gradient goes through the generated images alone.
             real_output = self._discriminate(example.image, sentence, parameters)
             fake_output = self._discriminate(drawn.image, sentence, parameters)
             for_d = self.objectives.discriminator(real_output, fake_output, example.text)
@@ -134,7 +134,7 @@ class Update:
         """G in training mode; see `training.micro_batches` for what is done in parts."""
         generator, options = self._state.generator, self._config.training
         if options.micro_batches > 1 and options.micro_batch_statistics == "batch":
-            # From one batch normalisation to the next: only the maps in between are held for the whole batch.
+            # From one batch normalization to the next: only the maps in between are held for the whole batch.
             run = functools.partial(recompute, parts=options.micro_batches)
             return generator(example.z, example.text, training=True, run=run)
 
@@ -210,7 +210,7 @@ def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) ->
 
 
 def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
-    """The example, but not before a step has come to its metrics: else G would be drawing all steps' pictures at once,
+    """The example, but not before a step has come to its metrics: else G would be drawing all steps' images at once,
     and hold what their gradients need."""
     with tf.control_dependencies(list(metrics.values())):
         return tf.nest.map_structure(tf.identity, example)

@@ -1,4 +1,4 @@
-"""Pictures of held-out captions during training: a grid to look at, and how often they are told apart."""
+"""Images of held-out captions during training: a grid to look at, and how often they are told apart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HeldOut(NamedTuple):
 class Validation:
     """Draws the same held-out captions with the same noise whenever it is asked.
 
-    Retrieval accuracy: how often, among NUM_CAPTIONS captions, the one that a picture was drawn from scores best by
+    Retrieval accuracy: how often, among NUM_CAPTIONS captions, the one that an image was drawn from scores best by
     the discriminator's own sentence or word features. Chance is 1 / NUM_CAPTIONS.
     """
 
@@ -40,7 +40,7 @@ class Validation:
         config: the experiment.
         state: its averaged generator and its discriminator are looked at.
         text_encoder: of captions.
-        batches: of held-out pictures and captions, NUM_CAPTIONS in all or fewer.
+        batches: of held-out images and captions, NUM_CAPTIONS in all or fewer.
         """
         batches = list(batches)
         self._options = config.losses

@@ -46,8 +46,8 @@ def test_each_line_is_found_where_it_lies(tmp_path):
     lines = [json.dumps({"caption": f'says "image_id": 5, é {i}', "image_id": id_}) for i, id_ in enumerate(ids)]
     first.write_text(f"{lines[0]}\n\n{lines[1]}\r\n  \nno narrative\n")
     second.write_text(f'{{"image_id": "cut off\n{lines[2]}\n{lines[3]}')
-    found, notes, count = narratives.by_picture([epath.Path(first), epath.Path(second)])
-    assert {image_id: [line.name for line in of_picture] for image_id, of_picture in found.items()} == {
+    found, notes, count = narratives.by_image([epath.Path(first), epath.Path(second)])
+    assert {image_id: [line.name for line in of_image] for image_id, of_image in found.items()} == {
         "7": ["first.jsonl:1", "second.jsonl:2"],
         "abc0": ["first.jsonl:3"],
         "12": ["second.jsonl:3"],
@@ -57,7 +57,7 @@ def test_each_line_is_found_where_it_lies(tmp_path):
         ("second.jsonl:1", "JSON line cut off or without image_id"),
     ]
     assert count == 6
-    captions = [narratives.read(line)[0] for of_picture in found.values() for line in of_picture]
+    captions = [narratives.read(line)[0] for of_image in found.values() for line in of_image]
     assert captions == [f'says "image_id": 5, é {i}' for i in (0, 2, 1, 3)]
 
 

@@ -1,4 +1,4 @@
-"""Unfit pictures are told from fit ones, whatever the place they are cut or damaged at."""
+"""Unfit images are told from fit ones, whatever the place they are cut or damaged at."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _encode(mode: str = "RGB", size: int = _SIZE, **options) -> bytes:
 
 
 def _with_size(height: int, width: int) -> bytes:
-    """A picture whose header lies about its size."""
+    """An image whose header lies about its size."""
     data, frame = bytearray(_encode()), _encode().index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
     return bytes(data)
@@ -62,7 +62,7 @@ def _reason(data: bytes) -> str:
     ],
     ids=str,
 )
-def test_fit_pictures_come_back_byte_for_byte(tmp_path, options):
+def test_fit_images_come_back_byte_for_byte(tmp_path, options):
     path = tmp_path / "picture.jpg"
     path.write_bytes(_encode(**options))
     for kind in (str, epath.Path, type(path)):
@@ -80,7 +80,7 @@ def test_harmless_oddities_pass():
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}, _RARE_SAMPLING], ids=str)
 def test_no_cut_passes(options):
-    # The thumbnail brings an end marker of its own, which must not be taken for the picture's.
+    # The thumbnail brings an end marker of its own, which must not be taken for the image's.
     data = _encode(**options, exif=b"Exif\x00\x00" + _encode(size=16))
     last = [] if options is _RARE_SAMPLING else [len(data) - 2, len(data) - 1]  # All rows are there, and decode.
     reasons = [_reason(data[:length]) for length in [*range(1, len(data) - 64, 61), *last]]
@@ -90,7 +90,7 @@ def test_no_cut_passes(options):
         assert reasons[-2:] == ["truncated JPEG"] * 2
 
 
-# Zeros in a refining scan of a progressive picture mean "nothing to refine": no decoder can tell that they are wrong.
+# Zeros in a refining scan of a progressive image mean "nothing to refine": no decoder can tell that they are wrong.
 @pytest.mark.parametrize("progressive, zeroed", [(False, False), (False, True), (True, False)])
 def test_damage_that_other_decoders_paint_over(progressive, zeroed):
     data = _encode(size=128, progressive=progressive)
@@ -117,7 +117,7 @@ def test_reasons():
         assert _reason(_with_size(*size)) == "picture of 0 pixels"
 
 
-def test_too_large_pictures_are_refused_before_they_are_decoded(monkeypatch):
+def test_too_large_images_are_refused_before_they_are_decoded(monkeypatch):
     monkeypatch.setattr(pictures, "MAX_PIXELS", _SIZE**2)
     pictures.check_jpeg(_encode())
     monkeypatch.setattr(pictures, "MAX_PIXELS", _SIZE**2 - 1)
@@ -132,7 +132,7 @@ def test_too_large_pictures_are_refused_before_they_are_decoded(monkeypatch):
     assert _reason(_with_size(65_000, 65_000)) == "picture too large"
 
 
-def test_pictures_that_cannot_be_read(tmp_path, monkeypatch):
+def test_images_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"^missing picture$"):
         pictures.read_jpeg(tmp_path / "nowhere.jpg")
     with pytest.raises(ValueError, match=r"^unreadable picture$"):

@@ -1,4 +1,4 @@
-"""Pictures out of archives, whole and broken."""
+"""Images out of archives, whole and broken."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def _archive(path: pathlib.Path, members: dict[str, bytes], mode: str) -> pathli
 
 
 def _read(archive: pathlib.Path, names: list[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Pictures, and reasons, by name; each must come once."""
+    """Images, and reasons, by name; each must come once."""
     fit, unfit = {}, {}
-    for name, read in tars.read_pictures(str(archive), {name: name for name in names}):
+    for name, read in tars.read_images(str(archive), {name: name for name in names}):
         assert name not in fit and name not in unfit
         try:
             fit[name] = read()
@@ -46,7 +46,7 @@ def _read(archive: pathlib.Path, names: list[str]) -> tuple[dict[str, bytes], di
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 @pytest.mark.parametrize("folder", ["", "train_0/", "./train_0/"])
-def test_all_pictures_come_out_wherever_they_lie(tmp_path, mode, folder):
+def test_all_images_come_out_wherever_they_lie(tmp_path, mode, folder):
     archive = _archive(tmp_path / "a", {f"{folder}{name}": jpeg for name, jpeg in JPEGS.items()}, mode)
     assert _read(archive, list(JPEGS)) == (JPEGS, {})
 
@@ -63,7 +63,7 @@ def test_a_large_member_is_not_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_wherever_an_archive_is_cut_no_picture_is_lost_in_silence(tmp_path, mode):
+def test_wherever_an_archive_is_cut_no_image_is_lost_in_silence(tmp_path, mode):
     content = _archive(tmp_path / "a", JPEGS, mode).read_bytes()
     seen = set()
     for length in range(0, len(content) - 1, 397):
@@ -71,7 +71,7 @@ def test_wherever_an_archive_is_cut_no_picture_is_lost_in_silence(tmp_path, mode
         fit, unfit = _read(tmp_path / "a", list(JPEGS))
         assert fit == {name: JPEGS[name] for name in fit}, length
         seen.update(unfit.values())
-    # An archive that is not compressed tells nothing if it is cut between two pictures.
+    # An archive that is not compressed tells nothing if it is cut between two images.
     assert seen == {"archive cut off or broken", *(["missing picture"] if mode == "w" else [])}
 
 

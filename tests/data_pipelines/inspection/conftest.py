@@ -1,4 +1,4 @@
-"""Records worth an inspection: pictures of many sizes, captions full of marks, and some that were unfit."""
+"""Records worth an inspection: images of many sizes, captions full of marks, and some that were unfit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTILE = '<script>alert("1")</script> & </li></article> <b class="x">\'bold\''
 
 @pytest.fixture(scope="session")
 def varied_source(drawn_source, tmp_path_factory) -> pathlib.Path:
-    """Drawn scenes, some resized, one truncated; a picture with seven captions, among them a hostile one."""
+    """Drawn scenes, some resized, one truncated; an image with seven captions, among them a hostile one."""
     source = shutil.copytree(drawn_source, tmp_path_factory.mktemp("varied") / "source")
     pictures = sorted((source / "train2014").iterdir())
     for place, path in enumerate(pictures[:20]):

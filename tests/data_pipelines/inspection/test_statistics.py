@@ -31,7 +31,7 @@ def _spread(values) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("split", "folder"), [("train", "train2014"), ("validation", "val2014")])
-def test_pictures_and_captions(varied_source, varied_data_dir, token_counter, split, folder):
+def test_images_and_captions(varied_source, varied_data_dir, token_counter, split, folder):
     annotations = varied_source / "annotations"
     images = json.loads((annotations / f"captions_{folder}.json").read_text())
     instances = json.loads((annotations / f"instances_{folder}.json").read_text())
@@ -57,7 +57,7 @@ def test_pictures_and_captions(varied_source, varied_data_dir, token_counter, sp
     builder = records.open_dataset("coco2014", varied_data_dir)
     found = statistics.of_split(builder, split, token_counter)
     flat = [caption for of_image in captions.values() for caption in of_image]
-    assert found.num_pictures == len(files) and found.num_captions == len(flat)
+    assert found.num_images == len(files) and found.num_captions == len(flat)
     assert found.captions == collections.Counter(map(len, captions.values()))
     assert found.sizes == collections.Counter(sizes.values())
     assert found.num_bytes == sum(files.values())
@@ -75,11 +75,11 @@ def test_pictures_and_captions(varied_source, varied_data_dir, token_counter, sp
     assert 0 < sums["cut"]["share"] < 1
     by_area = sorted(sizes.values(), key=lambda size: (size[0] * size[1], size))
     median = by_area[(len(by_area) - 1) // 2]
-    picture_size = sums["picture_size"]
-    assert [picture_size[name] for name in ("smallest", "median", "largest")] == [
+    image_size = sums["picture_size"]
+    assert [image_size[name] for name in ("smallest", "median", "largest")] == [
         list(by_area[0]), list(median), list(by_area[-1])
     ]  # fmt: skip
-    assert picture_size["mean_megapixels"] == pytest.approx(np.mean([x * y for x, y in sizes.values()]) / 1e6)
+    assert image_size["mean_megapixels"] == pytest.approx(np.mean([x * y for x, y in sizes.values()]) / 1e6)
     assert sums["kilobytes_per_picture"]["p90"] == pytest.approx(_percentiles(list(files.values()))[2] / 1000, abs=0.1)
     assert sums["narratives"] is None
     assert json.loads(json.dumps(sums))["bytes"] == sum(files.values())

@@ -1,4 +1,4 @@
-"""Verdicts on the published numbers of pictures and captions, and on too few of them."""
+"""Verdicts on the published numbers of images and captions, and on too few of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_pipelines.inspection.statistics import SplitStatistics
 
 
 def _statistics(captions: dict[int, int], mean_length: float) -> SplitStatistics:
-    """Of pictures by their number of captions, with captions of two lengths, ten words apart."""
+    """Of images by their number of captions, with captions of two lengths, ten words apart."""
     total = sum(number * pictures for number, pictures in captions.items())
     long = round(total * (mean_length - 5) / 50)
     words = collections.Counter({5: total - long, 55: long})
@@ -57,7 +57,7 @@ def test_table1_counts_narratives():
     assert (captions.ours, captions.paper) == ("1.14", "1")
     assert captions.verdict == ("differs: 15,985 of 118,287 pictures have several narratives, each a sample of Table 1")
     assert found["train", "average"].ours == "41.8"
-    # In Open Images hardly any picture has several.
+    # In Open Images hardly any image has several.
     assert _verdicts("ln_openimages", FULL["ln_openimages"])["train", "captions"].agrees
 
 

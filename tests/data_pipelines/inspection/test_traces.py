@@ -36,7 +36,7 @@ def test_the_trace_goes_where_the_mouse_went():
         distances = np.linalg.norm(stroke[:, None] - places[None], axis=-1)
         assert distances.min(axis=1).max() < 1.5 and distances.min(axis=0).max() <= 0.71
     assert len(below) == 3 and len(below[2]) == 2  # A single point is a line to itself: a dot.
-    # The coloured pieces cover the same way without a gap.
+    # The colored pieces cover the same way without a gap.
     above = [places for line, places in lines if line.get("class") is None]
     lengths = [sum(np.linalg.norm(np.diff(p, axis=0), axis=1).sum() for p in part) for part in (above, below)]
     assert lengths[0] == pytest.approx(lengths[1])

@@ -23,13 +23,13 @@ def test_words_are_masked_as_berts_are():
     assert len(set(others)) > 0.3 * vocabulary
 
 
-def test_captions_of_a_picture_find_each_other():
-    """Closed form: embeddings of four pictures at right angles, twice."""
+def test_captions_of_a_image_find_each_other():
+    """Closed form: embeddings of four images at right angles, twice."""
     loss, retrieval, cosine = bert_pretraining._match(tf.constant(np.tile(np.eye(4, 6), [2, 1]) * 7.0, tf.float32))
     assert float(loss) == pytest.approx(np.log1p(3 * np.exp(-1 / bert_pretraining._TEMPERATURE)), rel=1e-3)
     assert float(retrieval) == 1.0
     assert float(cosine) == pytest.approx(0.0, abs=1e-7)
-    # Of pictures in the wrong order none is found, and every pair is one of others.
+    # Of images in the wrong order none is found, and every pair is one of others.
     shuffled = np.concatenate([np.eye(4), np.roll(np.eye(4), 1, axis=0)])
     loss, retrieval, cosine = bert_pretraining._match(tf.constant(shuffled, tf.float32))
     assert float(retrieval) == 0.0

@@ -1,4 +1,4 @@
-"""Captions are short, varied and true: every colour, kind, place and relation is checked against the scene."""
+"""Captions are short, varied and true: every color, kind, place and relation is checked against the scene."""
 
 from __future__ import annotations
 

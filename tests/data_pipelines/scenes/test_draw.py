@@ -1,4 +1,4 @@
-"""Pictures show what the scene says, where it says it, and are the same every time."""
+"""Images show what the scene says, where it says it, and are the same every time."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_strokes_are_smooth_and_dense(spoken):
     assert two == pytest.approx(mouse.SHARE_OF_TWO_STROKES, abs=0.07)
 
 
-def test_a_few_points_of_a_few_narratives_leave_the_picture(spoken):
+def test_a_few_points_of_a_few_narratives_leave_the_image(spoken):
     outside = np.array([np.mean(np.abs(_points(narrative)[:, :2] - 0.5).max(axis=1) > 0.5) for _, narrative in spoken])
     assert np.mean(outside > 0) == pytest.approx(mouse.SHARE_FROM_OUTSIDE, abs=0.04)
     assert outside.max() < 0.15

@@ -60,7 +60,7 @@ def _ids(layout):
     return {split: [str(number) for number in numbers[split]] for split in numbers}
 
 
-def _picture(layout, split, image_id):
+def _image(layout, split, image_id):
     if layout == "ln_coco":
         return f"{'train2017' if split == 'train' else 'val2017'}/{int(image_id):012d}.jpg"
     return f"{f'train_{image_id[0]}' if split == 'train' else 'validation'}/{image_id}.jpg"
@@ -68,7 +68,7 @@ def _picture(layout, split, image_id):
 
 def test_the_files_are_those_published(layout, written):
     names = set(_files(written))
-    pictures = {_picture(layout, split, image_id) for split, ids in _ids(layout).items() for image_id in ids}
+    pictures = {_image(layout, split, image_id) for split, ids in _ids(layout).items() for image_id in ids}
     if layout == "ln_coco":
         expected = {f"coco_train_localized_narratives-0000{shard}-of-00004.jsonl" for shard in range(4)}
         expected |= {"coco_val_localized_narratives.jsonl"}
@@ -83,7 +83,7 @@ def test_the_files_are_those_published(layout, written):
             assert picture.format == "JPEG" and picture.size == (SIZE, SIZE)
 
 
-def test_every_picture_is_told_of_by_one_or_two_annotators(layout, written):
+def test_every_image_is_told_of_by_one_or_two_annotators(layout, written):
     dataset_ids = {
         "ln_coco": ("mscoco_train2017", "mscoco_val2017"),
         "ln_openimages": ("open_images_train", "open_images_validation"),
@@ -115,7 +115,7 @@ def test_narratives_are_spread_over_the_shards(layout, written):
     shards = sorted(written.glob(_patterns(layout, "localized_narratives")[0]))
     narratives = {shard: _narratives(written, shard.name) for shard in shards}
     assert min(len(lines) for lines in narratives.values()) >= NUM_TRAIN // len(shards)
-    for lines in narratives.values():  # Two of one picture are apart: who reads one shard at a time must join them.
+    for lines in narratives.values():  # Two of one image are apart: who reads one shard at a time must join them.
         assert len({narrative["image_id"] for narrative in lines}) == len(lines)
 
 

@@ -80,7 +80,7 @@ def test_quality_is_fid_kid_and_is(rows):
     assert scores["KID/tfgan"].value > 0
     themselves = {each.name: each.value for each in measure.scores(real, LISTED, reference)}
     assert themselves["FID/tfgan"] == pytest.approx(0, abs=1e-6)
-    assert themselves["KID/tfgan"] < 0 < scores["KID/tfgan"].value  # Pictures common to both sides make it too small.
+    assert themselves["KID/tfgan"] < 0 < scores["KID/tfgan"].value  # Images common to both sides make it too small.
 
 
 def test_only_the_metrics_that_are_asked_for(rows):
@@ -102,12 +102,12 @@ def test_the_place_of_the_weights_decides_nothing():
     assert "/some/where" not in str(measure.identity)
     assert measure.identity["sha256"] == "abc"
     assert measure.identity != Quality(_Network(), _options(inception_score_splits=1)).identity
-    # Subsets are drawn anew at each evaluation: the real pictures need not be looked at again for others.
+    # Subsets are drawn anew at each evaluation: the real images need not be looked at again for others.
     other = Quality(_Network(), _options(kernel_subsets=7))
     assert (other.identity == measure.identity, other.protocol == measure.protocol) == (True, False)
 
 
-def test_kid_draws_from_a_part_of_many_pictures(rows, monkeypatch):
+def test_kid_draws_from_a_part_of_many_images(rows, monkeypatch):
     monkeypatch.setattr(quality, "_POOL", 25)
     measure = Quality(_Network(), _options())
     pool = measure.refer(rows[0], LISTED).arrays["pool"]
@@ -125,17 +125,17 @@ def test_the_curve_ends_at_the_distance(rows):
     assert [point.count for point in points] == [15, 30, 45, 60]
     fid = measure.scores(rows[1], LISTED, reference)[0].value
     assert points[-1].distance == pytest.approx(fid, rel=1e-9)
-    assert points[0].distance > points[-1].distance  # Few pictures make it too large.
+    assert points[0].distance > points[-1].distance  # Few images make it too large.
 
 
-def test_quality_looks_at_pictures():
+def test_quality_looks_at_images():
     images = tf.cast(np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3), tf.uint8)
     seen = Quality(_Network(), _options()).look(images)
     assert (seen["features"].shape, seen["logits"].shape) == ((2, 48), (2, 4))
 
 
 class _Encoder:
-    """Captions and pictures of the same number have the same embedding."""
+    """Captions and images of the same number have the same embedding."""
 
     name, identity = "numbers", {"weights": "x", "sha256": "def"}
     calls = 0
@@ -185,7 +185,7 @@ class _Detector:
     class_names = tuple(reversed([each.name for each in SCENE_CLASSES]))  # Another order than that of the words.
 
     def __call__(self, images):
-        """One object in each picture: its class is the value of the first pixel, its score that of the second."""
+        """One object in each image: its class is the value of the first pixel, its score that of the second."""
         pixels = tf.cast(images[:, 0, :2, 0], tf.float32)  # [batch, 2]
         boxes = tf.zeros([tf.shape(images)[0], 1, 4])
         return Detections(boxes, tf.cast(pixels[:, :1], tf.int32), pixels[:, 1:] / 255)

@@ -1,4 +1,4 @@
-"""The drawing of FID's dependence on the number of pictures."""
+"""The drawing of FID's dependence on the number of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 from eval.metrics import curves, frechet
 
 
-def test_a_picture_of_the_curve(tmp_path):
+def test_a_image_of_the_curve(tmp_path):
     path = tmp_path / "curve.png"
     path.write_bytes(b"of an earlier evaluation")
     points = [frechet.CurvePoint(count, 0.2 + 900 / count) for count in (1000, 2000, 5000, 20_000, 30_000)]

@@ -1,7 +1,7 @@
 """The Fréchet distance against closed forms, SciPy's matrix square root and TensorFlow GAN.
 
 For features, one more truth is exact at any rank: the trace of the root is the sum of the singular values of
-X_1 X_2^T, with X the centred features over the root of n - 1.
+X_1 X_2^T, with X the centerd features over the root of n - 1.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def test_features_against_independent_truths(count_1, count_2):
     np.testing.assert_allclose(distance, _ours(features_2, features_1), rtol=1e-12)
 
 
-def test_500_pictures_of_2048_features():
+def test_500_images_of_2048_features():
     features_1, features_2 = _features(500, 2048), _features(500, 2048, offset=0.1, seed=1)
     distance = _ours(features_1, features_2)
     np.testing.assert_allclose(distance, _by_singular_values(features_1, features_2), rtol=1e-11)
@@ -145,7 +145,7 @@ def test_what_cannot_be_compared():
         frechet.frechet_distance(mean, covariance, mean, np.diag([1, np.inf, 1]))
 
 
-# --- How it depends on the number of pictures
+# --- How it depends on the number of images
 
 
 def _standard_normal(dim: int) -> moments.Moments:

@@ -46,7 +46,7 @@ def test_against_tensorflow_gan():
     np.testing.assert_allclose(inception_score.inception_score(logits, 1).mean, expected, rtol=1e-12)
 
 
-def test_no_picture_is_left_out():
+def test_no_image_is_left_out():
     logits = _logits(11, 4)
     estimate = inception_score.inception_score(logits, 3)
     scores = [_by_hand(logits[:4]), _by_hand(logits[4:8]), _by_hand(logits[8:])]

@@ -55,7 +55,7 @@ def test_nothing_cancels_far_from_zero():
 def test_the_parts_of_several_replicas():
     features = _features(500, 16, offset=5.0)
     merged = moments.Moments(16)
-    for part in np.split(features, [0, 120, 121, 380]):  # One of them has had nothing, another one picture.
+    for part in np.split(features, [0, 120, 121, 380]):  # One of them has had nothing, another one image.
         replica = _streamed(part, len(part) // 2)
         before = replica.to_arrays()
         merged.merge(replica)

@@ -25,7 +25,7 @@ def _messy_list() -> tuple[list[int], list[str]]:
     return image_ids, [spoilt[i] if i % 2 else captions[i] for i in range(150)]
 
 
-def test_no_mismatch_is_true_of_the_picture():
+def test_no_mismatch_is_true_of_the_image():
     image_ids, captions = _messy_list()
     texts = [_normalized(caption) for caption in captions]
     mismatches = r_precision.draw_mismatches(image_ids, captions, num=9, seed=0)
@@ -150,7 +150,7 @@ def test_folds():
     images = np.eye(7)
     images[[2, 3]] = images[[3, 2]]
     mismatches = (np.arange(7)[:, np.newaxis] + [1, 6]) % 7
-    # Of 3, 2 and 2 pictures: 2, 1 and 2 are found.
+    # Of 3, 2 and 2 images: 2, 1 and 2 are found.
     estimate = r_precision.r_precision(images, captions, mismatches, folds=3)
     np.testing.assert_allclose(estimate.mean, (2 / 3 + 1 / 2 + 1) / 3)
     np.testing.assert_allclose(estimate.deviation, np.std([2 / 3, 1 / 2, 1]))

@@ -10,7 +10,7 @@ import pytest
 from eval.metrics import soa
 
 NAMES = ("person", "dog", "cat", "zebra")
-# Pictures of one class each, as the official captions want them: 4 persons, 2 dogs, 1 cat, no zebra.
+# Images of one class each, as the official captions want them: 4 persons, 2 dogs, 1 cat, no zebra.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2])
 WANTED = np.eye(4, dtype=bool)[LABELS]
 DETECTED = np.array(
@@ -37,9 +37,9 @@ def test_scores_by_hand():
     assert math.isnan(scores.per_class[3].accuracy)
 
 
-def test_the_halves_by_count_of_pictures():
+def test_the_halves_by_count_of_images():
     scores = soa.semantic_object_accuracy(DETECTED, WANTED, NAMES)
-    assert scores.bottom == 0.0  # Of three classes the one with the fewest pictures.
+    assert scores.bottom == 0.0  # Of three classes the one with the fewest images.
     assert scores.top == pytest.approx((3 / 4 + 1 / 2) / 2)
 
 
@@ -53,7 +53,7 @@ def test_top_40_and_bottom_40_of_80_classes():
     assert scores.soa_i == pytest.approx(sum(range(41, 81)) / sum(range(1, 81)))
 
 
-def test_a_picture_counts_for_every_class_that_its_caption_names():
+def test_a_image_counts_for_every_class_that_its_caption_names():
     wanted = np.array([[1, 1], [0, 0], [1, 0]], bool)  # The second caption names nothing.
     detected = np.array([[1, 0], [1, 1], [1, 1]], bool)
     scores = soa.semantic_object_accuracy(detected, wanted, ["dog", "frisbee"])

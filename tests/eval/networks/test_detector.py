@@ -1,4 +1,4 @@
-"""Detectors of the published APIs, as stubs whose detections are a function of the picture's first pixels."""
+"""Detectors of the published APIs, as stubs whose detections are a function of the image's first pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOTS = 100
 
 
 class ZooStub(tf.Module):
-    """The API of the TF2 Detection Zoo: pixel (0, i) of a picture is detection i, as (id, 100 * score, edge)."""
+    """The API of the TF2 Detection Zoo: pixel (0, i) of an image is detection i, as (id, 100 * score, edge)."""
 
     def __init__(self, batch, dtype=tf.uint8, slots=SLOTS):
         super().__init__()
@@ -71,7 +71,7 @@ def handles(tmp_path_factory):
 
 
 def _images(*pictures, width=40):
-    """Pictures with the detections (id, score, edge)."""
+    """Images with the detections (id, score, edge)."""
     images = np.zeros([len(pictures), 30, width, 3], np.uint8)
     for image, detections in zip(images, pictures):
         for i, (number, score, edge) in enumerate(detections):
@@ -115,7 +115,7 @@ def test_an_empty_batch_has_no_detections(handles, form):
 
 
 def test_open_images_api(tmp_path):
-    """TF1's Hub format, single float pictures in [0, 1], outputs without a batch."""
+    """TF1's Hub format, single float images in [0, 1], outputs without a batch."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         images = tf.compat.v1.placeholder(tf.float32, [1, None, None, 3])
         pixels = tf.boolean_mask(images[0, 0], images[0, 0, :, 0] > 0)  # As many as there are.

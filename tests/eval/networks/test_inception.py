@@ -16,12 +16,12 @@ import tensorflow as tf
 from eval.networks import inception
 from eval.networks.image_network import NETWORKS, load_image_network
 
-EVERY = 130  # Of the values of a picture of 299 x 299, those that the stub gives as features.
+EVERY = 130  # Of the values of an image of 299 x 299, those that the stub gives as features.
 ROUNDING = 2e-4  # TensorFlow places pixels in float32; half a pixel's shift makes hundreds of times more.
 
 
 class TfganStub(tf.Module):
-    """The API of TF-GAN's SavedModel; its features are values of its input, spread over the picture."""
+    """The API of TF-GAN's SavedModel; its features are values of its input, spread over the image."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ def _images(*shape, seed=0):
 
 
 def _gradient(height, width):
-    """Rises by 1 a column and by 2 a row (cut at 255), and is different in each colour."""
+    """Rises by 1 a column and by 2 a row (cut at 255), and is different in each color."""
     plane = np.arange(width)[np.newaxis, :] + 2 * np.arange(height)[:, np.newaxis]
     return np.minimum(np.stack([plane, plane // 2, 255 - np.minimum(plane, 255)], axis=-1), 255).astype(np.uint8)[None]
 
@@ -181,7 +181,7 @@ def test_identity_of_keras_is_of_its_weights(keras, keras_file, tmp_path):
     assert json.loads(json.dumps(keras.identity))["weights"] == path
 
 
-def test_scenes_sees_uint8_pictures_as_they_are(tmp_path):
+def test_scenes_sees_uint8_images_as_they_are(tmp_path):
     class Recognizer(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
         def __call__(self, images):

@@ -181,7 +181,7 @@ DOGS = LabelCaptions(16, "dog", ["a dog", "two dogs"])
 CATS = LabelCaptions(15, "cat", ["a cat"])
 
 
-def test_three_pictures_of_each_caption_and_one_of_some_persons():
+def test_three_images_of_each_caption_and_one_of_some_persons():
     jobs = soa_captions.drawing_jobs([PERSONS, CATS, DOGS], seed=1, person_captions=40)
     assert jobs.labels.tolist() == [0] * 40 + [15] * 3 + [16] * 6
     assert jobs.captions[40:] == ["a cat"] * 3 + ["a dog"] * 3 + ["two dogs"] * 3
@@ -196,7 +196,7 @@ def test_all_persons_where_there_are_fewer():
     assert sorted(jobs.captions) == sorted(PERSONS.captions)
 
 
-def test_no_two_pictures_share_their_noise():
+def test_no_two_images_share_their_noise():
     jobs = soa_captions.drawing_jobs([PERSONS, CATS, DOGS], seed=1, images_per_caption=5)
     other = soa_captions.drawing_jobs([PERSONS, CATS, DOGS], seed=2, images_per_caption=5)
     assert len({*jobs.seeds.tolist(), *other.seeds.tolist()}) == 2 * (100 + 5 + 10)

@@ -1,4 +1,4 @@
-"""Pictures of two models from elsewhere, for the captions that a ranking of the small dataset of scenes draws."""
+"""Images of two models from elsewhere, for the captions that a ranking of the small dataset of scenes draws."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw(scenes_dir):
 
 @pytest.fixture(scope="session")
 def folders(draw, tmp_path_factory) -> dict[str, pathlib.Path]:
-    """Folders of pictures by the names of their models: red PNG files, and blue JPEG files that say whose they are."""
+    """Folders of images by the names of their models: red PNG files, and blue JPEG files that say whose they are."""
     root = tmp_path_factory.mktemp("pictures")
     captions = sorted(set(draw.captions))
     rng = np.random.default_rng(0)

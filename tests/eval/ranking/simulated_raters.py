@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def shown_order(task: dict, order_of_pictures: list[str]) -> list[str]:
-    """The letters of a page's pictures, by the order of their URLs."""
+def shown_order(task: dict, order_of_images: list[str]) -> list[str]:
+    """The letters of a page's images, by the order of their URLs."""
     letter_of = {item["html"].split("url(")[1].split(")")[0]: item["id"] for item in task["data"]["pictures"]}
-    return [letter_of[url] for url in order_of_pictures]
+    return [letter_of[url] for url in order_of_images]
 
 
 def annotation(number: int, rater: int, letters: list[str], left: tuple[str, ...] = (), skipped: bool = False) -> dict:

@@ -39,7 +39,7 @@ def ranking(command, folders, scenes_dir, tmp_path_factory):
 
 
 def colour_order(output, task: dict, first: str) -> list[str]:
-    """The letters of a page as a rater sees it who likes one colour best, and whatever has neither colour next."""
+    """The letters of a page as a rater sees it who likes one color best, and whatever has neither color next."""
     balances = {}
     for item in task["data"]["pictures"]:
         path = item["html"].split("?d=")[1].split(")")[0]

@@ -49,7 +49,7 @@ def test_questions_and_secrets_differ():
 
 
 def test_names_tell_nothing():
-    names = [(design.picture_name("secret", row, model), model) for row in range(500) for model in MODELS]
+    names = [(design.image_name("secret", row, model), model) for row in range(500) for model in MODELS]
     assert len({name for name, _ in names}) == len(names)
     order = [model for _, model in sorted(names)]
     for model in MODELS:  # Mean place of 500 of 2,000: 999.5 +- 22.4.

@@ -1,4 +1,4 @@
-"""What raters' software is given: valid, the same for all models, and silent on whose picture is whose."""
+"""What raters' software is given: valid, the same for all models, and silent on whose image is whose."""
 
 import base64
 import json
@@ -122,14 +122,14 @@ def test_interface_fits_the_tasks(question, exported):
     assert (project["label_config"], project["maximum_annotations"]) == (text, 5)
 
 
-def test_embedded_pictures(exported, models, draw, tmp_path):
+def test_embedded_images(exported, models, draw, tmp_path):
     export.export(tmp_path, models, draw, image_size=SIZE, embed=True, raters=3)
     claimed = key.read(tmp_path)
     pages = {page.token: page for page in claimed.comparisons}
     for task in tasks_of(tmp_path, "realism"):
         page = pages[task["data"]["comparison"]]
         for model, url in zip(page.models, urls_of(task).values()):
-            name = design.picture_name(claimed.secret, page.row, model)
+            name = design.image_name(claimed.secret, page.row, model)
             header, _, content = url.partition(",")
             assert header == "data:image/png;base64"
             assert base64.b64decode(content) == (tmp_path / "label_studio/pictures" / name).read_bytes()
@@ -164,7 +164,7 @@ def test_another_ranking_is_refused(exported, models, draw):
     assert key.read(output) == exported[1]
 
 
-def test_a_training_run_draws_its_pictures(models, draw, scenes_dir, tmp_path):
+def test_a_training_run_draws_its_images(models, draw, scenes_dir, tmp_path):
     config = preset("scenes")
     config.generator.channels = 1
     run, output = str(tmp_path / "run"), tmp_path / "ranking"
@@ -180,7 +180,7 @@ def test_a_training_run_draws_its_pictures(models, draw, scenes_dir, tmp_path):
     encoder = load_text_encoder(config, scenes_dir)
     drawn = Synthesizer(generator, encoder, config.generator.noise_dim)(draw.captions, seeds)
     for row in range(NUM_CAPTIONS):
-        path = output / "label_studio/pictures" / design.picture_name(claimed.secret, row, "ours")
+        path = output / "label_studio/pictures" / design.image_name(claimed.secret, row, "ours")
         assert np.max(np.abs(np.asarray(Image.open(path)).astype(int) - drawn[row])) <= 1
     assert np.ptp(drawn) > 50
 
@@ -208,7 +208,7 @@ def test_models_are_named():
     }
 
 
-def test_a_folder_of_pictures_that_does_not_do(folders, draw, tmp_path):
+def test_a_folder_of_images_that_does_not_do(folders, draw, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"neither the folder of a training run .* nor one of pictures"):
         sources.open_source(str(tmp_path), "latest", draw, SIZE)
     folder = tmp_path / "copy"
@@ -223,21 +223,21 @@ def test_a_folder_of_pictures_that_does_not_do(folders, draw, tmp_path):
     assert [line.split("\t")[1] for line in listed] == draw.captions  # To be drawn from, though nothing else is there.
     (folder / "captions.tsv").write_text("".join(lines) + "no tab\n")
     with pytest.raises(ValueError, match=r"captions\.tsv, line \d+: not 'file<TAB>caption' "):
-        sources.FolderPictures(str(folder), draw.captions)
+        sources.FolderImages(str(folder), draw.captions)
     (folder / "captions.tsv").write_text("".join(lines))
     (folder / "zebra0.png").write_bytes((folder / "zebra0.png").read_bytes()[:300])
     with pytest.raises(ValueError, match=r"zebra0\.png is not a picture that can be read"):
-        list(sources.FolderPictures(str(folder), draw.captions).pictures(range(NUM_CAPTIONS)))
+        list(sources.FolderImages(str(folder), draw.captions).pictures(range(NUM_CAPTIONS)))
     (folder / "zebra0.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"zebra0\.png is missing"):
-        sources.FolderPictures(str(folder), draw.captions)
+        sources.FolderImages(str(folder), draw.captions)
 
 
-def test_a_caption_that_comes_again_takes_its_next_picture(tmp_path):
+def test_a_caption_that_comes_again_takes_its_next_image(tmp_path):
     for name, level in (("a", 10), ("b", 20), ("c", 30)):
         Image.new("L", (4, 4), level).save(tmp_path / f"{name}.png")
     (tmp_path / "captions.tsv").write_text("a.png\ttwo\nb.png\tone\nc.png\ttwo \n\n")
-    pictures = sources.FolderPictures(str(tmp_path), ["two", "one", "two", "two"]).pictures(range(4))
+    pictures = sources.FolderImages(str(tmp_path), ["two", "one", "two", "two"]).pictures(range(4))
     assert [(row, image[0, 0].tolist()) for row, image in pictures] == [
         (0, [10] * 3),
         (1, [20] * 3),
@@ -246,8 +246,8 @@ def test_a_caption_that_comes_again_takes_its_next_picture(tmp_path):
     ]
 
 
-def test_real_pictures_from_the_middle_on(draw):
-    source = sources.RealPictures(draw, 32)
+def test_real_images_from_the_middle_on(draw):
+    source = sources.RealImages(draw, 32)
     every = dict(source.pictures(range(NUM_CAPTIONS)))
     some = dict(source.pictures([5, 8]))
     assert list(some) == [5, 8]

@@ -1,4 +1,4 @@
-"""Pictures and captions in the two layouts, with what is wrong with them in the wild."""
+"""Images and captions in the two layouts, with what is wrong with them in the wild."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _write_jpeg(path: pathlib.Path, level: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path) -> pathlib.Path:
-    """As img2dataset leaves it: picture `i` has the level 6 * i."""
+    """As img2dataset leaves it: image `i` has the level 6 * i."""
     folder = tmp_path / "cc"
     folder.mkdir()
     for i in range(COUNT):
@@ -41,7 +41,7 @@ def _table(folder: pathlib.Path, *lines: str) -> pathlib.Path:
     return table
 
 
-def test_img2dataset_leaves_captions_beside_the_pictures(folder):
+def test_img2dataset_leaves_captions_beside_the_images(folder):
     (folder / "00001" / "000010019.txt").unlink()  # One without a caption is no pair.
     pairs = read_pairs(folder)
     assert len(pairs) == COUNT - 1
@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_refused(folder, tmp_path):
         read_pairs(tmp_path / "empty")
 
 
-def test_unfit_pictures_are_left_out_and_remembered(folder, tmp_path, caplog, monkeypatch):
+def test_unfit_images_are_left_out_and_remembered(folder, tmp_path, caplog, monkeypatch):
     shard = folder / "00000"
     (shard / "000000001.jpg").write_bytes((shard / "000000001.jpg").read_bytes()[:300])
     (shard / "000000002.jpg").write_text("<html>404</html>")
@@ -85,13 +85,13 @@ def test_unfit_pictures_are_left_out_and_remembered(folder, tmp_path, caplog, mo
     assert "3 of 41 pictures are left out: " in caplog.text
     assert "1 missing picture" in caplog.text
 
-    monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Pictures are looked at once.
+    monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Images are looked at once.
     assert fit_pairs(folder, pairs, memo) == fit
     with pytest.raises(TypeError):
         fit_pairs(folder, pairs[1:], memo)
 
 
-def test_half_of_the_pictures_must_be_there(folder, tmp_path):
+def test_half_of_the_images_must_be_there(folder, tmp_path):
     pairs = read_pairs(folder)
     gone = [Pair(f"gone/{i}.jpg", "gone") for i in range(COUNT)]
     assert fit_pairs(folder, pairs + gone, tmp_path / "memo.json") == pairs
@@ -100,7 +100,7 @@ def test_half_of_the_pictures_must_be_there(folder, tmp_path):
 
 
 def _numbers(batch) -> list[int]:
-    """Which pictures a batch shows, by their levels, after a check that the rest of it belongs to them."""
+    """Which images a batch shows, by their levels, after a check that the rest of it belongs to them."""
     numbers = [round(image.mean() / 6) for image in batch.image.numpy()]
     assert [caption.decode() for caption in batch.caption.numpy()] == [f"grey number {i}" for i in numbers]
     assert [image_id.decode()[-8:-4] for image_id in batch.image_id.numpy()] == [f"{i % 20:04d}" for i in numbers]
@@ -125,7 +125,7 @@ def test_epochs_are_permutations_and_a_late_start_goes_on(folder):
     assert _stream(pairs, 4, seed=3) != stream[:32]
 
 
-def test_captions_of_a_held_out_picture_are_held_out(folder):
+def test_captions_of_a_held_out_image_are_held_out(folder):
     twice = [Pair(pair.file, f"{text} {pair.caption}") for text in ("one", "two") for pair in read_pairs(folder)]
     pairs = ConceptualCaptions(folder, twice)
     training = {caption.decode() for caption in pairs.captions().as_numpy_iterator()}
@@ -137,6 +137,6 @@ def test_captions_of_a_held_out_picture_are_held_out(folder):
         assert {f"one {words}", f"two {words}"}.isdisjoint(training)
 
 
-def test_too_few_pictures_are_refused(folder):
+def test_too_few_images_are_refused(folder):
     with pytest.raises(ValueError, match=r"has 19 fit pictures: at least 20 are needed"):
         ConceptualCaptions(folder, read_pairs(folder)[:19])

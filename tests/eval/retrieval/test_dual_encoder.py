@@ -22,7 +22,7 @@ SMALL = TowerOptions(image_size=16, text_length=8, dim=6, seed=4)
 
 
 class _Wrapped(tf.Module):
-    """Someone's model: the mean colour, and a hash of the words."""
+    """Someone's model: the mean color, and a hash of the words."""
 
     def __init__(self, scale: float = 1.0):
         super().__init__()
@@ -80,7 +80,7 @@ def test_it_tells_what_it_is(towers, saved):
     assert len(dual_encoder.read_report(saved)["weights_sha256"]) == 64
 
 
-def test_pictures_of_any_size_and_captions_of_any_case(saved):
+def test_images_of_any_size_and_captions_of_any_case(saved):
     encoder = load_dual_encoder(saved)
     image = np.kron(_images(1, 16, 16), np.ones([1, 4, 4, 1], np.uint8))  # Each pixel becomes 16.
     np.testing.assert_allclose(encoder.encode_images(image), encoder.encode_images(_images(1, 16, 16)), atol=1e-6)
@@ -193,7 +193,7 @@ def test_pre_trained_weights_are_read_from_a_file(tmp_path):
     features = network(tf.keras.applications.resnet50.preprocess_input(images.astype(np.float32)), training=False)
     projected = features @ towers.image_tower.get_layer("projection").kernel
     expected = projected / np.linalg.norm(projected, axis=1, keepdims=True)
-    # Batch normalisation keeps its statistics, in training, too.
+    # Batch normalization keeps its statistics, in training, too.
     np.testing.assert_allclose(towers.embed_images(tf.constant(images), training=True), expected, atol=1e-4)
 
 

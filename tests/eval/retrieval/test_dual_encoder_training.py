@@ -35,7 +35,7 @@ def trained(scenes_dir, tmp_path_factory):
 def test_pairs_that_say_or_show_the_same_are_no_negatives():
     rng = np.random.default_rng(1)
     images, captions = rng.normal(size=[2, 5, 3])
-    image_keys, caption_keys = [1, 2, 3, 1, 5], [10, 20, 20, 30, 50]  # Pictures 0 and 3, and captions 1 and 2.
+    image_keys, caption_keys = [1, 2, 3, 1, 5], [10, 20, 20, 30, 50]  # Images 0 and 3, and captions 1 and 2.
     allowed = np.ones([5, 5], bool)
     for i, j in ((0, 3), (1, 2)):
         allowed[i, j] = allowed[j, i] = False
@@ -52,7 +52,7 @@ def test_pairs_that_say_or_show_the_same_are_no_negatives():
     assert all(np.isfinite(gradient).all() for gradient in tape.gradient(matching.loss, [*embeddings, temperature]))
 
 
-def test_a_batch_of_one_picture_has_nothing_to_learn():
+def test_a_batch_of_one_image_has_nothing_to_learn():
     rows = np.random.default_rng(1).normal(size=[4, 3])
     matching = matching_loss(rows, rows[::-1], tf.zeros([4]), tf.range(4), tf.constant(0.1, tf.float64))
     np.testing.assert_allclose(matching.loss, 0.0, atol=1e-9)

@@ -1,4 +1,4 @@
-"""The command, killed and started again, on pictures in a folder."""
+"""The command, killed and started again, on images in a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def pictures(scenes_dir, tmp_path_factory) -> pathlib.Path:
-    """A folder of scenes and a table of their captions, one of which has lost its picture."""
+    """A folder of scenes and a table of their captions, one of which has lost its image."""
     folder = tmp_path_factory.mktemp("pictures")
     lines = ["a picture that is gone\tgone.jpg"]
     decoders = {"image": tfds.decode.SkipDecoding()}

@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 def test_its_features_tell_backgrounds_apart(folder):
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    pictures = scene_pictures.draw_pictures(11, "validation", 256, faulty=False)
+    pictures = scene_pictures.draw_images(11, "validation", 256, faulty=False)
     features = encoder(pictures.images.astype(np.float32) / 255).numpy()  # [256, 128]
     assert features.shape == (256, 128)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -29,10 +29,10 @@ def test_its_features_tell_backgrounds_apart(folder):
     assert np.mean(backgrounds[nearest] == backgrounds) > 0.5  # By chance: an eighth.
 
 
-def test_gradients_reach_the_picture(folder):
+def test_gradients_reach_the_image(folder):
     """Along the gradient, where the slope is far above what kinks of ReLUs and rounding do to the difference."""
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    pictures = scene_pictures.draw_pictures(11, "validation", 8, faulty=False)
+    pictures = scene_pictures.draw_images(11, "validation", 8, faulty=False)
     images = tf.constant(pictures.images.astype(np.float32) / 255)
 
     def value(images):

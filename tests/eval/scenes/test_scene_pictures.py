@@ -6,11 +6,11 @@ from data_pipelines.scenes import sample, spec, writing
 from eval.scenes import scene_pictures
 
 
-def test_pictures_are_as_the_input_pipeline_reads_them(tmp_path):
-    pictures = scene_pictures.draw_pictures(3, "validation", 3, faulty=False)
+def test_images_are_as_the_input_pipeline_reads_them(tmp_path):
+    pictures = scene_pictures.draw_images(3, "validation", 3, faulty=False)
     for index in range(3):
         path = tmp_path / f"{index}.jpg"
-        writing.write_picture(sample.sample_scene(3, "validation", index), path, 128)
+        writing.write_image(sample.sample_scene(3, "validation", index), path, 128)
         pixels = tf.io.decode_jpeg(tf.io.read_file(str(path)), dct_method="INTEGER_ACCURATE")
         expected = tf.image.resize(pixels, [64, 64], method="bilinear").numpy()
         assert np.abs(pictures.images[index] - expected).max() <= 0.5 + 1e-3  # Rounding.
@@ -18,16 +18,16 @@ def test_pictures_are_as_the_input_pipeline_reads_them(tmp_path):
 
 
 @pytest.mark.parametrize("faulty", [False, True])
-def test_the_same_arguments_give_the_same_pictures(faulty):
-    one, same = (scene_pictures.draw_pictures(3, "train", 5, faulty=faulty) for _ in range(2))
+def test_the_same_arguments_give_the_same_images(faulty):
+    one, same = (scene_pictures.draw_images(3, "train", 5, faulty=faulty) for _ in range(2))
     tf.nest.map_structure(np.testing.assert_array_equal, one, same)
-    other = scene_pictures.draw_pictures(4, "train", 5, faulty=faulty)
+    other = scene_pictures.draw_images(4, "train", 5, faulty=faulty)
     assert np.abs(one.images.astype(int) - other.images).mean() > 5
 
 
 def test_faults_leave_the_content_of_training_scenes():
-    pictures = scene_pictures.draw_pictures(3, "train", 40, faulty=True)
-    clean = scene_pictures.draw_pictures(3, "train", 40, faulty=False)
+    pictures = scene_pictures.draw_images(3, "train", 40, faulty=True)
+    clean = scene_pictures.draw_images(3, "train", 40, faulty=False)
     np.testing.assert_array_equal(pictures.targets.main_kind, clean.targets.main_kind)
     np.testing.assert_array_equal(pictures.targets.background, clean.targets.background)
     np.testing.assert_array_equal(pictures.targets.widths, clean.targets.widths)

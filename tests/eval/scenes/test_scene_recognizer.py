@@ -28,7 +28,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return scene_pictures.draw_pictures(8, "validation", 64, faulty=False)
+    return scene_pictures.draw_images(8, "validation", 64, faulty=False)
 
 
 def _raw(places, widths=0.4):
@@ -164,7 +164,7 @@ def test_the_saved_model_has_the_detection_api(built, pictures, size):
     np.testing.assert_array_equal(outputs["num_detections"], [8, 8, 8])
 
 
-def test_pictures_are_resized_as_in_the_input_pipeline(built):
+def test_images_are_resized_as_in_the_input_pipeline(built):
     recognizer = tf.saved_model.load(str(built[0]))
     images = np.random.default_rng(0).integers(0, 256, size=(2, 90, 50, 3), dtype=np.uint8)
     resized = tf.cast(tf.round(tf.image.resize(images, [64, 64], method="bilinear")), tf.uint8)
@@ -172,7 +172,7 @@ def test_pictures_are_resized_as_in_the_input_pipeline(built):
 
 
 def test_features_have_a_common_scale(built):
-    images = scene_pictures.draw_pictures(4, "train", 64, faulty=True).images
+    images = scene_pictures.draw_images(4, "train", 64, faulty=True).images
     deviations = tf.saved_model.load(str(built[0]))(images)["features"].numpy().std(axis=0)
     assert 0.6 < np.median(deviations) < 1.6
     assert np.mean((deviations > 0.3) & (deviations < 3)) > 0.9

@@ -1,4 +1,4 @@
-"""The input benchmark on a few pictures; its numbers mean nothing here."""
+"""The input benchmark on a few images; its numbers mean nothing here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from experiments.benchmarks import input_records, photographs
 
 
-def test_drawn_pictures_weigh_what_photographs_do():
+def test_drawn_images_weigh_what_photographs_do():
     pictures = photographs.draw(2)
     assert len(set(pictures)) == 2 and pictures == photographs.draw(2)
     for jpeg in pictures:

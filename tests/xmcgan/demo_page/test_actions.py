@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xmcgan.demo_page.actions import MOST_PICTURES, Actions
+from xmcgan.demo_page.actions import MOST_IMAGES, Actions
 
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
 
@@ -15,7 +15,7 @@ def _levels(a, b) -> int:
     return np.max(np.abs(np.asarray(a, int) - np.asarray(b, int)))
 
 
-def test_pictures_of_a_row_of_seeds(actions, exported):
+def test_images_of_a_row_of_seeds(actions, exported):
     drawn = actions.draw(f"  {CAPTION}\n", 5, 6)
     assert drawn.seeds == [5, 6, 7, 8, 9, 10]
     assert _levels(drawn.images, exported([CAPTION] * 6, drawn.seeds)) <= 1
@@ -55,7 +55,7 @@ def test_what_is_cut(actions):
         (lambda actions: actions.draw(CAPTION, -1, 4), "A seed is a whole number from 0 to"),
         (lambda actions: actions.draw(CAPTION, None, 4), "A seed is a whole number from 0 to"),
         (lambda actions: actions.draw(CAPTION, 1.5, 4), "A seed is a whole number from 0 to"),
-        (lambda actions: actions.draw(CAPTION, 0, MOST_PICTURES + 1), "between 1 and 16 pictures"),
+        (lambda actions: actions.draw(CAPTION, 0, MOST_IMAGES + 1), "between 1 and 16 pictures"),
         (lambda actions: actions.between_captions(CAPTION, "", 0), "Write the other caption first"),
         (lambda actions: actions.attention("", 0), "Write a caption first"),
     ],

@@ -59,7 +59,7 @@ def page(request, browser, address):
 
 
 def _pixels(page, image) -> np.ndarray:
-    """A picture as the page has it."""
+    """An image as the page has it."""
     response = page.request.get(image.evaluate("image => image.currentSrc"))
     assert response.headers["content-type"] == "image/png"
     return np.array(Image.open(io.BytesIO(response.body())).convert("RGB"))
@@ -85,7 +85,7 @@ def test_type_click_and_see(page, address, exported):
     for image, expected in zip(images, drawn):
         assert image.is_visible() and image.bounding_box()["width"] >= 100
         assert _levels(_pixels(page, image), expected) <= 1
-    # A map for each word; those of another picture when it is chosen.
+    # A map for each word; those of another image when it is chosen.
     captions = [each.inner_text() for each in page.query_selector_all("#looked .caption-label")]
     assert [caption.split()[0] for caption in captions] == ["[CLS]", *CAPTION.split(), "[SEP]"]
     before = page.query_selector("#looked img").get_attribute("src")
@@ -102,7 +102,7 @@ def test_type_click_and_see(page, address, exported):
     assert [url for url in page.asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-def test_mistakes_are_told_and_the_pictures_stay(page):
+def test_mistakes_are_told_and_the_images_stay(page):
     _draw(page, CAPTION)
     page.fill("#caption textarea", "   ")
     page.click("#draw")

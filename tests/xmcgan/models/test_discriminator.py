@@ -66,7 +66,7 @@ def test_shapes_of_the_papers_discriminator(monkeypatch):
 
 
 @pytest.mark.parametrize("image_size", [64, 128, 256])
-def test_shapes_of_small_pictures(image_size):
+def test_shapes_of_small_images(image_size):
     config = tiny_config(**{"data.image_size": image_size})
     output = _discriminate(config, Discriminator(config))
     shapes = [tuple(tensor.shape) for tensor in output]
@@ -94,7 +94,7 @@ def test_the_logit_is_the_projection_discriminators():
     np.testing.assert_allclose(output.logits, linear + np.sum(pooled * sentence, axis=1), rtol=1e-4, atol=1e-4)
 
 
-def test_regions_are_a_picture_at_16_x_16():
+def test_regions_are_a_image_at_16_x_16():
     config = tiny_config()
     discriminator, example = build_discriminator(config), random_example(config, BATCH)
     before = _discriminate(config, discriminator, example).region_features
@@ -104,7 +104,7 @@ def test_regions_are_a_picture_at_16_x_16():
     after = _discriminate(config, discriminator, changed).region_features
     moved = np.any(after != before, axis=(0, 2)).reshape(16, 16)
     assert moved[0, 0]
-    assert not moved[8:, :].any()  # The receptive field of a region is not the whole picture,
+    assert not moved[8:, :].any()  # The receptive field of a region is not the whole image,
     assert not moved[:, 8:].any()  # and rows and columns stand where they stood.
 
 
@@ -157,7 +157,7 @@ def test_one_kernel_scale_is_as_good_as_another():
         np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_pictures_are_judged_one_by_one():
+def test_images_are_judged_one_by_one():
     config = tiny_config()
     discriminator, example = build_discriminator(config), random_example(config, BATCH)
     together = _discriminate(config, discriminator, example)

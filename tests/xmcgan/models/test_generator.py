@@ -73,7 +73,7 @@ def test_shapes_and_size_of_the_papers_generator(monkeypatch):
 
 
 @pytest.mark.parametrize("image_size", [64, 128, 256])
-def test_draws_pictures_in_range(image_size):
+def test_draws_images_in_range(image_size):
     config = tiny_config(**{"data.image_size": image_size})
     generator = Generator(config)
     _generate(config, generator)
@@ -127,7 +127,7 @@ def test_the_stem_sees_the_sentence_or_the_noise_alone(stem):
     np.testing.assert_allclose(seen[0], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_noise_and_sentence_reach_the_picture():
+def test_noise_and_sentence_reach_the_image():
     config = tiny_config()
     generator, text = Generator(config), random_text(config, BATCH)
     image = _generate(config, generator, text=text).image

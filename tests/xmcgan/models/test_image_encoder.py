@@ -80,7 +80,7 @@ def test_a_file_with_the_classifier_serves_the_layers_before_it(resnet_file):
     np.testing.assert_allclose(encoder(images), expected.numpy().mean(axis=(1, 2)), rtol=1e-3, atol=1e-3)
 
 
-def test_is_frozen_but_passes_gradients_to_the_pictures(vgg_file):
+def test_is_frozen_but_passes_gradients_to_the_images(vgg_file):
     encoder = image_encoder.build_image_encoder("vgg19", vgg_file[0], "block2_conv2", SIZE)
     assert not encoder.trainable_variables
     images = tf.constant(_images(1, 20, 20))
@@ -132,7 +132,7 @@ def test_a_failed_download_names_the_file_and_the_flag(monkeypatch):
 
 
 class _FeatureVector(tf.Module):
-    """By TF Hub's API: mean colours of the halves of a picture, times a weight."""
+    """By TF Hub's API: mean colors of the halves of an image, times a weight."""
 
     def __init__(self, features=lambda images, weight: weight * tf.reduce_mean(images, axis=[1, 3])):
         super().__init__()
@@ -158,11 +158,11 @@ def test_an_image_feature_vector_of_tf_hub(tmp_path):
         features = encoder(images)
     np.testing.assert_allclose(features, 2 * images.numpy().mean(axis=(1, 3)), rtol=1e-6)
     np.testing.assert_allclose(tape.gradient(features, images), np.full([3, 2, 2, 3], 2 / 6), rtol=1e-6)
-    # Of a constant picture, resizing changes nothing but the size.
+    # Of a constant image, resizing changes nothing but the size.
     np.testing.assert_allclose(encoder(np.full([1, 5, 7, 3], 0.25, np.float32)), [[0.5, 0.5]], rtol=1e-6)
 
 
-def test_pictures_of_the_right_size_are_not_resized(tmp_path):
+def test_images_of_the_right_size_are_not_resized(tmp_path):
     encoder = image_encoder.build_image_encoder("hub", _saved(tmp_path, _FeatureVector()), "", 2)
     for side, resized in ((2, False), (4, True)):
         graph = tf.function(encoder).get_concrete_function(tf.TensorSpec([1, side, side, 3])).graph

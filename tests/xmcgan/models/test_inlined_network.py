@@ -10,7 +10,7 @@ SIZE = 8
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory):
-    """A convolutional image feature vector of any number of pictures, as Keras saves it."""
+    """A convolutional image feature vector of any number of images, as Keras saves it."""
     tf.keras.utils.set_random_seed(3)
     layers = tf.keras.layers
     network = tf.keras.Sequential(
@@ -54,8 +54,8 @@ def test_features_and_gradients_are_the_networks_own(saved_model):
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-7)
 
 
-def test_xla_compiles_it_once_for_all_pictures(saved_model):
-    """A SavedModel as it is makes XLA take the pictures for constants: see `inline`."""
+def test_xla_compiles_it_once_for_all_images(saved_model):
+    """A SavedModel as it is makes XLA take the images for constants: see `inline`."""
     images = tf.Variable(tf.zeros([2, SIZE, SIZE, 3]))
     inlined = inline(_encoder(saved_model), tf.TensorSpec([None, SIZE, SIZE, 3]))
 

@@ -83,7 +83,7 @@ def test_inference_uses_the_averages(case):
     layer.statistics.moving_variance.assign([4.0, 0.25])
     expected = (x - [1.0, -2.0]) / np.sqrt(np.array([4.0, 0.25]) + EPSILON) * (1 + gamma) + beta
     np.testing.assert_allclose(layer(tf.constant(x), condition), expected, atol=1e-9)
-    # A picture does not depend on its neighbours in the batch.
+    # An image does not depend on its neighbors in the batch.
     alone = Condition(*(None if part is None else part[:1] for part in condition))
     np.testing.assert_allclose(layer(tf.constant(x[:1]), alone), expected[:1], atol=1e-9)
     np.testing.assert_array_equal(layer.statistics.moving_mean, [1.0, -2.0])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.eager import context  # The only way to see what the graph optimisers made.
+from tensorflow.python.eager import context  # The only way to see what the graph optimizers made.
 
 from xmcgan.models.recomputation import recompute
 
@@ -92,7 +92,7 @@ def test_a_constant_row_has_no_gradient():
 
 
 def _softmax_operations():
-    """How many are in the graph of value and gradient, after TensorFlow's own optimisations."""
+    """How many are in the graph of value and gradient, after TensorFlow's own optimizations."""
     rows, _, weight = _arguments()
 
     @tf.function
@@ -113,5 +113,5 @@ def _softmax_operations():
 
 
 def test_what_is_computed_again_is_not_merged_with_what_was():
-    # Once forward and once again for the gradient; a graph optimiser that saw them as the same would keep the first.
+    # Once forward and once again for the gradient; a graph optimizer that saw them as the same would keep the first.
     assert _softmax_operations() == 2

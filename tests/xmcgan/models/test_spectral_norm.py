@@ -38,7 +38,7 @@ def test_converges_to_the_largest_singular_value(layer_and_input):
     layer, x = layer_and_input
     before = layer.kernel.numpy()
     _converge(layer, x)
-    np.testing.assert_array_equal(layer.kernel, before)  # The trained kernel stays the optimiser's.
+    np.testing.assert_array_equal(layer.kernel, before)  # The trained kernel stays the optimizer's.
     used = layer.normalized_kernel(training=False).numpy()
     np.testing.assert_allclose(used * _largest_singular_value(before), before, rtol=1e-8)
     np.testing.assert_allclose(_largest_singular_value(used), 1.0, rtol=1e-8)
@@ -85,7 +85,7 @@ def test_gradient_flows_through_sigma(layer_and_input):
     kernel, step = layer.kernel.numpy(), 1e-6
     expected = (exact(kernel + step * direction) - exact(kernel - step * direction)) / (2 * step)
     np.testing.assert_allclose(np.sum(gradient * direction), expected, rtol=1e-6)
-    # A true reparametrisation does not see the kernel's scale.
+    # A true reparametrization does not see the kernel's scale.
     np.testing.assert_allclose(np.sum(gradient * kernel), 0.0, atol=1e-8)
 
 

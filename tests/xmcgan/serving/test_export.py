@@ -113,7 +113,7 @@ def test_tensorflows_tool_runs_it(export_dir, exported, tmp_path):
     assert _levels(np.load(tmp_path / "images.npy"), exported(CAPTIONS[:1], [7])) <= 1
 
 
-def test_a_picture_is_the_same_in_every_batch(exported):
+def test_a_image_is_the_same_in_every_batch(exported):
     captions, seeds = CAPTIONS + CAPTIONS[::-1], list(range(10))
     together = exported(captions, seeds)  # More than are worked on at once.
     for i, (caption, seed) in enumerate(zip(captions, seeds)):

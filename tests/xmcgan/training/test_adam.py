@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from xmcgan.training.adam import Adam
 
-# Exact in single precision, in which the optimiser holds them.
+# Exact in single precision, in which the optimizer holds them.
 RATE, BETA_1, BETA_2 = 2.0**-7, 0.5, 1 - 2.0**-10
 
 

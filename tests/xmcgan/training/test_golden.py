@@ -1,4 +1,4 @@
-"""A checkpoint of long ago still draws the same picture, and training goes on from it.
+"""A checkpoint of long ago still draws the same image, and training goes on from it.
 
 tests/data/golden is the workdir of a run of two iterations of Algorithm 1 on random examples, kept as the version
 before micro-batches and mixed precision wrote it: its config, its checkpoint in TensorFlow's files, and in numbers.npz
@@ -42,21 +42,21 @@ def _text(numbers, prefix="") -> TextFeatures:
     return TextFeatures(*(tf.constant(numbers[f"{prefix}{field}"]) for field in TextFeatures._fields))
 
 
-def _assert_draws_the_picture(generator, numbers):
+def _assert_draws_the_image(generator, numbers):
     image = generator(tf.constant(numbers["z"]), _text(numbers), training=False).image
     np.testing.assert_allclose(image, numbers["picture"], atol=1e-5)
     assert np.abs(to_uint8(image).numpy().astype(int) - numbers["picture_uint8"]).max() <= 1
 
 
-def test_the_picture_is_one(numbers):
+def test_the_image_is_one(numbers):
     assert numbers["picture"].shape == (2, 64, 64, 3)
     assert np.ptp(numbers["picture_uint8"]) > 100
 
 
-def test_draws_the_same_picture(workdir, numbers):
+def test_draws_the_same_image(workdir, numbers):
     generator = build_generator(read_config(workdir))
     assert restore_generator(find(workdir), generator) == 2
-    _assert_draws_the_picture(generator, numbers)
+    _assert_draws_the_image(generator, numbers)
 
 
 def test_training_goes_on_from_it(workdir, numbers):
@@ -66,7 +66,7 @@ def test_training_goes_on_from_it(workdir, numbers):
     assert Checkpoints(workdir, state, max_to_keep=2).restore_latest()
     assert state.step == 2
     assert state.generator_optimizer.iterations == 2 and state.discriminator_optimizer.iterations == 4
-    _assert_draws_the_picture(state.ema_generator, numbers)
+    _assert_draws_the_image(state.ema_generator, numbers)
 
     examples = [
         Example(

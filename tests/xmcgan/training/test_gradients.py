@@ -14,7 +14,7 @@ STEP = 1e-8  # Greater ones step over the kink of some pixel's ReLU.
 
 
 class _Recorder:
-    """In an optimiser's place: keeps the gradients, moves nothing."""
+    """In an optimizer's place: keeps the gradients, moves nothing."""
 
     def apply_gradients(self, gradients_and_variables, **kwargs):
         self.gradients = [gradient.numpy() for gradient, _ in gradients_and_variables]

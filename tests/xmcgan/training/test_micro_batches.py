@@ -15,7 +15,7 @@ STEPS = ("discriminator_step", "generator_step", "joint_step")
 
 
 class _Recorder:
-    """In an optimiser's place: keeps the gradients, moves nothing."""
+    """In an optimizer's place: keeps the gradients, moves nothing."""
 
     def apply_gradients(self, gradients_and_variables, **kwargs):
         self.gradients = [gradient.numpy() for gradient, _ in gradients_and_variables]
@@ -82,7 +82,7 @@ def test_a_step_in_parts_is_the_step(step, changes, case):
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_statistics_of_each_micro_batch(recompute, case):
-    """Exact, but for what it says: each part of G is normalised by its own statistics."""
+    """Exact, but for what it says: each part of G is normalized by its own statistics."""
     networks, example, _ = case
     changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
     changes["training.recompute"] = recompute
@@ -110,7 +110,7 @@ def test_statistics_of_each_micro_batch(recompute, case):
     for i, gradient in enumerate(gradients):
         tolerance = 1e-9 * max(1.0, np.abs(gradient).max())
         np.testing.assert_allclose(found[f"g/gradient/{i}"], gradient, rtol=0, atol=tolerance)
-    # The discriminator's step has no part in it but the pictures.
+    # The discriminator's step has no part in it but the images.
     moved = [value for name, value in found.items() if name.startswith("state/") and "moving_mean" in name]
     assert len(moved) == len(parts[0].statistics)
     for value, of_parts in zip(moved, zip(*(part.statistics for part in parts))):

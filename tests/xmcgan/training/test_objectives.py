@@ -28,7 +28,7 @@ def _output(config, seed):
 
 @pytest.fixture
 def inputs():
-    """D's outputs for real and generated pictures, the captions, and the image encoder's features of both."""
+    """D's outputs for real and generated images, the captions, and the image encoder's features of both."""
     config = tiny_config()
     rng = np.random.default_rng(3)
     encodings = [tf.constant(rng.normal(size=[BATCH, 5]), tf.float32) for _ in range(2)]
@@ -45,7 +45,7 @@ def _cosines(a, b):
     return a @ b.T
 
 
-def _word_scores(output, text):  # Pictures are rows; test_attention checks the scores themselves.
+def _word_scores(output, text):  # Images are rows; test_attention checks the scores themselves.
     return word_region_scores(output.region_features, text.words, text.lengths, rho_1=5.0, rho_2=5.0)
 
 
@@ -74,7 +74,7 @@ def test_generator_total(direction, axes, inputs):
         "hinge": -np.mean(fake.logits),
         "sentence_loss": _nce(_cosines(fake.image_features, fake.sentence_features), 0.1, axes),
         "word_loss": _nce(_word_scores(fake, text), 0.02, axes),
-        # Section 4.1: a real picture looks for the picture that was generated from its caption.
+        # Section 4.1: a real image looks for the image that was generated from its caption.
         "image_loss": _nce(_cosines(real.image_features, fake.image_features), 0.1, axes),
         "image_encoder_loss": _nce(_cosines(real_encoding, fake_encoding), 0.1, axes),
         "perceptual_loss": np.mean(np.sum((real_encoding.numpy() - fake_encoding.numpy()) ** 2, axis=1)),
@@ -96,14 +96,14 @@ def test_a_discriminator_loss_that_is_off_is_not_there(field, metric, inputs):
     np.testing.assert_allclose(off.loss, on.loss - on.metrics[metric], rtol=1e-4)
 
 
-def test_the_generator_alone_needs_no_real_pictures(inputs):
+def test_the_generator_alone_needs_no_real_images(inputs):
     _, fake, text, _, _ = inputs
     off = {"losses.generator_image": 0.0, "losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0}
     objective = Objectives(tiny_config(**off).losses).generator(None, fake, text)
     assert {name.split("_")[0] for name in objective.metrics} == {"loss", "hinge", "sentence", "word"}
 
 
-def test_real_pictures_take_no_gradient_from_the_image_losses(inputs):
+def test_real_images_take_no_gradient_from_the_image_losses(inputs):
     real, fake, text, real_encoding, fake_encoding = inputs
     with tf.GradientTape() as tape:
         watched = [real.image_features, real_encoding]

@@ -59,12 +59,12 @@ def test_convolutions_are_in_16_bits_and_what_sums_up_or_divides_in_32(case):
     for op in traced.graph.get_operations():
         dtypes.setdefault(op.type, set()).update(x.dtype for x in op.inputs if x.dtype.is_floating)
     assert dtypes["Conv2D"] == dtypes["Conv2DBackpropInput"] == {PRECISIONS[config.training.precision]}
-    for kind in ("Softmax", "Rsqrt", "Mean", "Tanh", "Sqrt"):  # Attention, batch norm, pictures, norms
+    for kind in ("Softmax", "Rsqrt", "Mean", "Tanh", "Sqrt"):  # Attention, batch norm, images, norms
         assert dtypes[kind] == {tf.float32}, kind
     assert {output.dtype for output in tf.nest.flatten(traced.structured_outputs)} == {tf.float32}
 
 
-def test_pictures_and_verdicts_are_near_those_in_32_bits(case):
+def test_images_and_verdicts_are_near_those_in_32_bits(case):
     config, state, example = case
     generator, discriminator = build_generator(config), build_discriminator(config)
     for ours, theirs in ((generator, state.generator), (discriminator, state.discriminator)):

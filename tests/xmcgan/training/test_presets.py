@@ -1,4 +1,4 @@
-"""Every shipped preset builds and runs one full iteration, at its own picture size and text length."""
+"""Every shipped preset builds and runs one full iteration, at its own image size and text length."""
 
 from __future__ import annotations
 

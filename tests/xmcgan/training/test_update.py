@@ -140,7 +140,7 @@ def test_a_loss_that_is_off_is_not_computed(network, state):
 
 
 @pytest.mark.parametrize("weight, passes", [(0.0, 1), (1.0, 2)])
-def test_only_the_image_loss_shows_d_real_pictures_in_a_generator_step(weight, passes, state, monkeypatch):
+def test_only_the_image_loss_shows_d_real_images_in_a_generator_step(weight, passes, state, monkeypatch):
     config = tiny_config(**{**OFF, "losses.generator_image": weight})
     call, seen = state.discriminator.call, []
 
