@@ -21,7 +21,7 @@ ROWS = ["table5/self_modulation", "table5/attentional", "fig5/head_1"]
 
 
 def _jobs(workdir, rows=ROWS, **options):
-    return jobs_of(rows, str(workdir), **{"dataset": "scenes", "num_pictures": 8000, **options})
+    return jobs_of(rows, str(workdir), **{"dataset": "scenes", "num_images": 8000, **options})
 
 
 def test_every_row_has_the_same_budget_and_differs_in_its_own_fields(tmp_path):

@@ -198,7 +198,7 @@ def test_a_program_with_tensorflow_alone_can_load_it(built, pictures, tmp_path):
 def test_a_second_call_does_nothing(built, monkeypatch):
     folder, report = built
     assert scene_recognizer_training.is_built(folder)
-    monkeypatch.setattr(scene_pictures, "draw_pictures", lambda *args, **kwargs: pytest.fail("built again"))
+    monkeypatch.setattr(scene_pictures, "draw_images", lambda *args, **kwargs: pytest.fail("built again"))
     assert scene_recognizer_training.build(folder, seed=5, steps=1) == report
     assert json.loads((folder / "recognizer.json").read_text()) == report
 
