@@ -21,7 +21,7 @@ from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
 from experiments import liveness, random_image_encoder
 from xmcgan.config import Config
-from xmcgan.models.attention import word_region_scores
+from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.synthesis import from_uint8
 from xmcgan.training import ema

@@ -2,7 +2,7 @@
 
 The public JAX release lets every word of every sentence attend to the regions of every image, and forms the aligned
 feature of each: a tensor of [images, sentences, words, dim], and more of them in the gradient. Ours is that of the
-training (`xmcgan.models.attention`), which needs the aligned features' products and norms alone.
+training (`xmcgan.losses.word_scores`), which needs the aligned features' products and norms alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tensorflow as tf
 from experiments import liveness
 from xmcgan.config import LossConfig
 from xmcgan.losses.contrastive import info_nce
-from xmcgan.models.attention import word_region_scores
+from xmcgan.losses.word_scores import word_region_scores
 
 _MMAP_THRESHOLD = "MALLOC_MMAP_THRESHOLD_"  # Read by glibc as a process starts.
 _EPSILON = 1e-12

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from experiments import reference_check
-from xmcgan.losses.adversarial import hinge_discriminator_loss, hinge_generator_loss
-from xmcgan.losses.contrastive import cosine_scores, info_nce
-from xmcgan.models.attention import attend_to_words, word_region_scores
+from xmcgan.losses.contrastive import cosine_scores, hinge_discriminator_loss, hinge_generator_loss, info_nce
+from xmcgan.losses.word_scores import word_region_scores
+from xmcgan.models.attention import attend_to_words
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
 

@@ -1,6 +1,7 @@
-"""The InfoNCE losses between images, sentences and words (paper sections 3.1 and 4.1).
+"""The losses of the paper: contrastive (sections 3.1 and 4.1), adversarial (3.2) and perceptual (6.2).
 
-All of them are one loss on a matrix of scores whose diagonal holds the matching pairs; they differ in the scores.
+All contrastive losses, between images, sentences and words, are one loss on a matrix of scores whose diagonal holds
+the matching pairs; they differ in the scores.
 """
 
 from __future__ import annotations
@@ -59,3 +60,27 @@ def _one_direction(logits: tf.Tensor) -> ContrastiveLoss:
         tf.reduce_mean(tf.cast(matches > tf.reduce_max(rivals, axis=-1), logits.dtype)),
         tf.reduce_mean(entropy),
     )
+
+
+def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """Zero once every real logit is above 1 and every fake one below -1: logits [batch] -> scalar."""
+    return tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(tf.nn.relu(1.0 + fake_logits))
+
+
+def hinge_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+    """Minus the mean of the fake logits: logits [batch] -> scalar."""
+    return -tf.reduce_mean(fake_logits)
+
+
+def perceptual_loss(real_features: tf.Tensor, fake_features: tf.Tensor) -> tf.Tensor:
+    """Squared l2 distance between the image-encoder features of real and generated images (section 6.2, Table 6).
+
+    Args:
+      real_features: [batch, dim], of the real images.
+      fake_features: [batch, dim], of the images generated from the same captions.
+
+    Returns:
+      Scalar, at least 0: the mean over the batch.
+    """
+    squared_distances = tf.reduce_sum(tf.square(real_features - fake_features), axis=1)  # [batch]
+    return tf.reduce_mean(squared_distances)

@@ -1,22 +1,12 @@
-"""Soft attention between the words of a sentence and the regions of an image (paper sections 4.1 and 4.2).
-
-Pure functions, shared by the generator (each region attends to words) and the word loss (each word attends to
-regions). Padded words never take part.
-"""
+"""Soft attention of an image's regions to the words of a sentence (paper section 4.2)."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from xmcgan.models.recomputation import recompute
-
 # Added under square roots and norms: a zero vector has cosine 0 with everything, and a finite gradient.
-_EPSILON = 1e-12
-# Attention maps of up to so many bytes are held for all sentences together; otherwise for so many words at a time,
-# whose maps take a quarter of what the region features themselves do (768 wide).
-_LITTLE_MEMORY = 32 * 1024**2
-_WORDS_AT_ONCE = 192
-_MASKED = -1e9  # A score whose exponential is 0 in float32 after any realistic shift.
+EPSILON = 1e-12
+MASKED = -1e9  # A score whose exponential is 0 in float32 after any realistic shift.
 
 
 def attend_to_words(
@@ -41,161 +31,13 @@ def attend_to_words(
     Returns:
       The context c, [batch, regions, dim], and the attention alpha over words, [batch, regions, words].
     """
-    unit_words = tf.math.l2_normalize(words, axis=-1, epsilon=_EPSILON)
-    unit_regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
+    unit_words = tf.math.l2_normalize(words, axis=-1, epsilon=EPSILON)
+    unit_regions = tf.math.l2_normalize(regions, axis=-1, epsilon=EPSILON)
     cosine = tf.matmul(unit_regions, unit_words, transpose_b=True)  # [batch, regions, words]
     mask = tf.sequence_mask(lengths, words.shape[1])[:, None, :]  # [batch, 1, words]
     scores = rho_0 * cosine
     if weights is not None:
         mask &= weights[:, None, :] > 0.0
         scores += tf.math.log(tf.where(mask, weights[:, None, :], 1.0))
-    attention = tf.nn.softmax(tf.where(mask, scores, _MASKED))
+    attention = tf.nn.softmax(tf.where(mask, scores, MASKED))
     return tf.matmul(attention, unit_words if normalize_context else words), attention
-
-
-def word_region_scores(
-    regions: tf.Tensor,
-    words: tf.Tensor,
-    lengths: tf.Tensor,
-    *,
-    rho_1: float,
-    rho_2: float,
-    normalize_context: bool = False,
-    chunk: int = 0,
-    trim: bool = False,
-) -> tf.Tensor:
-    """How well every sentence's words find themselves in every image: S_word(x, s) * tau of section 4.1.
-
-    Where not all sentences are scored at once, memory is bounded whatever their number: activations are computed again
-    in the gradient, and the words are constants to it.
-
-    Args:
-      regions: [images, regions, dim].
-      words: [sentences, words, dim].
-      lengths: [sentences], the number of real words.
-      rho_1: sharpness of each word's attention over regions.
-      rho_2: weight of the best aligned word.
-      normalize_context: aligned features are sums of the unit-length region features instead of the features.
-      chunk: sentences at once, at the most; 0: all where that takes little memory, otherwise some hundred words.
-      trim: leave padding out where all of the sentences at once have it; shapes are then known only as it runs, which
-        XLA cannot take.
-
-    Returns:
-      Scores in (-1, 1 + log(words) / rho_2], [images, sentences].
-    """
-    unit_words = tf.math.l2_normalize(words, axis=-1, epsilon=_EPSILON)
-    if normalize_context:
-        regions = tf.math.l2_normalize(regions, axis=-1, epsilon=_EPSILON)
-    if regions.shape[1] < words.shape[2]:
-        align, gram = _align_by_gram, _gram(regions)
-        of_images = [regions, _inverse_root(tf.linalg.diag_part(gram)), gram]
-    else:
-        align, of_images = _align, [regions, _inverse_root(tf.reduce_sum(tf.square(regions), axis=-1))]
-
-    def scores(unit_words: tf.Tensor, lengths: tf.Tensor, *of_images: tf.Tensor) -> tf.Tensor:
-        words_each = tf.reduce_max(lengths) if trim else unit_words.shape[1]
-        flat_words = tf.reshape(unit_words[:, :words_each], [-1, unit_words.shape[2]])  # k: sentences * words.
-        alignment = align(rho_1, flat_words, *of_images)  # cos(w, c), [images, k]
-        alignment = tf.reshape(alignment, [-1, tf.shape(lengths)[0], words_each])
-        mask = tf.sequence_mask(lengths, words_each)[None]  # [1, sentences, words]
-        of_sentences = tf.reduce_logsumexp(tf.where(mask, rho_2 * alignment, _MASKED), axis=-1) / rho_2
-        return tf.ensure_shape(tf.transpose(of_sentences), [lengths.shape[0], regions.shape[0]])
-
-    chunks = _num_chunks(words.shape[0], words.shape[1], regions.shape[0] or 0, regions.shape[1], chunk)
-    if chunks == 1:
-        return tf.transpose(scores(unit_words, lengths, *of_images))
-    if trim:  # Sentences of like lengths together, so that little padding is left in a chunk.
-        order = tf.argsort(lengths)
-        unit_words, lengths = tf.gather(unit_words, order), tf.gather(lengths, order)
-    constants = [tf.stop_gradient(unit_words), lengths]
-    found = recompute(scores, [], of_images, constant_rows=constants, parts=chunks)  # [sentences, images]
-    return tf.transpose(tf.gather(found, tf.argsort(order)) if trim else found)
-
-
-def _inverse_root(squares: tf.Tensor) -> tf.Tensor:
-    return tf.math.rsqrt(tf.maximum(squares, _EPSILON))
-
-
-def _gram(regions: tf.Tensor) -> tf.Tensor:
-    """R R^T of every image: [images, regions, dim] -> [images, regions, regions]."""
-
-    @tf.custom_gradient
-    def gram(regions: tf.Tensor):
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:  # One product instead of two.
-            return tf.matmul(upstream + tf.linalg.matrix_transpose(upstream), regions)
-
-        return tf.matmul(regions, regions, transpose_b=True), gradient
-
-    return gram(regions)
-
-
-def _align(rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor) -> tf.Tensor:
-    """The cosine of every word with its aligned feature in every image.
-
-    Args:
-      rho_1: sharpness of each word's attention over regions.
-      words: of unit length, [k, dim].
-      regions: [images, regions, dim].
-      inverse_norms: of the regions, [images, regions].
-
-    Returns:
-      [images, k].
-    """
-    products = tf.matmul(words[None], regions, transpose_b=True)  # w . r_j, [images, k, regions]
-    attention = tf.nn.softmax(rho_1 * products * inverse_norms[:, None, :])
-    aligned = tf.matmul(attention, regions)  # c, [images, k, dim]
-    squared_norm = tf.reduce_sum(tf.square(aligned), axis=-1)
-    return tf.reduce_sum(aligned * words, axis=-1) * tf.math.rsqrt(tf.maximum(squared_norm, _EPSILON))
-
-
-def _align_by_gram(
-    rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor
-) -> tf.Tensor:
-    """What `_align` gives, where there are fewer regions than dimensions.
-
-    The aligned feature c is not formed: w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha cost regions
-    instead of dim for each pair, and no [images, sentences, words, dim] tensor exists. With a gradient of its own,
-    which goes over the maps of products and attention a third as often.
-
-    Args:
-      rho_1, words, regions, inverse_norms: as of `_align`.
-      gram: R R^T of every image, [images, regions, regions].
-    """
-
-    @tf.custom_gradient
-    def align(words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor):
-        products = tf.matmul(words[None], regions, transpose_b=True)  # w . r_j, [images, k, regions]
-        sharpness = rho_1 * inverse_norms[:, None, :]
-        attention = tf.nn.softmax(products * sharpness)  # alpha
-        mixed = tf.matmul(attention, gram)  # alpha^T R R^T
-        dot = tf.einsum("ikr,ikr->ik", attention, products)  # w . c
-        squared_norm = tf.einsum("ikr,ikr->ik", attention, mixed)  # |c|^2
-        inverse = tf.math.rsqrt(tf.maximum(squared_norm, _EPSILON))
-
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            of_dot = (upstream * inverse)[..., None]  # [images, k, 1]
-            of_norm = tf.where(squared_norm > _EPSILON, -0.5 * upstream * dot * inverse**3, 0.0)[..., None]
-            of_attention = of_dot * products + 2.0 * of_norm * mixed
-            mean = of_dot * dot[..., None] + 2.0 * of_norm * squared_norm[..., None]  # alpha . of_attention
-            of_logits = attention * (of_attention - mean)  # [images, k, regions]
-            of_products = of_logits * sharpness + of_dot * attention
-            return (
-                tf.tensordot(of_products, regions, [[0, 2], [0, 1]]),
-                tf.matmul(of_products, words[None], transpose_a=True),
-                rho_1 * tf.einsum("ikr,ikr->ir", of_logits, products),
-                tf.matmul(attention, of_norm * attention, transpose_a=True),
-            )
-
-        return dot * inverse, gradient
-
-    return align(words, regions, inverse_norms, gram)
-
-
-def _num_chunks(sentences: int | None, words: int, images: int, regions: int, chunk: int) -> int:
-    """Into how many equal parts the sentences are put; 1 where the sizes are not known before."""
-    if not sentences or not images:
-        return 1
-    if not chunk and 4 * images * sentences * words * regions <= _LITTLE_MEMORY:
-        return 1
-    most = chunk or max(1, _WORDS_AT_ONCE // words)
-    return next(parts for parts in range(1, sentences + 1) if sentences % parts == 0 and sentences // parts <= most)

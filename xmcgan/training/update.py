@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from xmcgan.config import Config
 from xmcgan.config_checks import uses_image_encoder
+from xmcgan.losses.objectives import Objective, Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.generator import GeneratorOutput
 from xmcgan.models.recomputation import directly, recompute
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import num_replicas, replica_rows, sum_over_replicas
-from xmcgan.training.objectives import Objective, Objectives
 from xmcgan.training.state import TrainState
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xmcgan.config import Config
 from xmcgan.losses.contrastive import cosine_scores, info_nce
-from xmcgan.models.attention import word_region_scores
+from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.synthesis import from_uint8, noise_of, to_uint8
 from xmcgan.training.state import TrainState

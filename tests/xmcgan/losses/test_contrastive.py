@@ -3,9 +3,17 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax
 
-from xmcgan.losses.contrastive import cosine_scores, info_nce
+from xmcgan.losses.contrastive import (
+    cosine_scores,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    info_nce,
+    perceptual_loss,
+)
 
 TEMPERATURE = 0.1
+REAL_LOGITS = np.array([2.0, 0.5, -1.0, 1.0])
+FAKE_LOGITS = np.array([-3.0, -0.5, 2.0, 0.0])
 
 
 def _features(*shape, seed=0):
@@ -103,3 +111,43 @@ def test_a_dead_feature_has_cosine_zero_and_a_finite_gradient():
         scores = cosine_scores(queries, tf.constant([[1.0, 0.0], [0.0, 1.0]]))
     np.testing.assert_array_equal(scores[0], [0, 0])
     assert np.all(np.isfinite(tape.gradient(scores, queries)))
+
+
+def test_hinge_discriminator_loss_is_the_papers():
+    # Section 3.2: -E[min(0, -1 + D(x))] - E[min(0, -1 - D(G(z)))].
+    expected = -np.mean(np.minimum(0, -1 + REAL_LOGITS)) - np.mean(np.minimum(0, -1 - FAKE_LOGITS))
+    loss = hinge_discriminator_loss(tf.constant(REAL_LOGITS), tf.constant(FAKE_LOGITS))
+    np.testing.assert_allclose(loss, expected)
+    np.testing.assert_allclose(loss, (0 + 0.5 + 2 + 0) / 4 + (0 + 0.5 + 3 + 1) / 4)
+
+
+def test_hinge_discriminator_loss_leaves_alone_what_is_beyond_the_margin():
+    real, fake = tf.constant(REAL_LOGITS), tf.constant(FAKE_LOGITS)
+    with tf.GradientTape() as tape:
+        tape.watch([real, fake])
+        loss = hinge_discriminator_loss(real, fake)
+    d_real, d_fake = tape.gradient(loss, [real, fake])
+    np.testing.assert_allclose(d_real, [0, -0.25, -0.25, 0])
+    np.testing.assert_allclose(d_fake, [0, 0.25, 0.25, 0.25])
+
+
+def test_hinge_generator_loss():
+    np.testing.assert_allclose(hinge_generator_loss(tf.constant(FAKE_LOGITS)), -np.mean(FAKE_LOGITS))
+
+
+def test_perceptual_loss_is_the_squared_distance_averaged_over_the_batch():
+    real = tf.constant([[1.0, 2.0], [0.0, 0.0]])
+    fake = tf.constant([[4.0, 6.0], [0.0, 1.0]])
+    assert perceptual_loss(real, fake).numpy() == (25.0 + 1.0) / 2
+
+
+def test_perceptual_loss_is_zero_for_equal_features():
+    features = tf.random.stateless_normal([3, 5], seed=[0, 0])
+    assert perceptual_loss(features, features).numpy() == 0.0
+
+
+def test_gradient_of_the_perceptual_loss_agrees_with_finite_differences():
+    rng = np.random.default_rng(0)
+    real, fake = tf.constant(rng.normal(size=[3, 4])), tf.constant(rng.normal(size=[3, 4]))  # float64
+    theoretical, numerical = tf.test.compute_gradient(lambda x: perceptual_loss(real, x), [fake])
+    np.testing.assert_allclose(theoretical[0], numerical[0], rtol=1e-5, atol=1e-8)

@@ -18,6 +18,7 @@ import tensorflow as tf
 import tiny_networks
 
 from xmcgan.config import Config
+from xmcgan.losses.objectives import Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather, replica_rows
@@ -25,7 +26,6 @@ from xmcgan.synthesis import to_uint8
 from xmcgan.training import distribution, ema
 from xmcgan.training.adam import Adam
 from xmcgan.training.loop import compiled_steps
-from xmcgan.training.objectives import Objectives
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update, noise
 from xmcgan.training.workers import Workers

@@ -4,9 +4,9 @@ import tensorflow as tf
 from scipy.special import log_softmax
 from tiny_networks import random_text, tiny_config
 
-from xmcgan.models.attention import word_region_scores
+from xmcgan.losses.objectives import Objectives
+from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.discriminator import DiscriminatorOutput
-from xmcgan.training.objectives import Objectives
 
 BATCH = 4
 WEIGHTS = {
@@ -45,7 +45,7 @@ def _cosines(a, b):
     return a @ b.T
 
 
-def _word_scores(output, text):  # Images are rows; test_attention checks the scores themselves.
+def _word_scores(output, text):  # Images are rows; test_word_scores checks the scores themselves.
     return word_region_scores(output.region_features, text.words, text.lengths, rho_1=5.0, rho_2=5.0)
 
 

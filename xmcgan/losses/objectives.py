@@ -11,10 +11,15 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from xmcgan.config import LossConfig
-from xmcgan.losses.adversarial import hinge_discriminator_loss, hinge_generator_loss
-from xmcgan.losses.contrastive import ContrastiveLoss, cosine_scores, info_nce
-from xmcgan.losses.perceptual import perceptual_loss
-from xmcgan.models.attention import word_region_scores
+from xmcgan.losses.contrastive import (
+    ContrastiveLoss,
+    cosine_scores,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    info_nce,
+    perceptual_loss,
+)
+from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather
