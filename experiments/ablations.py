@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from absl import app, flags
 
-from experiments import ablation_tables
-from experiments.ablation_tables import TABLES, Table
+from experiments.ablation import tables
+from experiments.ablation.tables import TABLES, Table
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_string("table", None, f"Lists its rows; one of {', '.join(TABLES)}, or a number.")
@@ -26,10 +26,10 @@ _DATASET = command_line.define_dataset("What to train on. [as the paper]", optio
 def main(argv: list[str]) -> None:
     del argv
     if _ROW.value:
-        table, row = ablation_tables.find(_ROW.value)
+        table, row = tables.find(_ROW.value)
         _print(table, [row.name])
     elif _TABLE.value:
-        table = ablation_tables.find_table(_TABLE.value)
+        table = tables.find_table(_TABLE.value)
         _print(table, [row.name for row in table.rows])
     elif _DATASET.value:
         raise app.UsageError("--dataset says what a row is trained on: give --table or --row")
@@ -44,7 +44,7 @@ def _print(table: Table, names: list[str]) -> None:
         if row.name in names:
             numbers = ", ".join(f"{metric} {value:g}" for metric, value in row.published.items())
             print(f"\n{row.title}: {numbers or 'not in the paper'}")
-            print(f"  {ablation_tables.command(table, row, _DATASET.value or table.dataset)}")
+            print(f"  {tables.command(table, row, _DATASET.value or table.dataset)}")
 
 
 if __name__ == "__main__":

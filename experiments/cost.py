@@ -15,7 +15,7 @@ import json
 
 from absl import app, flags
 
-from experiments.ablation_tables import TABLES, row_names
+from experiments.ablation.tables import TABLES, row_names
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_multi_string("table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number.")
@@ -34,18 +34,19 @@ def main(argv: list[str]) -> None:
     names = row_names(_TABLE.value, _ROW.value)
     if not names:
         raise app.UsageError("give what to count: --table or --row")
-    from experiments import ablation_jobs, cost_parts
+    from experiments.ablation import jobs
+    from experiments.footprint import run_cost
 
-    jobs = ablation_jobs.jobs_of(names, "", dataset=_DATASET.value, num_images=_NUM_IMAGES.value)
+    planned = jobs.jobs_of(names, "", dataset=_DATASET.value, num_images=_NUM_IMAGES.value)
     rate = 1e12 * _TFLOPS.value * _UTILISATION.value
     heads = ["run", "GFLOP a picture", "EFLOP", *(f"hours, {n} GPU{'s' * (n > 1)}" for n in _GPUS.value), "GB of disk"]
     peak = f"{_UTILISATION.value:.0%} of {_TFLOPS.value:g} TFLOP/s"
     print(f"each run draws {_NUM_IMAGES.value:,} pictures; a GPU reaches {peak}\n")
     print(f"| {' | '.join(heads)} |\n| --- | {' | '.join(['--:'] * (len(heads) - 1))} |", flush=True)
     costs = {}
-    for job in jobs:
+    for job in planned:
         name = ", ".join(job.rows)
-        cost = costs[name] = cost_parts.cost_of(job.config)
+        cost = costs[name] = run_cost.cost_of(job.config)
         hours = [f"{cost.hours(n * rate):,.1f}" for n in _GPUS.value]
         numbers = [f"{cost.flop_per_image / 1e9:.0f}", f"{cost.flop / 1e18:.1f}", *hours]
         print(f"| {name} | {' | '.join([*numbers, f'{cost.disk_bytes / 1e9:.1f}'])} |", flush=True)

@@ -39,7 +39,7 @@ _OUTPUT = flags.DEFINE_string("output", "figures", "Folder of the figures.")
 def main(argv: list[str]) -> None:
     del argv
     folders = _check()
-    from experiments import figure_layout, figure_rows
+    from experiments.paper_figures import layout, sheets
     from xmcgan.models.text_encoder import check_captions
     from xmcgan.serving.painter import load
 
@@ -50,16 +50,16 @@ def main(argv: list[str]) -> None:
     first = next(iter(painters.values()))
     seeds = list(range(seed, seed + _NUM_NOISE.value))
     of_dataset = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
-    sheets = {
-        "noise": lambda: figure_rows.of_noise(painters, captions, seeds),
-        "captions": lambda: figure_rows.of_captions(first, *of_dataset),
-        "models": lambda: figure_rows.of_models(painters, *of_dataset),
-        "ways": lambda: figure_rows.of_ways(first, captions, seeds[:2]),
-        "attention": lambda: figure_rows.of_attention(first, captions, seed),
+    figures = {
+        "noise": lambda: sheets.of_noise(painters, captions, seeds),
+        "captions": lambda: sheets.of_captions(first, *of_dataset),
+        "models": lambda: sheets.of_models(painters, *of_dataset),
+        "ways": lambda: sheets.of_ways(first, captions, seeds[:2]),
+        "attention": lambda: sheets.of_attention(first, captions, seed),
     }
-    drawn = sheets[_FIGURE.value]()
+    drawn = figures[_FIGURE.value]()
     path = os.path.join(_OUTPUT.value, _FIGURE.value)
-    files = figure_layout.save(figure_layout.sheet(drawn.rows, drawn.titles), path)
+    files = layout.save(layout.sheet(drawn.rows, drawn.titles), path)
     models = ", ".join(f"{name}: {painter.name}" for name, painter in painters.items())
     print(f"{' and '.join(files)} of {models}")
 

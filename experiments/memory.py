@@ -33,13 +33,13 @@ def main(argv: list[str]) -> None:
     import multiprocessing
     from concurrent import futures
 
-    from experiments import memory_parts
+    from experiments.footprint import step_memory
     from xmcgan.training import distribution
 
     config = command_line.get_config()
     replicas = _REPLICAS.value
     distribution.check_divides(config.training.batch_size, replicas, config.training.micro_batches)
-    predicted = memory_parts.predict(config, replicas)
+    predicted = step_memory.predict(config, replicas)
     print(table(config, replicas, predicted))
     result = {
         "gb": {name: size / 1e9 for name, size in parts(predicted).items()},
@@ -51,8 +51,8 @@ def main(argv: list[str]) -> None:
         # Freed memory goes back to the system at once: gaps that the C library keeps would count as the step's.
         os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
         with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            measured = process.submit(memory_parts.measure, config).result()
-        alone = predicted if replicas == 1 else memory_parts.predict(config)
+            measured = process.submit(step_memory.measure, config).result()
+        alone = predicted if replicas == 1 else step_memory.predict(config)
         off = alone.step / measured - 1.0
         both = f"{measured / 1e9:.3f} GB measured, {alone.step / 1e9:.3f} predicted ({off:+.0%})"
         print(f"\nwhat comes and goes in the step, on one device: {both}")
@@ -60,18 +60,18 @@ def main(argv: list[str]) -> None:
     if _FIT.value is not None:
         known = {(config.training.micro_batches, config.training.recompute): predicted}
 
-        def predict(each: Config) -> memory_parts.Prediction:
+        def predict(each: Config) -> step_memory.Prediction:
             variant = (each.training.micro_batches, each.training.recompute)
-            return known[variant] if variant in known else memory_parts.predict(each, replicas)
+            return known[variant] if variant in known else step_memory.predict(each, replicas)
 
-        fit = memory_parts.smallest_fit(config, _FIT.value * 1e9, predict)
+        fit = step_memory.smallest_fit(config, _FIT.value * 1e9, predict)
         print(f"\n{_advice(fit)} in {_FIT.value:g} GB")
         result["fit"] = {"micro_batches": fit[0], "recompute": fit[1]} if fit else None
     print(json.dumps(result))
 
 
 def parts(predicted) -> dict[str, int]:
-    """The parts of a `memory_parts.Prediction` by name, in bytes; only `held` and the larger step add up."""
+    """The parts of a `step_memory.Prediction` by name, in bytes; only `held` and the larger step add up."""
     return {
         **predicted.held,
         "activations and gradients of a discriminator step": predicted.discriminator_step,
@@ -83,7 +83,7 @@ def parts(predicted) -> dict[str, int]:
 
 
 def table(config: Config, replicas: int, predicted) -> str:
-    """A `memory_parts.Prediction` for people."""
+    """A `step_memory.Prediction` for people."""
     options = config.training
     lines = [
         f"{config.dataset}: {config.data.image_size} px, ch {config.generator.channels} and "

@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     del argv
     from data_pipelines import input_pipeline, prepare
     from eval.evaluation import SPLIT
-    from experiments import sensitivity
+    from experiments.checks import sensitivity
 
     prepare.prepare_scenes(_DATA_DIR.value, num_val=_NUM_IMAGES.value)
     held = input_pipeline.num_examples("scenes", SPLIT, _DATA_DIR.value)

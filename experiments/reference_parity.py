@@ -25,7 +25,7 @@ _START = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     if len(argv) != 2:
         raise app.UsageError("give the path of one .npz file")
-    from experiments.reference_check import check_file
+    from experiments.checks.parity import check_file
 
     return 0 if check_file(argv[1], _START.value or "").passed else 1
 

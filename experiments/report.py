@@ -38,11 +38,11 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the report. [WORKDIR/DA
 
 def main(argv: list[str]) -> None:
     del argv
-    from experiments import ablation_results, report_pages
+    from experiments.ablation import finished_runs, report_page
 
-    results = ablation_results.read(_WORKDIR.value, _DATASET.value)
+    results = finished_runs.read(_WORKDIR.value, _DATASET.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
-    files = report_pages.write(results, output, _DATA_DIR.value, _CAPTIONS.value, _NOTE.value)
+    files = report_page.write(results, output, _DATA_DIR.value, _CAPTIONS.value, _NOTE.value)
     print(
         json.dumps({"runs": len(results.distinct()), "unfinished": len(results.unfinished), "files": files}, indent=2)
     )

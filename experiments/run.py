@@ -19,7 +19,7 @@ import signal
 
 from absl import app, flags
 
-from experiments.ablation_tables import TABLES, find, row_names
+from experiments.ablation.tables import TABLES, find, row_names
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_multi_string(
@@ -51,32 +51,32 @@ def main(argv: list[str]) -> None:
         return
     if not names:
         raise app.UsageError("give what to run: --table or --row (--list names them)")
-    from experiments import ablation_jobs, ablation_runner
+    from experiments.ablation import jobs, runner
 
-    jobs = ablation_jobs.jobs_of(
+    planned = jobs.jobs_of(
         names,
         _WORKDIR.value,
         dataset=_DATASET.value,
         seeds=_SEEDS.value,
-        num_images=_NUM_IMAGES.value or ablation_jobs.default_budget(_DATASET.value),
-        shared=ablation_jobs.parse_fields(_SET.value),
+        num_images=_NUM_IMAGES.value or jobs.default_budget(_DATASET.value),
+        shared=jobs.parse_fields(_SET.value),
     )
     if _DRY_RUN.value:
-        for job in jobs:
+        for job in planned:
             state = "finished" if job.is_finished() else f"{job.config.training.num_steps} steps"
             print(f"# {', '.join(job.rows)}, seed {job.config.training.seed}: {state}")
-            for _, command in ablation_runner.commands_of(job, _DATA_DIR.value):
+            for _, command in runner.commands_of(job, _DATA_DIR.value):
                 print(shlex.join(["python", *command[1:]]))
         return
     for number in (signal.SIGTERM, signal.SIGHUP):  # As Ctrl-C: what is running saves and ends.
         signal.signal(number, signal.default_int_handler)
-    failures = ablation_runner.Runner(_DATA_DIR.value, lambda table: print(f"{table}\n", flush=True)).run(
-        jobs, _PARALLEL.value
+    failures = runner.Runner(_DATA_DIR.value, lambda table: print(f"{table}\n", flush=True)).run(
+        planned, _PARALLEL.value
     )
     for folder, reason in failures.items():
         print(f"failed: {folder}: {reason}")
     if failures:
-        raise ValueError(f"{len(failures)} of {len(jobs)} runs failed; the same command takes them up again")
+        raise ValueError(f"{len(failures)} of {len(planned)} runs failed; the same command takes them up again")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import tensorflow as tf
 import tqdm
 
 from data_pipelines.scenes import bert_model
-from experiments import random_image_encoder
 from experiments.benchmarks import random_bert
+from experiments.footprint import random_image_encoder
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.training.loop import compiled_steps

@@ -19,7 +19,7 @@ from typing import Any, Callable, NamedTuple
 import psutil
 import tensorflow as tf
 
-from experiments import liveness
+from experiments.footprint import liveness
 from xmcgan.config import LossConfig
 from xmcgan.losses.contrastive import info_nce
 from xmcgan.losses.word_scores import word_region_scores

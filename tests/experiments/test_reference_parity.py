@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import reference_check
+from experiments.checks import parity
 from xmcgan.losses.contrastive import cosine_scores, hinge_discriminator_loss, hinge_generator_loss, info_nce
 from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.attention import attend_to_words
@@ -16,29 +16,29 @@ DATA = pathlib.Path(__file__).parents[1] / "data"
 
 @pytest.fixture(scope="module")
 def losses():
-    return reference_check.load(DATA / "losses.npz")
+    return parity.load(DATA / "losses.npz")
 
 
 @pytest.mark.parametrize("name", ["model_128.npz", "trainstep_128.npz"])
 def test_recorded_file_agrees(name, capsys):
-    report = reference_check.check_file(str(DATA / name))
+    report = parity.check_file(str(DATA / name))
     assert report.passed, capsys.readouterr().out
     assert capsys.readouterr().out.splitlines()[-1].startswith("max ")
 
 
 def test_a_wrong_number_fails_the_check(tmp_path):
-    arrays = reference_check.load(DATA / "model_128.npz")
+    arrays = parity.load(DATA / "model_128.npz")
     arrays["g/params/GenBlock_0/Conv_1/kernel"] = 1.01 * arrays["g/params/GenBlock_0/Conv_1/kernel"]
     np.savez(tmp_path / "model.npz", **arrays)
-    assert not reference_check.check_file(str(tmp_path / "model.npz")).passed
+    assert not parity.check_file(str(tmp_path / "model.npz")).passed
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match="not numbers recorded for this check"):
-        reference_check.check_file(str(tmp_path / "other.npz"))
+        parity.check_file(str(tmp_path / "other.npz"))
     with pytest.raises(FileNotFoundError, match=r"no recorded numbers at .*missing\.npz"):
-        reference_check.check_file(str(tmp_path / "missing.npz"))
+        parity.check_file(str(tmp_path / "missing.npz"))
 
 
 def test_contrastive_loss(losses):

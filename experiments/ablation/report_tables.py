@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import ablation_claims
-from experiments.ablation_claims import Outcome, Verdict
-from experiments.ablation_results import ACCURACY, Results
-from experiments.ablation_tables import METRICS, Row, Table
+from experiments.ablation import claims
+from experiments.ablation.claims import Outcome, Verdict
+from experiments.ablation.finished_runs import ACCURACY, Results
+from experiments.ablation.tables import METRICS, Row, Table
 
 # Columns of marks in Table 4, and the letters of its rows' names.
 _MARKS = {"table4": {"S": "s", "W": "w", "D": "d", "VGG": "vgg"}}
@@ -113,7 +113,7 @@ def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
     """A table of claims: what the paper says, what its numbers say, what ours say."""
     lines = [_line(["The paper says", "where", "by its own numbers", "here"]), _line(["---"] * 4)]
     for verdict in verdicts:
-        agree, told = ablation_claims.in_the_paper(verdict.claim)
+        agree, told = claims.in_the_paper(verdict.claim)
         paper = f"{agree} of {told}" if told else "no numbers"
         lines.append(_line([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**{_counts(verdict)}"]))
     return "\n".join(lines)

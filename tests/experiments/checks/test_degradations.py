@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from experiments import degradations
+from experiments.checks import degradations
 
 
 @pytest.fixture

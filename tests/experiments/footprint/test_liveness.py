@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from experiments import liveness
-from experiments.liveness import Buffer, Step
+from experiments.footprint import liveness
+from experiments.footprint.liveness import Buffer, Step
 
 _MATRIX = 40_000
 _SPEC = tf.TensorSpec([100, 100])

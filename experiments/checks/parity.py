@@ -10,7 +10,7 @@ from typing import Union
 import numpy as np
 import tensorflow as tf
 
-from experiments import reference_names
+from experiments.checks import reference_names
 from xmcgan.config import Config, preset
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.ablation_results import ACCURACY, Difference, Results
-from experiments.ablation_tables import METRICS, TABLES, find
+from experiments.ablation.finished_runs import ACCURACY, Difference, Results
+from experiments.ablation.tables import METRICS, TABLES, find
 
 _FID = ("FID",)
 _LOWER_IS_BETTER = _FID

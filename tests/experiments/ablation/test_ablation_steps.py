@@ -7,7 +7,7 @@ import collections
 import numpy as np
 import pytest
 
-from experiments.ablation_tables import TABLES, config_of, find, row_names
+from experiments.ablation.tables import TABLES, config_of, find, row_names
 from tests.xmcgan.tiny_networks import image_encoder, random_example
 from xmcgan.config import Config, LossConfig
 from xmcgan.config_checks import validate

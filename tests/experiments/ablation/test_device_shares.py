@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from experiments import device_shares
-from experiments.device_shares import shares_of_machine
+from experiments.ablation import device_shares
+from experiments.ablation.device_shares import shares_of_machine
 
 
 @pytest.fixture

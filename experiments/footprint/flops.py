@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from experiments import liveness
+from experiments.footprint import liveness
 
 _CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from experiments import figure_layout, figure_rows, report_figures, report_tables
-from experiments.ablation_claims import CLAIMS, Verdict, judge
-from experiments.ablation_results import Results
-from experiments.ablation_tables import TABLES, find
+from experiments.ablation import report_curves, report_tables
+from experiments.ablation.claims import CLAIMS, Verdict, judge
+from experiments.ablation.finished_runs import Results
+from experiments.ablation.tables import TABLES, find
+from experiments.paper_figures import layout, sheets
 from xmcgan import config as config_lib
 from xmcgan.serving import painter
 
@@ -41,11 +42,11 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
         "config.json": config_lib.to_json(results.base()),
     }
     files = [_write(os.path.join(output, name), content) for name, content in pages.items()]
-    files += figure_layout.save(report_figures.curves(results), os.path.join(output, "curves"))
+    files += layout.save(report_curves.curves(results), os.path.join(output, "curves"))
     if TABLES["fig5"] in results.tables():
-        files += figure_layout.save(report_figures.fig5(TABLES["fig5"], results), os.path.join(output, "fig5"))
+        files += layout.save(report_curves.fig5(TABLES["fig5"], results), os.path.join(output, "fig5"))
     if num_captions:
-        files += figure_layout.save(pictures(results, data_dir, num_captions), os.path.join(output, "pictures"))
+        files += layout.save(pictures(results, data_dir, num_captions), os.path.join(output, "pictures"))
     return files
 
 
@@ -63,8 +64,8 @@ def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
             table, row = find(name)
             painters[f"{row.title} ({table.short_place})"] = painter.load(run.folder, data_dir)
             drawn_by.add(run.folder)
-    drawn = figure_rows.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
-    return figure_layout.sheet(drawn.rows, drawn.titles, _IMAGES_DPI)
+    drawn = sheets.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
+    return layout.sheet(drawn.rows, drawn.titles, _IMAGES_DPI)
 
 
 def tables_tex(results: Results) -> str:

@@ -6,21 +6,21 @@ import pathlib
 
 import pytest
 
-from experiments import reference_check, reference_names
+from experiments.checks import parity, reference_names
 from xmcgan.training.state import build_discriminator, build_generator
 
-DATA = pathlib.Path(__file__).parents[1] / "data"
+DATA = pathlib.Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    return reference_check.load(DATA / "model_128.npz")
+    return parity.load(DATA / "model_128.npz")
 
 
 @pytest.fixture(scope="module")
 def models(recorded):
     inputs = {name[3:]: array for name, array in recorded.items() if name.startswith("in/")}
-    config = reference_check.config_of(recorded, inputs)
+    config = parity.config_of(recorded, inputs)
     return {"g": build_generator(config), "d": build_discriminator(config)}
 
 

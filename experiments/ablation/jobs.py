@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.ablation_tables import TABLES, config_of, find
+from experiments.ablation.tables import TABLES, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
@@ -70,7 +70,7 @@ def jobs_of(
     """The runs of rows.
 
     Args:
-      rows: full names, see `ablation_tables.find`.
+      rows: full names, see `tables.find`.
       workdir: folder of all runs.
       dataset: to train on; None: what the paper did.
       seeds: runs of each row, with `training.seed` 0, 1, ...

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from experiments.ablation_tables import METRICS, TABLES, base, command, config_of, find
+from experiments.ablation.tables import METRICS, TABLES, base, command, config_of, find
 from xmcgan import config as config_lib
 
 EVERY = [(table, row) for table in TABLES.values() for row in table.rows]

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import input_pipeline, records
-from experiments.figure_layout import Cell, Row
+from experiments.paper_figures.layout import Cell, Row
 from xmcgan.heat_maps import heat_maps, whole_words
 from xmcgan.interpolation import between
 from xmcgan.serving.painter import Painter

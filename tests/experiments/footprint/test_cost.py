@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from experiments import cost_parts
-from experiments.cost_parts import Cost
+from experiments.footprint import run_cost
+from experiments.footprint.run_cost import Cost
 from tests.xmcgan.tiny_networks import tiny_config
 from xmcgan.config import preset
 from xmcgan.training.checkpoints import Checkpoints
@@ -24,15 +24,15 @@ def test_hours_and_totals():
 
 def test_a_checkpoint_is_as_large_as_one_that_was_written(tmp_path):
     config = tiny_config(**_CHANGES, **{"generator.channels": 4, "discriminator.channels": 4})
-    cost = cost_parts.cost_of(config)
+    cost = run_cost.cost_of(config)
     Checkpoints(str(tmp_path), TrainState(config), max_to_keep=1).save({})
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert cost.checkpoint_bytes == pytest.approx(written, rel=0.15)  # Names and index come on top.
 
 
 def test_losses_that_are_off_cost_nothing():
-    full = cost_parts.cost_of(tiny_config(**_CHANGES))
-    without = cost_parts.cost_of(
+    full = run_cost.cost_of(tiny_config(**_CHANGES))
+    without = run_cost.cost_of(
         tiny_config(**_CHANGES, **{"losses.discriminator_word": 0.0, "losses.generator_word": 0.0})
     )
     assert full.pictures == without.pictures == 10 * 4
@@ -45,9 +45,9 @@ def test_bert_base_is_twice_its_weights_for_each_token():
     config.data.text_length = 512
     weights = 12 * (4 * 768**2 + 2 * 768 * 3072)  # Attention's four matrices, and the two of the dense layers.
     attention = 12 * 2 * (512**2 * 768)  # Of each token to each, and the sum of what they attend to.
-    assert cost_parts.text_encoder_flop(config) == 2 * (weights * 512 + attention)
+    assert run_cost.text_encoder_flop(config) == 2 * (weights * 512 + attention)
     config.text.precomputed = True
-    assert cost_parts.text_encoder_flop(config) == 0
+    assert run_cost.text_encoder_flop(config) == 0
 
 
 def test_the_command(command):

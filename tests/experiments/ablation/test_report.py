@@ -15,11 +15,11 @@ from scipy import stats
 from eval import results as result_files
 from eval.results import Result
 from eval.score import HIGHER, LOWER, Score
-from experiments import ablation_claims, ablation_results, report_pages, report_tables
-from experiments.ablation_claims import CLAIMS, Claim, Outcome, judge
-from experiments.ablation_jobs import images_of, jobs_of
-from experiments.ablation_results import ACCURACY
-from experiments.ablation_tables import METRICS, TABLES, find, row_names
+from experiments.ablation import claims, finished_runs, report_page, report_tables
+from experiments.ablation.claims import CLAIMS, Claim, Outcome, judge
+from experiments.ablation.finished_runs import ACCURACY
+from experiments.ablation.jobs import images_of, jobs_of
+from experiments.ablation.tables import METRICS, TABLES, find, row_names
 from xmcgan.training.workdir import claim_workdir
 
 _NAMES = {"IS": "IS/scenes", "FID": "FD/scenes", "R-precision": "R-precision/scenes"}
@@ -57,7 +57,7 @@ def _scores(fid, others=10.0):
 def two_rows(tmp_path):
     _finish(tmp_path, "table5/self_modulation", [_scores(50.0, 10.0), _scores(54.0, 12.0)])
     _finish(tmp_path, "table5/attentional", [_scores(40.0, 14.0), _scores(41.0, 15.5)])
-    return ablation_results.read(str(tmp_path), "scenes")
+    return finished_runs.read(str(tmp_path), "scenes")
 
 
 def test_runs_are_read(two_rows):
@@ -80,7 +80,7 @@ def test_runs_are_read(two_rows):
     [("FD/scenes", "FID"), ("FID/tfgan", "FID"), ("SOA-C approx./coco91", "SOA-C"), ("R-precision/cc", "R-precision")],
 )
 def test_names_of_metrics(measured, published):
-    assert ablation_results.paper_name(measured) == published
+    assert finished_runs.paper_name(measured) == published
 
 
 @pytest.mark.parametrize("metric", ["FID", "IS"])
@@ -101,7 +101,7 @@ def _with(tmp_path, means, spread=0.01):
     """Runs of rows of Table 4 with these FIDs, of two seeds that differ by a share of `spread` either way."""
     for name, fid in means.items():
         _finish(tmp_path, f"table4/{name}", [_scores(fid * (1 - spread)), _scores(fid * (1 + spread))])
-    return ablation_results.read(str(tmp_path), "scenes")
+    return finished_runs.read(str(tmp_path), "scenes")
 
 
 def test_verdicts(tmp_path):
@@ -124,16 +124,16 @@ def test_verdicts(tmp_path):
 def test_one_seed_tells_nothing(tmp_path):
     _finish(tmp_path, "table4/s", [_scores(50.0)])
     _finish(tmp_path, "table4/none", [_scores(100.0)])
-    results = ablation_results.read(str(tmp_path), "scenes")
+    results = finished_runs.read(str(tmp_path), "scenes")
     verdict = judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results)
     assert verdict.words == "untold: one seed" and set(verdict.outcomes.values()) == {Outcome.UNTOLD}
     row = next(
-        line for line in report_pages.page(results, [judge(CLAIMS[0], results)]).split("\n") if "beats none" in line
+        line for line in report_page.page(results, [judge(CLAIMS[0], results)]).split("\n") if "beats none" in line
     )
     assert row.endswith("| **untold: one seed** |")  # And no count of comparisons that do not hold.
     # Another row with two seeds tells how much they differ.
     _finish(tmp_path, "table4/w", [_scores(60.0), _scores(61.0)])
-    results = ablation_results.read(str(tmp_path), "scenes")
+    results = finished_runs.read(str(tmp_path), "scenes")
     assert judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results).words == "holds"
 
 
@@ -149,7 +149,7 @@ def test_claims_speak_of_rows_and_metrics_that_there_are():
 
 def test_the_papers_own_numbers():
     """Read off the tables by hand: where they say other than the text."""
-    counts = {claim.text: ablation_claims.in_the_paper(claim) for claim in CLAIMS}
+    counts = {claim.text: claims.in_the_paper(claim) for claim in CLAIMS}
     # VGG alone has FID 39.58, no loss 39.28.
     assert counts.pop("Any contrastive loss beats none, by all metrics") == (19, 20)
     # R-precision: 69.86 with both, 70.98 with VGG alone.
@@ -171,7 +171,7 @@ def test_unlike_runs_are_refused(difference, message, tmp_path):
     _finish(tmp_path, "table4/s", [_scores(50.0)])
     _finish(tmp_path, "table4/w", [_scores(50.0)], **difference)
     with pytest.raises(ValueError, match=message):
-        ablation_results.read(str(tmp_path), "scenes")
+        finished_runs.read(str(tmp_path), "scenes")
 
 
 def test_rows_that_have_changed_since_are_refused(tmp_path):
@@ -183,7 +183,7 @@ def test_rows_that_have_changed_since_are_refused(tmp_path):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(config, file)
     with pytest.raises(ValueError, match=r"contrastive_head_layers=2, but fig5/head_1 has 1 now: move that folder"):
-        ablation_results.read(str(tmp_path), "scenes")
+        finished_runs.read(str(tmp_path), "scenes")
 
 
 def test_budgets_are_alike_up_to_the_last_call(tmp_path):
@@ -193,7 +193,7 @@ def test_budgets_are_alike_up_to_the_last_call(tmp_path):
         (job,) = _finish(tmp_path, name, [_scores(50.0)], num_images=83_200)
         counts.add(images_of(job.config))
     assert len(counts) > 1
-    assert len(ablation_results.read(str(tmp_path), "scenes").distinct()) == 4
+    assert len(finished_runs.read(str(tmp_path), "scenes").distinct()) == 4
 
 
 def test_a_run_that_is_trained_further_is_not_finished(tmp_path):
@@ -201,7 +201,7 @@ def test_a_run_that_is_trained_further_is_not_finished(tmp_path):
     _finish(tmp_path, "table4/w", [_scores(50.0)])
     (longer,) = jobs_of(["table4/s"], str(tmp_path), dataset="scenes", num_images=16_000)
     claim_workdir(longer.folder, longer.config)
-    results = ablation_results.read(str(tmp_path), "scenes")
+    results = finished_runs.read(str(tmp_path), "scenes")
     assert "table4/s" not in results.runs and results.unfinished == [job.folder]
 
 
@@ -210,7 +210,7 @@ def test_curves_are_of_one_protocol_and_folders_put_aside_are_left_alone(tmp_pat
     early = os.path.join(job.folder, "eval", "250.json")
     result_files.write(early, _result(_scores(1.0), protocol="few pictures"))  # The one before goes aside.
     os.makedirs(f"{job.folder}_old")
-    results = ablation_results.read(str(tmp_path), "scenes")
+    results = finished_runs.read(str(tmp_path), "scenes")
     (run,) = results.runs["table4/s"]
     assert [(pictures, scores["FID"]) for pictures, scores in run.evaluations] == [(4000, 100.0), (8000, 50.0)]
     assert results.unfinished == []
@@ -218,7 +218,7 @@ def test_curves_are_of_one_protocol_and_folders_put_aside_are_left_alone(tmp_pat
 
 def test_the_base_is_what_the_rows_differ_from(tmp_path):
     (job,) = _finish(tmp_path, "table4/none", [_scores(50.0)], **{"training.log_every": 100})
-    base = ablation_results.read(str(tmp_path), "scenes").base()
+    base = finished_runs.read(str(tmp_path), "scenes").base()
     assert base.training.log_every == 100 and base.training.num_steps == job.config.training.num_steps
     _, row = find("table4/none")
     for field, value in row.changes.items():
@@ -230,9 +230,9 @@ def test_the_base_is_what_the_rows_differ_from(tmp_path):
 def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):
     for name in ("table4/s", "table4/w"):
         _finish(tmp_path, name, [_scores(50.0)], **{"training.log_every": 100})
-    results = ablation_results.read(str(tmp_path), "scenes")
+    results = finished_runs.read(str(tmp_path), "scenes")
     assert len(results.distinct()) == 2 and results.settings == {"training.log_every": 100}
-    assert "--num_pictures=8000 --seeds=1 --set=training.log_every=100\n" in report_pages.page(results, [])
+    assert "--num_pictures=8000 --seeds=1 --set=training.log_every=100\n" in report_page.page(results, [])
 
 
 def test_markdown(tmp_path):
@@ -272,8 +272,8 @@ def test_the_page_and_its_files(tmp_path):
     _finish(tmp_path / "runs", "fig5/head_2", [_scores(45.0), _scores(46.0)], accuracy=90.0)
     unfinished = jobs_of(["fig5/head_1"], str(tmp_path / "runs"), dataset="scenes", num_images=8000)[0]
     os.makedirs(unfinished.folder)
-    results = ablation_results.read(str(tmp_path / "runs"), "scenes")
-    files = report_pages.write(results, str(tmp_path / "report"))
+    results = finished_runs.read(str(tmp_path / "runs"), "scenes")
+    files = report_page.write(results, str(tmp_path / "report"))
     assert results.settings == {}
     names = {os.path.basename(file) for file in files}
     assert names == {
@@ -298,8 +298,8 @@ def test_the_page_and_its_files(tmp_path):
 def test_rows_with_other_seeds_are_named(tmp_path):
     for name, seeds in {"none": 2, "s": 3, "w": 2, "s_w_i_d_vgg": 1}.items():
         _finish(tmp_path / "runs", f"table4/{name}", [_scores(50.0 + seed) for seed in range(seeds)])
-    results = ablation_results.read(str(tmp_path / "runs"), "scenes")
-    text = report_pages.page(results, [judge(claim, results) for claim in CLAIMS])
+    results = finished_runs.read(str(tmp_path / "runs"), "scenes")
+    text = report_page.page(results, [judge(claim, results) for claim in CLAIMS])
     assert "8 runs with seeds 0, 1; `table4/s` with 0, 1, 2; `table4/s_w_i_d_vgg` with 0; each has drawn" in text
     assert "--row=table4/none --dataset=scenes --num_pictures=8000 --seeds=2" in text
 
@@ -310,8 +310,8 @@ def test_images(drawing_run, scenes_dir, tmp_path):
     for name in ("fig5/head_0", "table4/none"):
         (job,) = _finish(tmp_path, name, [_scores(50.0)], **networks)
         shutil.copytree(drawing_run / "checkpoints", os.path.join(job.folder, "checkpoints"))
-    results = ablation_results.read(str(tmp_path), "scenes")
-    drawn = report_pages.pictures(results, str(scenes_dir), 2)
+    results = finished_runs.read(str(tmp_path), "scenes")
+    drawn = report_page.pictures(results, str(scenes_dir), 2)
     assert len(drawn.axes) == 2 * (1 + 2)
     original, first, second = (np.asarray(axes.images[0].get_array()) for axes in drawn.axes[:3])
     np.testing.assert_array_equal(first, second)  # By the same checkpoint.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from experiments import flops
+from experiments.footprint import flops
 from tests.xmcgan.tiny_networks import random_example, tiny_config
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator

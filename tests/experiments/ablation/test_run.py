@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from experiments import ablation_runner
-from experiments.ablation_jobs import default_budget, jobs_of, parse_fields
-from experiments.ablation_runner import DONE, EVALUATING, TRAINING, WAITING, Runner, commands_of
-from experiments.device_shares import Share
+from experiments.ablation import runner
+from experiments.ablation.device_shares import Share
+from experiments.ablation.jobs import default_budget, jobs_of, parse_fields
+from experiments.ablation.runner import DONE, EVALUATING, TRAINING, WAITING, Runner, commands_of
 from xmcgan.training.update import Update
 from xmcgan.training.workdir import claim_workdir
 
@@ -101,7 +101,7 @@ def quick(monkeypatch):
         train = [sys.executable, "-c", _TRAIN, job.folder, steps, fails, str(options["seconds"])]
         return [(TRAINING, train), (EVALUATING, [sys.executable, "-c", _EVALUATE, job.result_path])]
 
-    monkeypatch.setattr(ablation_runner, "commands_of", commands)
+    monkeypatch.setattr(runner, "commands_of", commands)
     monkeypatch.setenv("SHARE", "whole")
     return failing, options
 
@@ -134,7 +134,7 @@ def test_what_is_missing_is_run_and_nothing_twice(parallel, quick, tmp_path):
 def test_each_run_has_its_share_of_the_machine(quick, monkeypatch, tmp_path):
     core = min(os.sched_getaffinity(0))
     shares = [Share(frozenset({core}), {"SHARE": "a"}), Share(frozenset({core}), {"SHARE": "b"})]
-    monkeypatch.setattr(ablation_runner, "shares_of_machine", lambda parallel, batch_size: shares)
+    monkeypatch.setattr(runner, "shares_of_machine", lambda parallel, batch_size: shares)
     quick[1]["seconds"] = 1.0
     jobs = _jobs(tmp_path)
     Runner("records", lambda table: None).run(jobs, parallel=2)
@@ -145,7 +145,7 @@ def test_each_run_has_its_share_of_the_machine(quick, monkeypatch, tmp_path):
 
 def test_two_processes_do_not_work_in_one_folder(quick, tmp_path):
     (job,) = _jobs(tmp_path, ROWS[:1])
-    with ablation_runner._held(job.folder):
+    with runner._held(job.folder):
         failures = Runner("records", lambda table: None).run([job])
     assert "another process works in" in failures[job.folder] and _trainings(job) == 0
     assert Runner("records", lambda table: None).run([job]) == {}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import figure_layout, figure_rows
-from experiments.figure_layout import Cell, Row, sheet
+from experiments.paper_figures import layout, sheets
+from experiments.paper_figures.layout import Cell, Row, sheet
 from xmcgan.serving.painter import load
 
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
@@ -41,7 +41,7 @@ def test_a_run_and_its_export_draw_the_same(of_run, exported):
 
 
 def test_noise(of_run, exported):
-    drawn = figure_rows.of_noise({"run": of_run, "export": exported}, [CAPTION], [3, 4])
+    drawn = sheets.of_noise({"run": of_run, "export": exported}, [CAPTION], [3, 4])
     assert [row.label for row in drawn.rows] == [f"{CAPTION} (run)", f"{CAPTION} (export)"]
     assert drawn.titles == ["z 3", "z 4"]
     for column in range(2):
@@ -49,18 +49,18 @@ def test_noise(of_run, exported):
 
 
 def test_the_captions_of_a_image(exported, scenes_dir):
-    drawn = figure_rows.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
+    drawn = sheets.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
     assert len(drawn.rows) == 3
     for row in drawn.rows:
         real, *others = row.cells
         assert real.text == "real" and len(others) == 5
         assert _levels(others[0].image, exported([others[0].text], [1])[0]) <= 1
-    again = figure_rows.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
+    again = sheets.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
     assert [row.cells[1].text for row in again.rows] == [row.cells[1].text for row in drawn.rows]
 
 
 def test_models_side_by_side(of_run, exported, scenes_dir):
-    drawn = figure_rows.of_models({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
+    drawn = sheets.of_models({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
     assert drawn.titles == ["original", "a", "b"] and len(drawn.rows) == 4
     for row in drawn.rows:
         assert _levels(row.cells[1].image, row.cells[2].image) <= 1
@@ -68,7 +68,7 @@ def test_models_side_by_side(of_run, exported, scenes_dir):
 
 
 def test_ways(exported):
-    drawn = figure_rows.of_ways(exported, [CAPTION, OTHER], [5, 6])
+    drawn = sheets.of_ways(exported, [CAPTION, OTHER], [5, 6])
     captions, noise = drawn.rows
     assert _levels(captions.cells[0].image, noise.cells[0].image) <= 1
     assert _levels(captions.cells[-1].image, exported([OTHER], [5])[0]) <= 1
@@ -76,7 +76,7 @@ def test_ways(exported):
 
 
 def test_attention(exported):
-    drawn = figure_rows.of_attention(exported, [CAPTION, OTHER], seed=0)
+    drawn = sheets.of_attention(exported, [CAPTION, OTHER], seed=0)
     words = [cell.text.split()[0] for cell in drawn.rows[0].cells[1:]]
     assert words == ["[CLS]", *CAPTION.split(), "[SEP]"]
     shares = [int(cell.text.split()[1].rstrip("%")) for cell in drawn.rows[0].cells[1:]]
@@ -88,7 +88,7 @@ def test_images_stand_where_they_should_and_nothing_is_cut_off(tmp_path):
     red, green, blue = (np.tile(colour, [8, 8, 1]) for colour in colours)
     long = "a caption of many words that has to be broken into more than one line " * 2
     rows = [Row([Cell(red, "below"), Cell(green, long)], "left"), Row([Cell(None), Cell(blue)], long)]
-    files = figure_layout.save(sheet(rows, ["one", "two"]), str(tmp_path / "new" / "sheet"))
+    files = layout.save(sheet(rows, ["one", "two"]), str(tmp_path / "new" / "sheet"))
     assert [file.rsplit(".")[-1] for file in files] == ["png", "pdf"]
     pixels = np.array(Image.open(files[0]).convert("RGB")).astype(int)
     centres = []
@@ -105,7 +105,7 @@ def test_images_stand_where_they_should_and_nothing_is_cut_off(tmp_path):
 
 def test_the_text_of_a_pdf_is_text(tmp_path):
     row = Row([Cell(np.zeros([8, 8, 3], np.uint8), "a $5 ball_1 with \\frac")], "left")
-    _, pdf = figure_layout.save(sheet([row]), str(tmp_path / "sheet"))
+    _, pdf = layout.save(sheet([row]), str(tmp_path / "sheet"))
     with open(pdf, "rb") as file:
         content = file.read()
     assert b"/FontFile2" in content  # TrueType.

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Callable
 
-from experiments.ablation_jobs import Job
-from experiments.device_shares import Share, shares_of_machine
+from experiments.ablation.device_shares import Share, shares_of_machine
+from experiments.ablation.jobs import Job
 from xmcgan import config as config_lib
 from xmcgan.training.summaries import METRICS_FILE
 

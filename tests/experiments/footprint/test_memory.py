@@ -8,8 +8,8 @@ import math
 import pytest
 import tensorflow as tf
 
-from experiments import memory_parts, random_image_encoder
-from experiments.memory_parts import Prediction
+from experiments.footprint import random_image_encoder, step_memory
+from experiments.footprint.step_memory import Prediction
 from tests.xmcgan.tiny_networks import tiny_config
 from xmcgan.config import preset
 from xmcgan.training.state import TrainState
@@ -23,7 +23,7 @@ def _bytes(variables) -> int:
 
 def test_the_parts_of_a_replica():
     config = tiny_config(**_WITHOUT_IMAGE_ENCODER, **{"training.batch_size": 6, "training.update_rule": "algorithm1"})
-    predicted = memory_parts.predict(config, replicas=3)
+    predicted = step_memory.predict(config, replicas=3)
     assert config.training.batch_size == 6  # As it was.
     state = TrainState(config)
     assert predicted.held["weights of the generator"] == _bytes(state.generator.variables)
@@ -54,13 +54,13 @@ def test_the_parts_of_a_replica():
 def test_published_berts(handle, millions):
     config = preset("coco2014")
     config.text.encoder = handle
-    assert memory_parts.bert_parameters(config) / 1e6 == pytest.approx(millions, abs=0.06)
+    assert step_memory.bert_parameters(config) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
 def test_the_image_encoder_has_its_published_size():
     config = preset("coco2014")
     config.image_encoder.architecture, config.image_encoder.layer = "resnet50", "logits"
-    with memory_parts.without_storage():
+    with step_memory.without_storage():
         encoder = random_image_encoder.build(config)
     assert _bytes(encoder.variables) == pytest.approx(4 * 25.64e6, rel=1e-3)
     config.losses.generator_image_encoder = 0.0
@@ -71,7 +71,7 @@ def test_an_image_encoder_of_unknown_size_is_refused():
     config = preset("scenes")
     assert random_image_encoder.build(config) is None  # None of its losses is on.
     config.losses.generator_image_encoder = 1.0
-    with memory_parts.without_storage():
+    with step_memory.without_storage():
         encoder = random_image_encoder.build(config)  # The prepared one, whose form is known.
     assert encoder.output_shape == (None, 128) and not encoder.trainable_variables
     config.image_encoder.weights = "https://tfhub.dev/some/encoder/1"
@@ -89,11 +89,11 @@ def test_the_fewest_micro_batches_that_fit():
     def predict(each) -> Prediction:
         return _needs(120 // each.training.micro_batches // (2 if each.training.recompute else 1))
 
-    assert memory_parts.smallest_fit(config, 130, predict) == (1, False)
-    assert memory_parts.smallest_fit(config, 129, predict) == (1, True)
-    assert memory_parts.smallest_fit(config, 69, predict) == (2, True)
-    assert memory_parts.smallest_fit(config, 39, predict) == (4, True)
-    assert memory_parts.smallest_fit(config, 12, predict) is None  # 8 do not divide the batch.
+    assert step_memory.smallest_fit(config, 130, predict) == (1, False)
+    assert step_memory.smallest_fit(config, 129, predict) == (1, True)
+    assert step_memory.smallest_fit(config, 69, predict) == (2, True)
+    assert step_memory.smallest_fit(config, 39, predict) == (4, True)
+    assert step_memory.smallest_fit(config, 12, predict) is None  # 8 do not divide the batch.
     assert config.training.micro_batches == 3 and not config.training.recompute
 
 

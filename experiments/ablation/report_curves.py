@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib import axes as axes_lib
 from matplotlib import figure, ticker
 
-from experiments.ablation_results import ACCURACY, Results, Run
-from experiments.ablation_tables import Table
+from experiments.ablation.finished_runs import ACCURACY, Results, Run
+from experiments.ablation.tables import Table
 
 _PANEL = (6.2, 3.0)  # Inches, with its legend.
 _COLUMNS = 2

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
-from experiments import liveness, random_image_encoder
+from experiments.footprint import liveness, random_image_encoder
 from xmcgan.config import Config
 from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.text_encoder import TextFeatures

@@ -6,8 +6,8 @@ import copy
 import math
 from typing import NamedTuple
 
-from experiments import flops, memory_parts, random_image_encoder
-from experiments.ablation_jobs import images_of
+from experiments.ablation.jobs import images_of
+from experiments.footprint import flops, random_image_encoder, step_memory
 from xmcgan.config import Config
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
@@ -48,10 +48,10 @@ def cost_of(config: Config) -> Cost:
     options.xla = True  # Of shapes that are known before anything runs.
     options.recompute, options.micro_batches = False, 1
     counted.losses.word_chunk = options.batch_size  # All sentences at once: chunks are computed again, too.
-    with memory_parts.without_storage():
+    with step_memory.without_storage():
         state = TrainState(counted)
         encoder = random_image_encoder.build(counted)
-    traced = memory_parts.step(counted, state, encoder).get_concrete_function(memory_parts.batches(counted))
+    traced = step_memory.step(counted, state, encoder).get_concrete_function(step_memory.batches(counted))
     drawn = options.batch_size * Update.batches_per_iteration(counted)
     kept = [state.generator, state.ema_generator, state.discriminator]
     variables = [variable for network in kept for variable in network.variables]
@@ -68,6 +68,6 @@ def text_encoder_flop(config: Config) -> float:
     """Of BERT on a caption: twice its layers' weights for each token, and the attention between tokens."""
     if config.text.precomputed:
         return 0.0
-    layers, width = memory_parts.bert_size(config)
+    layers, width = step_memory.bert_size(config)
     tokens = config.data.text_length
     return float(layers * (2 * 12 * width**2 * tokens + 4 * tokens**2 * width))

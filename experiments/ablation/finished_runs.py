@@ -15,9 +15,9 @@ from scipy import stats
 
 from eval import results
 from eval.score import LOWER
-from experiments import ablation_tables
-from experiments.ablation_jobs import FINISHED, folder_of, images_of
-from experiments.ablation_tables import TABLES, Row, Table, config_of, find
+from experiments.ablation import tables
+from experiments.ablation.jobs import FINISHED, folder_of, images_of
+from experiments.ablation.tables import TABLES, Row, Table, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.training.summaries import METRICS_FILE
@@ -67,7 +67,7 @@ class Results(NamedTuple):
 
     def base(self) -> Config:
         """What the rows of the ablations differ from, with the settings of these runs."""
-        config = ablation_tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
+        config = tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
         for field, value in self.settings.items():
             section, name = field.split(".")
             setattr(getattr(config, section), name, value)

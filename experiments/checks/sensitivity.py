@@ -16,8 +16,8 @@ from eval.measures.build import build_measures, prepare_networks
 from eval.measures.measure import Seen
 from eval.score import Score
 from eval.sources import RealImages, Source
-from experiments import degradations
-from experiments.degradations import Degraded
+from experiments.checks import degradations
+from experiments.checks.degradations import Degraded
 from xmcgan.config import preset
 
 DEGRADATIONS = {
