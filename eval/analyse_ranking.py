@@ -25,11 +25,11 @@ def main(argv: list[str]) -> None:
     del argv
     if not _ANSWERS.value:
         raise app.UsageError("--answers is missing: give an export of Label Studio, once for each file")
-    from eval.ranking import analysis
+    from eval.ranking import report
 
     ranking = pathlib.Path(_RANKING.value)
     output = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else ranking / "results"
-    table = analysis.analyse(ranking, [pathlib.Path(path) for path in _ANSWERS.value], output, seed=_SEED.value)
+    table = report.analyse(ranking, [pathlib.Path(path) for path in _ANSWERS.value], output, seed=_SEED.value)
     print(table)
     print(f"figure and tables in {output}")
 

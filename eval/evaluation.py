@@ -14,14 +14,14 @@ from absl import logging
 
 from data_pipelines import input_pipeline
 from data_pipelines.input_pipeline import CaptionList
-from eval import picture_folder, protocol
+from eval import image_folder, protocol
 from eval.collection import Collection, collect
+from eval.image_folder import ImageFolder
 from eval.measures.build import build_measures, build_official_soa, prepare_networks
 from eval.measures.measure import Measure
 from eval.measures.quality import Quality
 from eval.metrics import curves, frechet
 from eval.objects import soa_captions
-from eval.picture_folder import ImageFolder
 from eval.references import references
 from eval.results import Result
 from eval.sources import GeneratedImages, RealImages, Source
@@ -166,7 +166,7 @@ class Evaluation:
         if self._official:
             raise ValueError("SOA's own captions are to be drawn by a run: leave out --soa_captions with --images")
         needs_captions = any(measure.needs_captions for measure in self._measures)
-        files, listed = picture_folder.read(folder, captions, needs_captions)
+        files, listed = image_folder.read(folder, captions, needs_captions)
         pictures = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.of_files(files)}
         source = ImageFolder(files, image_size=self._config.data.image_size, identity=pictures)
         aside = os.path.join(folder, "eval", "incomplete")

@@ -1,13 +1,18 @@
-"""One number of a result, with what must be known to read it."""
+"""The numbers of a result, with what must be known to read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from eval.metrics.estimate import Estimate
-
 LOWER, HIGHER = "lower", "higher"
+
+
+class Estimate(NamedTuple):
+    """What a metric gives: the mean of several measurements, and their spread."""
+
+    mean: float
+    deviation: float | None = None  # The population's, as publications have it; None of one measurement.
 
 
 class Score(NamedTuple):

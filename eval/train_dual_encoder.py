@@ -12,7 +12,7 @@ flatter a generator trained on the same images. Missing and corrupt images are l
 
 Checkpoints and curves go to --workdir, by default <output>.training; a training that was stopped goes on from there
 when the same command is given again. The SavedModel in --output is for `python -m eval.evaluate --dual_encoder=...`;
-eval/dual_encoder.py tells how to wrap another model.
+eval/retrieval/dual_encoder.py tells how to wrap another model.
 """
 
 from __future__ import annotations
@@ -71,9 +71,8 @@ def main(argv: list[str]) -> None:
     if _CAPTIONS.value and not _IMAGES.value:
         raise app.UsageError("--captions belongs to --pictures")
 
-    from eval import dual_encoder
-    from eval.retrieval import dual_encoder_training
-    from eval.retrieval.dual_encoder_towers import TowerOptions, check_options
+    from eval.retrieval import dual_encoder, dual_encoder_training
+    from eval.retrieval.towers import TowerOptions, check_options
 
     output = _OUTPUT.value.rstrip(os.sep)
     worked = not dual_encoder.is_saved(output)

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from data_pipelines.input_pipeline import CaptionList
 from eval import score
-from eval.dual_encoder import DualEncoder
 from eval.measures.measure import Measure, Reference, Seen, network_identity
 from eval.metrics.r_precision import draw_mismatches, r_precision
+from eval.retrieval.dual_encoder import DualEncoder
 from eval.score import Score
 
 _CAPTIONS_AT_ONCE = 256

@@ -6,15 +6,15 @@ import functools
 
 import numpy as np
 
-from eval.dual_encoder import load_dual_encoder
 from eval.measures import alignment, quality
 from eval.measures.alignment import Alignment
 from eval.measures.measure import Measure
 from eval.measures.objects import Objects
 from eval.measures.quality import Quality
 from eval.networks.detector import Detector, load_detector
-from eval.networks.image_network import load_image_network
+from eval.networks.inception import load_image_network
 from eval.objects.soa_classes import COCO_CLASSES, SCENE_CLASSES, classes_named
+from eval.retrieval.dual_encoder import load_dual_encoder
 from eval.scenes import scene_evaluators
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names

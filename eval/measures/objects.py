@@ -11,11 +11,10 @@ import tensorflow as tf
 from data_pipelines.input_pipeline import CaptionList
 from eval import score
 from eval.measures.measure import Measure, Reference, Seen, network_identity
-from eval.metrics.estimate import Estimate
 from eval.metrics.soa import Soa, semantic_object_accuracy
 from eval.networks.detector import Detector, best_scores
 from eval.objects.soa_classes import ObjectClass, detector_columns
-from eval.score import Score
+from eval.score import Estimate, Score
 
 
 class Objects(Measure):

@@ -16,7 +16,7 @@ from eval.metrics.frechet import CurvePoint, frechet_curve, frechet_distance
 from eval.metrics.inception_score import inception_score
 from eval.metrics.kernel_distance import kernel_distance
 from eval.metrics.moments import Moments
-from eval.networks.image_network import ImageNetwork
+from eval.networks.inception import ImageNetwork
 from eval.score import Score
 
 # Subsets for KID are drawn from so many images of either side at most: of each, 82 MB of Inception's features.

@@ -12,8 +12,8 @@ import typing
 
 import numpy as np
 
-from eval.metrics import moments as moments_lib
-from eval.metrics import rows as rows_lib
+from eval.metrics.checks import check_rows
+from eval.metrics.moments import Moments
 
 
 def frechet_distance(
@@ -50,8 +50,8 @@ def _factorize(mean: np.ndarray, covariance: np.ndarray) -> _Gaussian:
     mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ValueError(f"a mean of shape {list(mean.shape)} and a covariance of shape {list(covariance.shape)}")
-    rows_lib.check_rows(mean[np.newaxis], "means")
-    rows_lib.check_rows(covariance, "rows of the covariance")
+    check_rows(mean[np.newaxis], "means")
+    check_rows(covariance, "rows of the covariance")
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)  # [dim], ascending; [dim, dim]
     # What is left of 0 after rounding, above it or below. As roots these would count, 1e-8 for 1e-16.
     noise = len(mean) * np.finfo(np.float64).eps * eigenvalues[-1]
@@ -76,7 +76,7 @@ class CurvePoint(typing.NamedTuple):
 
 
 def frechet_curve(
-    features: np.ndarray, reference: moments_lib.Moments, counts: typing.Sequence[int], *, seed: int = 0
+    features: np.ndarray, reference: Moments, counts: typing.Sequence[int], *, seed: int = 0
 ) -> list[CurvePoint]:
     """How the distance depends on the number of images: it is biased upwards, by about 1 / count.
 
@@ -95,13 +95,13 @@ def frechet_curve(
     Raises:
       ValueError: a count is not possible, or the features are not.
     """
-    features = rows_lib.check_rows(features, "features", reference.dim)
+    features = check_rows(features, "features", reference.dim)
     counts = sorted(set(counts))
     if not counts or counts[0] < 2 or counts[-1] > len(features):
         raise ValueError(f"distances of {counts} pictures: there are {len(features)}, and 2 are needed at least")
     order = np.random.default_rng(seed).permutation(len(features))
     real = _factorize(reference.mean, reference.covariance)
-    moments = moments_lib.Moments(reference.dim)
+    moments = Moments(reference.dim)
     points = []
     for start, stop in zip([0, *counts], counts):
         moments.update(features[order[start:stop]])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from eval.metrics import estimate
-from eval.metrics import rows as rows_lib
+from eval.metrics.checks import check_rows
+from eval.score import Estimate
 
 _ROWS_AT_ONCE = 4096  # Of float64 probabilities: 33 MB for 1,000 classes.
 
 
-def inception_score(logits: np.ndarray, splits: int) -> estimate.Estimate:
+def inception_score(logits: np.ndarray, splits: int) -> Estimate:
     """How sharp a classifier's answers are, and how various: exp of the mean KL(p(class | image) || p(class)).
 
     Args:
@@ -26,11 +26,11 @@ def inception_score(logits: np.ndarray, splits: int) -> estimate.Estimate:
     Raises:
       ValueError: there are fewer images than splits, or a logit is not finite.
     """
-    logits = rows_lib.check_rows(logits, "logits")
+    logits = check_rows(logits, "logits")
     if not 1 <= splits <= len(logits):
         raise ValueError(f"{splits} splits of {len(logits)} pictures: there must be at least 1 picture in each")
     scores = [_score(part) for part in np.array_split(logits, splits)]
-    return estimate.Estimate(float(np.mean(scores)), float(np.std(scores)) if splits > 1 else None)
+    return Estimate(float(np.mean(scores)), float(np.std(scores)) if splits > 1 else None)
 
 
 def _score(logits: np.ndarray) -> float:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.metrics import estimate
-from eval.metrics import rows as rows_lib
+from eval.metrics.checks import check_rows
+from eval.score import Estimate
 
 
 def kernel_distance(
     features_1: np.ndarray, features_2: np.ndarray, *, num_subsets: int, subset_size: int, seed: int
-) -> estimate.Estimate:
+) -> Estimate:
     """Squared maximum mean discrepancy under the kernel (x · y / dim + 1)^3: unbiased, over random subsets.
 
     Args:
@@ -30,8 +30,8 @@ def kernel_distance(
     Raises:
       ValueError: the widths differ, there are fewer than 2 on a side or in a subset, or a number is not finite.
     """
-    features_1 = rows_lib.check_rows(features_1, "features")
-    features_2 = rows_lib.check_rows(features_2, "features", features_1.shape[1])
+    features_1 = check_rows(features_1, "features")
+    features_2 = check_rows(features_2, "features", features_1.shape[1])
     sizes = [min(subset_size, len(features)) for features in (features_1, features_2)]
     if min(sizes) < 2 or num_subsets < 1:
         raise ValueError(
@@ -39,14 +39,14 @@ def kernel_distance(
             "be at least 1 subset, of at least 2"
         )
     if sizes == [len(features_1), len(features_2)]:
-        return estimate.Estimate(unbiased_mmd(features_1, features_2), None if num_subsets == 1 else 0.0)
+        return Estimate(unbiased_mmd(features_1, features_2), None if num_subsets == 1 else 0.0)
     generator = np.random.default_rng(seed)
     distances = []
     for _ in range(num_subsets):
         chosen_1 = generator.choice(len(features_1), sizes[0], replace=False)
         chosen_2 = generator.choice(len(features_2), sizes[1], replace=False)
         distances.append(unbiased_mmd(features_1[chosen_1], features_2[chosen_2]))
-    return estimate.Estimate(float(np.mean(distances)), None if num_subsets == 1 else float(np.std(distances)))
+    return Estimate(float(np.mean(distances)), None if num_subsets == 1 else float(np.std(distances)))
 
 
 def unbiased_mmd(features_1: np.ndarray, features_2: np.ndarray) -> float:

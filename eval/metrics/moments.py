@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import blas
 
-from eval.metrics import rows as rows_lib
+from eval.metrics.checks import check_rows
 
 
 class Moments:
@@ -42,7 +42,7 @@ class Moments:
         Raises:
           ValueError: they have another width, or some are not finite; nothing has been taken in then.
         """
-        features = rows_lib.check_rows(features, "features", self.dim).astype(np.float64)
+        features = check_rows(features, "features", self.dim).astype(np.float64)
         if not len(features):
             return
         mean = features.mean(axis=0)

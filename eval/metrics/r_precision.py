@@ -9,8 +9,8 @@ import typing
 
 import numpy as np
 
-from eval.metrics import estimate
-from eval.metrics import rows as rows_lib
+from eval.metrics.checks import check_rows
+from eval.score import Estimate
 
 _TIE = 1e-6  # Cosines nearer than this are the same: an encoder's float32 does not tell them apart.
 _NUMBERS_AT_ONCE = 2**22  # Of the mismatches' embeddings in float64: 32 MB.
@@ -91,7 +91,7 @@ def _distinct(limits: np.ndarray, num: int, generator: np.random.Generator) -> n
 
 def r_precision(
     image_embeddings: np.ndarray, caption_embeddings: np.ndarray, mismatches: np.ndarray, *, folds: int
-) -> estimate.Estimate:
+) -> Estimate:
     """The share of images that find their own caption.
 
     Args:
@@ -111,7 +111,7 @@ def r_precision(
     if not 1 <= folds <= len(found):
         raise ValueError(f"{folds} folds of {len(found)} pictures: there must be at least 1 picture in each")
     shares = [part.mean() for part in np.array_split(found, folds)]
-    return estimate.Estimate(float(np.mean(shares)), float(np.std(shares)) if folds > 1 else None)
+    return Estimate(float(np.mean(shares)), float(np.std(shares)) if folds > 1 else None)
 
 
 def finds_caption(image_embeddings: np.ndarray, caption_embeddings: np.ndarray, mismatches: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def finds_caption(image_embeddings: np.ndarray, caption_embeddings: np.ndarray, 
 
 def _unit(embeddings: np.ndarray, name: str) -> np.ndarray:
     """Embeddings of length 1, `[n, dim]` in float64."""
-    embeddings = rows_lib.check_rows(embeddings, name).astype(np.float64)
+    embeddings = check_rows(embeddings, name).astype(np.float64)
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if not norms.all():
         raise ValueError(f"{np.count_nonzero(norms == 0)} of {len(norms)} {name} are all zeros, and point nowhere")

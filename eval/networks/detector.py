@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from eval.networks.image_function import ImageFunction, find_image_function
 from eval.networks.label_maps import LabelMap, load_label_map
-from eval.networks.picture_function import ImageFunction, picture_function
 from xmcgan.models import hub_files
 
 _IDS, _OPEN_IMAGES_IDS = "detection_classes", "detection_class_labels"
@@ -134,7 +134,7 @@ def load_detector(
       ValueError: the SavedModel is broken or of another API, or the label map is no list of names.
     """
     label_map = load_label_map(labels, flag=labels_flag)
-    function = picture_function(hub_files.load(handle, flag))
+    function = find_image_function(hub_files.load(handle, flag))
     refusal = (
         f"{flag}='{handle}' is no object detector of a known API (uint8 pictures in, a dict with detection_boxes, "
         f"{_IDS} and detection_scores out, as in the TF2 Detection Zoo)"

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from eval.ranking import label_studio
-from eval.ranking.design import SLOTS, Comparison
-from eval.ranking.key import Key
+from eval.ranking.design import SLOTS, Comparison, Key
 
 # Why an answer does not count.
 REASONS = {

@@ -13,10 +13,9 @@ from absl import logging
 from PIL import Image
 
 from data_pipelines import input_pipeline
-from eval.picture_folder import CAPTIONS_FILE
-from eval.ranking import design, files, key, label_studio, readme
-from eval.ranking.key import Key
-from eval.ranking.questions import QUESTIONS
+from eval.image_folder import CAPTIONS_FILE
+from eval.ranking import design, files, label_studio
+from eval.ranking.design import QUESTIONS, Key
 from eval.ranking.sources import CaptionDraw, ImageSource, one_line, open_source
 from xmcgan import grid
 
@@ -69,7 +68,9 @@ def export(
     """
     names = [f"{row:06d}.png" for row in range(len(draw.captions))]
     lines = [f"{name}\t{caption}\n" for name, caption in zip(names, draw.captions)]
-    if not key.path_of(output).exists():  # What a folder of images lacks can be looked up even if it is refused now.
+    if not design.key_path(
+        output
+    ).exists():  # What a folder of images lacks can be looked up even if it is refused now.
         files.write_text(output / CAPTIONS_FILE, "".join(lines))
     sources = {name: open_source(where, checkpoint, draw, image_size) for name, where in models.items()}
     settings = {
@@ -79,7 +80,7 @@ def export(
         "image_size": image_size,
         "models": {name: source.identity for name, source in sources.items()},
     }
-    claimed = key.claim(output, settings, draw.captions)
+    claimed = design.claim_key(output, settings, draw.captions)
     importable = output / IMPORTABLE
     for left in (importable / label_studio.PICTURES).glob("*.incomplete"):  # By an export that was killed.
         left.unlink()
@@ -127,7 +128,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
         files.write_text(folder / "interface.xml", label_studio.interface(question))
         files.write_text(folder / "project.json", label_studio.to_json(label_studio.project(question, raters)))
     num_pages = len(claimed.captions)
-    files.write_text(importable / "README.txt", readme.readme(num_pages, len(claimed.models), raters, embed))
+    files.write_text(importable / "README.txt", label_studio.readme(num_pages, len(claimed.models), raters, embed))
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:

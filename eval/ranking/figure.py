@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from eval.ranking import files
-from eval.ranking.questions import QUESTIONS
-from eval.ranking.statistics import QuestionResult
+from eval.ranking.design import QUESTIONS
+from eval.ranking.estimates import QuestionResult
 
 # From best to worst, dark to light, and told apart by those who see no colors.
 _COLOURS = ("#08306b", "#2f7ebc", "#93c4df", "#dbe9f6")

@@ -1,4 +1,4 @@
-"""The outcome of a ranking as tables: Markdown to read, CSV and JSON to go on with."""
+"""The outcome of a ranking: Fig. 3, tables to read (Markdown), and tables to go on with (CSV and JSON)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from eval.ranking import files, label_studio
+from eval.ranking import answers, design, figure, files, label_studio
 from eval.ranking.answers import REASONS, LeftOut
-from eval.ranking.questions import QUESTIONS
-from eval.ranking.statistics import RESAMPLINGS, Interval, QuestionResult
+from eval.ranking.design import QUESTIONS
+from eval.ranking.estimates import RESAMPLINGS, Interval, QuestionResult, summarize
 
 _INTERVALS = (
     f"In brackets: 95 % confidence intervals, by bootstrap over captions ({RESAMPLINGS:,} resamplings): the answers to "
@@ -154,3 +154,36 @@ def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
 def _finite(value: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(value) else value
+
+
+def analyse(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: pathlib.Path, *, seed: int = 0) -> str:
+    """Undoes the anonymity of the answers, sums them up and writes what came out (Fig. 3).
+
+    Args:
+      ranking: folder of the ranking.
+      exports: Label Studio's, of one question or of both; a question without any answer is left away.
+      output: folder to write to.
+      seed: of the bootstrap.
+
+    Returns:
+      The tables, as Markdown.
+
+    Raises:
+      FileNotFoundError: a file or the key is missing.
+      ValueError: a file cannot be read, or no answer counts.
+    """
+    claimed = design.read_key(ranking)
+    given = answers.read(exports, claimed)
+    answered = {answer.question for answer in given.accepted}
+    if not answered:
+        raise ValueError(
+            f"none of the {len(given.left_out)} answers counts: see whether the raters ranked all pictures"
+        )
+    results = [
+        summarize(given.accepted, question.name, claimed.models, len(claimed.captions), seed=seed)
+        for question in QUESTIONS
+        if question.name in answered
+    ]
+    figure.save(figure.draw(results), output, "fig3")
+    write(output, results, given.left_out)
+    return markdown(results, given.left_out)

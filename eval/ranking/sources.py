@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from data_pipelines import input_pipeline
-from eval import picture_folder
-from eval.picture_folder import CAPTIONS_FILE
+from eval import image_folder
+from eval.image_folder import CAPTIONS_FILE
 from eval.ranking.design import SLOTS
 from xmcgan.synthesis import Synthesizer, load_text_encoder
 from xmcgan.training import checkpoints
@@ -72,7 +72,7 @@ class FolderImages:
     def __init__(self, folder: str, captions: Sequence[str]):
         """Raises ValueError or FileNotFoundError: the table is wrong, or images of some captions are missing."""
         listed: dict[str, list[str]] = {}
-        files, table = picture_folder.read(folder)
+        files, table = image_folder.read(folder)
         for file, caption in zip(files, table.captions):
             listed.setdefault(one_line(caption), []).append(file)
         missing = [caption for caption in captions if caption not in listed]

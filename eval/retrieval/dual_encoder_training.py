@@ -12,11 +12,11 @@ import tensorflow as tf
 from absl import logging
 
 from data_pipelines.input_pipeline import Batch
-from eval.dual_encoder import is_saved, read_report, save_dual_encoder
 from eval.metrics.r_precision import draw_mismatches, r_precision
 from eval.retrieval.caption_pairs import CaptionPairs, ConvertedPairs
-from eval.retrieval.dual_encoder_towers import TowerOptions, Towers, check_options, learn_vocabulary
+from eval.retrieval.dual_encoder import is_saved, read_report, save_dual_encoder
 from eval.retrieval.dual_encoder_update import compiled_steps
+from eval.retrieval.towers import TowerOptions, Towers, check_options, learn_vocabulary
 from xmcgan.training import distribution
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog

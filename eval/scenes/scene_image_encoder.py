@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from data_pipelines import prepare as records_preparation
-from eval.scenes import scene_pictures, scene_recognizer, scene_recognizer_training
+from eval.scenes import scene_images, scene_recognizer, scene_recognizer_training
 
 _SEED = 7919  # Not the evaluator's, whose scenes are of 4127 and 4128.
 
@@ -25,7 +25,7 @@ class SceneImageEncoder(tf.Module):
         network = recognizer.network
         self.network = tf.keras.Model(network.input, network.get_layer(scene_recognizer.LATE_MEANS).output)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *[scene_pictures.IMAGE_SIZE] * 2, 3], name="images")])
+    @tf.function(input_signature=[tf.TensorSpec([None, *[scene_images.IMAGE_SIZE] * 2, 3], name="images")])
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """[batch, 64, 64, 3] float32 RGB in [0, 1] -> features [batch, 128] float32; differentiable."""
         return self.network(2.0 * images - 1.0, training=False)

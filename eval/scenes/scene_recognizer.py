@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines.scenes import spec
-from eval.scenes.scene_pictures import IMAGE_SIZE
+from eval.scenes.scene_images import IMAGE_SIZE
 
 _CELLS = 8  # A side of the last maps.
 _EARLY_CHANNELS, _LATE_CHANNELS = 24, 128
@@ -125,7 +125,7 @@ def square_boxes(centres: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
 
 
 def main_kind_logits(raw: RawOutputs) -> tf.Tensor:
-    """[batch, kinds] logits of the kind of the main object, see `scene_targets.main_object`: summed over its places."""
+    """[batch, kinds] logits of the kind of the main object, see `scene_images.main_object`: summed over its places."""
     return tf.reduce_logsumexp(raw.claims, axis=[1, 2])
 
 

@@ -18,10 +18,9 @@ from absl import logging
 
 from data_pipelines import console
 from data_pipelines.scenes import spec, writing
-from eval.scenes import scene_pictures, scene_recognizer
-from eval.scenes.scene_pictures import LabelledImages
+from eval.scenes import scene_images, scene_recognizer
+from eval.scenes.scene_images import LabelledImages, SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs, SceneRecognizer
-from eval.scenes.scene_targets import SceneTargets
 
 _BATCH_SIZE = 32
 _EPOCHS = 2  # How often each image is seen.
@@ -70,8 +69,8 @@ def build(
         raise ValueError(f"steps={steps}: train the scene recogniser for at least one step")
     start = time.time()
     with writing.whole_folder(folder) as staging:
-        training = scene_pictures.draw_images(seed, "train", math.ceil(steps * _BATCH_SIZE / _EPOCHS), faulty=True)
-        held_out = scene_pictures.draw_images(seed + 1, "validation", _HELD_OUT, faulty=False)
+        training = scene_images.draw_images(seed, "train", math.ceil(steps * _BATCH_SIZE / _EPOCHS), faulty=True)
+        held_out = scene_images.draw_images(seed + 1, "validation", _HELD_OUT, faulty=False)
         recognizer = SceneRecognizer(seed)
         train(recognizer, training, steps=steps, seed=seed)
         report = {"seed": seed, "steps": steps, "scenes": len(training.images), **measure(recognizer, held_out)}

@@ -16,7 +16,7 @@ from eval.collection import Collection, collect
 from eval.measures import quality
 from eval.measures.measure import Seen
 from eval.measures.quality import Quality
-from eval.networks.image_network import load_image_network
+from eval.networks.inception import load_image_network
 from eval.sources import Source
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextFeatures

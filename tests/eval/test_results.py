@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 
 from eval import results, score
-from eval.metrics.estimate import Estimate
 from eval.results import Result
-from eval.score import HIGHER, LOWER, Score
+from eval.score import HIGHER, LOWER, Estimate, Score
 
 
 def _result(value=9.33, seed=0):

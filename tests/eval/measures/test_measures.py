@@ -43,7 +43,7 @@ class _Network:
 
 
 def quality_output(features, logits):
-    from eval.networks.image_network import NetworkOutput
+    from eval.networks.inception import NetworkOutput
 
     return NetworkOutput(features, logits)
 

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from eval.networks import inception
-from eval.networks.image_network import NETWORKS, load_image_network
+from eval.networks.inception import NETWORKS, load_image_network
 
 EVERY = 130  # Of the values of an image of 299 x 299, those that the stub gives as features.
 ROUNDING = 2e-4  # TensorFlow places pixels in float32; half a pixel's shift makes hundreds of times more.
@@ -203,7 +203,7 @@ def test_runs_on_two_replicas(tfgan, tfgan_folder, keras, keras_file, tmp_path):
         import sys
         import numpy as np
         import tensorflow as tf
-        from eval.networks.image_network import load_image_network
+        from eval.networks.inception import load_image_network
 
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

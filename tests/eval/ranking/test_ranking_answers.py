@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from simulated_raters import annotation, exported, minimal
 
-from eval.ranking import answers, key
+from eval.ranking import answers, design
 
 MODELS = ("ours", "theirs", "real")
 SETTINGS = {"models": {model: {} for model in MODELS}}
@@ -14,7 +14,7 @@ SETTINGS = {"models": {model: {} for model in MODELS}}
 
 @pytest.fixture
 def ranking():
-    return key.make(SETTINGS, ["a cat", "a dog", "a bird"], "secret")
+    return design.make_key(SETTINGS, ["a cat", "a dog", "a bird"], "secret")
 
 
 def written(tmp_path, tasks: list, name: str = "export.json"):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipelines import input_pipeline
-from eval.ranking import design, export, key, sources
+from eval.ranking import design, export, sources
 from xmcgan.config import preset
 from xmcgan.config_checks import validate
 from xmcgan.synthesis import Synthesizer, load_text_encoder
@@ -124,7 +124,7 @@ def test_interface_fits_the_tasks(question, exported):
 
 def test_embedded_images(exported, models, draw, tmp_path):
     export.export(tmp_path, models, draw, image_size=SIZE, embed=True, raters=3)
-    claimed = key.read(tmp_path)
+    claimed = design.read_key(tmp_path)
     pages = {page.token: page for page in claimed.comparisons}
     for task in tasks_of(tmp_path, "realism"):
         page = pages[task["data"]["comparison"]]
@@ -160,8 +160,8 @@ def test_another_ranking_is_refused(exported, models, draw):
     with pytest.raises(ValueError, match="other models"):
         export.export(output, {"ours": models["zebra"], "quagga": "dataset"}, draw, image_size=SIZE)
     with pytest.raises(ValueError, match="other captions: give another"):
-        key.claim(output, exported[1].settings, ["a cat"] * NUM_CAPTIONS)
-    assert key.read(output) == exported[1]
+        design.claim_key(output, exported[1].settings, ["a cat"] * NUM_CAPTIONS)
+    assert design.read_key(output) == exported[1]
 
 
 def test_a_training_run_draws_its_images(models, draw, scenes_dir, tmp_path):

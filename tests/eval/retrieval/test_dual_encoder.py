@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from data_pipelines import prepare
 from data_pipelines.scenes import bert_model
-from eval import dual_encoder
-from eval.dual_encoder import load_dual_encoder, save_dual_encoder
-from eval.retrieval.dual_encoder_towers import TowerOptions, Towers, learn_vocabulary
+from eval.retrieval import dual_encoder
+from eval.retrieval.dual_encoder import load_dual_encoder, save_dual_encoder
+from eval.retrieval.towers import TowerOptions, Towers, learn_vocabulary
 
 VOCABULARY = [*bert_model.SPECIAL_TOKENS, "a", "red", "ball", "blue", "box"]
 CAPTIONS = ["a red ball", "a blue box", "", "A  blue BOX"]
@@ -58,7 +58,7 @@ def test_another_process_loads_it_and_gives_the_same(towers, saved, tmp_path):
     np.save(tmp_path / "images.npy", images)
     script = (
         "import sys, numpy as np\n"
-        "from eval.dual_encoder import load_dual_encoder\n"
+        "from eval.retrieval.dual_encoder import load_dual_encoder\n"
         "encoder = load_dual_encoder(sys.argv[1])\n"
         "images = encoder.encode_images(np.load(sys.argv[2] + '/images.npy'))\n"
         f"np.savez(sys.argv[2] + '/out.npz', images=images, captions=encoder.encode_captions({CAPTIONS!r}))\n"

@@ -15,8 +15,7 @@ import tensorflow as tf
 import tiny_dual_encoder
 
 from data_pipelines import records
-from eval import dual_encoder
-from eval.retrieval import dual_encoder_training
+from eval.retrieval import dual_encoder, dual_encoder_training
 from eval.retrieval.caption_pairs import ConvertedPairs
 from eval.retrieval.dual_encoder_update import matching_loss
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import records
-from eval.dual_encoder import load_dual_encoder
 from eval.retrieval import conceptual_captions
-from eval.retrieval.dual_encoder_towers import TowerOptions
+from eval.retrieval.dual_encoder import load_dual_encoder
 from eval.retrieval.dual_encoder_training import TrainingOptions, train
+from eval.retrieval.towers import TowerOptions
 
 STEPS = 40
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from eval.retrieval import dual_encoder_training
 from eval.retrieval.caption_pairs import ConvertedPairs
-from eval.retrieval.dual_encoder_towers import TowerOptions
 from eval.retrieval.dual_encoder_training import TrainingOptions
+from eval.retrieval.towers import TowerOptions
 
 OPTIONS = TrainingOptions(TowerOptions(image_size=16, text_length=17, dim=16, seed=3), 16, 6, 1e-3)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from eval.scenes import scene_image_encoder, scene_pictures, scene_recognizer_training
+from eval.scenes import scene_image_encoder, scene_images, scene_recognizer_training
 from xmcgan.models.image_encoder import build_image_encoder
 
 
@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 def test_its_features_tell_backgrounds_apart(folder):
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    pictures = scene_pictures.draw_images(11, "validation", 256, faulty=False)
+    pictures = scene_images.draw_images(11, "validation", 256, faulty=False)
     features = encoder(pictures.images.astype(np.float32) / 255).numpy()  # [256, 128]
     assert features.shape == (256, 128)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -32,7 +32,7 @@ def test_its_features_tell_backgrounds_apart(folder):
 def test_gradients_reach_the_image(folder):
     """Along the gradient, where the slope is far above what kinks of ReLUs and rounding do to the difference."""
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    pictures = scene_pictures.draw_images(11, "validation", 8, faulty=False)
+    pictures = scene_images.draw_images(11, "validation", 8, faulty=False)
     images = tf.constant(pictures.images.astype(np.float32) / 255)
 
     def value(images):

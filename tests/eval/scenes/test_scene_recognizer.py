@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from data_pipelines.scenes import spec
-from eval.scenes import scene_pictures, scene_recognizer, scene_recognizer_training
+from eval.scenes import scene_images, scene_recognizer, scene_recognizer_training
+from eval.scenes.scene_images import SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs
-from eval.scenes.scene_targets import SceneTargets
 
 STEPS = 80
 
@@ -28,7 +28,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return scene_pictures.draw_images(8, "validation", 64, faulty=False)
+    return scene_images.draw_images(8, "validation", 64, faulty=False)
 
 
 def _raw(places, widths=0.4):
@@ -172,7 +172,7 @@ def test_images_are_resized_as_in_the_input_pipeline(built):
 
 
 def test_features_have_a_common_scale(built):
-    images = scene_pictures.draw_images(4, "train", 64, faulty=True).images
+    images = scene_images.draw_images(4, "train", 64, faulty=True).images
     deviations = tf.saved_model.load(str(built[0]))(images)["features"].numpy().std(axis=0)
     assert 0.6 < np.median(deviations) < 1.6
     assert np.mean((deviations > 0.3) & (deviations < 3)) > 0.9
@@ -198,7 +198,7 @@ def test_a_program_with_tensorflow_alone_can_load_it(built, pictures, tmp_path):
 def test_a_second_call_does_nothing(built, monkeypatch):
     folder, report = built
     assert scene_recognizer_training.is_built(folder)
-    monkeypatch.setattr(scene_pictures, "draw_images", lambda *args, **kwargs: pytest.fail("built again"))
+    monkeypatch.setattr(scene_images, "draw_images", lambda *args, **kwargs: pytest.fail("built again"))
     assert scene_recognizer_training.build(folder, seed=5, steps=1) == report
     assert json.loads((folder / "recognizer.json").read_text()) == report
 

@@ -119,7 +119,7 @@ def load_dual_encoder(folder: str, *, flag: str = "--dual_encoder") -> DualEncod
     report = read_report(hub.resolve(folder))
     told = {key: report[key] for key in ("trained_on", "steps", "options") if key in report}
     name = report.get("name") or os.path.basename(folder.rstrip("/"))
-    refusal = f"{flag}='{folder}' is no dual encoder ({' and '.join(_METHODS)}, see eval/dual_encoder.py)"
+    refusal = f"{flag}='{folder}' is no dual encoder ({' and '.join(_METHODS)}, see eval/retrieval/dual_encoder.py)"
     missing = [method for method in _METHODS if not callable(getattr(module, method, None))]
     if missing:
         raise ValueError(f"{refusal}: the SavedModel has no method {' and '.join(missing)}")

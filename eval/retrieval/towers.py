@@ -44,7 +44,7 @@ class TowerOptions(NamedTuple):
 
 
 class Towers(tf.Module):
-    """A dual encoder in training; its methods with a signature are those of the SavedModel (see `eval.dual_encoder`).
+    """A dual encoder in training; its methods with a signature are the SavedModel's (see `retrieval.dual_encoder`).
 
     Create it inside `strategy.scope()`.
     """

@@ -18,7 +18,7 @@ class ImageFunction(NamedTuple):
     batch: int | None  # Images that it takes at once; None: any number.
 
 
-def picture_function(module: tf.Module) -> ImageFunction | None:
+def find_image_function(module: tf.Module) -> ImageFunction | None:
     """Finds the function of a SavedModel that takes images and nothing else.
 
     Args:

@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from eval.networks.picture_function import picture_function
+from eval.networks.image_function import find_image_function
 
 
 def _saved(shape, signature, tmp_path):
@@ -16,7 +16,7 @@ def _saved(shape, signature, tmp_path):
 @pytest.mark.parametrize("signature", ["serving_default", "default"])
 @pytest.mark.parametrize(("shape", "batch"), [([None, None, None, 3], None), ([1, 8, 8, 3], 1)])
 def test_signatures(signature, shape, batch, tmp_path):
-    function = picture_function(_saved(shape, signature, tmp_path))
+    function = find_image_function(_saved(shape, signature, tmp_path))
     assert (function.dtype, function.batch) == (tf.uint8, batch)
     (means,) = function.run(tf.fill([1, 8, 8, 3], tf.constant(7, tf.uint8))).values()
     assert means.numpy().tolist() == [[7.0, 7.0, 7.0]]
@@ -27,4 +27,4 @@ def test_what_takes_no_images(shape, tmp_path):
     module = tf.Module()
     module.call = tf.function(lambda x: {"y": 2.0 * x}, input_signature=[tf.TensorSpec(shape, tf.float32)])
     tf.saved_model.save(module, str(tmp_path), signatures=module.call)
-    assert picture_function(tf.saved_model.load(str(tmp_path))) is None
+    assert find_image_function(tf.saved_model.load(str(tmp_path))) is None

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from eval import picture_folder
-from eval.picture_folder import ImageFolder
+from eval import image_folder
+from eval.image_folder import ImageFolder
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def test_images_come_with_their_captions(folder):
-    files, listed = picture_folder.read(str(folder))
+    files, listed = image_folder.read(str(folder))
     assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
     assert listed.captions == ["a cat", "a dog", "a bird", "ein Käfer"]
     assert listed.image_ids == ["a.png", "7", "7", "d.png"]
@@ -52,35 +52,35 @@ def test_a_bad_table_is_refused(table, error, words, folder):
     if table is not None:
         (folder / "captions.tsv").write_text(table)
     with pytest.raises(error, match=words) as raised:
-        picture_folder.read(str(folder))
+        image_folder.read(str(folder))
     assert "\n" not in str(raised.value)
 
 
 def test_a_table_of_another_encoding_is_refused(folder):
     (folder / "captions.tsv").write_bytes("a.png\tein Käfer\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"captions\.tsv is not UTF-8 text: save it as UTF-8"):
-        picture_folder.read(str(folder))
+        image_folder.read(str(folder))
 
 
 @pytest.mark.parametrize("content", [b"no picture", b"", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_named(content, folder):
     (folder / "b.jpg").write_bytes(content)
     with pytest.raises(ValueError, match=r"b\.jpg is no picture that can be read .*: replace it, or remove line 2 of"):
-        picture_folder.read(str(folder))
+        image_folder.read(str(folder))
     Image.new("RGB", (8, 8)).save(folder / "b.jpg", format="TIFF")
     with pytest.raises(ValueError, match=r"TIFF is not PNG, JPEG"):
-        picture_folder.read(str(folder))
+        image_folder.read(str(folder))
 
 
 def test_without_captions_all_images_are_taken(folder):
     (folder / "captions.tsv").unlink()
-    files, listed = picture_folder.read(str(folder), needs_captions=False)
+    files, listed = image_folder.read(str(folder), needs_captions=False)
     assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
     assert listed.captions == [""] * 4
     with pytest.raises(FileNotFoundError, match=r"other\.tsv is missing"):  # A table that is named must be there.
-        picture_folder.read(str(folder), str(folder / "other.tsv"), needs_captions=False)
+        image_folder.read(str(folder), str(folder / "other.tsv"), needs_captions=False)
     with pytest.raises(FileNotFoundError, match="is no folder"):
-        picture_folder.read(str(folder / "nothing"), needs_captions=False)
+        image_folder.read(str(folder / "nothing"), needs_captions=False)
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match=r"has 0 pictures \(\.png, .*: metrics need two or more"):
-        picture_folder.read(str(folder / "empty"), needs_captions=False)
+        image_folder.read(str(folder / "empty"), needs_captions=False)
