@@ -11,7 +11,7 @@ from experiments.ablation.tables import TABLES, config_of, find, row_names
 from tests.xmcgan.tiny_networks import image_encoder, random_example
 from xmcgan.config import Config, LossConfig
 from xmcgan.config_checks import validate
-from xmcgan.training import objectives
+from xmcgan.losses import objectives
 from xmcgan.training.state import TrainState
 from xmcgan.training.update import Update
 
