@@ -11,6 +11,7 @@ import tensorflow as tf
 import tqdm
 
 from data_pipelines import records
+from data_pipelines.images import decode_image, resize_image
 from data_pipelines.record_index import RecordIndex
 
 # Images between two turns of the progress bar.
@@ -122,8 +123,5 @@ def free_memory() -> int:
 
 def _decode(serialized: tf.Tensor, size: int) -> Picture:
     record = records.parse(serialized)
-    pixels = tf.io.decode_jpeg(record.image, channels=3, dct_method="INTEGER_ACCURATE")
-    # Plain bilinear sampling: a low-pass filter before it (antialias=True) halves the images per second.
-    pixels = tf.image.resize(pixels, (size, size), method="bilinear")  # [size, size, 3] float32 in [0, 255]
-    pixels = tf.cast(tf.round(pixels), tf.uint8)  # A quarter of the memory, and of the way to the device.
-    return Picture(tf.ensure_shape(pixels, (size, size, 3)), record.captions, record.image_id)
+    image = resize_image(decode_image(record.image), size)
+    return Picture(image, record.captions, record.image_id)

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from PIL import Image
 
+from data_pipelines.images import decode_image, resize_image
 from data_pipelines.input_pipeline import CaptionList
 from eval.sources import Source
 
@@ -44,15 +45,7 @@ class ImageFolder(Source):
         return batch["image"]
 
     def _read(self, path: tf.Tensor) -> tf.Tensor:
-        size = (self._image_size, self._image_size)
-        content = tf.io.read_file(path)
-        pixels = tf.cond(
-            tf.io.is_jpeg(content),
-            lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),  # As the dataset's are.
-            lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
-        )
-        pixels = tf.image.resize(pixels, size, method="bilinear")  # [size, size, 3] float32 in [0, 255]
-        return tf.ensure_shape(tf.cast(tf.round(pixels), tf.uint8), (*size, 3))
+        return resize_image(decode_image(tf.io.read_file(path)), self._image_size)
 
 
 def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[list[str], CaptionList]:

@@ -6,9 +6,10 @@ import base64
 import html
 import io
 
-import tensorflow as tf
+import numpy as np
 from PIL import Image
 
+from data_pipelines.images import decode_image
 from data_pipelines.inspection import traces
 from data_pipelines.inspection.samples import Sample
 from data_pipelines.inspection.tokens import TokenCounter
@@ -30,7 +31,7 @@ def render(sample: Sample, text_length: int, token_counter: TokenCounter | None)
       An <article> element; all text of the record is escaped.
     """
     record = sample.record
-    image = tf.io.decode_jpeg(record.image, channels=3).numpy()  # [height, width, 3], by the decoder of training.
+    image = decode_image(record.image).numpy()  # [height, width, 3], by the decoder of training.
     height, width, _ = image.shape
     overlays = "".join(
         f'<g class="trace{" shown" * (number == 0)}" data-n="{number}">{traces.overlay(narrative)}</g>'
@@ -55,7 +56,7 @@ def render(sample: Sample, text_length: int, token_counter: TokenCounter | None)
     )
 
 
-def _image(image: tf.Tensor) -> str:
+def _image(image: np.ndarray) -> str:
     small = Image.fromarray(image)
     small.thumbnail((_SIDE, _SIDE), Image.LANCZOS)
     file = io.BytesIO()

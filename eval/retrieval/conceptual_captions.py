@@ -25,6 +25,7 @@ import tqdm
 from absl import logging
 
 from data_pipelines.builders.pictures import read_jpeg
+from data_pipelines.images import decode_image, resize_image
 from data_pipelines.input_pipeline import Batch
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
 
@@ -95,10 +96,8 @@ class ConceptualCaptions(CaptionPairs):
 
         def example(number: tf.Tensor) -> Batch:
             data = tf.io.read_file(tf.strings.join([self._images, files[number]], separator=os.sep))
-            pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-            pixels = tf.image.resize(pixels, (image_size, image_size), method="bilinear")  # As the input pipeline.
-            pixels = tf.cast(tf.round(pixels), tf.uint8)  # [size, size, 3]
-            return Batch(tf.ensure_shape(pixels, [image_size, image_size, 3]), captions[number], files[number])
+            image = resize_image(decode_image(data), image_size)
+            return Batch(image, captions[number], files[number])
 
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import input_pipeline, records
+from data_pipelines.images import decode_image, resize_image
 from experiments.paper_figures.layout import Cell, Row
 from xmcgan.heat_maps import heat_maps, whole_words
 from xmcgan.interpolation import between
@@ -117,5 +117,5 @@ def _described_images(
     for number, example in enumerate(tfds.as_numpy(examples)):
         if number in chosen:
             record = records.from_example(example)
-            image = tf.image.resize(tf.io.decode_jpeg(record.image, channels=3), [image_size, image_size])
-            yield np.round(image.numpy()).astype(np.uint8), record.captions
+            image = resize_image(decode_image(record.image), image_size)
+            yield image.numpy(), record.captions
