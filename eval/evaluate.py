@@ -71,7 +71,7 @@ def _evaluate_run() -> None:
     from data_pipelines import input_pipeline
     from eval import results, run_evaluation
     from xmcgan.synthesis import load_text_encoder
-    from xmcgan.training import checkpoints, distribution
+    from xmcgan.training import checkpoints, cluster
     from xmcgan.training.loop import steps_of
     from xmcgan.training.state import build_generator
     from xmcgan.training.workdir import read_config
@@ -86,7 +86,7 @@ def _evaluate_run() -> None:
     else:
         paths = [checkpoints.find(workdir, _CHECKPOINT.value)]
 
-    strategy = distribution.create_strategy()
+    strategy = cluster.create_strategy()
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
         generator = build_generator(config)
@@ -106,14 +106,14 @@ def _evaluate_folder() -> None:
     from eval import results
     from eval.evaluation import Evaluation
     from xmcgan.config import preset
-    from xmcgan.training import distribution
+    from xmcgan.training import cluster
 
     if not _DATASET.value:
         raise app.UsageError("--images needs --dataset: whose real pictures are they to be held against?")
     config = _with_options(preset(_DATASET.value))
     folder = os.path.join(_IMAGES.value, "eval")
     curve_path = os.path.join(folder, "curve.png") if _FID_CURVE.value else None
-    evaluation = Evaluation(config, _DATA_DIR.value, distribution.create_strategy(), flag_prefix="--")
+    evaluation = Evaluation(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")
     result = evaluation.of_folder(_IMAGES.value, _CAPTIONS.value, curve_path)
     path = os.path.join(folder, "result.json")
     results.write(path, result)

@@ -150,28 +150,29 @@ def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
     logging.info("no new checkpoint of %s for %.0f s: not waiting any longer", workdir, timeout)
 
 
-def maker(
-    config: Config, data_dir: str, workdir: str
-) -> Callable[[tf.distribute.Strategy, TextEncoder], Callable[[str], Result]]:
-    """What `xmcgan.training.loop.train` asks for, to evaluate a run's checkpoints while it trains.
+def evaluator(
+    config: Config, data_dir: str, workdir: str, strategy: tf.distribute.Strategy, text_encoder: TextEncoder
+) -> Callable[[str], Result]:
+    """Makes what evaluates a run's checkpoints while it trains, see `xmcgan.training.loop.train`.
 
     Args:
       config: the run's.
       data_dir: folder of all records.
       workdir: the run's folder.
+      strategy: whose replicas train and evaluate.
+      text_encoder: of captions, made inside the strategy's scope.
+
+    Returns:
+      A function of a checkpoint's path.
     """
+    evaluation = RunEvaluation(config, data_dir, workdir, strategy)
+    with strategy.scope():
+        generator = build_generator(config)
 
-    def make(strategy: tf.distribute.Strategy, text_encoder: TextEncoder) -> Callable[[str], Result]:
-        evaluation = RunEvaluation(config, data_dir, workdir, strategy)
-        with strategy.scope():
-            generator = build_generator(config)
+    def evaluate(checkpoint: str) -> Result:
+        result = evaluation(checkpoint, generator, text_encoder)
+        lines = results.table([(f"step {checkpoints.step_of(checkpoint)}", result)])
+        logging.info("evaluation\n%s", lines)
+        return result
 
-        def evaluate(checkpoint: str) -> Result:
-            result = evaluation(checkpoint, generator, text_encoder)
-            lines = results.table([(f"step {checkpoints.step_of(checkpoint)}", result)])
-            logging.info("evaluation\n%s", lines)
-            return result
-
-        return evaluate
-
-    return make
+    return evaluate

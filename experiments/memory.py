@@ -34,11 +34,11 @@ def main(argv: list[str]) -> None:
     from concurrent import futures
 
     from experiments.footprint import step_memory
-    from xmcgan.training import distribution
+    from xmcgan.training import cluster
 
     config = command_line.get_config()
     replicas = _REPLICAS.value
-    distribution.check_divides(config.training.batch_size, replicas, config.training.micro_batches)
+    cluster.check_divides(config.training.batch_size, replicas, config.training.micro_batches)
     predicted = step_memory.predict(config, replicas)
     print(table(config, replicas, predicted))
     result = {

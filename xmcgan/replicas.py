@@ -32,6 +32,13 @@ def sum_over_replicas(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
 
 
+def mean_over_replicas(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The mean of each tensor over replicas, on every replica."""
+    if num_replicas() == 1:
+        return tensors
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
+
+
 def replica_rows(global_rows: tf.Tensor) -> tf.Tensor:
     """This replica's share of rows that all replicas computed alike: [batch, ...] -> [batch / replicas, ...]."""
     if num_replicas() == 1:

@@ -21,11 +21,16 @@ variable TF_CONFIG naming all of them and the machine's own index; --data_dir an
 
 from __future__ import annotations
 
+import typing
+
 from absl import logging
 
 from xmcgan import command_line, config_checks
 from xmcgan.config import Config
 from xmcgan.training import cluster
+
+if typing.TYPE_CHECKING:
+    import tensorflow as tf
 
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = command_line.define_workdir()
@@ -34,42 +39,61 @@ command_line.define_config()
 
 
 def main(argv: list[str]) -> None:
+    """Puts a run together, and trains it."""
     del argv
-    config = command_line.get_config()
+    config, data_dir, workdir = command_line.get_config(), _DATA_DIR.value, _WORKDIR.value
     _check_evaluation(config)
-    from data_pipelines import prepare
-    from xmcgan.training import distribution
-    from xmcgan.training.loop import train
+    from data_pipelines import training_data
+    from xmcgan import synthesis
+    from xmcgan.training import loop
     from xmcgan.training.workers import Workers
 
     # First of all: several workers find each other before TensorFlow has done anything else.
-    strategy = distribution.create_strategy(_STRATEGY.value, _TPU.value)
+    strategy = cluster.create_strategy(_STRATEGY.value, _TPU.value)
     workers = Workers(strategy)
     if not workers.is_chief:
         logging.set_verbosity(logging.WARNING)
     if config.dataset == "scenes":
-        prepare.prepare_scenes(_DATA_DIR.value)
-        prepare.prepare_text_model(_DATA_DIR.value)
-        if config_checks.uses_image_encoder(config) and not config.image_encoder.weights:
-            from eval.scenes import scene_image_encoder
-
-            scene_image_encoder.prepare(_DATA_DIR.value)
-    make_evaluation = None
-    if config.evaluation.every:
+        _prepare_scenes(config, data_dir)
+    data = training_data.TrainingData(config, data_dir)
+    loop.check_run(config, workdir, strategy)
+    with strategy.scope():
+        text_encoder = synthesis.load_text_encoder(config, data_dir)
+    image_encoder = _image_encoder(config, data_dir, strategy)
+    evaluate = None
+    if config.evaluation.every:  # Now, since it may miss a network: not when the first checkpoint has been trained for.
         from eval import run_evaluation
 
-        make_evaluation = run_evaluation.maker(config, _DATA_DIR.value, _WORKDIR.value)
+        evaluate = run_evaluation.evaluator(config, data_dir, workdir, strategy, text_encoder)
     with workers.explained():
-        held_out = train(config, _DATA_DIR.value, _WORKDIR.value, make_evaluation, strategy)
+        held_out = loop.train(config, workdir, data, text_encoder, image_encoder, evaluate, strategy)
     if held_out is not None:
-        drawn = {name: value for name, value in held_out.metrics.items() if "drawn" in name}
-        logging.info(
-            "of %d held-out captions, found first by their generated picture: %s (chance: %.1f %%)",
-            len(held_out.captions),
-            ", ".join(f"{value:.0%} by {name.split('_')[-2]} features" for name, value in drawn.items()),
-            100 / len(held_out.captions),
-        )
-    logging.info("the run is in %s; watch it with: tensorboard --logdir %s", _WORKDIR.value, _WORKDIR.value)
+        logging.info("%s", held_out.in_words())
+    logging.info("the run is in %s; watch it with: tensorboard --logdir %s", workdir, workdir)
+
+
+def _prepare_scenes(config: Config, data_dir: str) -> None:
+    """Makes what is missing of the scenes, and of the networks that stand in for published ones."""
+    from data_pipelines import prepare
+
+    prepare.prepare_scenes(data_dir)
+    prepare.prepare_text_model(data_dir)
+    if config_checks.uses_image_encoder(config) and not config.image_encoder.weights:
+        from eval.scenes import scene_image_encoder
+
+        scene_image_encoder.prepare(data_dir)
+
+
+def _image_encoder(config: Config, data_dir: str, strategy: tf.distribute.Strategy) -> typing.Callable | None:
+    """The frozen image encoder, if one of its losses is on."""
+    if not config_checks.uses_image_encoder(config):
+        return None
+    from data_pipelines import prepare
+    from xmcgan.models.image_encoder import load_image_encoder
+    from xmcgan.training.step import is_compiled
+
+    weights = config.image_encoder.weights or prepare.image_encoder_folder(data_dir)
+    return load_image_encoder(config, weights, strategy, compiled=is_compiled(config, strategy))
 
 
 def _check_evaluation(config: Config) -> None:

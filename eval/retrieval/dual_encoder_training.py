@@ -17,7 +17,7 @@ from eval.retrieval.caption_pairs import CaptionPairs, ConvertedPairs
 from eval.retrieval.dual_encoder import is_saved, read_report, save_dual_encoder
 from eval.retrieval.dual_encoder_update import compiled_steps
 from eval.retrieval.towers import TowerOptions, Towers, check_options, learn_vocabulary
-from xmcgan.training import distribution
+from xmcgan.training import cluster
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog
 
@@ -88,7 +88,7 @@ def train(
         return read_report(output)
     if os.path.isdir(output) and os.listdir(output):  # Found out now, not after the training.
         raise FileExistsError(f"{output} is not empty, and holds no dual encoder: name another folder, or remove it")
-    strategy = distribution.create_strategy()
+    strategy = cluster.create_strategy()
     _check(options, pairs, strategy.num_replicas_in_sync)
     _claim_workdir(workdir, options, pairs)
     vocabulary = _vocabulary(workdir, pairs) if options.towers.text_tower == "scratch" else []

@@ -20,8 +20,8 @@ from experiments.ablation.jobs import FINISHED, folder_of, images_of
 from experiments.ablation.tables import TABLES, Row, Table, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
+from xmcgan.training.step import TrainingStep
 from xmcgan.training.summaries import METRICS_FILE
-from xmcgan.training.update import Update
 from xmcgan.training.workdir import read_config
 
 ACCURACY = "contrastive accuracy"  # Of generated images and their sentences, see `Run.accuracies`.
@@ -71,7 +71,7 @@ class Results(NamedTuple):
         for field, value in self.settings.items():
             section, name = field.split(".")
             setattr(getattr(config, section), name, value)
-        steps = math.ceil(self.pictures / (config.training.batch_size * Update.batches_per_iteration(config)))
+        steps = math.ceil(self.pictures / (config.training.batch_size * TrainingStep.batches_per_iteration(config)))
         config.training = dataclasses.replace(config.training, num_steps=steps)
         return config
 

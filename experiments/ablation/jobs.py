@@ -13,7 +13,7 @@ from experiments.ablation.tables import TABLES, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import check_workdir
 
 FINISHED = "finished.json"  # Written last: says that a run has been trained and evaluated.
@@ -119,7 +119,7 @@ def default_budget(dataset: str | None) -> int:
 
 def images_of(config: Config) -> int:
     """Training images that a run draws."""
-    return config.training.num_steps * config.training.batch_size * Update.batches_per_iteration(config)
+    return config.training.num_steps * config.training.batch_size * TrainingStep.batches_per_iteration(config)
 
 
 def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
 
 def _with_budget(config: Config, num_images: int, seed: int) -> Config:
     options = config.training
-    drawn = options.batch_size * Update.batches_per_iteration(config) * options.steps_per_call
+    drawn = options.batch_size * TrainingStep.batches_per_iteration(config) * options.steps_per_call
     steps = options.steps_per_call * math.ceil(num_images / drawn)
     config.training = dataclasses.replace(options, num_steps=steps, seed=seed)
     return validate(config)

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from xmcgan.training import checkpoint_files
 from xmcgan.training.summaries import METRICS_FILE
-from xmcgan.training.writing import checkpoint_folder
+from xmcgan.training.workdir import checkpoint_folder
 
 # Lines are logged, checkpoints saved and grids drawn in different rhythms: a run that is stopped is in the middle of
 # some of them.

@@ -17,9 +17,8 @@ import tensorflow as tf
 from experiments.benchmarks import network_cases
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training import ema
-from xmcgan.training.state import TrainState, build_generator
-from xmcgan.training.update import Example, Update
+from xmcgan.training.state import TrainState, build_generator, update_average
+from xmcgan.training.step import Example, TrainingStep
 
 _GEMM_ROUNDS = 3
 
@@ -102,13 +101,13 @@ def training_iteration(config: Config, state: TrainState | None = None) -> Calla
       state: what is trained; None makes one.
     """
     state = state or TrainState(config)
-    update = Update(config, state)
-    examples = [random_example(config, seed) for seed in range(Update.batches_per_iteration(config))]
+    update = TrainingStep(config, state)
+    examples = [random_example(config, seed) for seed in range(TrainingStep.batches_per_iteration(config))]
 
     @tf.function(jit_compile=config.training.xla or None)
     def iteration(examples: list[Example]) -> tf.Tensor:
         metrics = update(examples)
-        ema.update(state.ema_generator, state.generator, config.training.ema_decay)
+        update_average(state.ema_generator, state.generator, config.training.ema_decay)
         state.step.assign_add(1)
         return tf.stack(list(metrics.values()))
 

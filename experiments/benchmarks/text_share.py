@@ -38,13 +38,13 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from experiments.benchmarks import iterations
-    from xmcgan.training import distribution
+    from xmcgan.training import cluster
 
     config = command_line.get_config()
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = distribution.create_strategy()
-    distribution.check_divides(config.training.batch_size, strategy.num_replicas_in_sync)
+    strategy = cluster.create_strategy()
+    cluster.check_divides(config.training.batch_size, strategy.num_replicas_in_sync)
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         measured = iterations.Iterations(config, strategy, scratch)
     seconds = measured.time(_ROUNDS.value, _ITERATIONS.value)

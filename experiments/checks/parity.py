@@ -15,9 +15,8 @@ from xmcgan.config import Config, preset
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training import ema
-from xmcgan.training.state import TrainState
-from xmcgan.training.update import Example, Update
+from xmcgan.training.state import TrainState, copy_variables, update_average
+from xmcgan.training.step import Example, TrainingStep
 
 _TOLERANCES = {"value": 1e-4, "gradient": 1e-3, "parameter": 1e-3}
 # Adam moves a parameter by about its learning rate each step, towards either side where the gradient is rounding.
@@ -97,7 +96,7 @@ def check_model(arrays: Arrays, report: Report) -> None:
     config = config_of(arrays, inputs)
     state = TrainState(config)
     networks = _recorded(state, descend=False)
-    update = Update(config, networks)
+    update = TrainingStep(config, networks)
     example = _example(inputs, slice(None))
 
     def restore() -> None:
@@ -161,9 +160,9 @@ def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
     state = TrainState(config)
     assign(state.generator, start, "g/params/", "g/batch_stats/")
     assign(state.discriminator, start, "d/params/", "d/spectral_norm_stats/")
-    ema.copy(state.ema_generator.variables, state.generator.variables)
+    copy_variables(state.ema_generator.variables, state.generator.variables)
     networks = _recorded(state, descend=True)
-    update = Update(config, networks)
+    update = TrainingStep(config, networks)
 
     def compare_parameters(prefix: str, iterations: int) -> None:
         rates = config.training.generator_learning_rate, config.training.discriminator_learning_rate
@@ -193,7 +192,7 @@ def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
         inputs = _strip(arrays, f"step{k}/in/")
         half = len(inputs["z"]) // 2
         metrics = update([_example(inputs, slice(0, half)), _example(inputs, slice(half, None))])
-        ema.update(state.ema_generator, state.generator, config.training.ema_decay)
+        update_average(state.ema_generator, state.generator, config.training.ema_decay)
         _compare_totals(metrics, _strip(arrays, f"step{k}/metric/"), f"step{k}/metric/", report)
         compare_parameters(f"step{k}/", k + 1)
     compare_parameters("final/", iterations)

@@ -10,7 +10,7 @@ from experiments.ablation.jobs import images_of
 from experiments.footprint import flops, random_image_encoder, step_memory
 from xmcgan.config import Config
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 
 class Cost(NamedTuple):
@@ -52,7 +52,7 @@ def cost_of(config: Config) -> Cost:
         state = TrainState(counted)
         encoder = random_image_encoder.build(counted)
     traced = step_memory.step(counted, state, encoder).get_concrete_function(step_memory.batches(counted))
-    drawn = options.batch_size * Update.batches_per_iteration(counted)
+    drawn = options.batch_size * TrainingStep.batches_per_iteration(counted)
     kept = [state.generator, state.ema_generator, state.discriminator]
     variables = [variable for network in kept for variable in network.variables]
     variables += [*state.generator_optimizer.variables, *state.discriminator_optimizer.variables]

@@ -24,9 +24,8 @@ from xmcgan.config import Config
 from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.synthesis import from_uint8
-from xmcgan.training import ema
-from xmcgan.training.state import TrainState
-from xmcgan.training.update import Example, Update
+from xmcgan.training.state import TrainState, update_average
+from xmcgan.training.step import Example, TrainingStep
 
 _REGIONS = 256
 _VOCABULARY, _POSITIONS = 30_522, 512  # Of the published BERTs.
@@ -147,12 +146,12 @@ def measure(config: Config) -> int:
 
 def step(config: Config, state: TrainState, encoder: Callable | None) -> tf.types.experimental.GenericFunction:
     """An iteration as the training compiles it, on one replica, without BERT: `batches` -> metrics."""
-    update = Update(config, state, encoder)
+    update = TrainingStep(config, state, encoder)
 
     @tf.function
     def iteration(drawn: list[Example]) -> dict[str, tf.Tensor]:
         metrics = update([example._replace(image=from_uint8(example.image)) for example in drawn])
-        ema.update(state.ema_generator, state.generator, config.training.ema_decay)
+        update_average(state.ema_generator, state.generator, config.training.ema_decay)
         state.step.assign_add(1)
         return metrics
 
@@ -170,7 +169,7 @@ def batches(config: Config) -> list[Example]:
     example = Example(
         tf.TensorSpec([rows, size, size, 3], tf.uint8), text, tf.TensorSpec([rows, config.generator.noise_dim])
     )
-    return [example] * Update.batches_per_iteration(config)
+    return [example] * TrainingStep.batches_per_iteration(config)
 
 
 def bert_size(config: Config) -> tuple[int, int]:

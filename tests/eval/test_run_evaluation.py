@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from data_pipelines.training_data import TrainingData
 from eval import evaluation as evaluation_lib
 from eval import results, run_evaluation
 from eval.evaluation import Evaluation
@@ -19,7 +20,7 @@ from eval.score import LOWER, Score
 from eval.sources import GeneratedImages
 from xmcgan.config import preset
 from xmcgan.synthesis import load_text_encoder
-from xmcgan.training import checkpoints
+from xmcgan.training import checkpoints, cluster
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.loop import train
 from xmcgan.training.state import TrainState, build_generator
@@ -166,8 +167,13 @@ def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluator
     config.training.num_steps = 4
     for name in ("steps_per_call", "checkpoint_every", "log_every", "sample_every"):
         setattr(config.training, name, 2)
-    arguments = config, str(evaluators_dir), str(tmp_path / "run")
-    train(*arguments, run_evaluation.maker(*arguments))
+    strategy = cluster.create_strategy()
+    with strategy.scope():
+        text_encoder = load_text_encoder(config, str(evaluators_dir))
+    data = TrainingData(config, evaluators_dir)
+    workdir = str(tmp_path / "run")
+    evaluate = run_evaluation.evaluator(config, str(evaluators_dir), workdir, strategy, text_encoder)
+    train(config, workdir, data, text_encoder, evaluate=evaluate, strategy=strategy)
     files = [tmp_path / "run" / "eval" / f"{step}.json" for step in (2, 4)]
     scores = [json.loads(file.read_text())["scores"] for file in files]
     assert [list(each) for each in scores] == [["FD/scenes", "IS/scenes"]] * 2
@@ -176,11 +182,11 @@ def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluator
     assert (best["value"], best["step"]) == (min(values), 2 * (1 + int(np.argmin(values))))
 
     files[1].unlink()  # As if it had been killed before its last evaluation.
-    train(*arguments, run_evaluation.maker(*arguments))
+    train(config, workdir, data, text_encoder, evaluate=evaluate, strategy=strategy)
     assert json.loads(files[1].read_text())["scores"] == scores[1]
 
     # Being looked at changes nothing.
-    train(config, str(evaluators_dir), str(tmp_path / "alone"))
+    train(config, str(tmp_path / "alone"), data, text_encoder, strategy=strategy)
     for folder in ("run", "alone"):
         lines = [json.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
         losses[folder] = [{name: line[name] for name in ("step", "d/loss", "g/loss")} for line in lines]

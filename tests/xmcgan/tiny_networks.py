@@ -12,7 +12,7 @@ from xmcgan.config_checks import validate
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training.update import Example
+from xmcgan.training.step import Example
 
 _SETTINGS = {
     "data.text_length": 5,

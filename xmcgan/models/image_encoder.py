@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from typing import Callable
 
 import h5py
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from xmcgan.config import Config
 from xmcgan.models import hub_files, keras_weights
+from xmcgan.models.inlined_network import inline
 
 _FLAG = "--config.image_encoder.weights"
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
@@ -93,6 +96,31 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
     encoder = tf.keras.Model(images, features, name="image_encoder")
     encoder.trainable = False  # Also keeps batch normalization at its moving averages.
     return encoder
+
+
+def load_image_encoder(
+    config: Config, weights: str, strategy: tf.distribute.Strategy, compiled: bool
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The frozen image encoder of an experiment, for its replicas.
+
+    Args:
+      config: the experiment.
+      weights: see `build_image_encoder`.
+      strategy: the replicas.
+      compiled: XLA compiles the step that it is called in.
+
+    Returns:
+      Images [batch, height, width, 3] -> features [batch, dim].
+
+    Raises:
+      FileNotFoundError, ValueError: see `build_image_encoder`.
+    """
+    options, size = config.image_encoder, config.data.image_size
+    arguments = (options.architecture, weights, options.layer, options.image_size)
+    if options.architecture == HUB and compiled:
+        return inline(build_image_encoder(*arguments), tf.TensorSpec([None, size, size, 3]))
+    with strategy.scope():
+        return build_image_encoder(*arguments)
 
 
 def _resize(images: tf.Tensor, size: int) -> tf.Tensor:

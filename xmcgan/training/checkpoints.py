@@ -16,8 +16,8 @@ from absl import logging
 
 from xmcgan.training import checkpoint_files
 from xmcgan.training.checkpoint_files import step_of
-from xmcgan.training.writing import checkpoint_folder as _folder
-from xmcgan.training.writing import writing
+from xmcgan.training.workdir import checkpoint_folder as _folder
+from xmcgan.training.workdir import writing
 
 BEST = "best"
 _BEST_NOTE = "best.json"
@@ -45,13 +45,12 @@ class Checkpoints:
         """The path of the newest checkpoint; None if there is none."""
         return newest(self._workdir)
 
-    @property
-    def note(self) -> dict[str, Any]:
+    def read_note(self) -> dict[str, Any]:
         """What is noted beside the newest checkpoint; empty if nothing is."""
         return checkpoint_files.read_note(self.latest) if self.latest else {}
 
-    @note.setter
-    def note(self, note: Mapping[str, Any]) -> None:
+    def write_note(self, note: Mapping[str, Any]) -> None:
+        """Puts another note in the place of the one beside the newest checkpoint."""
         with writing("a note of the newest checkpoint", self._workdir):
             checkpoint_files.write_note(self.latest, note)
 

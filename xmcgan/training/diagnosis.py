@@ -1,13 +1,18 @@
-"""Where in the networks a number that is not finite came from: the iteration is run once more, under watch."""
+"""A run whose numbers are no longer finite is stopped, and told where in the networks that began.
+
+For this the iteration is run once more, under watch.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import math
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable
 
 import numpy as np
@@ -17,51 +22,93 @@ from absl import logging
 from xmcgan.config import Config
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
+from xmcgan.training.summaries import json_line
 
 _Layer, _Optimizer = tf.keras.layers.Layer, tf.keras.optimizers.Optimizer
 
 
-def finder(
-    strategy: tf.distribute.Strategy,
-    config: Config,
-    state: TrainState,
-    checkpoints: Checkpoints,
-    batches_from: Callable[[int], Iterator],
-    run_steps: Callable[[Iterator, int], dict[str, np.ndarray]],
-) -> Callable[[int], str | None]:
-    """Makes a function that replays a run up to a step, and runs this one without a graph and under watch.
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """What it takes to run a training up to a step once more: it is a function of its config.
 
-    The run is a function of its config: what happened after its last checkpoint happens again.
-
-    Args:
+    Attributes:
       strategy: the replicas.
       config: the experiment.
       state: of the run; is no longer of use afterwards.
       checkpoints: of the run.
       batches_from: of a number of steps done, the batches of those to come.
       run_steps: runs as many steps on batches, see `loop.compiled_steps`.
-
-    Returns:
-      A function of a step, from 1, that returns the first place in it with numbers that are not finite, in words; None
-      if all are finite this time, which rounding may decide.
     """
 
-    def find(step: int) -> str | None:
-        if not checkpoints.restore_latest():
-            with strategy.scope():
-                beginning = TrainState(config)
+    strategy: tf.distribute.Strategy
+    config: Config
+    state: TrainState
+    checkpoints: Checkpoints
+    batches_from: Callable[[int], Iterable]
+    run_steps: Callable[[Iterator, int], Any]
+
+    def first_place(self, step: int) -> str | None:
+        """Runs up to a step, from 1, and this one without a graph and under watch.
+
+        Returns:
+          The first place in it with numbers that are not finite, in words; None if all are finite this time, which
+          rounding may decide.
+        """
+        if not self.checkpoints.restore_latest():
+            with self.strategy.scope():
+                beginning = TrainState(self.config)
             with tempfile.TemporaryDirectory() as folder:
-                state.restore(beginning.write(os.path.join(folder, "beginning"))).expect_partial()
-        done = int(state.step.numpy())
+                self.state.restore(beginning.write(os.path.join(folder, "beginning"))).expect_partial()
+        done = int(self.state.step.numpy())
         logging.info("step %d is not finite: training from step %d on again, to see where that begins", step, done)
-        batches = batches_from(done)
+        batches = iter(self.batches_from(done))
         if step - 1 > done:
-            run_steps(batches, step - 1 - done)
+            self.run_steps(batches, step - 1 - done)
         with watched() as found, _without_graphs():
-            run_steps(batches, 1)
+            self.run_steps(batches, 1)
         return found[0] if found else None
 
-    return find
+
+def stop_if_not_finite(
+    workdir: str, first_step: int, metrics: dict[str, np.ndarray], replay: Replay | None = None
+) -> None:
+    """Stops the run at the first step with a number that is none; the step's numbers are kept beside the metrics.
+
+    Args:
+      workdir: folder of the run.
+      first_step: the step before these.
+      metrics: {name: [steps]}.
+      replay: of the run, to see where in the networks it came from.
+
+    Raises:
+      FloatingPointError: names the step, the metric, the place and the file.
+    """
+    values = np.stack(list(metrics.values()), axis=1)  # [steps, metrics]
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return
+    row = int(np.argmax(bad.any(axis=1)))
+    step = first_step + row + 1
+    path = os.path.join(workdir, f"not_finite_step_{step:07d}.json")
+    numbers = dict(zip(metrics, values[row].tolist()))
+    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        file.write(json_line({"step": step, **numbers}))
+    os.replace(f"{path}.incomplete", path)
+    name, value = next((name, value) for name, value in numbers.items() if not math.isfinite(value))
+    place = _first_place(replay, step) if replay else None
+    raise FloatingPointError(
+        f"{name} is {value} at step {step}{f', first in {place}' if place else ''}: the step's numbers are in {path}, "
+        "checkpoints before it are intact: lower the learning rates, or try another --config.training.seed in a new "
+        "--workdir"
+    )
+
+
+def _first_place(replay: Replay, step: int) -> str | None:
+    try:
+        return replay.first_place(step)
+    except Exception as error:  # Whatever it is: what is to be told is the number.
+        logging.warning("the layer could not be found: %s", error)
+        return None
 
 
 @contextlib.contextmanager

@@ -3,52 +3,70 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-from collections.abc import Iterator
-from typing import Any, Callable
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import input_pipeline, prepare, text_feature_files
 from xmcgan import config as config_lib
 from xmcgan.config import Config
-from xmcgan.config_checks import uses_image_encoder
-from xmcgan.models.image_encoder import HUB, build_image_encoder
-from xmcgan.models.inlined_network import inline
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
-from xmcgan.replicas import check_groups
-from xmcgan.synthesis import from_uint8, load_text_encoder
-from xmcgan.training import diagnosis, distribution, ema
-from xmcgan.training.batches import distributed_batches, held_out_batches
+from xmcgan.replicas import check_groups, mean_over_replicas
+from xmcgan.synthesis import from_uint8
+from xmcgan.training import cluster, diagnosis
 from xmcgan.training.checkpoints import Checkpoints
-from xmcgan.training.finite import stop_if_not_finite
 from xmcgan.training.preemption import StopRequest
-from xmcgan.training.state import TrainState
-from xmcgan.training.summaries import RunLog
-from xmcgan.training.update import Example, Update, is_compiled, noise
+from xmcgan.training.state import TrainState, update_average
+from xmcgan.training.step import Example, TrainingStep, noise
+from xmcgan.training.summaries import PendingMetrics, RunLog
 from xmcgan.training.validation import HeldOut, Validation
-from xmcgan.training.window import Window
-from xmcgan.training.workdir import check_workdir, claim_workdir
+from xmcgan.training.workdir import check_workdir, claim_workdir, writing
 from xmcgan.training.workers import Workers
-from xmcgan.training.writing import writing
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
 _GRID_ROWS = 8
 COMPILING = "compiling the training step; at the paper's size this takes minutes"
-_STOP = "stop"  # Among the metrics of a step: whether a replica was told to stop.
 
 
-# Of a strategy and a text encoder: a function that evaluates a checkpoint, given by its path.
-EvaluationMaker = Callable[[tf.distribute.Strategy, TextEncoder], Callable[[str], Any]]
+class TrainingData(Protocol):
+    """What a run trains on, and looks at; see `data_pipelines.training_data`.
+
+    Attributes:
+      num_examples: training images.
+    """
+
+    num_examples: int
+
+    def batches(
+        self, strategy: tf.distribute.Strategy, text_encoder: TextEncoder, step: int
+    ) -> Iterable[dict[str, tf.Tensor]]:
+        """Endless batches, shared out to the replicas, from those of an iteration on.
+
+        Args:
+          strategy: the replicas.
+          text_encoder: its tokens stand in for the captions.
+          step: the iteration, from 0.
+
+        Returns:
+          {'image': [batch / replicas, size, size, 3] uint8, ...}, the rest being tokens of the text encoder, or the
+          fields of `TextFeatures` where the experiment trains on stored ones.
+        """
+
+    def held_out(self) -> Iterable[Any]:
+        """Batches of held-out images and captions: `image` uint8 [batch, size, size, 3], `caption` [batch] string."""
 
 
 def train(
     config: Config,
-    data_dir: str,
     workdir: str,
-    make_evaluation: EvaluationMaker | None = None,
+    data: TrainingData,
+    text_encoder: TextEncoder,
+    image_encoder: Callable | None = None,
+    evaluate: Callable[[str], Any] | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> HeldOut | None:
     """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
@@ -58,96 +76,92 @@ def train(
 
     Args:
       config: the experiment.
-      data_dir: folder of all records.
       workdir: folder of this run.
-      make_evaluation: what is to look at every checkpoint of a multiple of `config.evaluation.every` steps.
+      data: what it trains on.
+      text_encoder: of captions; loaded inside the strategy's scope.
+      image_encoder: images -> features [batch, dim]; needed if one of its losses is on.
+      evaluate: is given the path of every checkpoint of a multiple of `config.evaluation.every` steps.
       strategy: the devices that train; by default all of this machine's.
 
     Returns:
       The last look at held-out captions; None if there was nothing left to train.
 
     Raises:
-      FileNotFoundError: the dataset has not been converted, or the text features that the config asks for not stored.
-      ValueError: the config does not fit the machine or the stored text features, or the workdir is another run's.
+      ValueError: the config does not fit the machine or the data, or the workdir is another run's.
       FloatingPointError: a loss is no longer a number.
       OSError: the workdir's disk is full or read-only, or the workdir has vanished.
       Stopped: by a signal; the run is saved.
     """
+    # 1. What is to be trained, and where.
     options = config.training
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
-    num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
-    num_steps = steps_of(config, num_examples)
-    strategy = strategy or distribution.create_strategy()
+    strategy = strategy or cluster.create_strategy()
     workers = Workers(strategy)
-    distribution.check_divides(options.batch_size, strategy.num_replicas_in_sync, options.micro_batches)
-    check_groups(config.generator.batch_norm_replicas, strategy.num_replicas_in_sync)
-    check_workdir(workdir, config)
+    check_run(config, workdir, strategy)
+    num_steps = steps_of(config, data.num_examples)
 
+    # 2. The state, as the last checkpoint left it.
     with strategy.scope():
-        text_encoder = load_text_encoder(config, data_dir)
         state = TrainState(config)
-    image_encoder = _image_encoder(strategy, config, data_dir)
-    # Now, since it may miss a network: not when the first checkpoint has been trained for.
-    evaluate = make_evaluation(strategy, text_encoder) if make_evaluation else None
-    stored_text = text_feature_files.load(config, data_dir) if config.text.precomputed else None
     logging.info(
         "%s: %d training pictures, batch %d on %d replica(s) of %d worker(s), %d steps; "
         "parameters: generator %s, discriminator %s",
-        config.dataset, num_examples, options.batch_size, strategy.num_replicas_in_sync, workers.count, num_steps,
+        config.dataset, data.num_examples, options.batch_size, strategy.num_replicas_in_sync, workers.count, num_steps,
         f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
     )  # fmt: skip
     checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
     checkpoints.restore_latest(tidy=workers.is_chief)
     step = int(state.step.numpy())
-    window = Window(checkpoints.note)
+    pending = PendingMetrics(checkpoints.read_note())
+    batches_from = functools.partial(data.batches, strategy, text_encoder)
+    batches = batches_from(step)
+
+    # 3. The workdir becomes this run's, unless there is nothing left to do.
     workers.check_same(config_lib.to_json(config), step, workdir)
     if workers.is_chief:
         claim_workdir(workdir, config)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
         evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
-    if step >= num_steps and not window.steps:
+    if step >= num_steps and not pending.steps:
         logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
         return None
 
+    # 4. The compiled step, and who looks at it.
     stop = StopRequest()
     run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
-
-    def batches_from(step: int) -> Iterator:
-        return iter(distributed_batches(strategy, config, data_dir, text_encoder, step, stored_text))
-
-    batches = batches_from(step)
-    find_place = diagnosis.finder(strategy, config, state, checkpoints, batches_from, run_steps)
-    validation = Validation(config, state, text_encoder, held_out_batches(config, data_dir))
-    images_per_step = options.batch_size * Update.batches_per_iteration(config)
+    replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
+    validation = Validation(config, state, text_encoder, data.held_out())
+    batches = iter(batches)
+    images_per_step = options.batch_size * TrainingStep.batches_per_iteration(config)
     held_out, saved_step = None, step
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(workers.own_folder(workdir))
         # Saving is an exchange, so all workers save.
         saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)
-        logged = step - window.steps
+        logged = step - pending.steps
         log = stack.enter_context(
             RunLog(folder, step, num_steps, images_per_step, _CONSOLE, logged_step=logged, show=workers.is_chief)
         )
         stack.enter_context(stop)
         while True:
-            # First what is due at this step: a run that was stopped has left that to the one that goes on.
+            # 5. First what is due at this step: a run that was stopped has left that to the one that goes on.
             last = step >= num_steps
             sample = bool(options.sample_every) and (last or step % options.sample_every == 0)
-            if window.steps and (sample or last or step % options.log_every == 0):
-                means = window.means()
+            if pending.steps and (sample or last or step % options.log_every == 0):
+                means = pending.means()
                 if sample:
                     held_out = validation()
                     means.update(held_out.metrics)
                 with writing(f"the numbers of step {step}", folder):
                     log.scalars(step, means)
                     if sample:
-                        log.grid(step, *_grid(held_out))
-                window.clear()
+                        log.grid(step, *held_out.grid(_GRID_ROWS))
+                pending.clear()
                 if step == saved_step and workers.is_chief:
-                    checkpoints.note = window.note()
+                    checkpoints.write_note(pending.note())
             if step > saved_step and (last or step % options.checkpoint_every == 0):
-                path = saved.save(window.note())
+                path = saved.save(pending.note())
                 saved_step = step
                 if evaluate and step % config.evaluation.every == 0:
                     with stop.interruptible(step):
@@ -156,35 +170,59 @@ def train(
                 workers.wait()  # None leaves before the others are done: TensorFlow would take it for lost.
                 return held_out
 
-            # Up to the next multiple, also where an earlier run ended between two.
-            steps = min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
-            metrics = run_steps(batches, steps)
-            stopping = metrics.pop(_STOP)[-1] > 0
-            stop_if_not_finite(folder, step, metrics, find_place)
-            window.add(metrics)
+            # 6. Then steps, up to the next multiple, also where an earlier run ended between two.
+            done = run_steps(batches, min(options.steps_per_call - step % options.steps_per_call, num_steps - step))
+            diagnosis.stop_if_not_finite(folder, step, done.metrics, replay)
+            pending.add(done.metrics)
             step = int(state.step.numpy())
-            if stopping and step < num_steps:
-                saved.save(window.note())
+
+            # 7. Told to stop: save, and end.
+            if done.stopped and step < num_steps:
+                saved.save(pending.note())
                 workers.wait()
                 raise stop.stopped(step)
+
+
+def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) -> None:
+    """Refuses what cannot be trained, before anything is loaded for it.
+
+    Args:
+      config: the experiment.
+      workdir: folder of the run.
+      strategy: the devices that are to train.
+
+    Raises:
+      ValueError: the devices cannot share the batch, or the workdir is another run's.
+    """
+    options, replicas = config.training, strategy.num_replicas_in_sync
+    cluster.check_divides(options.batch_size, replicas, options.micro_batches)
+    check_groups(config.generator.batch_norm_replicas, replicas)
+    check_workdir(workdir, config)
 
 
 def steps_of(config: Config, num_examples: int) -> int:
     """Generator updates in the run: `num_steps`, or as many as draw `epochs` times every training image."""
     if config.training.num_steps:
         return config.training.num_steps
-    drawn = config.training.batch_size * Update.batches_per_iteration(config)
+    drawn = config.training.batch_size * TrainingStep.batches_per_iteration(config)
     return math.ceil(config.training.epochs * num_examples / drawn)
+
+
+class StepsDone(NamedTuple):
+    """What a call of the compiled loop gives."""
+
+    metrics: dict[str, np.ndarray]  # Of every step, {name: [steps]}
+    stopped: bool  # The call ended at a request to stop
 
 
 def compiled_steps(
     strategy: tf.distribute.Strategy,
     config: Config,
     state: TrainState,
-    text_encoder: TextEncoder,
+    text_encoder: TextEncoder | None,
     image_encoder: Callable | None = None,
     stop: tf.Variable | None = None,
-) -> Callable[[Iterator, int], dict[str, np.ndarray]]:
+) -> Callable[[Iterator, int], StepsDone]:
     """Many steps in one call of a graph, without a return to Python between them.
 
     Args:
@@ -192,67 +230,70 @@ def compiled_steps(
       config: the experiment.
       state: what is trained; made inside the strategy's scope.
       text_encoder: of captions; not asked where the batches bring features.
-      image_encoder: see `Update`.
+      image_encoder: see `TrainingStep`.
       stop: a variable on each worker's host. A call ends after the first step before which any of them was above 0.
 
     Returns:
-      A function of an iterator over distributed batches (see the room `batches`) and a number of steps; it returns the
-      metrics of every step done, {name: [steps]}, and with `stop` its mean over the replicas as 'stop'.
+      A function of an iterator over distributed batches (see `TrainingData.batches`) and a number of steps.
     """
     options = config.training
+    batches_per_iteration = TrainingStep.batches_per_iteration(config)
     with strategy.scope():
-        update = Update(config, state, image_encoder)
-    names: list[str] = []
+        training_step = TrainingStep(config, state, image_encoder)
 
-    def train_step(batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor], told: tf.Tensor) -> tf.Tensor:
-        examples = [
-            Example(
-                from_uint8(batch["image"]),
-                _stored(batch) if config.text.precomputed else text_encoder.encode(batch),
-                z_of_batch,
-            )
-            for batch, z_of_batch in zip(batches, z)
-        ]
-        metrics = update(examples)
-        if stop is not None:
-            metrics[_STOP] = told
-        names[:] = metrics
-        return tf.stack(list(metrics.values()))
+    def train_step(batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        encode = _stored if config.text.precomputed else text_encoder.encode
+        return training_step(
+            [Example(from_uint8(batch["image"]), encode(batch), of_batch) for batch, of_batch in zip(batches, z)]
+        )
 
     if options.xla:
         train_step = tf.function(train_step, autograph=False, jit_compile=True)
 
-    def replica_step(batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor) -> tf.Tensor:
+    def replica_step(
+        batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         # XLA's own noise would be other numbers for the same key.
         z = [
             noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim)
-            for draw in range(len(batches))
+            for draw in range(batches_per_iteration)
         ]
-        return train_step(batches, z, told)
+        metrics = train_step(batches, z)
+        update_average(state.ema_generator, state.generator, options.ema_decay)
+        # The request goes along with the metrics, so that all workers learn of it at the same step.
+        *values, told = mean_over_replicas([*metrics.values(), told])
+        return dict(zip(metrics, values)), told
 
-    @tf.function(reduce_retracing=True)
-    def run(batches: Iterator, steps: tf.Tensor) -> tf.Tensor:
+    @tf.function(autograph=False)
+    def one_step(batches: list[dict[str, tf.Tensor]]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        told = tf.zeros([]) if stop is None else stop.read_value()
+        results = strategy.run(replica_step, args=(batches, state.step.read_value(), told))
+        state.step.assign_add(1)
+        metrics, told = tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], results)
+        return metrics, told > 0.0
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def run(batches: Iterator, steps: tf.Tensor) -> StepsDone:
         logging.info(COMPILING)  # Once, as this is Python.
-        history = tf.TensorArray(tf.float32, size=steps)
-        done = 0
-        for i in tf.range(steps):
-            drawn = [next(batches) for _ in range(Update.batches_per_iteration(config))]
-            told = 0.0 if stop is None else stop.read_value()
-            metrics = strategy.run(replica_step, args=(drawn, state.step.read_value(), told))
-            ema.update(state.ema_generator, state.generator, options.ema_decay)
-            state.step.assign_add(1)
-            # The metrics carry the request along, so that all workers learn of it at the same step.
-            metrics = strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
-            history = history.write(i, metrics)
-            done = i + 1
-            if stop is not None and metrics[-1] > 0:
-                break
-        return history.gather(tf.range(done))  # [steps done, metrics]
+        traced = one_step.get_concrete_function([batches.element_spec] * batches_per_iteration)
+        names, _ = traced.structured_outputs
 
-    def run_steps(batches: Iterator, steps: int) -> dict[str, np.ndarray]:
+        def body(i: tf.Tensor, history: tf.TensorArray, stopped: tf.Tensor) -> tuple:
+            metrics, stopped = one_step([next(batches) for _ in range(batches_per_iteration)])
+            return i + 1, history.write(i, tf.stack([metrics[name] for name in names])), stopped
+
+        done, history, stopped = tf.while_loop(
+            lambda i, _, stopped: (i < steps) & ~stopped,
+            body,
+            [tf.constant(0), tf.TensorArray(tf.float32, size=steps), tf.constant(False)],
+        )
+        columns = tf.unstack(history.gather(tf.range(done)), num=len(names), axis=1)  # Each [steps done]
+        return StepsDone(dict(zip(names, columns)), stopped)
+
+    def run_steps(batches: Iterator, steps: int) -> StepsDone:
         with strategy.scope():
-            history = run(batches, tf.constant(steps)).numpy()
-        return dict(zip(names, history.T))
+            metrics, stopped = run(batches, tf.constant(steps))
+        return StepsDone({name: values.numpy() for name, values in metrics.items()}, bool(stopped))
 
     return run_steps
 
@@ -260,27 +301,6 @@ def compiled_steps(
 def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
     """The features that a batch brings along, float16 -> float32."""
     return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
-
-
-def _image_encoder(strategy: tf.distribute.Strategy, config: Config, data_dir: str) -> Callable | None:
-    """The frozen image encoder, if one of its losses is on."""
-    if not uses_image_encoder(config):
-        return None
-    options = config.image_encoder
-    weights = options.weights or prepare.image_encoder_folder(data_dir)
-    arguments = (options.architecture, weights, options.layer, options.image_size)
-    if options.architecture == HUB and is_compiled(config, strategy):
-        size = config.data.image_size
-        return inline(build_image_encoder(*arguments), tf.TensorSpec([None, size, size, 3]))
-    with strategy.scope():
-        return build_image_encoder(*arguments)
-
-
-def _grid(held_out: HeldOut) -> tuple[np.ndarray, list[str], list[str]]:
-    """Real and generated images side by side, [rows, 2, size, size, 3], captions and column labels."""
-    rows = min(_GRID_ROWS, len(held_out.captions))
-    pairs = np.stack([held_out.real[:rows], held_out.drawn[:rows]], axis=1)
-    return pairs, held_out.captions[:rows], ["real", "generated"]
 
 
 def _count(model: tf.keras.Model) -> int:

@@ -9,8 +9,6 @@ from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator
 from xmcgan.models.precision import activations_in
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training import ema
-from xmcgan.training.adam import Adam
 
 
 class TrainState(tf.train.Checkpoint):
@@ -30,9 +28,36 @@ class TrainState(tf.train.Checkpoint):
         )
         # The seed is for the initial weights alone: a global one would also enter the order of the data.
         tf.random.set_seed(None)
-        ema.copy(self.ema_generator.variables, self.generator.variables)
+        copy_variables(self.ema_generator.variables, self.generator.variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+
+class Adam(tf.keras.optimizers.Adam):
+    """Adam with epsilon added to the bias-corrected root, by TensorFlow's fused kernel.
+
+    Keras adds epsilon to the uncorrected root, which in the first steps is 30 times as much: parameters whose
+    gradients are around 1e-7 would then hardly move at first. It also takes a dozen small ops a variable.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Moves one variable and its two moments."""
+        index = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        beta_1_power, beta_2_power = (tf.pow(tf.cast(b, variable.dtype), step) for b in (self.beta_1, self.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            # The kernel's epsilon belongs to the uncorrected root: so it is scaled down as that is.
+            epsilon=self.epsilon * tf.sqrt(1.0 - beta_2_power),
+            grad=gradient,
+        )
 
 
 def build_generator(config: Config, precision: str = "float32", small: bool = False) -> Generator:
@@ -61,6 +86,29 @@ def build_discriminator(config: Config, precision: str = "float32") -> Discrimin
         discriminator = Discriminator(config)
         discriminator(tf.zeros([1, size, size, 3]), tf.zeros([1, config.text.dim]))
     return discriminator
+
+
+def update_average(average: tf.keras.Model, source: tf.keras.Model, decay: float) -> None:
+    """Moves `average` towards `source`, as the paper's Appendix A averages the generator; inside of a replica.
+
+    Trainable weights: average <- decay * average + (1 - decay) * source. Moving batch statistics are averages
+    already and are copied. Each replica moves its own copy: as all hold the same weights, the copies stay the same.
+
+    Args:
+      average: a model of the same layout, both built.
+      source: the model in training, after its step.
+      decay: in [0, 1); 0.999 in the paper.
+    """
+    for averaged, current in zip(average.trainable_variables, source.trainable_variables):
+        # The op itself, as `assign_sub` of a variable with copies would be an exchange between the replicas.
+        tf.raw_ops.AssignSubVariableOp(resource=averaged.handle, value=(1.0 - decay) * (averaged - current))
+    copy_variables(average.non_trainable_variables, source.non_trainable_variables)
+
+
+def copy_variables(targets: list[tf.Variable], sources: list[tf.Variable]) -> None:
+    """Assigns each source to its target."""
+    for target, source in zip(targets, sources):
+        target.assign(source)
 
 
 def _adam(config: Config, learning_rate: float) -> tf.keras.optimizers.Optimizer:

@@ -27,6 +27,19 @@ class HeldOut(NamedTuple):
     real: np.ndarray  # uint8 [captions, size, size, 3]
     drawn: np.ndarray  # uint8 [captions, size, size, 3]
 
+    def in_words(self) -> str:
+        """How often the generated images are told apart, in one line."""
+        found = {name: value for name, value in self.metrics.items() if "drawn" in name}
+        shares = ", ".join(f"{value:.0%} by {name.split('_')[-2]} features" for name, value in found.items())
+        number = len(self.captions)
+        chance = f"chance: {100 / number:.1f} %"
+        return f"of {number} held-out captions, found first by their generated picture: {shares} ({chance})"
+
+    def grid(self, rows: int) -> tuple[np.ndarray, list[str], list[str]]:
+        """Real and generated images side by side, [rows, 2, size, size, 3], captions and column labels."""
+        pairs = np.stack([self.real[:rows], self.drawn[:rows]], axis=1)
+        return pairs, self.captions[:rows], ["real", "generated"]
+
 
 class Validation:
     """Draws the same held-out captions with the same noise whenever it is asked.

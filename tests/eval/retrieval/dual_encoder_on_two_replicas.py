@@ -12,14 +12,14 @@ import sys
 import tensorflow as tf
 import tiny_dual_encoder
 
-from xmcgan.training import distribution
+from xmcgan.training import cluster
 
 
 def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It takes long and changes nothing.
-    distribution.create_strategy = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    cluster.create_strategy = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     tiny_dual_encoder.train(data_dir=sys.argv[1], folder=os.path.abspath(sys.argv[2]))
 
 

@@ -13,7 +13,7 @@ from xmcgan.config import Config, LossConfig
 from xmcgan.config_checks import validate
 from xmcgan.losses import objectives
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 _BATCH = 4
 _SHRUNK = {
@@ -84,8 +84,8 @@ def test_one_step(name, calls):
         return image_encoder(images)
 
     state = TrainState(config)
-    update = Update(config, state, encoder)
-    examples = [random_example(config, _BATCH, seed) for seed in range(Update.batches_per_iteration(config))]
+    update = TrainingStep(config, state, encoder)
+    examples = [random_example(config, _BATCH, seed) for seed in range(TrainingStep.batches_per_iteration(config))]
     before = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
     metrics = update(examples)
 

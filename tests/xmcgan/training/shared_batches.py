@@ -14,8 +14,8 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.training_data import TrainingData
 from xmcgan.config import Config, preset
-from xmcgan.training.batches import distributed_batches
 
 BATCHES, BATCH, FIRST_STEP = 20, 8, 3
 
@@ -42,7 +42,7 @@ def main() -> None:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    batches = iter(distributed_batches(strategy, experiment(), sys.argv[1], Letters, FIRST_STEP))
+    batches = iter(TrainingData(experiment(), sys.argv[1]).batches(strategy, Letters, FIRST_STEP))
     rows = {"image": [], "length": []}
     for _ in range(BATCHES):
         batch = next(batches)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.training.adam import Adam
+from xmcgan.training.state import Adam
 
 # Exact in single precision, in which the optimizer holds them.
 RATE, BETA_1, BETA_2 = 2.0**-7, 0.5, 1 - 2.0**-10

@@ -17,7 +17,7 @@ from xmcgan.training.checkpoints import (
     restore_generator,
 )
 from xmcgan.training.state import TrainState, build_generator
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import claim_workdir, read_config
 
 CHANGES = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0, "training.batch_size": 2}
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     kept = Checkpoints(workdir, state, max_to_keep=2)
     assert not kept.restore_latest()
     for step in range(2):
-        Update(config, state)([random_example(config, 2, seed=step)])
+        TrainingStep(config, state)([random_example(config, 2, seed=step)])
         state.step.assign_add(1)
         kept.save()
     for variable in state.ema_generator.variables:  # Unlike the generator's own.
@@ -75,7 +75,7 @@ def test_restores_every_number(trained):
         np.testing.assert_array_equal(ours, expected, err_msg=expected.name)
     # And goes on from them alike.
     example = random_example(config, 2, seed=9)
-    for one, other in zip(*(Update(config, each).joint_step(example).items() for each in (fresh, state))):
+    for one, other in zip(*(TrainingStep(config, each).joint_step(example).items() for each in (fresh, state))):
         assert one[0] == other[0]
         np.testing.assert_array_equal(one[1], other[1], err_msg=one[0])
 

@@ -11,10 +11,9 @@ from tiny_networks import random_example, tiny_config
 
 from xmcgan.training import diagnosis
 from xmcgan.training.checkpoints import Checkpoints
-from xmcgan.training.finite import stop_if_not_finite
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 CHANGES = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0, "training.batch_size": 2}
 
@@ -38,7 +37,7 @@ def test_the_first_layer_is_named_by_its_path(config, network, variable, place):
     broken[0].assign(np.inf * tf.ones_like(broken[0]))
     call, apply_gradients = tf.keras.layers.Layer.__call__, tf.keras.optimizers.Optimizer.apply_gradients
     with diagnosis.watched() as found:
-        Update(config, state)([random_example(config, 2)])
+        TrainingStep(config, state)([random_example(config, 2)])
     assert re.fullmatch(place, found[0])  # Keras numbers the networks of a process.
     assert tf.keras.layers.Layer.__call__ is call
     assert tf.keras.optimizers.Optimizer.apply_gradients is apply_gradients
@@ -56,7 +55,7 @@ def test_without_a_layer_the_first_gradient_is_named():
 
 def _eager_steps(config, state):
     """As `compiled_steps`, but without a graph, and on examples."""
-    update = Update(config, state)
+    update = TrainingStep(config, state)
 
     def run_steps(batches, steps):
         rows = []
@@ -74,7 +73,7 @@ def _compiled_steps(config, state):
     def of_examples(batches, steps):
         examples = [{"image": tf.cast(255.0 * each.image, tf.uint8), **each.text._asdict()} for each in batches]
         stacked = {name: tf.stack([each[name] for each in examples]) for name in examples[0]}
-        return run_steps(iter(tf.data.Dataset.from_tensor_slices(stacked)), steps)
+        return run_steps(iter(tf.data.Dataset.from_tensor_slices(stacked)), steps).metrics
 
     return of_examples
 
@@ -104,17 +103,18 @@ def test_a_run_is_replayed_from_where_it_was_whole(config, make_steps, checkpoin
         checkpoints.save()
     step = int(state.step.numpy())
     metrics = run_steps(batches_from(step), 3 - step)
-    find = diagnosis.finder(tf.distribute.get_strategy(), config, state, checkpoints, batches_from, run_steps)
+    replay = diagnosis.Replay(tf.distribute.get_strategy(), config, state, checkpoints, batches_from, run_steps)
     place = r"the output of generator(_\d+)?/sentence_projection"
     with pytest.raises(FloatingPointError, match=rf"is nan at step 3, first in {place}: the step's numbers are in"):
-        stop_if_not_finite(str(tmp_path), step, metrics, find)
+        diagnosis.stop_if_not_finite(str(tmp_path), step, metrics, replay)
     assert state.step == 3
     assert not tf.config.functions_run_eagerly()
 
 
 def test_that_the_place_cannot_be_found_hides_nothing(tmp_path):
-    def fail(step):
-        raise RuntimeError(f"no step {step}")
+    class NoReplay:
+        def first_place(self, step):
+            raise RuntimeError(f"no step {step}")
 
     with pytest.raises(FloatingPointError, match=r"d/loss is nan at step 1: "):
-        stop_if_not_finite(str(tmp_path), 0, {"d/loss": np.array([np.nan])}, fail)
+        diagnosis.stop_if_not_finite(str(tmp_path), 0, {"d/loss": np.array([np.nan])}, NoReplay())

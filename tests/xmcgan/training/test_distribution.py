@@ -12,9 +12,9 @@ import two_replicas
 from scipy.special import log_softmax
 
 from xmcgan.synthesis import from_uint8, to_uint8
-from xmcgan.training import distribution, workers
+from xmcgan.training import cluster, workers
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update, noise
+from xmcgan.training.step import TrainingStep, noise
 
 
 def run_on_two(path, *rules):
@@ -83,7 +83,7 @@ def test_the_loop_runs_on_two_replicas(on_two):
     z = noise(config.training.seed, tf.constant(0, tf.int64), 0, two_replicas.BATCH, config.generator.noise_dim)
     example = tiny_networks.random_example(config, two_replicas.BATCH)
     example = example._replace(image=from_uint8(to_uint8(example.image)), z=z)
-    metrics = Update(config, TrainState(config), tiny_networks.image_encoder)([example])
+    metrics = TrainingStep(config, TrainState(config), tiny_networks.image_encoder)([example])
     expected = [metrics["d/loss"], metrics["g/loss"]]
     np.testing.assert_allclose(on_two["first_losses_of_the_loop"], expected, rtol=1e-4)
 
@@ -107,24 +107,24 @@ def test_gathered_features_keep_their_static_shape(on_two):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
-    distribution.check_divides(12, 4)
+    cluster.check_divides(12, 4)
     with pytest.raises(ValueError, match=r"config\.training\.batch_size=10 .* 4 replicas: set it to 8 or 12"):
-        distribution.check_divides(10, 4)
+        cluster.check_divides(10, 4)
     with pytest.raises(ValueError, match=r"set it to 4$"):
-        distribution.check_divides(3, 4)
+        cluster.check_divides(3, 4)
 
 
 def test_a_batch_that_micro_batches_cannot_share_is_refused():
-    distribution.check_divides(24, 4, 3)
+    cluster.check_divides(24, 4, 3)
     with pytest.raises(ValueError, match=r"batch_size=28 .* 4 replicas of 3 micro-batches each: set it to 24 or 36$"):
-        distribution.check_divides(28, 4, 3)
+        cluster.check_divides(28, 4, 3)
 
 
 @pytest.mark.parametrize("name", ["auto", "one_device", "mirrored"])
 def test_strategies_of_one_machine(name, monkeypatch):
     # Of a cluster with one worker: TensorFlow would look for its devices, not for this process's.
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["elsewhere:1"]}, "task": {"type": "worker", "index": 0}}')
-    strategy = distribution.create_strategy(name)
+    strategy = cluster.create_strategy(name)
     assert strategy.num_replicas_in_sync == 1
     results = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("sum", tf.ones([2])))
     np.testing.assert_array_equal(strategy.experimental_local_results(results)[0], [1, 1])
@@ -137,5 +137,5 @@ def test_strategies_of_one_machine(name, monkeypatch):
 @pytest.mark.parametrize("tpu", ["local", "grpc://localhost:9"])
 def test_a_tpu_that_is_not_there(tpu):
     with pytest.raises(ValueError, match=rf"^no TPU at --tpu={tpu} \(.*'local' on a TPU VM") as caught:
-        distribution.create_strategy("tpu", tpu)
+        cluster.create_strategy("tpu", tpu)
     assert "\n" not in str(caught.value)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.training import ema
+from xmcgan.training.state import copy_variables, update_average
 
 
 class _Model(tf.keras.Model):
@@ -23,7 +23,7 @@ def test_average_is_the_hand_sum():
         source.kernel.assign(kernel)
         source.bias.assign(float(i))
         source.statistic.assign(10.0 + i)
-        ema.update(average, source, decay)
+        update_average(average, source, decay)
     weights = [decay**3, 0.1 * decay**2, 0.1 * decay, 0.1]
     expected = np.dot(weights, [[1.0, 2.0], *kernels])
     np.testing.assert_allclose(average.kernel, expected, rtol=1e-6)
@@ -35,13 +35,13 @@ def test_average_is_the_hand_sum():
 @pytest.mark.parametrize("decay, expected", [(0.0, [5.0, 7.0]), (0.999, [1.004, 2.005])])
 def test_decay_is_how_much_stays(decay, expected):
     average, source = _Model([1.0, 2.0], 0.0, 0.0), _Model([5.0, 7.0], 0.0, 0.0)
-    tf.function(lambda: ema.update(average, source, decay))()
+    tf.function(lambda: update_average(average, source, decay))()
     np.testing.assert_allclose(average.kernel, expected, rtol=1e-6)
 
 
 def test_copy():
     average, source = _Model([1.0, 2.0], 3.0, 4.0), _Model([5.0, 6.0], 7.0, 8.0)
-    ema.copy(average.variables, source.variables)
+    copy_variables(average.variables, source.variables)
     for target, value in zip(average.variables, source.variables):
         np.testing.assert_array_equal(target, value)
     source.kernel.assign([0.0, 0.0])

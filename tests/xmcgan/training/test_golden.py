@@ -19,7 +19,7 @@ from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.synthesis import to_uint8
 from xmcgan.training.checkpoints import Checkpoints, find, restore_generator
 from xmcgan.training.state import TrainState, build_generator
-from xmcgan.training.update import Example, Update
+from xmcgan.training.step import Example, TrainingStep
 from xmcgan.training.workdir import claim_workdir, read_config
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "data" / "golden"
@@ -74,9 +74,9 @@ def test_training_goes_on_from_it(workdir, numbers):
             _text(numbers, f"next_{draw}_"),
             tf.constant(numbers[f"next_{draw}_z"]),
         )
-        for draw in range(Update.batches_per_iteration(config))
+        for draw in range(TrainingStep.batches_per_iteration(config))
     ]
-    metrics = Update(config, state)(examples)
+    metrics = TrainingStep(config, state)(examples)
     # The generator's numbers come after two steps of Adam on the discriminator, which magnify rounding.
     for name, expected in numbers.items():
         if name.startswith("metric "):

@@ -7,7 +7,7 @@ import pytest
 from tiny_networks import build_networks, image_encoder, random_example, tiny_config
 
 from xmcgan.models.spectral_norm import SpectralNormalization
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 BATCH = 3
 STEP = 1e-8  # Greater ones step over the kink of some pixel's ReLU.
@@ -75,7 +75,7 @@ def test_gradients_of_both_losses(changes, float64):
         generator_optimizer=_Recorder(),
         discriminator_optimizer=_Recorder(),
     )
-    update = Update(config, networks, image_encoder)
+    update = TrainingStep(config, networks, image_encoder)
     _check(lambda: update.joint_step(example), networks, "discriminator", "d/loss")
     _check(lambda: update.joint_step(example), networks, "generator", "g/loss")
     _check(lambda: update.discriminator_step(example), networks, "discriminator", "d/loss")

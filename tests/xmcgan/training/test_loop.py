@@ -14,12 +14,13 @@ import free_cluster
 import numpy as np
 import pytest
 import tensorflow as tf
+from train_here import train_here
 
 from xmcgan import config as config_lib
 from xmcgan.training import checkpoints, loop
-from xmcgan.training.finite import stop_if_not_finite
+from xmcgan.training.diagnosis import stop_if_not_finite
 from xmcgan.training.preemption import Stopped
-from xmcgan.training.window import Window
+from xmcgan.training.summaries import PendingMetrics
 
 SMALL = (
     "--dataset=scenes",
@@ -120,16 +121,16 @@ def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_di
     config.training.steps_per_call = 1
     added = []
 
-    def add(window, metrics):
-        Window.add(window, metrics)
+    def add(pending, metrics):
+        PendingMetrics.add(pending, metrics)
         added.append(metrics)
         if len(added) == 15:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.2)
 
-    monkeypatch.setattr(loop, "Window", type("Sending", (Window,), {"add": add}))
+    monkeypatch.setattr(loop, "PendingMetrics", type("Sending", (PendingMetrics,), {"add": add}))
     with pytest.raises(Stopped, match="at step 16, which is saved") as stopped:
-        loop.train(config, str(scenes_dir), str(workdir))
+        train_here(config, scenes_dir, workdir)
     assert stopped.value.status == 143
     assert [line["step"] for line in read_metrics(workdir)] == [4, 8, 12]
     assert not (workdir / "samples").exists()
@@ -140,11 +141,11 @@ def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_di
     for _ in range(2):  # Killed after the line, before it was noted that there is nothing more to tell.
         assert json.loads(pending)["steps"] == 4
         note.write_text(pending)
-        assert loop.train(config, str(scenes_dir), str(workdir)) is not None
+        assert train_here(config, scenes_dir, workdir) is not None
         assert read_metrics(workdir) == read_metrics(undisturbed)[:4]
         assert [path.name for path in (workdir / "samples").iterdir()] == ["step_0000016.png"]
         assert json.loads(note.read_text()) == {"steps": 0, "sums": {}}
-    assert loop.train(config, str(scenes_dir), str(workdir)) is None
+    assert train_here(config, scenes_dir, workdir) is None
 
 
 @pytest.mark.slow

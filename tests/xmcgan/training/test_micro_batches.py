@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from tiny_networks import build_networks, image_encoder, random_example, tiny_config
 
-from xmcgan.training import update as update_lib
-from xmcgan.training.update import Update
+from xmcgan.training import step as step_lib
+from xmcgan.training.step import TrainingStep
 
 BATCH = 4
 STEPS = ("discriminator_step", "generator_step", "joint_step")
@@ -36,7 +36,7 @@ def _take(networks, step, example, **changes):
         generator_optimizer=optimizers["g"],
         discriminator_optimizer=optimizers["d"],
     )
-    metrics = getattr(Update(tiny_config(**changes), networks, image_encoder), step)(example)
+    metrics = getattr(TrainingStep(tiny_config(**changes), networks, image_encoder), step)(example)
     result = {name: value.numpy() for name, value in metrics.items()}
     for network, optimizer in optimizers.items():
         result.update({f"{network}/gradient/{i}": g for i, g in enumerate(getattr(optimizer, "gradients", ()))})
@@ -89,7 +89,7 @@ def test_statistics_of_each_micro_batch(recompute, case):
     found = _take(networks, "generator_step", example, **changes)
 
     half = BATCH // 2
-    update = Update(tiny_config(), None, image_encoder)
+    update = TrainingStep(tiny_config(), None, image_encoder)
     discriminator, sentence = networks.discriminator, example.text.sentence
     u = [variable.numpy() for variable in discriminator.non_trainable_variables]
     with tf.GradientTape() as tape:
@@ -118,8 +118,8 @@ def test_statistics_of_each_micro_batch(recompute, case):
 
 
 def test_replicas_do_not_share_statistics_of_micro_batches(monkeypatch):
-    monkeypatch.setattr(update_lib, "num_replicas", lambda: 2)
+    monkeypatch.setattr(step_lib, "num_replicas", lambda: 2)
     changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
     with pytest.raises(ValueError, match=r"a replica's own: set config\.generator\.batch_norm_replicas=1"):
-        Update(tiny_config(**changes), None)
-    Update(tiny_config(**changes, **{"generator.batch_norm_replicas": 1}), None)
+        TrainingStep(tiny_config(**changes), None)
+    TrainingStep(tiny_config(**changes, **{"generator.batch_norm_replicas": 1}), None)

@@ -8,9 +8,8 @@ import tensorflow as tf
 from tiny_networks import image_encoder, random_example, tiny_config
 
 from xmcgan.models.precision import activations_in, at_least_float32
-from xmcgan.training.adam import Adam
-from xmcgan.training.state import TrainState, build_discriminator, build_generator
-from xmcgan.training.update import Update
+from xmcgan.training.state import Adam, TrainState, build_discriminator, build_generator
+from xmcgan.training.step import TrainingStep
 
 BATCH = 4
 PRECISIONS = {"bfloat16": tf.bfloat16, "float16": tf.float16}
@@ -80,7 +79,7 @@ def test_images_and_verdicts_are_near_those_in_32_bits(case):
 def test_a_step_trains(case):
     config, state, example = case
     before = [variable.numpy() for variable in state.discriminator.trainable_variables]
-    update = Update(config, state, image_encoder)
+    update = TrainingStep(config, state, image_encoder)
     for _ in range(16):  # Loss scaling begins high and leaves out steps until the gradients fit.
         metrics = update.discriminator_step(example)
         assert np.isfinite(list(metrics.values())).all()
@@ -102,7 +101,7 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_lowered():
         generator=generator, discriminator=discriminator, discriminator_optimizer=optimizer
     )
     before = [variable.numpy() for variable in discriminator.trainable_variables]
-    metrics = Update(config, networks, image_encoder).discriminator_step(example)
+    metrics = TrainingStep(config, networks, image_encoder).discriminator_step(example)
     assert metrics["d/gradient_norm"] == 0.0
     assert np.isfinite(metrics["d/loss"])
     assert optimizer.loss_scale == 2.0**59

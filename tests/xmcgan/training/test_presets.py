@@ -11,7 +11,7 @@ from xmcgan.config_checks import validate
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Example, Update
+from xmcgan.training.step import Example, TrainingStep
 
 BATCH = 2
 
@@ -45,7 +45,7 @@ def test_one_iteration(name, weights):
         )
     state = TrainState(config)
     before = [variable.numpy() for variable in state.generator.trainable_variables]
-    update = Update(config, state, image_encoder)
+    update = TrainingStep(config, state, image_encoder)
     random = np.random.default_rng(0)
     size, length = config.data.image_size, config.data.text_length
 
@@ -56,7 +56,7 @@ def test_one_iteration(name, weights):
         z = tf.constant(random.normal(size=[BATCH, config.generator.noise_dim]).astype("float32"))
         return Example(image, text, z)
 
-    metrics = update([example() for _ in range(Update.batches_per_iteration(config))])
+    metrics = update([example() for _ in range(TrainingStep.batches_per_iteration(config))])
 
     assert all(np.isfinite(value) for value in metrics.values())
     expected = {f"{network}/{name}" for network in "dg" for name in ("hinge", "sentence_loss", "word_loss")}

@@ -13,7 +13,7 @@ import pytest
 import shared_batches
 
 from data_pipelines import input_pipeline
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def expected(scenes_dir):
         batch_size=shared_batches.BATCH,
         image_size=config.data.image_size,
         random_flip=True,
-        start_batch=shared_batches.FIRST_STEP * Update.batches_per_iteration(config),
+        start_batch=shared_batches.FIRST_STEP * TrainingStep.batches_per_iteration(config),
     )
     batches = list(itertools.islice(stream.as_numpy_iterator(), shared_batches.BATCHES))
     lengths = [[len(caption) for caption in batch.caption] for batch in batches]

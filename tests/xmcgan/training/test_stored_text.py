@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tiny_networks import image_encoder, random_example, tiny_config
+from train_here import train_here
 
-from xmcgan.training import loop, workdir
+from xmcgan.training import workdir
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 SMALL = (
     "--dataset=scenes",
@@ -59,7 +60,7 @@ def test_a_run_as_its_user_starts_it(command, scenes_dir, tmp_path):
 
     config.data.text_length, config.training.deterministic = 9, False
     with pytest.raises(ValueError, match=r"were made with config\.data\.text_length=17, not 9: make those of this"):
-        loop.train(config, str(data_dir), str(tmp_path / "refused"))
+        train_here(config, data_dir, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
 
 
@@ -69,13 +70,13 @@ def test_padding_has_no_part_in_an_iteration(context_words):
     config = tiny_config(**{"generator.context_words": context_words})
     results = []
     for zeros in (False, True):
-        examples = [random_example(config, 4, seed) for seed in range(Update.batches_per_iteration(config))]
+        examples = [random_example(config, 4, seed) for seed in range(TrainingStep.batches_per_iteration(config))]
         if zeros:
             for i, example in enumerate(examples):
                 real = tf.sequence_mask(example.text.lengths, config.data.text_length, tf.float32)[..., tf.newaxis]
                 examples[i] = example._replace(text=example.text._replace(words=example.text.words * real))
         state = TrainState(config)
-        metrics = Update(config, state, image_encoder)(examples)
+        metrics = TrainingStep(config, state, image_encoder)(examples)
         variables = (*state.generator.variables, *state.discriminator.variables)
         results.append([value.numpy() for value in (*metrics.values(), *variables)])
     for with_padding, with_zeros in zip(*results):

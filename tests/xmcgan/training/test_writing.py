@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog
-from xmcgan.training.writing import writing
+from xmcgan.training.workdir import writing
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from tiny_networks import image_encoder, tiny_config
 
 from xmcgan.training import loop
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update
+from xmcgan.training.step import TrainingStep
 
 BATCH, STEPS = 4, 2
 
@@ -34,10 +34,10 @@ def _metrics(xla):
         output_signature=tf.nest.map_structure(tf.type_spec_from_value, next(_batches(config))),
     )
     run = loop.compiled_steps(tf.distribute.get_strategy(), config, TrainState(config), None, image_encoder)
-    return run(iter(dataset), STEPS)
+    return run(iter(dataset), STEPS).metrics
 
 
-class _NoiseShown(Update):
+class _NoiseShown(TrainingStep):
     """Changes nothing, and tells of its noise."""
 
     def __call__(self, examples):
@@ -45,7 +45,7 @@ class _NoiseShown(Update):
 
 
 def test_noise_is_the_same(monkeypatch):
-    monkeypatch.setattr(loop, "Update", _NoiseShown)
+    monkeypatch.setattr(loop, "TrainingStep", _NoiseShown)
     compiled, expected = _metrics(xla=True), _metrics(xla=False)
     assert len(expected) > 1 and all(np.ptp(values) for values in expected.values())
     assert {name: list(values) for name, values in compiled.items()} == {

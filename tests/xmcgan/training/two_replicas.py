@@ -23,11 +23,10 @@ from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather, replica_rows
 from xmcgan.synthesis import to_uint8
-from xmcgan.training import distribution, ema
-from xmcgan.training.adam import Adam
+from xmcgan.training import cluster
 from xmcgan.training.loop import compiled_steps
-from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update, noise
+from xmcgan.training.state import Adam, TrainState, update_average
+from xmcgan.training.step import TrainingStep, noise
 from xmcgan.training.workers import Workers
 
 IN_PARTS = "joint in parts"  # Each replica's share of the batch row by row.
@@ -56,7 +55,7 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
       'metric/NAME' [steps], and every variable afterwards as 'NETWORK/INDEX/NAME'.
     """
     config = experiment(rule)
-    draws = Update.batches_per_iteration(config)
+    draws = TrainingStep.batches_per_iteration(config)
     examples = [tiny_networks.random_example(config, BATCH, seed, "float64") for seed in range(STEPS * draws)]
     with strategy.scope():
         generator, discriminator = tiny_networks.build_networks(config, examples[0])
@@ -71,11 +70,15 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
         generator_optimizer=optimizers[0],
         discriminator_optimizer=optimizers[1],
     )
-    update = Update(config, networks, tiny_networks.image_encoder)
+    update = TrainingStep(config, networks, tiny_networks.image_encoder)
+
+    def update_and_average(global_examples) -> dict[str, tf.Tensor]:
+        metrics = update(tf.nest.map_structure(replica_rows, list(global_examples)))
+        update_average(ema_generator, generator, decay=0.5)
+        return metrics
 
     def iterate(*global_examples) -> dict[str, tf.Tensor]:
-        metrics = strategy.run(lambda: update(tf.nest.map_structure(replica_rows, list(global_examples))))
-        ema.update(ema_generator, generator, decay=0.5)
+        metrics = strategy.run(update_and_average, args=(global_examples,))
         return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in metrics.items()}
 
     if compiled:
@@ -107,7 +110,7 @@ def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
     image, text, _ = tiny_networks.random_example(config, BATCH)
     dataset = tf.data.Dataset.from_tensors({"image": to_uint8(image), **text._asdict()}).unbatch().batch(BATCH, True)
     run_steps = compiled_steps(strategy, config, state, _NoTextEncoder, tiny_networks.image_encoder)
-    metrics = run_steps(iter(strategy.experimental_distribute_dataset(dataset)), 1)
+    metrics, _ = run_steps(iter(strategy.experimental_distribute_dataset(dataset)), 1)
     return np.concatenate([metrics["d/loss"], metrics["g/loss"]])
 
 
@@ -155,7 +158,7 @@ def exchanged(strategy: tf.distribute.Strategy) -> np.ndarray:
 
 def work() -> None:
     """As one of two workers."""
-    strategy = distribution.create_strategy("multi_worker")
+    strategy = cluster.create_strategy("multi_worker")
     arrays = {"exchanged": exchanged(strategy)}
     tf.keras.backend.set_floatx("float64")
     arrays.update({f"joint/{name}": value for name, value in train(strategy, "joint", compiled=True).items()})

@@ -26,7 +26,7 @@ class Example(NamedTuple):
     z: tf.Tensor  # Noise, [batch, noise_dim]
 
 
-class Update:
+class TrainingStep:
     """Changes a `TrainState` by one iteration: the discriminator's steps, then the generator's."""
 
     def __init__(self, config: Config, state: TrainState, image_encoder: Callable | None = None):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tiny_networks import image_encoder, random_example, tiny_config
 
 from xmcgan.training.state import TrainState
-from xmcgan.training.update import Update, noise
+from xmcgan.training.step import TrainingStep, noise
 
 BATCH = 4
 RULES = ("algorithm1", "joint")
@@ -49,7 +49,7 @@ def _changed(variables, before):
 def test_a_discriminator_step_leaves_the_generator_as_it_is(state):
     config = tiny_config()
     generator, discriminator = _snapshot(state.generator.variables), _snapshot(state.discriminator.variables)
-    metrics = Update(config, state, image_encoder).discriminator_step(random_example(config, BATCH))
+    metrics = TrainingStep(config, state, image_encoder).discriminator_step(random_example(config, BATCH))
     assert not any(_changed(state.generator.variables, generator))
     assert all(_changed(state.discriminator.trainable_variables, discriminator))
     assert all(name.startswith("d/") for name in metrics)
@@ -61,7 +61,7 @@ def test_a_generator_step_leaves_the_discriminators_weights_as_they_are(state):
     config = tiny_config()
     statistics = _snapshot(state.generator.non_trainable_variables)
     weights = _snapshot(state.discriminator.trainable_variables)
-    metrics = Update(config, state, image_encoder).generator_step(random_example(config, BATCH))
+    metrics = TrainingStep(config, state, image_encoder).generator_step(random_example(config, BATCH))
     assert all(_changed(state.generator.non_trainable_variables, statistics))
     assert not any(_changed(state.discriminator.trainable_variables, weights))
     assert all(name.startswith("g/") for name in metrics)
@@ -80,11 +80,11 @@ def test_a_joint_step_takes_both_gradients_where_the_networks_stand(state):
         discriminator_optimizer=stands,
     )
     u = _snapshot(state.discriminator.non_trainable_variables)
-    expected = Update(config, frozen, image_encoder).joint_step(example)
+    expected = TrainingStep(config, frozen, image_encoder).joint_step(example)
     for variable, value in zip(state.discriminator.non_trainable_variables, u):
         variable.assign(value)
     before = _snapshot(state.generator.trainable_variables), _snapshot(state.discriminator.trainable_variables)
-    metrics = Update(config, state, image_encoder).joint_step(example)
+    metrics = TrainingStep(config, state, image_encoder).joint_step(example)
     assert set(metrics) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
@@ -97,9 +97,11 @@ def test_a_joint_step_takes_both_gradients_where_the_networks_stand(state):
 def test_an_iteration_takes_its_steps(rule, discriminator_steps, state):
     settings = {"training.update_rule": rule, "training.discriminator_steps": discriminator_steps}
     config = tiny_config(**settings)
-    batches = Update.batches_per_iteration(config)
+    batches = TrainingStep.batches_per_iteration(config)
     assert batches == discriminator_steps + (1 if rule == "algorithm1" else 0)
-    metrics = Update(config, state, image_encoder)([random_example(config, BATCH, seed) for seed in range(batches)])
+    metrics = TrainingStep(config, state, image_encoder)(
+        [random_example(config, BATCH, seed) for seed in range(batches)]
+    )
     assert state.discriminator_optimizer.iterations == discriminator_steps
     assert state.generator_optimizer.iterations == 1
     for name in ("d/loss", "d/gradient_norm", "d/sentence_accuracy", "d/word_entropy", "g/loss", "g/gradient_norm"):
@@ -132,7 +134,7 @@ def test_a_loss_that_is_off_is_not_computed(network, state):
     def ops(loss):
         config = tiny_config(**{**OFF, f"losses.{network}_{loss}": 1.0})
         # No image encoder: it must not be missed.
-        return _ops(getattr(Update(config, state), f"{network}_step"), random_example(config, BATCH))
+        return _ops(getattr(TrainingStep(config, state), f"{network}_step"), random_example(config, BATCH))
 
     sentence, word = ops("sentence"), ops("word")
     assert sentence["LogSoftmax"] == word["LogSoftmax"] == 2  # One for each direction.
@@ -149,14 +151,14 @@ def test_only_the_image_loss_shows_d_real_images_in_a_generator_step(weight, pas
         return call(images, *args, **kwargs)
 
     monkeypatch.setattr(state.discriminator, "call", recorded)
-    Update(config, state).generator_step(random_example(config, BATCH))
+    TrainingStep(config, state).generator_step(random_example(config, BATCH))
     assert seen == [BATCH] * passes
 
 
 def test_metrics_of_losses_that_are_off_are_absent(state):
     config = tiny_config(**OFF)
     example = random_example(config, BATCH)
-    update = Update(config, state)
+    update = TrainingStep(config, state)
     metrics = {**update.discriminator_step(example), **update.generator_step(example)}
     assert set(metrics) == {
         *("d/loss", "d/hinge", "d/real_logit", "d/fake_logit", "d/gradient_norm"),
@@ -171,7 +173,7 @@ def test_gradient_norm_is_that_of_all_gradients_together(state):
     networks = types.SimpleNamespace(
         generator=state.generator, discriminator=state.discriminator, discriminator_optimizer=optimizer
     )
-    metrics = Update(config, networks, image_encoder).discriminator_step(random_example(config, BATCH))
+    metrics = TrainingStep(config, networks, image_encoder).discriminator_step(random_example(config, BATCH))
     expected = np.linalg.norm(np.concatenate([gradient.ravel() for gradient in kept]))
     np.testing.assert_allclose(metrics["d/gradient_norm"], expected, rtol=1e-5)
 

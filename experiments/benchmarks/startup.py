@@ -1,0 +1,142 @@
+"""Seconds from the start of a training command to its first trained step, as a ratio to `import tensorflow`.
+
+  python -m experiments.benchmarks.startup --data_dir=data
+  python -m experiments.benchmarks.startup --data_dir=data --code=../other_checkout --rounds=5
+
+Starts python -m xmcgan.train --dataset=scenes again and again, on prepared data (the first start makes what is
+missing, and does not count), and stops it when it logs its first step. It is watched from outside, by what it prints,
+so that another version of the code can be measured as well: --code names its checkout. The parts are
+
+  imports    of Python modules, as `python -X importtime` adds them up
+  networks   the rest up to the line that tells the parameters: text encoder, networks, optimizers
+  data       up to the tracing: the last checkpoint, the held-out captions
+  tracing    of the training step: from Python to a graph
+  first_call of the step: the graph is optimized, and run once
+
+In front of each start `import tensorflow` alone is timed: the ratio to it can be compared between machines. CPU seconds
+(of all cores, user and system) are given as well, as they tell more on a machine with other work. Medians over the
+rounds; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+import psutil
+import tabulate
+from absl import flags
+
+from xmcgan import command_line
+
+_DATA_DIR = command_line.define_data_dir()
+_CODE = flags.DEFINE_string("code", ".", "Folder of the checkout whose training is started.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Starts that count.", lower_bound=1)
+
+PARTS = ("imports", "networks", "data", "tracing", "first_call")
+# What the run prints, in this order. The step's graph is made known to TensorFlow's runtime right before its first
+# call, which the runtime tells when asked to by TF_CPP_VMODULE.
+_NETWORKS = re.compile(r"parameters: generator")
+_TRACING = re.compile(r"compiling the training step")
+_TRACED = re.compile(r"Instantiating MultiDevice function \"__inference_(run|train)")
+_STEP = re.compile(r"step 1/2 ")
+_IMPORT = re.compile(r"import time: +(\d+) \|")  # Microseconds of a module alone.
+_TALKATIVE = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "process_function_library_runtime=1"}
+# As little as a step can be; 2 steps, as the last one is followed by a checkpoint.
+_TRAINING = {"num_steps": 2, "steps_per_call": 1, "log_every": 1, "sample_every": 0}
+
+
+class Moment(NamedTuple):
+    """Seconds that a process has taken so far."""
+
+    wall: float
+    cpu: float
+
+    def __sub__(self, other: Moment) -> Moment:
+        """What lies between."""
+        return Moment(self.wall - other.wall, self.cpu - other.cpu)
+
+
+def main(argv: list[str]) -> None:
+    """Measures, prints a table and the JSON line."""
+    del argv
+    arguments = ["-X", "importtime", "-m", "xmcgan.train", "--dataset=scenes"]
+    arguments += [f"--data_dir={os.path.abspath(_DATA_DIR.value)}"]
+    arguments += [f"--config.training.{name}={value}" for name, value in _TRAINING.items()]
+    rounds = []
+    for number in range(_ROUNDS.value + 1):
+        tensorflow = time_import(_CODE.value)
+        with tempfile.TemporaryDirectory() as scratch:
+            parts = time_start([*arguments, f"--workdir={os.path.join(scratch, 'run')}"], _CODE.value)
+        total = Moment(*map(sum, zip(*parts.values())))
+        if number:  # The first start fills the caches of the disk as well.
+            rounds.append({"import_tensorflow": tensorflow, **parts, "total": total})
+    medians = {name: [statistics.median(of_part) for of_part in zip(*(r[name] for r in rounds))] for name in rounds[0]}
+    ratios = [statistics.median(r["total"][kind] / r["import_tensorflow"][kind] for r in rounds) for kind in (0, 1)]
+    rows = [(name, *seconds) for name, seconds in medians.items()] + [("total / import_tensorflow", *ratios)]
+    print(tabulate.tabulate(rows, ["", "seconds", "CPU seconds"], floatfmt=".2f"))
+    result = {name: dict(zip(("seconds", "cpu_seconds"), values)) for name, values in medians.items()}
+    print(json.dumps({**result, "ratio": ratios[0], "cpu_ratio": ratios[1], "rounds": len(rounds)}))
+
+
+def time_import(folder: str) -> Moment:
+    """What a process takes that does nothing but `import tensorflow`."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", "import tensorflow"], cwd=folder, stderr=subprocess.DEVNULL
+    ) as process:
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+    return Moment(time.perf_counter() - start, usage.ru_utime + usage.ru_stime)
+
+
+def time_start(arguments: list[str], folder: str) -> dict[str, Moment]:
+    """Starts a training and stops it after its first step.
+
+    Args:
+      arguments: of Python; `-X importtime` among them.
+      folder: to start it in.
+
+    Returns:
+      What each of `PARTS` took.
+
+    Raises:
+      RuntimeError: the run ended before its first step; with the last line that it printed.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, **_TALKATIVE}, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        inside, marks, importing, line = psutil.Process(process.pid), {}, 0, ""
+        for line in process.stderr:
+            imported = _IMPORT.match(line)
+            if imported:
+                importing += int(imported[1])
+                continue
+            for mark in (_NETWORKS, _TRACING, _TRACED, _STEP):
+                if mark.search(line) and (mark is not _TRACED or _TRACING in marks):
+                    times = inside.cpu_times()
+                    marks[mark] = Moment(time.perf_counter() - start, times.user + times.system)
+            if _STEP in marks:
+                break
+        else:
+            raise RuntimeError(f"the run ended before its first step: {line.strip()}")
+    finally:
+        process.kill()
+        process.wait()
+    imports = Moment(importing * 1e-6, importing * 1e-6)  # By one core.
+    moments = [imports, marks[_NETWORKS], marks[_TRACING], marks[_TRACED], marks[_STEP]]
+    return dict(zip(PARTS, [imports, *(after - before for before, after in zip(moments, moments[1:]))]))
+
+
+if __name__ == "__main__":
+    command_line.run(main)

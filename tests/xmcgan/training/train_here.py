@@ -1,0 +1,17 @@
+"""A run put together as `python -m xmcgan.train` does, in this process and of what is prepared."""
+
+from __future__ import annotations
+
+from data_pipelines.training_data import TrainingData
+from xmcgan.config import Config
+from xmcgan.synthesis import load_text_encoder
+from xmcgan.training import cluster, loop
+from xmcgan.training.validation import HeldOut
+
+
+def train_here(config: Config, data_dir, workdir) -> HeldOut | None:
+    """Trains; without losses that need an image encoder."""
+    strategy = cluster.create_strategy()
+    with strategy.scope():
+        text_encoder = load_text_encoder(config, str(data_dir))
+    return loop.train(config, str(workdir), TrainingData(config, data_dir), text_encoder, strategy=strategy)
