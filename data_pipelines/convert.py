@@ -25,10 +25,10 @@ import os
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
-_DATASETS = ("coco2014", "ln_coco", "ln_openimages", "scenes")
-flags.DEFINE_enum("dataset", None, _DATASETS, "What to convert.")
+_DATASET = command_line.define_dataset(datasets, "What to convert.")
 _DATA_DIR = command_line.define_data_dir()
 _SOURCE = flags.DEFINE_string("source", None, "Folder with the published files.")
 _DOWNLOAD = flags.DEFINE_bool(
@@ -54,11 +54,12 @@ _BEAM_OPTIONS = flags.DEFINE_multi_string(
 
 def main(argv: list[str]) -> None:
     del argv
-    dataset, data_dir, source = flags.FLAGS.dataset, _DATA_DIR.value, _SOURCE.value
-    if source is None and dataset != "scenes":
+    dataset, data_dir, source = _DATASET.value, _DATA_DIR.value, _SOURCE.value
+    published = datasets.get(dataset).published
+    if source is None and not datasets.get(dataset).is_drawn:
         raise app.UsageError(f"--source is missing: the folder with the published files of {dataset}")
-    if _DOWNLOAD.value and dataset == "scenes":
-        raise app.UsageError("--download has nothing to fetch for scenes: they are drawn")
+    if _DOWNLOAD.value and published is None:
+        raise app.UsageError(f"--download has nothing to fetch for {dataset}: nobody publishes its files")
     if _CAPTIONS_ONLY.value and not _DOWNLOAD.value:
         raise app.UsageError("--captions_only belongs to --download; files that are there are taken as they are")
     if _BEAM_OPTIONS.value and not _BEAM_RUNNER.value:
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> None:
     if _DOWNLOAD.value and not records.is_converted(dataset, data_dir):
         from data_pipelines import download
 
-        download.download(dataset, source, _CAPTIONS_ONLY.value)
+        download.download(published, source, _CAPTIONS_ONLY.value)
     if source is None:
         worked = prepare.prepare_scenes(data_dir)
     else:

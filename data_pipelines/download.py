@@ -19,26 +19,27 @@ from absl import logging
 
 from data_pipelines import disk, published_files
 from data_pipelines.fetching import archives, checksums, many_files, one_file, pictures, server
+from data_pipelines.published_files import Published
 
 _WORK_FOLDER = ".incomplete"
 
 
-def download(dataset: str, source: str | os.PathLike, captions_only: bool = False) -> None:
+def download(published: Published, source: str | os.PathLike, captions_only: bool = False) -> None:
     """Fetches the published files of a dataset that a folder does not hold yet.
 
     Args:
-      dataset: 'coco2014', 'ln_coco' or 'ln_openimages'.
+      published: the dataset's files.
       source: folder for the files, in the layout that they are published in; made if need be.
       captions_only: of Localized Narratives: the light files without timed words and mouse traces.
 
     Raises:
-      ValueError: the dataset is not published, or a file is not what it should be.
+      ValueError: a file is not what it should be.
       server.FetchError: an OSError that names what cannot be fetched, where to get it by hand and where to put it.
       OSError: there is not enough room.
     """
     source = pathlib.Path(source).expanduser()
-    files = published_files.files(dataset, captions_only)
-    folders = published_files.image_folders(dataset)
+    files = published.light_files if captions_only and published.light_files else published.files
+    folders = published.image_folders
     for file in files:
         shutil.rmtree(_aside(file, source), ignore_errors=True)  # Of a run that was stopped, and takes up room.
     missing = [file for file in files if not _is_there(file, source)]
@@ -46,7 +47,7 @@ def download(dataset: str, source: str | os.PathLike, captions_only: bool = Fals
         sizes = {file.name: _size(connection, file, source) for file in missing}
         # Which images are wanted is known once all narratives are there, and is looked at again then.
         later = sum(_most_bytes(folder, source) for folder in folders) if missing else 0
-        disk.check_room(source, _peak(missing, sizes, source) + later, f"fetch and unpack {dataset}")
+        disk.check_room(source, _peak(missing, sizes, source) + later, "fetch and unpack the published files")
         for file in missing:
             _provide(connection, file, source)
     for folder in folders:

@@ -16,6 +16,7 @@ import os
 
 from absl import flags, logging
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 _DATA_DIR = command_line.define_data_dir()
@@ -24,14 +25,15 @@ _SHEET = flags.DEFINE_string("sheet", None, "HTML file to write; by default <dat
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other records.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the numbers to.")
-command_line.define_config()
+command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
     del argv
     config = command_line.get_config()
-    from data_pipelines import records, text_identity
+    from data_pipelines import records
     from data_pipelines.inspection import files, report, samples, sheet, tokens
+    from xmcgan import handles
 
     dataset, data_dir = config.dataset, _DATA_DIR.value
     splits = report.choose_splits(dataset, data_dir, _SPLIT.value)
@@ -40,7 +42,7 @@ def main(argv: list[str]) -> None:
 
     token_counter, hint = None, ""
     try:
-        token_counter = tokens.TokenCounter(text_identity.handles(config, data_dir)[0])
+        token_counter = tokens.TokenCounter(handles.resolve_text(config.text, data_dir)[0])
     except (FileNotFoundError, ValueError) as error:
         hint = f"Tokens are not counted: {error}"
         logging.warning("%s", hint)

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import os
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 _DATA_DIR = command_line.define_data_dir()
-command_line.define_config()
+command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
@@ -27,9 +28,7 @@ def main(argv: list[str]) -> None:
     from xmcgan.synthesis import load_text_encoder
 
     config, data_dir = command_line.get_config(), _DATA_DIR.value
-    if config.dataset == "scenes":
-        prepare.prepare_scenes(data_dir)
-        prepare.prepare_text_model(data_dir)
+    prepare.prepare_for(config, data_dir)
     records.open_dataset(config.dataset, data_dir)  # Before a BERT is fetched in vain.
     worked = encode_captions.encode_captions(config, data_dir, load_text_encoder(config, data_dir))
     folder = text_feature_files.folder(config.dataset, data_dir, text_identity.of_config(config, data_dir))

@@ -11,17 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import console, locking, records
-from data_pipelines.builders import coco2014, ln_coco, ln_openimages
+from data_pipelines import console, datasets, locking, records
 from data_pipelines.scenes import bert, layouts
+from xmcgan import handles
+from xmcgan.config import Config
 
-BUILDERS = {
-    "coco2014": coco2014.Coco2014,
-    "ln_coco": ln_coco.LnCoco,
-    "ln_openimages": ln_openimages.LnOpenImages,
-    "scenes": coco2014.Scenes,
-}
 # The names of unfinished folders: ours, and those of TFDS, whose older versions put the word at the end.
+_TEXT_MODEL = "scenes:bert"
 _REMNANTS = "*incomplete*"
 
 
@@ -38,7 +34,7 @@ def convert(
     The records appear under their name only when they are whole. What a killed conversion left is removed.
 
     Args:
-      dataset: a key of `BUILDERS`.
+      dataset: its name.
       source: folder with the raw data, in its owner's layout.
       data_dir: folder of all records.
       max_skipped: largest share of a split's images, or captions, that may be left out as unfit, 0 .. 1.
@@ -83,9 +79,23 @@ def prepare_scenes(
     return _once("scenes", data_dir, draw_and_build)
 
 
+def prepare_for(config: Config, data_dir: str | os.PathLike) -> None:
+    """Makes what an experiment reads and this package makes itself: drawn records, and their text encoder.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+    """
+    text_model = config.text.encoder.startswith(_TEXT_MODEL)
+    if text_model or datasets.get(config.dataset).is_drawn:
+        prepare_scenes(data_dir)
+    if text_model:
+        prepare_text_model(data_dir)
+
+
 def text_model_folder(data_dir: str | os.PathLike) -> str:
     """Where the small BERT of the scenes is, or will be: the folders 'preprocessor' and 'encoder' in there."""
-    return os.fspath(records.directory("scenes", data_dir).parent / "bert")
+    return handles.resolve(_TEXT_MODEL, data_dir)
 
 
 def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int = 800) -> bool:
@@ -110,11 +120,6 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
         return True
 
 
-def image_encoder_folder(data_dir: str | os.PathLike) -> str:
-    """Where the frozen image encoder of the scenes is, or will be (see `eval.scenes.scene_image_encoder`)."""
-    return os.fspath(records.directory("scenes", data_dir).parent / "image_encoder")
-
-
 def _build(
     dataset: str,
     source: str | os.PathLike,
@@ -123,7 +128,7 @@ def _build(
     beam_runner: str | None = None,
     beam_options: Sequence[str] = (),
 ) -> None:
-    builder = BUILDERS[dataset](
+    builder = datasets.get(dataset).builder()(
         source=source, max_skipped=max_skipped, use_beam=beam_runner is not None, data_dir=os.fspath(folder.parent)
     )
     config = tfds.download.DownloadConfig(try_download_gcs=False)

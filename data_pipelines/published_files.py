@@ -66,6 +66,20 @@ class ImageFolder(NamedTuple):
     by_first_digit: bool
 
 
+class Published(NamedTuple):
+    """What a dataset's conversion reads.
+
+    Attributes:
+      files: published as archives or tables.
+      light_files: of Localized Narratives: the same without timed words and mouse traces; empty where there are none.
+      image_folders: images that are published one by one.
+    """
+
+    files: tuple[PublishedFile, ...]
+    light_files: tuple[PublishedFile, ...] = ()
+    image_folders: tuple[ImageFolder, ...] = ()
+
+
 def _coco(
     name: str, folder: str, size: int, sha256: str, unpacks_to: tuple[str, ...], num_images: int = 0
 ) -> PublishedFile:
@@ -156,31 +170,7 @@ LN_OPENIMAGES_CAPTIONS = (
 )
 # The archives train_0.tar.gz ... train_f.tar.gz hold 549 GB and 1,743,042 images, of which less than a third has a
 # narrative: so images are fetched one by one.
-OPEN_IMAGES_IMAGES = (
+OPEN_IMAGES_FOLDERS = (
     ImageFolder("train", f"{_OPEN_IMAGES_URL}/train", OPEN_IMAGES_PAGE, 507444, 315_000, by_first_digit=True),
     ImageFolder("validation", f"{_OPEN_IMAGES_URL}/validation", OPEN_IMAGES_PAGE, 41691, 309_000, False),
 )
-
-
-def files(dataset: str, captions_only: bool = False) -> tuple[PublishedFile, ...]:
-    """What a dataset's conversion reads, apart from images published one by one.
-
-    Args:
-      dataset: 'coco2014', 'ln_coco' or 'ln_openimages'.
-      captions_only: of Localized Narratives: the light files without timed words and mouse traces.
-
-    Raises:
-      ValueError: no such dataset is published.
-    """
-    if dataset == "coco2014":
-        return COCO2014
-    if dataset == "ln_coco":
-        return (LN_COCO_CAPTIONS if captions_only else LN_COCO_NARRATIVES) + COCO2017
-    if dataset == "ln_openimages":
-        return LN_OPENIMAGES_CAPTIONS if captions_only else LN_OPENIMAGES_NARRATIVES
-    raise ValueError(f"dataset '{dataset}' is published nowhere: coco2014, ln_coco and ln_openimages can be downloaded")
-
-
-def image_folders(dataset: str) -> tuple[ImageFolder, ...]:
-    """The images of a dataset that are published one by one."""
-    return OPEN_IMAGES_IMAGES if dataset == "ln_openimages" else ()

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import console
+from data_pipelines import console, datasets
 
 # Version of the schema, part of the records' path: records of another version are never mistaken for these.
 VERSION = "2.0.0"
@@ -168,7 +168,7 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
       FileNotFoundError: the dataset has not been converted; the message tells the command.
     """
     if not is_converted(dataset, data_dir):
-        source = "" if dataset == "scenes" else " --source=<folder with the published files>"
+        source = "" if datasets.get(dataset).is_drawn else " --source=<folder with the published files>"
         raise FileNotFoundError(
             f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them by "
             f"`python -m data_pipelines.convert --dataset={dataset}{source} --data_dir={os.fspath(data_dir)}`"

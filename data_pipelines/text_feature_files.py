@@ -17,11 +17,12 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from data_pipelines import record_index, records, text_identity
+from data_pipelines import datasets, record_index, records, text_identity
 from data_pipelines.record_index import RecordIndex
 from data_pipelines.text_features import StoredText
 from data_pipelines.text_identity import TextIdentity
 from xmcgan import config as config_lib
+from xmcgan import handles
 from xmcgan.config import Config
 
 _FOLDER = "text_features"
@@ -63,7 +64,7 @@ def finish(config: Config, data_dir: str | os.PathLike, identity: TextIdentity, 
     description = {
         "fingerprint": identity.fingerprint,
         "identity": identity._asdict(),
-        "handles": dict(zip(("preprocessor", "encoder"), text_identity.handles(config, data_dir))),
+        "handles": dict(zip(("preprocessor", "encoder"), handles.resolve_text(config.text, data_dir))),
         "dim": dim,
         "pictures": info.num_examples,
     }
@@ -110,7 +111,7 @@ def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> S
 
 def command(config: Config, data_dir: str | os.PathLike) -> str:
     """The command that makes the features of an experiment."""
-    own, flat = config_lib.flatten(config_lib.preset(config.dataset)), config_lib.flatten(config)
+    own, flat = config_lib.flatten(datasets.preset(config.dataset)), config_lib.flatten(config)
     fields = [field for field in (*_FIELDS.values(), "text.dim") if flat[field] != own[field]]
     return (
         f"python -m data_pipelines.precompute_text --dataset={config.dataset} "
@@ -148,23 +149,23 @@ def _missing(config: Config, data_dir: str | os.PathLike, identity: TextIdentity
             f"no text features of dataset '{config.dataset}' in {os.fspath(target.parent)}: make them by `{make}`, "
             "or encode captions within the step, by --noconfig.text.precomputed"
         )
-    handles = dict(zip(("preprocessor", "encoder"), text_identity.handles(config, data_dir)))
-    differences = min((_differences(each, identity, handles) for each in descriptions), key=len)
+    named = dict(zip(("preprocessor", "encoder"), handles.resolve_text(config.text, data_dir)))
+    differences = min((_differences(each, identity, named) for each in descriptions), key=len)
     return ValueError(
         f"the text features in {os.fspath(target.parent)} were made with {' and '.join(differences)}: "
         f"make those of this config by `{make}`"
     )
 
 
-def _differences(description: dict[str, Any], identity: TextIdentity, handles: dict[str, str]) -> list[str]:
+def _differences(description: dict[str, Any], identity: TextIdentity, named: dict[str, str]) -> list[str]:
     """What of an identity was otherwise in the features of a description, in the words of the config."""
     differences = []
     for part, old in description["identity"].items():
         new = getattr(identity, part)
         if old == new:
             continue
-        if part in handles:
-            old, new = description["handles"][part], handles[part]
+        if part in named:
+            old, new = description["handles"][part], named[part]
         how = f"not {new!r}" if old != new else "which has changed since"
         differences.append(f"config.{_FIELDS[part]}={old!r}, {how}")
     return differences

@@ -7,7 +7,7 @@ import json
 import os
 from typing import NamedTuple
 
-from data_pipelines import prepare
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.models import hub_files
 
@@ -26,20 +26,6 @@ class TextIdentity(NamedTuple):
         return hashlib.sha256(json.dumps(self._asdict(), sort_keys=True).encode()).hexdigest()
 
 
-def handles(config: Config, data_dir: str | os.PathLike) -> tuple[str, str]:
-    """TF-Hub handles, or folders, of an experiment's preprocessor and encoder.
-
-    Args:
-      config: empty handles in `text` mean the small BERT that was prepared together with the scenes.
-      data_dir: folder of all records.
-    """
-    prepared = prepare.text_model_folder(data_dir)
-    return (
-        config.text.preprocessor or os.path.join(prepared, "preprocessor"),
-        config.text.encoder or os.path.join(prepared, "encoder"),
-    )
-
-
 def of_config(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
     """The identity of an experiment's text features; reads both SavedModels, a second or two for a BERT.
 
@@ -49,5 +35,5 @@ def of_config(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
       config: the experiment.
       data_dir: folder of all records.
     """
-    digests = [hub_files.saved_model_digest(handle) for handle in handles(config, data_dir)]
+    digests = [hub_files.saved_model_digest(handle) for handle in handles.resolve_text(config.text, data_dir)]
     return TextIdentity(*digests, config.data.text_length, config.text.sentence_pooling)

@@ -21,7 +21,9 @@ import os
 
 from absl import app, flags
 
-from xmcgan import command_line, flag_help
+from data_pipelines import datasets
+from data_pipelines.datasets import preset
+from xmcgan import command_line
 from xmcgan.config import Config, EvaluationConfig
 
 _WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
@@ -38,15 +40,16 @@ _FID_CURVE = flags.DEFINE_bool(
 )
 _IMAGES = flags.DEFINE_string("images", None, "Folder of pictures to evaluate in the place of a run.")
 _CAPTIONS = flags.DEFINE_string("captions", "", "Table of the pictures' captions. [<images>/captions.tsv]")
-_DATASET = command_line.define_dataset("With --images: the dataset that they are held against.", optional=True)
+_DATASET = command_line.define_dataset(
+    datasets, "With --images: the dataset that they are held against.", optional=True
+)
 
 
 def _define_options() -> dict[str, flags.FlagHolder]:
     """A flag for each field of `config.evaluation`, with its comment as help; None: as in the config."""
-    comments = flag_help.field_comments(EvaluationConfig)
     define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
     return {
-        field.name: define[type(field.default)](field.name, None, comments[field.name])
+        field.name: define[type(field.default)](field.name, None, field.metadata["setting"].help)
         for field in dataclasses.fields(EvaluationConfig)
         if field.name != "every"
     }
@@ -105,7 +108,6 @@ def _evaluate_run() -> None:
 def _evaluate_folder() -> None:
     from eval import results
     from eval.evaluation import Evaluation
-    from xmcgan.config import preset
     from xmcgan.training import cluster
 
     if not _DATASET.value:

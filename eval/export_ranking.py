@@ -18,9 +18,10 @@ import pathlib
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
-_DATASET = command_line.define_dataset()
+_DATASET = command_line.define_dataset(datasets)
 _DATA_DIR = command_line.define_data_dir()
 _MODEL = flags.DEFINE_multi_string("model", [], "A model to rank: NAME=WORKDIR, NAME=FOLDER or NAME=dataset.")
 _CHECKPOINT = flags.DEFINE_string(

@@ -22,13 +22,14 @@ import typing
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 if typing.TYPE_CHECKING:
     from eval.retrieval.caption_pairs import CaptionPairs
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the SavedModel to make.")
-_DATASET = command_line.define_dataset("A converted dataset to train on.", optional=True)
+_DATASET = command_line.define_dataset(datasets, "A converted dataset to train on.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _IMAGES = flags.DEFINE_string("pictures", None, "Folder of pictures to train on.")
 _CAPTIONS = flags.DEFINE_string(
@@ -102,7 +103,7 @@ def _pairs(workdir: str) -> CaptionPairs:
     from eval.retrieval.caption_pairs import ConvertedPairs
 
     if _DATASET.value:
-        if _DATASET.value == "scenes":
+        if datasets.get(_DATASET.value).is_drawn:
             prepare.prepare_scenes(_DATA_DIR.value)
         pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value)
     else:

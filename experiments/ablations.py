@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from experiments.ablation import tables
 from experiments.ablation.tables import TABLES, Table
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_string("table", None, f"Lists its rows; one of {', '.join(TABLES)}, or a number.")
 _ROW = flags.DEFINE_string("row", None, "Lists this one, such as table4/s_w.")
-_DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
+_DATASET = command_line.define_dataset(datasets, "What to train on. [as the paper]", optional=True)
 
 
 def main(argv: list[str]) -> None:

@@ -15,12 +15,13 @@ import json
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from experiments.ablation.tables import TABLES, row_names
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_multi_string("table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number.")
 _ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
-_DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
+_DATASET = command_line.define_dataset(datasets, "What to train on. [as the paper]", optional=True)
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 82_783_000, "Training pictures that each run draws.", lower_bound=1)
 _TFLOPS = flags.DEFINE_float("tflops", 312.0, "Peak rate of one GPU, in 10^12 operations a second.", lower_bound=0.001)
 _UTILISATION = flags.DEFINE_float(

@@ -22,13 +22,14 @@ import os
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 _OF_CAPTIONS, _OF_DATASET = ("noise", "ways", "attention"), ("captions", "models")
 _FIGURE = flags.DEFINE_enum("figure", None, (*_OF_CAPTIONS, *_OF_DATASET), "What to draw. Required.")
 _MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export; several for noise and models.")
 _CAPTION = flags.DEFINE_multi_string("caption", [], "Of noise, ways and attention: a sentence; several are allowed.")
-_DATASET = command_line.define_dataset("Of captions and models: whose validation split.", optional=True)
+_DATASET = command_line.define_dataset(datasets, "Of captions and models: whose validation split.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Of captions and models: rows.", lower_bound=1)
 _NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Of noise and ways: noise vectors (ways: 2).", lower_bound=1)

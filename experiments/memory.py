@@ -19,13 +19,14 @@ import os
 
 from absl import flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 from xmcgan.config import Config
 
 _REPLICAS = flags.DEFINE_integer("replicas", 1, "Devices that share the batch.", lower_bound=1)
 _FIT = flags.DEFINE_float("fit", None, "GB of a device: says with how many micro-batches the run fits.", lower_bound=0)
 _MEASURE = flags.DEFINE_bool("measure", False, "Also run the step here, on one device, and say how far off that is.")
-command_line.define_config()
+command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:

@@ -24,10 +24,11 @@ import os
 
 from absl import flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
-_DATASET = command_line.define_dataset("That the rows were trained on.")
+_DATASET = command_line.define_dataset(datasets, "That the rows were trained on.")
 _DATA_DIR = command_line.define_data_dir()
 _CAPTIONS = flags.DEFINE_integer("captions", 5, "That every row draws pictures of; 0: no pictures.", lower_bound=0)
 _NOTE = flags.DEFINE_string(

@@ -19,6 +19,7 @@ import signal
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from experiments.ablation.tables import TABLES, find, row_names
 from xmcgan import command_line
 
@@ -26,7 +27,7 @@ _TABLE = flags.DEFINE_multi_string(
     "table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number; several are allowed."
 )
 _ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
-_DATASET = command_line.define_dataset("What to train on. [as the paper]", optional=True)
+_DATASET = command_line.define_dataset(datasets, "What to train on. [as the paper]", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each row, from other weights and data orders.", lower_bound=1)

@@ -46,7 +46,7 @@ def drawing_run(tmp_path_factory) -> pathlib.Path:
     """The workdir of a run that draws colorful images, with one checkpoint, whose statistics have moved."""
     import tensorflow as tf
 
-    from xmcgan.config import preset
+    from data_pipelines.datasets import preset
     from xmcgan.training.checkpoints import Checkpoints
     from xmcgan.training.state import TrainState
     from xmcgan.training.workdir import claim_workdir

@@ -3,7 +3,7 @@
 A command is a module with a docstring (shown by `--help`), a few flags, and
 
     _WORKDIR = command_line.define_workdir()
-    command_line.define_config()
+    command_line.define_config(datasets)
 
     def main(argv):
         config = command_line.get_config()
@@ -54,16 +54,30 @@ _REMEDIES = {
 }
 
 
+class Registry(typing.Protocol):
+    """The datasets that a command can be given: `data_pipelines.datasets`."""
+
+    NAMES: tuple[str, ...]
+    PRESETS: tuple[str, ...]
+
+    def preset(self, name: str, dataset: str = "") -> config_lib.Config:
+        """The config shipped under a name, on a dataset."""
+
+
 # Flags that a command defined as ones that may be missing.
 _optional: set[str] = set()
+# Of the command that runs, if it takes a dataset.
+_registry: Registry | None = None
 
 
 def define_dataset(
-    text: str = "The dataset to use, and its config to start from.", optional: bool = False
+    datasets: Registry, text: str = "The dataset to use, and its config to start from.", optional: bool = False
 ) -> flags.FlagHolder[str]:
     """Defines `--dataset`; if `optional`, the command itself sees to it that there is one where it needs one."""
+    global _registry
+    _registry = datasets
     _optional.update(["dataset"] if optional else [])
-    return flags.DEFINE_enum("dataset", None, config_lib.DATASETS, text)
+    return flags.DEFINE_enum("dataset", None, datasets.NAMES, text)
 
 
 def define_data_dir() -> flags.FlagHolder[str]:
@@ -99,16 +113,19 @@ def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
     return strategy, tpu
 
 
-def define_config(optional: bool = False) -> None:
+def define_config(datasets: Registry, text: str | None = None, optional: bool = False) -> None:
     """Defines `--dataset`, `--preset` and `--config.<group>.<field>`; `get_config` reads them together.
 
-    If `optional`, the command itself sees to it that there is a dataset where it needs one.
+    Args:
+      datasets: the datasets and presets to choose from.
+      text: help of `--dataset`, if not the usual one.
+      optional: the command itself sees to it that there is a dataset where it needs one.
     """
-    define_dataset(optional=optional)
+    define_dataset(datasets, *([text] if text else []), optional=optional)
     flags.DEFINE_enum(
         "preset",
         None,
-        tuple(config_lib.PRESETS),
+        datasets.PRESETS,
         "The config to start from, if not the dataset's own: 'reference' has the choices of the public JAX release.",
     )
 
@@ -164,28 +181,28 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     """
     peeked = _peek(argv)
     takes_config = "preset" in FLAGS
-    tree = config_lib.preset(peeked.preset or peeked.dataset or config_lib.DATASETS[0], peeked.dataset or "")
+    tree = _starting_config(peeked) if takes_config else None
     if peeked.help or peeked.helpshort:
         docstring = sys.modules["__main__"].__doc__ or ""
         key_flags = FLAGS.get_key_flags_for_module(sys.argv[0])
-        print(flag_help.help_text(docstring, key_flags, tree if takes_config else None), end="")
+        print(flag_help.help_text(docstring, key_flags, tree), end="")
         sys.exit(0)
-    if takes_config:
+    if tree is not None:
         _check_overrides(argv, tree)
         config_flags.DEFINE_config_dataclass("config", tree, "Every field of the experiment.")
 
     rest = FLAGS(argv)
     if len(rest) > 1 and not takes_arguments:
         raise app.UsageError(f"unexpected argument '{rest[1]}': flags are written --name=value")
-    if "dataset" in FLAGS and FLAGS.dataset is None and "dataset" not in _optional:
-        if not peeked.preset:
-            raise app.UsageError(f"--dataset is missing: choose one of {', '.join(config_lib.DATASETS)}")
+    if _registry is not None and FLAGS.dataset is None and "dataset" not in _optional:
+        if tree is None or not peeked.preset:
+            raise app.UsageError(f"--dataset is missing: choose one of {', '.join(_registry.NAMES)}")
         FLAGS.dataset = tree.dataset
     if "workdir" in FLAGS and FLAGS.workdir is None and "workdir" not in _optional:
         if "dataset" not in FLAGS:
             raise app.UsageError("--workdir is missing: give the folder of a training run")
         FLAGS.workdir = os.path.join("runs", FLAGS.dataset)
-    if takes_config:
+    if tree is not None:
         try:
             config_checks.validate(get_config())
         except ValueError as error:
@@ -196,13 +213,20 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
 def _peek(argv: list[str]) -> flags.FlagValues:
     """Parses from `argv` just what must be known before the rest can be parsed."""
     peeked = flags.FlagValues()
-    flags.DEFINE_enum("dataset", None, config_lib.DATASETS, "", flag_values=peeked)
-    flags.DEFINE_enum("preset", None, tuple(config_lib.PRESETS), "", flag_values=peeked)
+    if _registry is not None:
+        flags.DEFINE_enum("dataset", None, _registry.NAMES, "", flag_values=peeked)
+        flags.DEFINE_enum("preset", None, _registry.PRESETS, "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
     flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
     peeked.set_gnu_getopt(True)  # The values of unknown flags look like arguments: do not stop at them.
     peeked(argv, known_only=True)
     return peeked
+
+
+def _starting_config(peeked: flags.FlagValues) -> config_lib.Config:
+    """The preset's config, the dataset's, or, for `--help` alone, any."""
+    assert _registry is not None  # `define_config` was called.
+    return _registry.preset(peeked.preset or peeked.dataset or _registry.NAMES[0], peeked.dataset or "")
 
 
 def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:

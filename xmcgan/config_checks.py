@@ -2,76 +2,11 @@
 
 from __future__ import annotations
 
-from xmcgan import config as config_lib
-from xmcgan.config import Config
+from typing import NoReturn
 
-_CHOICES = {
-    "dataset": config_lib.DATASETS,
-    "data.image_size": config_lib.IMAGE_SIZES,
-    "data.cache": ("none", "memory"),
-    "text.sentence_pooling": ("mean", "sum_over_length", "pooled_output"),
-    "generator.stem": ("condition", "noise"),
-    "generator.modulation": ("attentional", "self"),
-    "generator.context_words": ("raw", "normalized"),
-    "discriminator.contrastive_head_layers": (0, 1, 2),
-    "image_encoder.architecture": ("vgg19", "resnet50", "hub"),
-    "losses.context_regions": ("raw", "normalized"),
-    "losses.direction": ("both", "single"),
-    "losses.negatives": ("global", "replica"),
-    "training.micro_batch_statistics": ("batch", "micro_batch"),
-    "training.precision": ("float32", "bfloat16", "float16"),
-    "training.update_rule": ("algorithm1", "joint"),
-    "evaluation.network": ("tfgan", "keras", "scenes"),
-}
-# Fields that are at least the number given here.
-_MINIMA = {
-    "data.text_length": 3,
-    "text.dim": 1,
-    "generator.channels": 1,
-    "generator.noise_dim": 1,
-    "generator.condition_dim": 1,
-    "generator.batch_norm_replicas": 0,
-    "discriminator.channels": 1,
-    "losses.word_chunk": 0,
-    "training.batch_size": 1,
-    "training.micro_batches": 1,
-    "training.num_steps": 0,
-    "training.discriminator_steps": 1,
-    "training.steps_per_call": 1,
-    "training.log_every": 1,
-    "training.sample_every": 0,
-    "training.checkpoint_every": 1,
-    "training.max_checkpoints": 1,
-    "training.keep_every": 0,
-    "evaluation.every": 0,
-    "evaluation.num_samples": 2,
-    "evaluation.seed": 0,
-    "evaluation.batch_size": 1,
-    "evaluation.inception_score_splits": 1,
-    "evaluation.kernel_subsets": 1,
-    "evaluation.kernel_subset_size": 2,
-    "evaluation.mismatches": 1,
-    "evaluation.folds": 1,
-}
-_POSITIVE = (
-    "generator.batch_norm_epsilon",
-    "discriminator.spectral_norm_epsilon",
-    "losses.temperature",
-    "losses.word_temperature",
-    "losses.rho_1",
-    "losses.rho_2",
-    "training.epochs",
-    "training.generator_learning_rate",
-    "training.discriminator_learning_rate",
-    "training.adam_epsilon",
-)
-_FRACTIONS = (
-    "generator.batch_norm_momentum",
-    "training.beta_1",
-    "training.beta_2",
-    "training.ema_decay",
-    "evaluation.detector_threshold",
-)
+from xmcgan import config as config_lib
+from xmcgan import handles
+from xmcgan.config import Config, Setting
 
 
 def validate(config: Config) -> Config:
@@ -86,58 +21,23 @@ def validate(config: Config) -> Config:
     Raises:
       ValueError: names the field, its value and what to set instead.
     """
-    flat = config_lib.flatten(config)
-
-    def refuse(field: str, fix: str) -> None:
-        raise ValueError(f"config.{field}={flat[field]!r} {fix}")
-
-    for field, choices in _CHOICES.items():
-        if flat[field] not in choices:
-            refuse(field, f"is not possible: choose one of {', '.join(map(str, choices))}")
-    for field, least in _MINIMA.items():
-        if flat[field] < least:
-            refuse(field, f"is too small: set it to {least} or more")
-    for field in _POSITIVE:
-        if not flat[field] > 0:
-            refuse(field, "must be greater than 0")
-    for field in _FRACTIONS:
-        if not 0 <= flat[field] < 1:
-            refuse(field, "must be at least 0 and less than 1")
-    for field, value in flat.items():
-        if field.startswith(("losses.generator_", "losses.discriminator_")) and value < 0:
-            refuse(field, "is a loss weight: set it to 0 (off) or more")
-
+    values = config_lib.flatten(config)
+    settings = config_lib.settings()
+    for field, setting in settings.items():
+        remedy = _remedy(values[field], setting)
+        if remedy:
+            _refuse(config, field, remedy)
     for field in ("training.log_every", "training.sample_every", "training.checkpoint_every"):
-        if flat[field] % config.training.steps_per_call:
-            refuse(field, f"must be a multiple of config.training.steps_per_call={config.training.steps_per_call}")
+        _check_multiple(config, field, "training.steps_per_call")
     for field in ("evaluation.every", "training.keep_every"):
-        if flat[field] % config.training.checkpoint_every:
-            refuse(field, f"must be a multiple of config.training.checkpoint_every={config.training.checkpoint_every}")
-    if config.training.batch_size % config.training.micro_batches:
-        parts = [n for n in range(1, config.training.batch_size + 1) if config.training.batch_size % n == 0]
-        nearest = min(parts, key=lambda n: abs(n - config.training.micro_batches))
-        refuse("training.micro_batches", f"do not divide the batch {config.training.batch_size}: set it to {nearest}")
-    unknown = [name for name in metric_names(config.evaluation.metrics) if name not in config_lib.METRICS]
-    if unknown or not metric_names(config.evaluation.metrics):
-        refuse("evaluation.metrics", f"is not possible: give some of {','.join(config_lib.METRICS)}")
-    contrastive = any(
-        value > 0
-        for field, value in flat.items()
-        if field.startswith(("losses.generator_", "losses.discriminator_")) and field != "losses.generator_perceptual"
-    )
-    if contrastive and config.training.batch_size < 2:
-        refuse("training.batch_size", "leaves a contrastive loss without negatives: set it to 2 or more")
-    if not config.text.preprocessor and config.dataset != "scenes":
-        refuse("text.preprocessor", "is empty: give a TF-Hub handle or the folder of a SavedModel")
-    if not config.text.encoder and config.dataset != "scenes":
-        refuse("text.encoder", "is empty: give a TF-Hub handle or the folder of a SavedModel")
+        _check_multiple(config, field, "training.checkpoint_every")
+    _check_batch(config)
+    _check_metrics(config)
+    for field in ("text.preprocessor", "text.encoder"):
+        if not values[field]:
+            _refuse(config, field, "is empty: give a TF-Hub handle or the folder of a SavedModel")
     _check_image_encoder(config)
     return config
-
-
-def uses_image_encoder(config: Config) -> bool:
-    """Whether one of the losses is of the frozen image encoder."""
-    return bool(config.losses.generator_image_encoder or config.losses.generator_perceptual)
 
 
 def metric_names(metrics: str) -> list[str]:
@@ -147,22 +47,73 @@ def metric_names(metrics: str) -> list[str]:
     return known + sorted(names - set(known))
 
 
+def _remedy(value: object, setting: Setting) -> str | None:
+    """What to do about a value that its field alone makes impossible; None if it is possible."""
+    if setting.choices and value not in setting.choices:
+        return f"is not possible: choose one of {', '.join(map(str, setting.choices))}"
+    if setting.minimum is not None and not value >= setting.minimum:
+        return f"is too small: set it to {setting.minimum} or more"
+    if setting.positive and not value > 0:
+        return "must be greater than 0"
+    if setting.fraction and not 0 <= value < 1:
+        return "must be at least 0 and less than 1"
+    if setting.loss_weight and not value >= 0:
+        return "is a loss weight: set it to 0 (off) or more"
+    return None
+
+
+def _check_multiple(config: Config, field: str, unit: str) -> None:
+    """Refuses a field that is no multiple of another."""
+    values = config_lib.flatten(config)
+    if values[field] % values[unit]:
+        _refuse(config, field, f"must be a multiple of config.{unit}={values[unit]}")
+
+
+def _check_batch(config: Config) -> None:
+    """Refuses a batch that its micro-batches cannot share, or that leaves a contrastive loss without negatives."""
+    training = config.training
+    if training.batch_size % training.micro_batches:
+        parts = [n for n in range(1, training.batch_size + 1) if training.batch_size % n == 0]
+        nearest = min(parts, key=lambda n: abs(n - training.micro_batches))
+        _refuse(config, "training.micro_batches", f"do not divide the batch {training.batch_size}: set it to {nearest}")
+    values = config_lib.flatten(config)
+    contrastive = any(
+        setting.loss_weight and values[field] > 0 and field != "losses.generator_perceptual"
+        for field, setting in config_lib.settings().items()
+    )
+    if contrastive and training.batch_size < 2:
+        _refuse(config, "training.batch_size", "leaves a contrastive loss without negatives: set it to 2 or more")
+
+
+def _check_metrics(config: Config) -> None:
+    names = metric_names(config.evaluation.metrics)
+    if not names or set(names) - set(config_lib.METRICS):
+        _refuse(config, "evaluation.metrics", f"is not possible: give some of {','.join(config_lib.METRICS)}")
+
+
 def _check_image_encoder(config: Config) -> None:
     """Refuses fields of the image encoder that do not go together."""
     options = config.image_encoder
     if options.architecture == "hub":
         if options.layer:
-            raise ValueError(
-                f"config.image_encoder.layer={options.layer!r} is not possible with architecture='hub', whose output "
-                "is the feature: leave it empty"
+            _refuse(
+                config,
+                "image_encoder.layer",
+                "is not possible with architecture='hub', whose output is the feature: leave it empty",
             )
-        if options.weights == "imagenet" or not (options.weights or config.dataset == "scenes"):
-            raise ValueError(
-                f"config.image_encoder.weights={options.weights!r} is not possible with architecture='hub': give a "
-                "TF-Hub handle or the folder of a SavedModel"
+        if options.weights in ("", "imagenet"):
+            _refuse(
+                config,
+                "image_encoder.weights",
+                "is not possible with architecture='hub': give a TF-Hub handle or the folder of a SavedModel",
             )
-    elif not options.weights:
-        raise ValueError(
-            "config.image_encoder.weights is empty: give 'imagenet' or the path of a Keras weights file of "
-            f"{options.architecture}"
+    elif not options.weights or handles.is_prepared(options.weights):
+        _refuse(
+            config,
+            "image_encoder.weights",
+            f"is not possible: give 'imagenet' or the path of a Keras weights file of {options.architecture}",
         )
+
+
+def _refuse(config: Config, field: str, remedy: str) -> NoReturn:
+    raise ValueError(f"config.{field}={config_lib.flatten(config)[field]!r} {remedy}")

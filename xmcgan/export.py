@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from absl import app, flags
 
-from xmcgan import command_line
+from xmcgan import command_line, config_json
 
 if typing.TYPE_CHECKING:  # TensorFlow is imported when there is work.
     from xmcgan.serving.model_card import Facts
@@ -49,7 +49,6 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"--output={_OUTPUT.value}: give a folder of this machine, and copy it there")
     from absl import logging
 
-    from xmcgan import config as config_lib
     from xmcgan.serving import of_run, saved_model
     from xmcgan.serving.model_card import model_card
     from xmcgan.serving.versions import new_version
@@ -73,7 +72,7 @@ def main(argv: list[str]) -> None:
         saved_model.write(model, draft.folder, os.path.basename(output))
         sizes = saved_model.sizes(draft.folder, model)
         with open(os.path.join(draft.folder, "config.json"), "w", encoding="utf-8") as file:
-            file.write(config_lib.to_json(config))
+            file.write(config_json.to_json(config))
         with open(os.path.join(draft.folder, "README.md"), "w", encoding="utf-8") as file:
             file.write(model_card(config, _facts(os.path.basename(output), draft.number, step, sizes)))
     parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())

@@ -1,21 +1,18 @@
-"""The text behind `--help`: a command's docstring, its own flags, and every config field with its comment."""
+"""The text behind `--help`: a command's docstring, its own flags, and every config field with its help."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-import re
 import textwrap
 import typing
 
 from absl import flags
 
+from xmcgan import config as config_lib
 from xmcgan.config import Config
 
 _WIDTH = 120
 _COLUMN = 52  # Where the texts begin.
-# A dataclass field with the comment behind it, as written in config.py.
-_FIELD = re.compile(r"^    (\w+): .*?(?:  # (.*))?$", re.MULTILINE)
 
 
 def help_text(docstring: str, key_flags: typing.Sequence[flags.Flag], config: Config | None = None) -> str:
@@ -34,20 +31,19 @@ def help_text(docstring: str, key_flags: typing.Sequence[flags.Flag], config: Co
         lines += _entry(_signature(flag), flag.help)
     if config is not None:
         lines += ["", f"Config fields, with the values of {config.dataset} (each dataset and preset has its own):"]
-        for group in dataclasses.fields(config):
-            node = getattr(config, group.name)
-            if dataclasses.is_dataclass(node):
-                lines += ["", *textwrap.wrap(inspect.getdoc(node), _WIDTH, initial_indent="  ", subsequent_indent="  ")]
-                comments = field_comments(type(node))
-                for field in dataclasses.fields(node):
-                    name = f"--config.{group.name}.{field.name}={getattr(node, field.name)}"
-                    lines += _entry(name, comments[field.name])
+        lines += _config_fields(config)
     return "\n".join(lines) + "\n"
 
 
-def field_comments(cls: type) -> dict[str, str]:
-    """The comment behind each field of a dataclass, by the field's name; '' where there is none."""
-    return dict(_FIELD.findall(inspect.getsource(cls)))
+def _config_fields(config: Config) -> list[str]:
+    lines, group, values = [], "", config_lib.flatten(config)
+    for name, setting in config_lib.settings().items():
+        if name.partition(".")[0] != group:
+            group = name.partition(".")[0]
+            text = inspect.getdoc(getattr(config, group))
+            lines += ["", *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
+        lines += _entry(f"--config.{name}={values[name]}", setting.help)
+    return lines
 
 
 def _signature(flag: flags.Flag) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import text_identity
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
@@ -17,7 +17,7 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
     """The text encoder of an experiment.
 
     Args:
-      config: empty handles in `text` mean the small BERT that was prepared together with the scenes.
+      config: its fields `text` and `data.text_length` are used.
       data_dir: folder of all records.
 
     Returns:
@@ -27,7 +27,7 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
       FileNotFoundError, ValueError: it cannot be loaded (see `TextEncoder`).
     """
     return TextEncoder(
-        *text_identity.handles(config, data_dir),
+        *handles.resolve_text(config.text, data_dir),
         config.data.text_length,
         config.text.sentence_pooling,
         config.text.dim,

@@ -25,7 +25,8 @@ import typing
 
 from absl import logging
 
-from xmcgan import command_line, config_checks
+from data_pipelines import datasets
+from xmcgan import command_line, handles
 from xmcgan.config import Config
 from xmcgan.training import cluster
 
@@ -35,7 +36,7 @@ if typing.TYPE_CHECKING:
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = command_line.define_workdir()
 _STRATEGY, _TPU = command_line.define_strategy()
-command_line.define_config()
+command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> None:
     del argv
     config, data_dir, workdir = command_line.get_config(), _DATA_DIR.value, _WORKDIR.value
     _check_evaluation(config)
-    from data_pipelines import training_data
+    from data_pipelines import prepare, training_data
     from xmcgan import synthesis
     from xmcgan.training import loop
     from xmcgan.training.workers import Workers
@@ -53,8 +54,7 @@ def main(argv: list[str]) -> None:
     workers = Workers(strategy)
     if not workers.is_chief:
         logging.set_verbosity(logging.WARNING)
-    if config.dataset == "scenes":
-        _prepare_scenes(config, data_dir)
+    prepare.prepare_for(config, data_dir)
     data = training_data.TrainingData(config, data_dir)
     loop.check_run(config, workdir, strategy)
     with strategy.scope():
@@ -72,27 +72,16 @@ def main(argv: list[str]) -> None:
     logging.info("the run is in %s; watch it with: tensorboard --logdir %s", workdir, workdir)
 
 
-def _prepare_scenes(config: Config, data_dir: str) -> None:
-    """Makes what is missing of the scenes, and of the networks that stand in for published ones."""
-    from data_pipelines import prepare
-
-    prepare.prepare_scenes(data_dir)
-    prepare.prepare_text_model(data_dir)
-    if config_checks.uses_image_encoder(config) and not config.image_encoder.weights:
-        from eval.scenes import scene_image_encoder
-
-        scene_image_encoder.prepare(data_dir)
-
-
 def _image_encoder(config: Config, data_dir: str, strategy: tf.distribute.Strategy) -> typing.Callable | None:
     """The frozen image encoder, if one of its losses is on."""
-    if not config_checks.uses_image_encoder(config):
+    if not config.uses_image_encoder:
         return None
-    from data_pipelines import prepare
+    from eval.scenes import scene_evaluators
     from xmcgan.models.image_encoder import load_image_encoder
     from xmcgan.training.step import is_compiled
 
-    weights = config.image_encoder.weights or prepare.image_encoder_folder(data_dir)
+    scene_evaluators.prepare(config.image_encoder.weights, data_dir)
+    weights = handles.resolve(config.image_encoder.weights, data_dir)
     return load_image_encoder(config, weights, strategy, compiled=is_compiled(config, strategy))
 
 

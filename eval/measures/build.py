@@ -16,6 +16,7 @@ from eval.networks.inception import load_image_network
 from eval.objects.soa_classes import COCO_CLASSES, SCENE_CLASSES, classes_named
 from eval.retrieval.dual_encoder import load_dual_encoder
 from eval.scenes import scene_evaluators
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
 
@@ -33,12 +34,12 @@ def prepare_networks(config: Config, data_dir: str) -> None:
     """
     options = config.evaluation
     metrics = metric_names(options.metrics)
-    of_quality = any(name in metrics for name in _QUALITY) and options.network == "scenes"
-    of_soa = "soa" in metrics and config.dataset == "scenes"
-    if (of_quality and not options.network_weights) or (of_soa and not options.detector):
-        scene_evaluators.prepare_recognizer(data_dir)
-    if config.dataset == "scenes" and "r_precision" in metrics and not options.dual_encoder:
-        scene_evaluators.prepare_dual_encoder(data_dir)
+    if any(name in metrics for name in _QUALITY):
+        scene_evaluators.prepare(options.network_weights, data_dir)
+    if "soa" in metrics:
+        scene_evaluators.prepare(options.detector, data_dir)
+    if "r_precision" in metrics:
+        scene_evaluators.prepare(options.dual_encoder, data_dir)
 
 
 def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.evaluation.") -> list[Measure]:
@@ -63,9 +64,7 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
     measures: list[Measure] = []
     asked = [name for name in metrics if name in _QUALITY]
     if asked:
-        weights = options.network_weights
-        if options.network == "scenes" and not weights:
-            weights = scene_evaluators.recognizer_folder(data_dir)
+        weights = handles.resolve(options.network_weights, data_dir)
         network = load_image_network(options.network, weights, flag=f"{flag_prefix}network_weights")
         measures.append(
             Quality(
@@ -80,14 +79,12 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
             )
         )
     if "r_precision" in metrics:
-        folder = options.dual_encoder
+        folder = handles.resolve(options.dual_encoder, data_dir)
         if not folder:
-            if config.dataset != "scenes":
-                raise ValueError(
-                    "R-precision needs a dual encoder: train one with python -m eval.train_dual_encoder and pass "
-                    f"{flag_prefix}dual_encoder=FOLDER, or leave r_precision out of {flag_prefix}metrics"
-                )
-            folder = scene_evaluators.dual_encoder_folder(data_dir)
+            raise ValueError(
+                "R-precision needs a dual encoder: train one with python -m eval.train_dual_encoder and pass "
+                f"{flag_prefix}dual_encoder=FOLDER, or leave r_precision out of {flag_prefix}metrics"
+            )
         protocol = alignment.Options(options.mismatches, options.folds, options.seed)
         measures.append(Alignment(load_dual_encoder(folder, flag=f"{flag_prefix}dual_encoder"), protocol))
     if "soa" in metrics and not options.soa_captions:
@@ -127,14 +124,12 @@ def build_official_soa(
 
 def _detector(config: Config, data_dir: str, flag_prefix: str) -> Detector:
     options = config.evaluation
-    handle = options.detector
+    handle = handles.resolve(options.detector, data_dir)
     if not handle:
-        if config.dataset != "scenes":
-            raise ValueError(
-                f"SOA needs an object detector: pass {flag_prefix}detector=HANDLE (or FOLDER), or leave soa out of "
-                f"{flag_prefix}metrics"
-            )
-        handle = scene_evaluators.recognizer_folder(data_dir)
+        raise ValueError(
+            f"SOA needs an object detector: pass {flag_prefix}detector=HANDLE (or FOLDER), or leave soa out of "
+            f"{flag_prefix}metrics"
+        )
     return load_detector(
         handle,
         options.detector_labels,

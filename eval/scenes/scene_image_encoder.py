@@ -13,6 +13,7 @@ from absl import logging
 
 from data_pipelines import prepare as records_preparation
 from eval.scenes import scene_images, scene_recognizer, scene_recognizer_training
+from xmcgan import handles
 
 _SEED = 7919  # Not the evaluator's, whose scenes are of 4127 and 4128.
 
@@ -37,7 +38,7 @@ def prepare(data_dir: str | os.PathLike) -> None:
     Args:
       data_dir: folder of all records.
     """
-    folder = records_preparation.image_encoder_folder(data_dir)
+    folder = handles.resolve("scenes:image_encoder", data_dir)
     with records_preparation.alone("scenes", data_dir):
         if not scene_recognizer_training.is_built(folder):
             logging.info("preparing the image encoder of scenes: a scene recogniser of its own")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from data_pipelines import datasets
 from experiments.ablation.tables import TABLES, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
@@ -114,7 +115,7 @@ def default_budget(dataset: str | None) -> int:
     Args:
       dataset: to train on; None: what the paper did.
     """
-    return images_of(config_lib.preset(dataset)) if dataset == "scenes" else 82_783_000
+    return images_of(datasets.preset(dataset)) if dataset == "scenes" else 82_783_000
 
 
 def images_of(config: Config) -> int:

@@ -14,7 +14,7 @@ from experiments.ablation.claims import CLAIMS, Verdict, judge
 from experiments.ablation.finished_runs import Results
 from experiments.ablation.tables import TABLES, find
 from experiments.paper_figures import layout, sheets
-from xmcgan import config as config_lib
+from xmcgan import config_json
 from xmcgan.serving import painter
 
 _IMAGES_DPI = 100  # Of many small images.
@@ -39,7 +39,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
         "README.md": page(results, verdicts, with_images=num_captions > 0, note=note),
         "tables.tex": tables_tex(results),
         "results.json": json.dumps(numbers(results), indent=1) + "\n",
-        "config.json": config_lib.to_json(results.base()),
+        "config.json": config_json.to_json(results.base()),
     }
     files = [_write(os.path.join(output, name), content) for name, content in pages.items()]
     files += layout.save(report_curves.curves(results), os.path.join(output, "curves"))

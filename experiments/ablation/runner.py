@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Callable
 
+from data_pipelines import datasets
 from experiments.ablation.device_shares import Share, shares_of_machine
 from experiments.ablation.jobs import Job
 from xmcgan import config as config_lib
@@ -27,7 +28,7 @@ WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating
 
 def commands_of(job: Job, data_dir: str) -> list[tuple[str, list[str]]]:
     """What is done for a run, and how: its training, and the evaluation of its last step."""
-    own = config_lib.flatten(config_lib.preset(job.config.dataset))
+    own = config_lib.flatten(datasets.preset(job.config.dataset))
     changed = {name: value for name, value in config_lib.flatten(job.config).items() if value != own[name]}
     where = [f"--workdir={job.folder}", f"--data_dir={data_dir}"]
     python = [sys.executable, "-m"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
+from data_pipelines import datasets
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
@@ -57,7 +58,7 @@ def base(table: Table, dataset: str) -> Config:
       table: one of TABLES.
       dataset: to train on.
     """
-    config = config_lib.preset(dataset)
+    config = datasets.preset(dataset)
     if table.is_ablation:
         config.losses.generator_image_encoder = _ON  # Of the presets, that of scenes has it off.
         if dataset != "scenes":  # Whose networks are small as they are.
@@ -85,7 +86,7 @@ def config_of(table: Table, row: Row, dataset: str) -> Config:
 
 def command(table: Table, row: Row, dataset: str) -> str:
     """How a row is trained by hand."""
-    before = config_lib.flatten(config_lib.preset(dataset))
+    before = config_lib.flatten(datasets.preset(dataset))
     after = config_lib.flatten(config_of(table, row, dataset))
     flags = [f"--config.{field}={value}" for field, value in after.items() if value != before[field]]
     workdir = f"--workdir=runs/{table.name}/{row.name}"

@@ -16,10 +16,11 @@ import os
 
 from absl import flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 128, "Pictures drawn and looked at.", lower_bound=2)
-command_line.define_config()
+command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:

@@ -11,8 +11,8 @@ import typing
 from absl import flags
 from ml_collections import config_flags
 
+from data_pipelines import datasets
 from xmcgan import command_line, config_checks
-from xmcgan import config as config_lib
 from xmcgan.config import Config
 
 # The flags defined below belong to the command that calls for them, and are listed by its `--help`.
@@ -57,8 +57,8 @@ def define_flags(batch_size: str) -> Flags:
         flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices of the product compared with.", lower_bound=1),
         flags.DEFINE_string("profile", None, "Folder for a trace for TensorBoard; prints where the time goes, too."),
     )
-    command_line.define_dataset("Config to start from. [coco2014]", optional=True)
-    flags.DEFINE_enum("preset", None, tuple(config_lib.PRESETS), "The config to start from, if not a dataset's own.")
+    command_line.define_dataset(datasets, "Config to start from. [coco2014]", optional=True)
+    flags.DEFINE_enum("preset", None, datasets.PRESETS, "The config to start from, if not a dataset's own.")
     return defined
 
 

@@ -17,6 +17,7 @@ import tempfile
 
 from absl import app, flags
 
+from data_pipelines import datasets
 from xmcgan import command_line
 
 _WORKDIR = command_line.define_workdir("Folder of a training run.", optional=True)
@@ -27,7 +28,7 @@ _CALLS = flags.DEFINE_integer("calls", 5000, "Requests for one picture under wat
 _PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16", "float16"), "Of the export.")
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the export, which is removed. [the system's own]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
-command_line.define_config(optional=True)
+command_line.define_config(datasets, optional=True)
 
 _GROWTH = 0.02
 

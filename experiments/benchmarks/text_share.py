@@ -20,15 +20,15 @@ import tempfile
 
 from absl import flags
 
-from xmcgan import command_line
-from xmcgan import config as config_lib
+from data_pipelines import datasets
+from xmcgan import command_line, config_json
 from xmcgan.config import Config
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each.", lower_bound=1)
 _ITERATIONS = flags.DEFINE_integer("iterations", 3, "Iterations of a turn.", lower_bound=1)
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the random weights, which are removed. [the system's own]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
-command_line.define_config()
+command_line.define_config(datasets)
 
 _NAMES = {"on_the_fly": "iteration with BERT", "stored": "iteration on stored features", "bert": "BERT alone"}
 
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     print(table(config, f"{device}, {os.cpu_count()} cores", measured.batches_per_iteration, seconds))
     if _OUTPUT.value:
         result = {
-            "config": json.loads(config_lib.to_json(config)),
+            "config": json.loads(config_json.to_json(config)),
             "device": device,
             "cores": os.cpu_count(),
             "seconds": seconds,

@@ -10,8 +10,9 @@ from typing import Union
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.datasets import preset
 from experiments.checks import reference_names
-from xmcgan.config import Config, preset
+from xmcgan.config import Config
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines import input_pipeline
+from data_pipelines.datasets import preset
 from data_pipelines.input_pipeline import CaptionList
 from eval.collection import collect
 from eval.evaluation import SPLIT
@@ -18,7 +19,6 @@ from eval.score import Score
 from eval.sources import RealImages, Source
 from experiments.checks import degradations
 from experiments.checks.degradations import Degraded
-from xmcgan.config import preset
 
 DEGRADATIONS = {
     "blur 0.5 px": degradations.blur(0.5),

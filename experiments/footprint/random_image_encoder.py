@@ -7,7 +7,6 @@ import tensorflow as tf
 from eval.scenes.scene_image_encoder import SceneImageEncoder
 from eval.scenes.scene_recognizer import SceneRecognizer
 from xmcgan.config import Config
-from xmcgan.config_checks import uses_image_encoder
 from xmcgan.models.image_encoder import ImageNetPreprocessing
 
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
@@ -25,7 +24,7 @@ def build(config: Config) -> tf.keras.Model | None:
     Raises:
       ValueError: it is of TF Hub, so that nobody knows its size before it is fetched.
     """
-    if not uses_image_encoder(config):
+    if not config.uses_image_encoder:
         return None
     options = config.image_encoder
     if not options.weights:  # Those of the scenes' own.

@@ -15,7 +15,7 @@ from data_pipelines import records
         ([], "--dataset is missing"),
         (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
         (["--dataset=ln_coco"], "--source is missing: the folder with the published files of ln_coco"),
-        (["--dataset=scenes", "--download"], "--download has nothing to fetch for scenes: they are drawn"),
+        (["--dataset=scenes", "--download"], "--download has nothing to fetch for scenes: nobody publishes its files"),
         (["--dataset=ln_coco", "--source=x", "--captions_only"], "--captions_only belongs to --download"),
         (["--dataset=ln_coco", "--source=x", "--beam_options=--x=1"], "--beam_options need --beam_runner"),
         (["--dataset=scenes", "--beam_runner=DirectRunner"], "--beam_runner needs --source"),

@@ -111,10 +111,22 @@ def _publish_open_images(server, monkeypatch, captions_only: bool = False) -> di
             expected[f"{folder}/{image_id}.jpg"] = content
     folders = [
         folder._replace(url=f"{server.url}/{folder.split}", num_narratives=50, image_size=500)
-        for folder in published_files.OPEN_IMAGES_IMAGES
+        for folder in published_files.OPEN_IMAGES_FOLDERS
     ]
-    monkeypatch.setattr(published_files, "OPEN_IMAGES_PICTURES", tuple(folders))
+    monkeypatch.setattr(published_files, "OPEN_IMAGES_FOLDERS", tuple(folders))
     return expected
+
+
+def _published(dataset: str) -> published_files.Published:
+    """The dataset's files as the tables are now."""
+    files = published_files
+    return {
+        "coco2014": files.Published(files.COCO2014),
+        "ln_coco": files.Published(files.LN_COCO_NARRATIVES + files.COCO2017, files.LN_COCO_CAPTIONS + files.COCO2017),
+        "ln_openimages": files.Published(
+            files.LN_OPENIMAGES_NARRATIVES, files.LN_OPENIMAGES_CAPTIONS, files.OPEN_IMAGES_FOLDERS
+        ),
+    }[dataset]
 
 
 def _contents(folder: pathlib.Path) -> dict[str, bytes]:
@@ -123,7 +135,7 @@ def _contents(folder: pathlib.Path) -> dict[str, bytes]:
 
 def test_coco2014(server, monkeypatch, tmp_path):
     expected = _publish_coco(server, monkeypatch, "2014")
-    download.download("coco2014", tmp_path / "new" / "coco")
+    download.download(_published("coco2014"), tmp_path / "new" / "coco")
     assert _contents(tmp_path / "new" / "coco") == expected
     assert not (tmp_path / "new" / "coco" / ".incomplete").exists()
 
@@ -137,7 +149,7 @@ def test_drawn_scenes_come_as_they_lay(server, monkeypatch, tmp_path, drawn_sour
         count = file.num_images and len(members)
         table.append(file._replace(url=f"{server.url}/{file.name}", size=None, sha256=None, num_images=count))
     monkeypatch.setattr(published_files, "COCO2014", tuple(table))
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
     assert _contents(tmp_path) == drawn
 
 
@@ -147,14 +159,14 @@ def test_ln_coco(server, monkeypatch, tmp_path, captions_only):
     table = f"LN_COCO_{'CAPTIONS' if captions_only else 'NARRATIVES'}"
     expected = _publish_coco(server, monkeypatch, "2017")
     expected.update(_publish_narratives(server, monkeypatch, table, {"train": ["1", "2", "3", "4"], "val": ["5"]}))
-    download.download("ln_coco", tmp_path, captions_only)
+    download.download(_published("ln_coco"), tmp_path, captions_only)
     assert _contents(tmp_path) == expected
 
 
 @pytest.mark.parametrize("captions_only", [False, True])
 def test_ln_openimages(server, monkeypatch, tmp_path, captions_only):
     expected = _publish_open_images(server, monkeypatch, captions_only)
-    download.download("ln_openimages", tmp_path, captions_only)
+    download.download(_published("ln_openimages"), tmp_path, captions_only)
     assert _contents(tmp_path) == expected
     assert all(server.sent(path) == len(content) for path, content in server.files.items())  # Each was sent once.
 
@@ -163,10 +175,10 @@ def test_does_nothing_the_second_time(server, monkeypatch, tmp_path):
     _publish_coco(server, monkeypatch, "2014")
     _publish_open_images(server, monkeypatch)
     for dataset in ("coco2014", "ln_openimages"):
-        download.download(dataset, tmp_path / dataset)
+        download.download(_published(dataset), tmp_path / dataset)
     server.requests.clear()
     for dataset in ("coco2014", "ln_openimages"):
-        download.download(dataset, tmp_path / dataset)
+        download.download(_published(dataset), tmp_path / dataset)
     assert not server.requests
 
 
@@ -174,18 +186,18 @@ def test_both_years_of_coco_share_a_folder(server, monkeypatch, tmp_path):
     expected = _publish_coco(server, monkeypatch, "2014")
     expected.update(_publish_coco(server, monkeypatch, "2017"))
     expected.update(_publish_narratives(server, monkeypatch, "LN_COCO_CAPTIONS", {"train": ["1"], "val": ["5"]}))
-    download.download("coco2014", tmp_path)
-    download.download("ln_coco", tmp_path, captions_only=True)
+    download.download(_published("coco2014"), tmp_path)
+    download.download(_published("ln_coco"), tmp_path, captions_only=True)
     assert _contents(tmp_path) == expected
 
 
 def test_fetches_only_what_is_missing(server, monkeypatch, tmp_path):
     expected = _publish_coco(server, monkeypatch, "2014")
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
     shutil.rmtree(tmp_path / "val2014")
     next((tmp_path / "train2014").iterdir()).unlink()  # As after someone's own unpacking that was stopped.
     server.requests.clear()
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
     assert _contents(tmp_path) == expected
     assert {request.path for request in server.requests} == {"/train2014.zip", "/val2014.zip"}
 
@@ -195,7 +207,7 @@ def test_uses_and_keeps_archives_fetched_by_hand(server, monkeypatch, tmp_path):
     for path, content in server.files.items():
         (tmp_path / path[1:]).write_bytes(content)
         expected[path[1:]] = content
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
     assert not server.requests
     assert _contents(tmp_path) == expected
 
@@ -204,7 +216,7 @@ def test_refuses_an_archive_fetched_by_hand_that_is_damaged(server, monkeypatch,
     _publish_coco(server, monkeypatch, "2014")
     (tmp_path / "val2014.zip").write_bytes(server.files["/val2014.zip"][:-1] + b"?")
     with pytest.raises(ValueError, match=r"the sha256 of .*val2014\.zip is not .*: delete it"):
-        download.download("coco2014", tmp_path)
+        download.download(_published("coco2014"), tmp_path)
     assert (tmp_path / "val2014.zip").exists()
 
 
@@ -214,7 +226,7 @@ def test_joined_shards_count_as_there(server, monkeypatch, tmp_path):
     joined = b"".join(expected.pop(name) for name in shards)
     expected["open_images_train_v6_localized_narratives.jsonl"] = joined
     (tmp_path / "open_images_train_v6_localized_narratives.jsonl").write_bytes(joined)
-    download.download("ln_openimages", tmp_path)
+    download.download(_published("ln_openimages"), tmp_path)
     assert _contents(tmp_path) == expected
 
 
@@ -223,7 +235,7 @@ def test_images_in_other_published_layouts_count_as_there(server, monkeypatch, t
     (tmp_path / "train_0.tar.gz").write_bytes(b"")
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / f"{TRAIN_IDS[1]}.jpg").write_bytes(_jpeg(TRAIN_IDS[1]))
-    download.download("ln_openimages", tmp_path)
+    download.download(_published("ln_openimages"), tmp_path)
     elsewhere = {name for name in expected if name.startswith("train_0/")} | {f"train_1/{TRAIN_IDS[1]}.jpg"}
     found = {name for name in _contents(tmp_path) if name.startswith("train_")}
     assert found == {name for name in expected if name.startswith("train_")} - elsewhere | {"train_0.tar.gz"}
@@ -234,7 +246,7 @@ def test_counts_images_that_are_gone(server, monkeypatch, tmp_path, caplog):
     for image_id in TRAIN_IDS[:3]:
         del server.files[f"/train/{image_id}.jpg"]
         del expected[f"train_{image_id[0]}/{image_id}.jpg"]
-    download.download("ln_openimages", tmp_path)
+    download.download(_published("ln_openimages"), tmp_path)
     assert _contents(tmp_path) == expected
     assert "3 of 40 train pictures are not to be had any more" in caplog.text
 
@@ -244,7 +256,7 @@ def test_says_what_to_do_when_the_owner_cannot_be_reached(monkeypatch, tmp_path,
     table = [file._replace(url=f"http://127.0.0.1:9/{file.name}") for file in published_files.COCO2014]
     monkeypatch.setattr(published_files, "COCO2014", tuple(table))
     with pytest.raises(OSError) as caught:
-        download.download("coco2014", tmp_path)
+        download.download(_published("coco2014"), tmp_path)
     message = str(caught.value)
     assert "cannot reach http://127.0.0.1:9/annotations_trainval2014.zip" in message
     assert f"put it into {tmp_path}" in message
@@ -255,8 +267,10 @@ def test_says_what_to_do_when_the_owner_cannot_be_reached(monkeypatch, tmp_path,
 def test_refuses_a_disk_that_is_too_small_before_the_first_byte(server, monkeypatch, tmp_path):
     _publish_coco(server, monkeypatch, "2014")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
-    with pytest.raises(OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to fetch and unpack coco2014"):
-        download.download("coco2014", tmp_path / "new")
+    with pytest.raises(
+        OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to fetch and unpack the published files"
+    ):
+        download.download(_published("coco2014"), tmp_path / "new")
     assert not server.requests
     assert not (tmp_path / "new").exists()
 
@@ -267,18 +281,18 @@ def test_room_needed_counts_each_archive_only_while_it_lasts(server, monkeypatch
     needed = 4 * annotations + val + 2 * train
     free = [needed - 1]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=free[0]))
-    with pytest.raises(OSError, match="needed to fetch and unpack coco2014"):
-        download.download("coco2014", tmp_path)
+    with pytest.raises(OSError, match="needed to fetch and unpack the published files"):
+        download.download(_published("coco2014"), tmp_path)
     free[0] = needed
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
 
 
 _KILLED = """
 import json, sys
 from data_pipelines import download, published_files
 table = json.loads(sys.argv[2])
-published_files.COCO2014 = tuple(published_files.PublishedFile(*row) for row in table)
-download.download("coco2014", sys.argv[1])
+files = tuple(published_files.PublishedFile(*row) for row in table)
+download.download(published_files.Published(files), sys.argv[1])
 """
 
 
@@ -316,12 +330,12 @@ def test_clears_up_after_being_killed_while_unpacking(server, monkeypatch, tmp_p
     (aside / "val2014").mkdir(parents=True)
     (aside / "val2014" / "half.jpg").write_bytes(b"half")
     (tmp_path / ".incomplete" / "val2014.zip").write_bytes(server.files["/val2014.zip"])
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
     assert _contents(tmp_path) == expected
     assert not server.sent("/val2014.zip")
 
     # Killed between the move of the images and the end of their archive.
     (tmp_path / ".incomplete").mkdir()
     (tmp_path / ".incomplete" / "val2014.zip").write_bytes(server.files["/val2014.zip"])
-    download.download("coco2014", tmp_path)
+    download.download(_published("coco2014"), tmp_path)
     assert not os.path.exists(tmp_path / ".incomplete")

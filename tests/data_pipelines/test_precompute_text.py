@@ -17,7 +17,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import disk, encode_captions, input_pipeline, records, text_feature_files, text_identity
-from xmcgan.config import preset
+from data_pipelines.datasets import preset
+from xmcgan import handles
 from xmcgan.models.text_encoder import TextEncoder
 
 FILES, SIZE = 4, 16
@@ -33,8 +34,8 @@ def _config(**changes):
 
 
 def _encoder(config, data_dir) -> TextEncoder:
-    handles = text_identity.handles(config, data_dir)
-    return TextEncoder(*handles, config.data.text_length, config.text.sentence_pooling)
+    folders = handles.resolve_text(config.text, data_dir)
+    return TextEncoder(*folders, config.data.text_length, config.text.sentence_pooling)
 
 
 def _folder(config, data_dir) -> pathlib.Path:
@@ -242,7 +243,7 @@ def test_it_stays_parallel_where_operations_are_deterministic(encoded):
     script = f"""
 import tensorflow as tf
 from data_pipelines import input_pipeline, text_feature_files
-from xmcgan.config import preset
+from xmcgan.config import Config
 tf.config.experimental.enable_op_determinism()
 stored = text_feature_files.load(preset("scenes"), "{encoded}")
 options = dict(batch_size=2, image_size=8, random_flip=True)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from data_pipelines import text_features, text_identity
-from xmcgan.config import preset
+from data_pipelines.datasets import preset
 
 DIM, TEXT_LENGTH, LENGTHS = 6, 5, [2, 5, 3]
 CAPTIONS = ["a red ball", "una pelota roja, ¡qué bonita!", ""]

@@ -7,9 +7,9 @@ import pickle
 import pytest
 import tensorflow as tf
 
+from data_pipelines.datasets import preset
 from eval.networks.label_maps import COCO_NAMES
 from eval.run_evaluation import RunEvaluation
-from xmcgan.config import preset
 from xmcgan.synthesis import load_text_encoder
 from xmcgan.training import checkpoints
 from xmcgan.training.checkpoints import Checkpoints

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from data_pipelines.datasets import preset
 from data_pipelines.training_data import TrainingData
 from eval import evaluation as evaluation_lib
 from eval import results, run_evaluation
@@ -18,7 +19,6 @@ from eval.run_evaluation import RunEvaluation, follow, keep_if_best
 from eval.scenes import scene_evaluators
 from eval.score import LOWER, Score
 from eval.sources import GeneratedImages
-from xmcgan.config import preset
 from xmcgan.synthesis import load_text_encoder
 from xmcgan.training import checkpoints, cluster
 from xmcgan.training.checkpoints import Checkpoints

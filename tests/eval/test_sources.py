@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data_pipelines import input_pipeline
+from data_pipelines.datasets import preset
 from eval.sources import GeneratedImages, RealImages
-from xmcgan.config import preset
 from xmcgan.synthesis import Synthesizer, load_text_encoder
 from xmcgan.training.state import build_generator
 

@@ -8,8 +8,9 @@ import textwrap
 
 import pytest
 
+from data_pipelines import datasets
 from xmcgan import config as config_lib
-from xmcgan import flag_help
+from xmcgan import config_json, flag_help
 
 COMMAND = '''
 """Does something.
@@ -23,7 +24,7 @@ from xmcgan import command_line, config
 
 DATA_DIR = command_line.define_data_dir()
 WORKDIR = command_line.define_workdir()
-command_line.define_config()
+command_line.define_config(datasets)
 RAISE = flags.DEFINE_string("raise", "", "An error to raise.")
 
 
@@ -68,11 +69,11 @@ def call(folder):
 def parsed(result):
     assert result.returncode == 0, result.stderr
     workdir, data_dir, text = result.stdout.split("\n", 2)
-    return workdir, data_dir, config_lib.from_json(text)
+    return workdir, data_dir, config_json.from_json(text)
 
 
 def test_dataset_alone_gives_its_preset_and_the_default_folders(call):
-    assert parsed(call("--dataset=scenes")) == ("runs/scenes", "data", config_lib.preset("scenes"))
+    assert parsed(call("--dataset=scenes")) == ("runs/scenes", "data", datasets.preset("scenes"))
 
 
 def test_fields_are_overridden_on_top_of_the_preset(call):
@@ -87,7 +88,7 @@ def test_fields_are_overridden_on_top_of_the_preset(call):
         "--workdir=w",
         XMCGAN_DATA_DIR="/elsewhere",
     )
-    expected = config_lib.preset("ln_openimages")
+    expected = datasets.preset("ln_openimages")
     expected.training.batch_size = 64
     expected.training.deterministic = False
     expected.losses.rho_1 = 3.0
@@ -97,7 +98,7 @@ def test_fields_are_overridden_on_top_of_the_preset(call):
 
 @pytest.mark.parametrize("arguments", [("--preset=scenes",), ("--preset", "scenes", "--dataset", "scenes")])
 def test_a_preset_brings_its_dataset(call, arguments):
-    assert parsed(call(*arguments))[::2] == ("runs/scenes", config_lib.preset("scenes"))
+    assert parsed(call(*arguments))[::2] == ("runs/scenes", datasets.preset("scenes"))
 
 
 def test_reference_choices_on_another_dataset(call):

@@ -3,8 +3,10 @@ import re
 
 import pytest
 
-from xmcgan.config import DATASETS, IMAGE_SIZES, PRESETS, Config, flatten, from_json, preset, to_json
+from data_pipelines.datasets import NAMES, PRESETS, preset
+from xmcgan.config import IMAGE_SIZES, Config, flatten
 from xmcgan.config_checks import metric_names, validate
+from xmcgan.config_json import from_json, to_json
 
 
 def _changed(**changes):
@@ -55,7 +57,7 @@ def test_the_references_choices():
     }
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", NAMES)
 def test_the_reference_on_each_dataset(dataset):
     config, own = preset("reference", dataset), preset(dataset)
     validate(config)
@@ -209,7 +211,7 @@ def test_json_of_an_older_version_takes_the_defaults():
     assert from_json(json.dumps(values)) == preset("coco2014")
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", NAMES)
 def test_runs_from_before_the_metrics_are_evaluated_as_their_dataset_is(dataset):
     values = json.loads(to_json(preset(dataset)))
     del values["evaluation"]

@@ -6,8 +6,8 @@ import tensorflow as tf
 from tiny_networks import random_text, tiny_config
 
 from data_pipelines import prepare
+from data_pipelines.datasets import preset
 from xmcgan import synthesis
-from xmcgan.config import preset
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.synthesis import Synthesizer, from_uint8, mix, noise_of, to_uint8
 from xmcgan.training.state import build_generator

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xmcgan.config import Config, preset
+from data_pipelines.datasets import preset
+from xmcgan.config import Config
 from xmcgan.config_checks import validate
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator

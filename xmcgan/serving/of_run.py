@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_pipelines import text_identity
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.models.vocabulary import read_vocabulary
 from xmcgan.serving import weights
@@ -40,5 +40,5 @@ def load_model(
         weights.fold_statistics(generator)
     generator = weights.in_precision(generator, config, precision)
     text_encoder = load_text_encoder(config, data_dir)
-    vocabulary = read_vocabulary(text_identity.handles(config, data_dir)[0])
+    vocabulary = read_vocabulary(handles.resolve_text(config.text, data_dir)[0])
     return TextToImage(generator, text_encoder, config, vocabulary, at_once)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from xmcgan import config as config_lib
+from xmcgan import config_json
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.replicas import check_groups, mean_over_replicas
@@ -118,7 +118,7 @@ def train(
     batches = batches_from(step)
 
     # 3. The workdir becomes this run's, unless there is nothing left to do.
-    workers.check_same(config_lib.to_json(config), step, workdir)
+    workers.check_same(config_json.to_json(config), step, workdir)
     if workers.is_chief:
         claim_workdir(workdir, config)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:

@@ -8,7 +8,6 @@ from typing import Any, Callable, NamedTuple
 import tensorflow as tf
 
 from xmcgan.config import Config
-from xmcgan.config_checks import uses_image_encoder
 from xmcgan.losses.objectives import Objective, Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.generator import GeneratorOutput
@@ -183,7 +182,7 @@ class TrainingStep:
         fake_output: DiscriminatorOutput,
     ) -> Objective:
         encodings = ()
-        if uses_image_encoder(self._config):
+        if self._config.uses_image_encoder:
             encodings = (self._encode(example.image), self._encode(fake))
         return self.objectives.generator(real_output, fake_output, example.text, *encodings)
 

@@ -9,28 +9,10 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from xmcgan import config as config_lib
+from xmcgan import config_json
 from xmcgan.config import Config
-from xmcgan.config_checks import uses_image_encoder
 from xmcgan.training import checkpoint_files
 
-# Fields that a run may change when it is taken up again: they end, watch, speed or fit it, and do not touch its numbers
-# but for rounding.
-_FREE_FIELDS = (
-    "data.cache",
-    "losses.word_chunk",
-    "training.micro_batches",
-    "training.recompute",
-    "training.xla",
-    "training.epochs",
-    "training.num_steps",
-    "training.steps_per_call",
-    "training.log_every",
-    "training.sample_every",
-    "training.checkpoint_every",
-    "training.max_checkpoints",
-    "training.keep_every",
-)
-_FREE_GROUPS = ("evaluation.",)
 # What the system says, in small letters, and what helps.
 _REMEDIES = {
     ("no space left", "quota exceeded", "file too large"): "free some space there",
@@ -59,7 +41,7 @@ def read_config(workdir: str) -> Config:
         )
     with open(path, encoding="utf-8") as file:
         try:
-            return config_lib.from_json(file.read())
+            return config_json.from_json(file.read())
         except ValueError as error:
             raise ValueError(f"{path} is not the config of a run: {error}") from error
 
@@ -72,16 +54,12 @@ def check_workdir(workdir: str, config: Config) -> None:
     """
     if not os.path.exists(config_path(workdir)):
         return
-    old, new = config_lib.flatten(read_config(workdir)), config_lib.flatten(config)
-    free_fields, free_groups = set(_FREE_FIELDS), _FREE_GROUPS
-    if config.training.micro_batch_statistics == "micro_batch":
-        free_fields.remove("training.micro_batches")
-    if not uses_image_encoder(config):
-        free_groups += ("image_encoder.",)
-    for field, value in new.items():
-        if field not in free_fields and not field.startswith(free_groups) and old[field] != value:
+    begun = read_config(workdir)
+    former = config_lib.flatten(begun)
+    for field, value in config.changes(since=begun).items():
+        if not _is_free(field, config):
             raise ValueError(
-                f"{workdir} holds a run with config.{field}={old[field]!r}, not {value!r}: "
+                f"{workdir} holds a run with config.{field}={former[field]!r}, not {value!r}: "
                 "give another --workdir, or the config that the run began with"
             )
 
@@ -96,7 +74,7 @@ def claim_workdir(workdir: str, config: Config) -> None:
     os.makedirs(workdir, exist_ok=True)
     path = config_path(workdir)
     with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
-        file.write(config_lib.to_json(config))
+        file.write(config_json.to_json(config))
     os.replace(f"{path}.incomplete", path)
 
 
@@ -139,3 +117,12 @@ def _last_good(folder: str) -> str:
     if not paths:
         return "no checkpoint is there"
     return f"{paths[-1]} is the last good checkpoint, and the same command goes on from it"
+
+
+def _is_free(field: str, config: Config) -> bool:
+    """Whether a run of this config may change the field when it is resumed, see `config.Setting`."""
+    if field == "training.micro_batches" and config.training.micro_batch_statistics == "micro_batch":
+        return False
+    if field.startswith("image_encoder.") and not config.uses_image_encoder:
+        return True
+    return field != "dataset" and config_lib.settings()[field].free

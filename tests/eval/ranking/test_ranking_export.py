@@ -13,8 +13,8 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipelines import input_pipeline
+from data_pipelines.datasets import preset
 from eval.ranking import design, export, sources
-from xmcgan.config import preset
 from xmcgan.config_checks import validate
 from xmcgan.synthesis import Synthesizer, load_text_encoder
 from xmcgan.training import workdir as workdir_lib

@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from data_pipelines import datasets
 from experiments.ablation.tables import METRICS, TABLES, base, command, config_of, find
 from xmcgan import config as config_lib
 
@@ -28,7 +29,7 @@ def test_all_trained_rows_of_the_paper_are_there():
     ] == NAMES
 
 
-@pytest.mark.parametrize("dataset", config_lib.DATASETS)
+@pytest.mark.parametrize("dataset", datasets.NAMES)
 @pytest.mark.parametrize(("table", "row"), EVERY, ids=NAMES)
 def test_a_row_differs_from_its_base_in_what_it_names(table, row, dataset):
     before, after = (config_lib.flatten(x) for x in (base(table, dataset), config_of(table, row, dataset)))
@@ -46,7 +47,7 @@ def test_the_command_trains_the_row(table, row):
     """Read as the command line reads it, the flags give the row's config."""
     words = shlex.split(command(table, row, table.dataset))
     assert words[:4] == ["python", "-m", "xmcgan.train", f"--dataset={table.dataset}"]
-    config = config_lib.preset(table.dataset)
+    config = datasets.preset(table.dataset)
     for word in words[5:]:
         section, name, value = re.fullmatch(r"--config\.(\w+)\.(\w+)=(.*)", word).groups()
         before = getattr(getattr(config, section), name)

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from data_pipelines.datasets import preset
 from experiments.footprint import run_cost
 from experiments.footprint.run_cost import Cost
 from tests.xmcgan.tiny_networks import tiny_config
-from xmcgan.config import preset
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
 

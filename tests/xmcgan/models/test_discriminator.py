@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import random_example, tiny_config
 
-from xmcgan.config import preset
+from data_pipelines.datasets import preset
 from xmcgan.models.blocks import DiscriminatorBlock
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.training.state import build_discriminator

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tiny_networks import random_text, tiny_config
 
-from xmcgan.config import preset
+from data_pipelines.datasets import preset
 from xmcgan.models.blocks import GeneratorBlock
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures

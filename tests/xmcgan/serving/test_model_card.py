@@ -1,6 +1,6 @@
 import pytest
 
-from xmcgan.config import DATASETS, preset
+from data_pipelines.datasets import NAMES, preset
 from xmcgan.serving.model_card import Facts, model_card
 
 
@@ -9,7 +9,7 @@ def _facts(**changes):
     return facts._replace(**changes)
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", NAMES)
 def test_what_every_card_says(dataset):
     config = preset(dataset)
     card = model_card(config, _facts())

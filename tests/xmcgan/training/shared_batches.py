@@ -14,8 +14,9 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.datasets import preset
 from data_pipelines.training_data import TrainingData
-from xmcgan.config import Config, preset
+from xmcgan.config import Config
 
 BATCHES, BATCH, FIRST_STEP = 20, 8, 3
 

@@ -16,7 +16,8 @@ import pytest
 import tensorflow as tf
 from train_here import train_here
 
-from xmcgan import config as config_lib
+from data_pipelines import datasets
+from xmcgan import config_json
 from xmcgan.training import checkpoints, loop
 from xmcgan.training.diagnosis import stop_if_not_finite
 from xmcgan.training.preemption import Stopped
@@ -65,7 +66,7 @@ def test_workdir(trained):
         "samples",
         "tensorboard",
     }
-    assert config_lib.from_json((workdir / "config.json").read_text()).training.batch_size == 4
+    assert config_json.from_json((workdir / "config.json").read_text()).training.batch_size == 4
     assert [line["step"] for line in read_metrics(workdir)] == [4, 8, 12, 16, 20, 24, 28, 32]
     assert sorted(path.name for path in (workdir / "samples").iterdir()) == [
         "step_0000016.png",
@@ -117,7 +118,7 @@ def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_di
     """The signal comes at step 15, with one step a call: it ends at step 16, and what is due there waits."""
     undisturbed, _ = trained
     workdir = tmp_path / "stopped"
-    config = config_lib.from_json((undisturbed / "config.json").read_text())
+    config = config_json.from_json((undisturbed / "config.json").read_text())
     config.training.steps_per_call = 1
     added = []
 
@@ -261,7 +262,7 @@ def test_not_finite_numbers_stop_the_run(tmp_path):
 
 
 def test_steps_of_a_run_in_epochs():
-    config = config_lib.preset("coco2014")
+    config = datasets.preset("coco2014")
     assert loop.steps_of(config, 82_783) == 107_791  # 1000 epochs in iterations of three batches of 256.
     config.training.update_rule = "joint"
     assert loop.steps_of(config, 82_783) == 161_686

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.config import PRESETS, preset
+from data_pipelines.datasets import PRESETS, preset
 from xmcgan.config_checks import validate
 from xmcgan.models.image_encoder import build_image_encoder
 from xmcgan.models.text_encoder import TextFeatures

@@ -3,7 +3,8 @@ import os
 import pytest
 from tiny_networks import tiny_config
 
-from xmcgan.config import flatten, to_json
+from xmcgan.config import flatten
+from xmcgan.config_json import to_json
 from xmcgan.training import workdir as workdir_lib
 from xmcgan.training.workdir import claim_workdir, read_config
 

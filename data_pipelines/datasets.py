@@ -1,0 +1,209 @@
+"""The datasets: what each of them is, how it is read, and the experiment on it. The one place that knows their names.
+
+To add one, write its builder and an entry here (see CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import TYPE_CHECKING, Callable
+
+from data_pipelines import published_files
+from data_pipelines.published_files import Published
+from xmcgan.config import (
+    Config,
+    DataConfig,
+    DiscriminatorConfig,
+    EvaluationConfig,
+    GeneratorConfig,
+    ImageEncoderConfig,
+    LossConfig,
+    TextConfig,
+    TrainingConfig,
+)
+
+if TYPE_CHECKING:  # Builders import TFDS, which takes seconds: only who converts needs them.
+    from data_pipelines.builders.base import ImageBuilder
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A dataset.
+
+    Attributes:
+      name: as on the command line, in paths and in configs.
+      description: what it shows, for model cards.
+      example: a caption in its manner.
+      builder_class: of its TFDS builder, as 'module:class'.
+      config: makes the experiment on it.
+      published: the files of its owner; None if nobody publishes them.
+      is_drawn: this package draws it. Its records, and the networks that its config names by `<name>:...`, are prepared
+        on first use; networks of photographs know nothing of it.
+    """
+
+    name: str
+    description: str
+    example: str
+    builder_class: str
+    config: Callable[[], Config]
+    published: Published | None = None
+    is_drawn: bool = False
+
+    def builder(self) -> type[ImageBuilder]:
+        """The class that turns its files into records."""
+        module, _, name = self.builder_class.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+def _coco2014() -> Config:
+    return Config(dataset="coco2014")
+
+
+def _ln_coco() -> Config:
+    # Narratives say what is on the left and on the right: no flips.
+    return Config(dataset="ln_coco", data=DataConfig(text_length=64, random_flip=False))
+
+
+def _ln_openimages() -> Config:
+    return Config(dataset="ln_openimages", data=DataConfig(text_length=64, random_flip=False))
+
+
+def _scenes() -> Config:
+    """Small, and learned in minutes on a machine without a GPU."""
+    return Config(
+        dataset="scenes",
+        data=DataConfig(image_size=64, text_length=17, random_flip=False),
+        text=TextConfig(preprocessor="scenes:bert/preprocessor", encoder="scenes:bert/encoder", dim=128),
+        # Gentle word contexts: at the 16 x 16 regions' size they would otherwise draw squares before shapes.
+        generator=GeneratorConfig(channels=8, noise_dim=32, condition_dim=64, context_words="normalized", rho_0=5.0),
+        discriminator=DiscriminatorConfig(channels=8),
+        # Prepared only where one of its losses is switched on, as in Table 4's VGG rows.
+        image_encoder=ImageEncoderConfig(architecture="hub", weights="scenes:image_encoder", layer="", image_size=64),
+        losses=LossConfig(generator_image_encoder=0.0),
+        # Small batches and equal, higher rates: at this size D runs away from G with the paper's, and what counts
+        # on two cores is the number of steps.
+        training=TrainingConfig(
+            batch_size=16,
+            num_steps=5200,
+            update_rule="joint",
+            discriminator_steps=1,
+            generator_learning_rate=1e-3,
+            discriminator_learning_rate=1e-3,
+            ema_decay=0.995,
+            sample_every=500,
+            checkpoint_every=500,
+        ),
+        evaluation=EvaluationConfig(
+            num_samples=2500,
+            network="scenes",
+            network_weights="scenes:evaluators/recognizer",
+            dual_encoder="scenes:evaluators/dual_encoder",
+            detector="scenes:evaluators/recognizer",
+            detector_labels="scenes",
+            kernel_subset_size=500,
+        ),
+    )
+
+
+def _reference() -> Config:
+    """The choices of the public JAX release, where they differ from the paper."""
+    return Config(
+        text=TextConfig(sentence_pooling="sum_over_length"),
+        generator=GeneratorConfig(stem="noise", context_words="normalized", batch_norm_replicas=1),
+        image_encoder=ImageEncoderConfig(architecture="resnet50", layer="logits"),
+        losses=LossConfig(context_regions="normalized", negatives="replica"),
+        training=TrainingConfig(update_rule="joint"),
+        evaluation=EvaluationConfig(network="keras", inception_score_splits=1),
+    )
+
+
+_PHOTOGRAPH = "a red bus in front of a white house"
+_ENTRIES = (
+    Dataset(
+        name="coco2014",
+        description="COCO-14: photographs of everyday scenes with captions by people",
+        example=_PHOTOGRAPH,
+        builder_class="data_pipelines.builders.coco2014:Coco2014",
+        config=_coco2014,
+        published=Published(published_files.COCO2014),
+    ),
+    Dataset(
+        name="ln_coco",
+        description="Localized Narratives of COCO: long spoken descriptions of photographs",
+        example=_PHOTOGRAPH,
+        builder_class="data_pipelines.builders.ln_coco:LnCoco",
+        config=_ln_coco,
+        published=Published(
+            published_files.LN_COCO_NARRATIVES + published_files.COCO2017,
+            light_files=published_files.LN_COCO_CAPTIONS + published_files.COCO2017,
+        ),
+    ),
+    Dataset(
+        name="ln_openimages",
+        description="Localized Narratives of Open Images: long spoken descriptions of photographs",
+        example=_PHOTOGRAPH,
+        builder_class="data_pipelines.builders.ln_openimages:LnOpenImages",
+        config=_ln_openimages,
+        published=Published(
+            published_files.LN_OPENIMAGES_NARRATIVES,
+            light_files=published_files.LN_OPENIMAGES_CAPTIONS,
+            image_folders=published_files.OPEN_IMAGES_FOLDERS,
+        ),
+    ),
+    Dataset(
+        name="scenes",
+        description="drawn scenes: 1 to 3 objects of 8 kinds and 8 colors on 8 backgrounds, at 64 px. A toy that shows "
+        "that everything works; it knows no other words and draws nothing else",
+        example="a red ball on the beach",
+        builder_class="data_pipelines.builders.coco2014:Scenes",
+        config=_scenes,
+        is_drawn=True,
+    ),
+)
+_DATASETS = {entry.name: entry for entry in _ENTRIES}
+NAMES = tuple(_DATASETS)
+# Configs to start from: one for each dataset, and the JAX release's.
+PRESETS = (*NAMES, "reference")
+
+
+def get(name: str) -> Dataset:
+    """The dataset of that name.
+
+    Raises:
+      ValueError: there is none; names all.
+    """
+    if name not in _DATASETS:
+        raise ValueError(f"unknown dataset '{name}': choose one of {', '.join(NAMES)}")
+    return _DATASETS[name]
+
+
+def preset(name: str, dataset: str = "") -> Config:
+    """The config shipped under `name`.
+
+    Args:
+      name: one of PRESETS.
+      dataset: the dataset to use it with, if not its own. What belongs to the dataset then stands in for the preset's:
+        text length, flips and text encoder, and of a drawn dataset the image encoder and the networks of its metrics.
+
+    Returns:
+      A fresh `Config`.
+
+    Raises:
+      ValueError: `name` is not a preset, or `dataset` is not a dataset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset or dataset '{name}': choose one of {', '.join(PRESETS)}")
+    config = _reference() if name == "reference" else get(name).config()
+    if dataset in ("", config.dataset):
+        return config
+    entry = get(dataset)
+    own = entry.config()
+    config.dataset = dataset
+    config.data.text_length, config.data.random_flip = own.data.text_length, own.data.random_flip
+    config.text = dataclasses.replace(own.text, sentence_pooling=config.text.sentence_pooling)
+    if entry.is_drawn:
+        splits = config.evaluation.inception_score_splits
+        config.evaluation = dataclasses.replace(own.evaluation, inception_score_splits=splits)
+        config.image_encoder = own.image_encoder
+    return config
