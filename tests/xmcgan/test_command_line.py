@@ -1,6 +1,5 @@
 """Commands as a user types them, each in a process of its own."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 
 from data_pipelines import datasets
 from xmcgan import config as config_lib
-from xmcgan import config_json, flag_help
+from xmcgan import config_json
 
 COMMAND = '''
 """Does something.
@@ -20,7 +19,8 @@ Example:
 """
 import sys
 from absl import flags, logging
-from xmcgan import command_line, config
+from data_pipelines import datasets
+from xmcgan import command_line, config_json
 
 DATA_DIR = command_line.define_data_dir()
 WORKDIR = command_line.define_workdir()
@@ -33,7 +33,7 @@ def main(argv):
     logging.info("at work")
     if RAISE.value:
         raise eval(RAISE.value)
-    print(WORKDIR.value, DATA_DIR.value, config.to_json(command_line.get_config()), sep="\\n")
+    print(WORKDIR.value, DATA_DIR.value, config_json.to_json(command_line.get_config()), sep="\\n")
 
 
 if __name__ == "__main__":
@@ -230,16 +230,3 @@ def test_tensorflow_is_quiet_and_its_errors_are_one_line(call, folder):
     result = call(script="loads_tensorflow.py")
     assert result.returncode == 2
     assert result.stderr == "error: --workdir is missing: give the folder of a training run (see --help)\n"
-
-
-def test_every_field_is_explained_but_those_whose_names_say_it():
-    groups = [field.default_factory for field in dataclasses.fields(config_lib.Config) if field.name != "dataset"]
-    empty = {name for group in groups for name, text in flag_help.field_comments(group).items() if not text}
-    assert empty <= {"seed", "beta_1", "beta_2", *(name for name in empty if name.endswith(("_epsilon", "_rate")))}
-
-
-def test_field_comments_are_those_behind_the_fields():
-    comments = flag_help.field_comments(config_lib.DataConfig)
-    assert list(comments) == ["image_size", "text_length", "random_flip", "cache"]
-    assert comments["text_length"] == "Tokens a caption, [CLS] and [SEP] included; longer captions are cut."
-    assert flag_help.field_comments(config_lib.TrainingConfig)["beta_1"] == ""

@@ -4,17 +4,13 @@ import re
 import pytest
 
 from data_pipelines.datasets import NAMES, PRESETS, preset
-from xmcgan.config import IMAGE_SIZES, Config, flatten
+from xmcgan.config import IMAGE_SIZES, Config, flatten, settings
 from xmcgan.config_checks import metric_names, validate
 from xmcgan.config_json import from_json, to_json
 
 
 def _changed(**changes):
-    config = preset("scenes")
-    for name, value in changes.items():
-        section, _, field = name.rpartition(".")
-        setattr(getattr(config, section) if section else config, field, value)
-    return config
+    return preset("scenes").with_fields(changes)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -80,7 +76,6 @@ def test_unknown_presets_and_datasets():
 
 
 REFUSALS = [
-    ("dataset", "coco", "choose one of coco2014, ln_coco, ln_openimages, scenes"),
     ("data.image_size", 512, "choose one of 64, 128, 256"),
     ("data.cache", "disk", "choose one of none, memory"),
     ("text.sentence_pooling", "max", "choose one of mean, sum_over_length, pooled_output"),
@@ -150,12 +145,9 @@ def test_evaluations_need_checkpoints():
 
 
 @pytest.mark.parametrize("field", ["text.preprocessor", "text.encoder"])
-def test_only_the_scenes_bring_a_text_encoder(field):
-    config = preset("coco2014")
-    setattr(config.text, field.split(".")[1], "")
+def test_a_text_encoder_is_named(field):
     with pytest.raises(ValueError, match=rf"config\.{field}='' is empty: give a TF-Hub handle or the folder"):
-        validate(config)
-    validate(_changed(**{field: ""}))
+        validate(_changed(**{field: ""}))
 
 
 HUB = {"image_encoder.architecture": "hub", "image_encoder.layer": ""}
@@ -164,11 +156,11 @@ HUB = {"image_encoder.architecture": "hub", "image_encoder.layer": ""}
 @pytest.mark.parametrize(
     "dataset, changes, message",
     [
-        ("coco2014", {"image_encoder.weights": ""}, "weights is empty: give 'imagenet' or .* of vgg19"),
+        ("coco2014", {"image_encoder.weights": ""}, "weights='' is not possible: give 'imagenet' or .* of vgg19"),
         ("coco2014", HUB, "weights='imagenet' is not possible with architecture='hub': give a TF-Hub handle"),
         ("coco2014", {**HUB, "image_encoder.weights": ""}, "weights='' is not possible with architecture='hub'"),
         ("coco2014", {"image_encoder.architecture": "hub"}, "layer='block5_conv4' is not possible .*: leave it empty"),
-        ("scenes", {"image_encoder.architecture": "vgg19"}, "weights is empty"),
+        ("scenes", {"image_encoder.architecture": "vgg19"}, "weights='scenes:image_encoder' is not possible: give"),
     ],
 )
 def test_fields_of_the_image_encoder_go_together(dataset, changes, message):
@@ -237,3 +229,48 @@ def test_what_is_no_config_is_refused(text):
 def test_image_sizes_are_possible():
     for size in IMAGE_SIZES:
         validate(_changed(**{"data.image_size": size}))
+
+
+def test_fields_are_set_by_dotted_name_on_a_copy():
+    config = preset("coco2014")
+    changed = config.with_fields({"training.seed": 7, "losses.generator_word": 0.5, "dataset": "scenes"})
+    assert config == preset("coco2014")
+    assert changed.changes(since=config) == {"dataset": "scenes", "losses.generator_word": 0.5, "training.seed": 7}
+    for name in ("training.sed", "seed", "training", "training."):
+        with pytest.raises(ValueError, match=rf"the config has no field '{name}'"):
+            config.with_fields({name: 1})
+
+
+def test_every_field_has_help():
+    assert not [name for name, setting in settings().items() if not setting.help.endswith((".", ")"))]
+    assert list(settings()) == [name for name in flatten(Config()) if name != "dataset"]
+
+
+# As written by version 0.1.0, in which an empty handle was the network prepared with the scenes.
+FORMER_SCENES = {
+    "text.preprocessor": "scenes:bert/preprocessor",
+    "text.encoder": "scenes:bert/encoder",
+    "image_encoder.weights": "scenes:image_encoder",
+    "evaluation.network_weights": "scenes:evaluators/recognizer",
+    "evaluation.dual_encoder": "scenes:evaluators/dual_encoder",
+    "evaluation.detector": "scenes:evaluators/recognizer",
+}
+
+
+def test_empty_handles_of_older_runs_are_the_scenes_own():
+    former = preset("scenes").with_fields(dict.fromkeys(FORMER_SCENES, ""))
+    assert from_json(to_json(former)) == preset("scenes")
+    assert {name: flatten(preset("scenes"))[name] for name in FORMER_SCENES} == FORMER_SCENES
+    other = former.with_fields({"evaluation.network": "keras"})  # Whose weights are published.
+    assert from_json(to_json(other)).evaluation.network_weights == ""
+    photographs = preset("coco2014").with_fields({"evaluation.dual_encoder": ""})
+    assert from_json(to_json(photographs)) == photographs
+
+
+def test_the_length_of_a_run():
+    training = preset("coco2014").training  # Two steps of D and one of G, on a batch of 256 each.
+    assert (training.batches_per_iteration, training.images_per_iteration) == (3, 768)
+    assert training.steps(82_783) == 107_791  # 1000 epochs
+    training = preset("coco2014").with_fields({"training.update_rule": "joint"}).training
+    assert training.steps(82_783) == 161_686
+    assert preset("coco2014").with_fields({"training.num_steps": 7}).training.steps(82_783) == 7

@@ -3,9 +3,8 @@ import os
 import pytest
 from tiny_networks import tiny_config
 
-from xmcgan.config import flatten
+from xmcgan.config import settings
 from xmcgan.config_json import to_json
-from xmcgan.training import workdir as workdir_lib
 from xmcgan.training.workdir import claim_workdir, read_config
 
 
@@ -55,8 +54,25 @@ def test_the_image_encoder_matters_to_runs_with_a_loss_of_it(tmp_path):
         claim_workdir(str(tmp_path / "with"), tiny_config(**other))
 
 
-def test_free_fields_are_fields():
-    assert set(workdir_lib._FREE_FIELDS) < set(flatten(tiny_config()))
+def test_what_a_run_may_change():
+    # They end, watch, speed up or fit a run; all others enter its numbers.
+    free = {name for name, setting in settings().items() if setting.free}
+    assert {name for name in free if not name.startswith("evaluation.")} == {
+        "data.cache",
+        "losses.word_chunk",
+        "training.micro_batches",
+        "training.recompute",
+        "training.xla",
+        "training.epochs",
+        "training.num_steps",
+        "training.steps_per_call",
+        "training.log_every",
+        "training.sample_every",
+        "training.checkpoint_every",
+        "training.max_checkpoints",
+        "training.keep_every",
+    }
+    assert {name for name in settings() if name.startswith("evaluation.")} < free
 
 
 def test_no_run_and_a_broken_config_are_told_apart(tmp_path):
