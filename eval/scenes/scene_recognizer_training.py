@@ -10,7 +10,8 @@ import json
 import math
 import os
 import time
-from typing import Callable
+from collections.abc import Mapping
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -87,7 +88,7 @@ def build(
     return report
 
 
-def train(recognizer: SceneRecognizer, pictures: LabelledImages, *, steps: int, seed: int) -> None:
+def train(recognizer: SceneRecognizer, images: LabelledImages, *, steps: int, seed: int) -> None:
     """Trains a recognizer in place by Adam.
 
     Args:
@@ -96,26 +97,53 @@ def train(recognizer: SceneRecognizer, pictures: LabelledImages, *, steps: int, 
       steps: updates, of 32 images each.
       seed: of the order of the images.
     """
-    variables = recognizer.network.trainable_variables
-    optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps))
+    model = _TrainedRecognizer(recognizer)
+    model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)))
+    log_every = max(1, steps // 8)
 
-    @tf.function
-    def update(batch: LabelledImages) -> dict[str, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            losses = recognition_losses(recognizer.recognize(batch.images, training=True), batch.targets)
-            total = tf.add_n(list(losses.values()))
-        optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
-        return losses
-
-    rng, count = np.random.default_rng(seed), len(pictures.images)
-    epochs = math.ceil(steps * _BATCH_SIZE / count)
-    order = np.concatenate([rng.permutation(count) for _ in range(epochs)])
-    for step in range(steps):
-        rows = order[step * _BATCH_SIZE : (step + 1) * _BATCH_SIZE]
-        losses = update(tf.nest.map_structure(lambda array: tf.constant(array[rows]), pictures))  # noqa: B023
-        if (step + 1) % max(1, steps // 8) == 0:
+    def log(step: int, losses: Mapping[str, float]) -> None:
+        if (step + 1) % log_every == 0:
             words = ", ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
-            logging.info("scene recogniser: step %d of %d, losses: %s", step + 1, steps, words)
+            logging.info("scene recognizer: step %d of %d, mean losses so far: %s", step + 1, steps, words)
+
+    callback = tf.keras.callbacks.LambdaCallback(on_train_batch_end=log)
+    model.fit(_batches(images, steps, seed), verbose=0, callbacks=[callback])
+
+
+class _TrainedRecognizer(tf.keras.Model):
+    """The recognizer as `fit` trains it: its losses need all outputs together."""
+
+    def __init__(self, recognizer: SceneRecognizer):
+        super().__init__()
+        self.network = recognizer.network
+        self._recognize = recognizer.recognize
+        self._means = {name: tf.keras.metrics.Mean(name) for name in ("places", "widths", "background", "main_kind")}
+
+    def call(self, images: tf.Tensor, training: bool = False) -> RawOutputs:
+        return self._recognize(images, training)
+
+    def compute_loss(
+        self, x: tf.Tensor, y: SceneTargets, y_pred: RawOutputs, sample_weight: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        losses = recognition_losses(y_pred, y)
+        for name, loss in losses.items():
+            self._means[name].update_state(loss)
+        return tf.add_n(list(losses.values()))
+
+    def compute_metrics(self, *_: Any) -> dict[str, tf.Tensor]:
+        return {name: mean.result() for name, mean in self._means.items()}
+
+
+def _batches(images: LabelledImages, steps: int, seed: int) -> tf.data.Dataset:
+    """`steps` batches of images and targets: epoch after epoch, each in another random order."""
+    rng, count = np.random.default_rng(seed), len(images.images)
+    epochs = math.ceil(steps * _BATCH_SIZE / count)
+    order = np.concatenate([rng.permutation(count) for _ in range(epochs)])[: steps * _BATCH_SIZE]
+
+    def batch(rows: tf.Tensor) -> LabelledImages:
+        return tf.nest.map_structure(lambda array: tf.gather(array, rows), images)
+
+    return tf.data.Dataset.from_tensor_slices(order).batch(_BATCH_SIZE).map(batch).prefetch(1)
 
 
 def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.Tensor]:
