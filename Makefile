@@ -23,7 +23,7 @@ IS_SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_i
 help:
 	@echo "make demo   draw a small dataset, train on it, draw held-out captions and measure (about 13 minutes on 2 cores with AVX-512)"
 	@echo "make test   lint, and run the tests"
-	@echo "make lint   lint alone"
+	@echo "make lint   lint alone: style, format, the order of the packages, types"
 	@echo "make clean  remove the virtual environment and caches; data/ and runs/ stay"
 
 demo: $(STAMP)
@@ -35,7 +35,11 @@ test: lint
 	@$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 lint: $(STAMP)
-	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check . || { echo "error: not formatted: run $(VENV)/bin/ruff format ." >&2; exit 1; }
+	@$(VENV)/bin/lint-imports > .lint-imports.txt || { cat .lint-imports.txt; rm -f .lint-imports.txt; exit 1; }
+	@rm -f .lint-imports.txt
+	@$(VENV)/bin/mypy --no-error-summary
 
 $(STAMP): setup.py pyproject.toml
 	@if ! $(VENV)/bin/python -m pip --version > /dev/null 2>&1; then \
@@ -56,5 +60,5 @@ $(STAMP): setup.py pyproject.toml
 	@rm -f $(VENV)/.installed-* && touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

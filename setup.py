@@ -2,6 +2,7 @@
 
 from setuptools import find_packages, setup
 
+_PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
 _GRADIO = "gradio>=6,<7; python_version >= '3.10'"
 
 setup(
@@ -10,13 +11,8 @@ setup(
     description="XMC-GAN: cross-modal contrastive learning for text-to-image generation, in TensorFlow 2",
     license="Apache-2.0",
     package_dir={"": "."},  # An editable install then is one line in a .pth file.
-    packages=find_packages(
-        include=[
-            pattern
-            for package in ("xmcgan", "data_pipelines", "eval", "experiments")
-            for pattern in (package, f"{package}.*")
-        ]
-    ),
+    packages=find_packages(include=[pattern for package in _PACKAGES for pattern in (package, f"{package}.*")]),
+    package_data={package: ["py.typed"] for package in _PACKAGES},
     # TensorFlow 2.15, the last with Keras 2, has wheels for these versions only.
     python_requires=">=3.9,<3.12",
     install_requires=[
@@ -49,10 +45,15 @@ setup(
         "dev": [
             "apache-beam>=2.50",
             _GRADIO,
+            "import-linter>=2",
+            "mypy>=1.10",
             "playwright>=1.40",  # Drives an installed Chromium.
             "pytest>=7",
             "pytest-xdist>=3",
             "ruff>=0.6",
+            "types-requests",
+            "types-tabulate",
+            "types-tqdm",
             "tensorflow-addons==0.23.0",
             "tensorflow-gan==2.1.0",
             "tensorflow-probability==0.23.0",  # TensorFlow GAN asks for any; newer ones want a newer TensorFlow.

@@ -64,15 +64,14 @@ class Registry(typing.Protocol):
         """The config shipped under a name, on a dataset."""
 
 
+_DATASET_HELP = "The dataset to use, and its config to start from."
 # Flags that a command defined as ones that may be missing.
 _optional: set[str] = set()
 # Of the command that runs, if it takes a dataset.
 _registry: Registry | None = None
 
 
-def define_dataset(
-    datasets: Registry, text: str = "The dataset to use, and its config to start from.", optional: bool = False
-) -> flags.FlagHolder[str]:
+def define_dataset(datasets: Registry, text: str = _DATASET_HELP, optional: bool = False) -> flags.FlagHolder:
     """Defines `--dataset`; if `optional`, the command itself sees to it that there is one where it needs one."""
     global _registry
     _registry = datasets
@@ -93,7 +92,7 @@ def define_workdir(
     text: str = "Folder of the training run: config, checkpoints, metrics, samples. With --dataset, runs/<dataset> by "
     "default.",
     optional: bool = False,
-) -> flags.FlagHolder[str]:
+) -> flags.FlagHolder:
     """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`, or `optional`."""
     _optional.update(["workdir"] if optional else [])
     return flags.DEFINE_string("workdir", None, text)
@@ -113,15 +112,15 @@ def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
     return strategy, tpu
 
 
-def define_config(datasets: Registry, text: str | None = None, optional: bool = False) -> None:
+def define_config(datasets: Registry, text: str = _DATASET_HELP, optional: bool = False) -> None:
     """Defines `--dataset`, `--preset` and `--config.<group>.<field>`; `get_config` reads them together.
 
     Args:
       datasets: the datasets and presets to choose from.
-      text: help of `--dataset`, if not the usual one.
+      text: help of `--dataset`.
       optional: the command itself sees to it that there is a dataset where it needs one.
     """
-    define_dataset(datasets, *([text] if text else []), optional=optional)
+    define_dataset(datasets, text, optional)
     flags.DEFINE_enum(
         "preset",
         None,
@@ -197,11 +196,11 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     if _registry is not None and FLAGS.dataset is None and "dataset" not in _optional:
         if tree is None or not peeked.preset:
             raise app.UsageError(f"--dataset is missing: choose one of {', '.join(_registry.NAMES)}")
-        FLAGS.dataset = tree.dataset
+        FLAGS["dataset"].value = tree.dataset
     if "workdir" in FLAGS and FLAGS.workdir is None and "workdir" not in _optional:
         if "dataset" not in FLAGS:
             raise app.UsageError("--workdir is missing: give the folder of a training run")
-        FLAGS.workdir = os.path.join("runs", FLAGS.dataset)
+        FLAGS["workdir"].value = os.path.join("runs", FLAGS.dataset)
     if tree is not None:
         try:
             config_checks.validate(get_config())
@@ -272,10 +271,10 @@ def _nobody_reads() -> bool:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Exceptions by which a mistake of the user or the state of his machine shows; of TensorFlow's, if it is loaded."""
     tensorflow = sys.modules.get("tensorflow")
-    of_tensorflow = ()
+    errors: tuple[type[Exception], ...] = (ValueError, OSError, FloatingPointError)
     if tensorflow is not None:
-        of_tensorflow = (tensorflow.errors.ResourceExhaustedError, tensorflow.errors.PermissionDeniedError)
-    return (ValueError, OSError, FloatingPointError, *of_tensorflow)
+        errors += (tensorflow.errors.ResourceExhaustedError, tensorflow.errors.PermissionDeniedError)
+    return errors
 
 
 def _describe(error: Exception) -> str:

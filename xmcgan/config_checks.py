@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from xmcgan import config as config_lib
 from xmcgan import handles
@@ -47,7 +47,7 @@ def metric_names(metrics: str) -> list[str]:
     return known + sorted(names - set(known))
 
 
-def _remedy(value: object, setting: Setting) -> str | None:
+def _remedy(value: Any, setting: Setting) -> str | None:
     """What to do about a value that its field alone makes impossible; None if it is possible."""
     if setting.choices and value not in setting.choices:
         return f"is not possible: choose one of {', '.join(map(str, setting.choices))}"

@@ -34,7 +34,7 @@ def _build(cls: type, values: typing.Any, prefix: str) -> typing.Any:
     if not isinstance(values, dict):
         name = f"config.{prefix}".rstrip(".")
         raise ValueError(f"{name} is {values!r}: it must be an object of fields")
-    types = {field.name: field.type for field in dataclasses.fields(cls)}
+    types: dict[str, typing.Any] = {field.name: field.type for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(types))
     if unknown:
         raise ValueError(f"unknown config field '{prefix}{unknown[0]}': written by another version of xmcgan?")

@@ -40,7 +40,7 @@ def _config_fields(config: Config) -> list[str]:
     for name, setting in config_lib.settings().items():
         if name.partition(".")[0] != group:
             group = name.partition(".")[0]
-            text = inspect.getdoc(getattr(config, group))
+            text = inspect.getdoc(getattr(config, group)) or ""
             lines += ["", *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
         lines += _entry(f"--config.{name}={values[name]}", setting.help)
     return lines
