@@ -42,27 +42,27 @@ def main(argv: list[str]) -> None:
     folders = _check()
     from experiments.paper_figures import layout, sheets
     from xmcgan.models.text_encoder import check_captions
-    from xmcgan.serving.painter import load
+    from xmcgan.text_to_image import TextToImage
 
     captions, seed = _CAPTION.value, _SEED.value
     if captions:
         check_captions(captions)
-    painters = {name: load(folder, _DATA_DIR.value) for name, folder in folders.items()}
-    first = next(iter(painters.values()))
+    models = {name: TextToImage.load(folder, _DATA_DIR.value) for name, folder in folders.items()}
+    first = next(iter(models.values()))
     seeds = list(range(seed, seed + _NUM_NOISE.value))
     of_dataset = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
     figures = {
-        "noise": lambda: sheets.of_noise(painters, captions, seeds),
+        "noise": lambda: sheets.of_noise(models, captions, seeds),
         "captions": lambda: sheets.of_captions(first, *of_dataset),
-        "models": lambda: sheets.of_models(painters, *of_dataset),
+        "models": lambda: sheets.of_models(models, *of_dataset),
         "ways": lambda: sheets.of_ways(first, captions, seeds[:2]),
         "attention": lambda: sheets.of_attention(first, captions, seed),
     }
     drawn = figures[_FIGURE.value]()
     path = os.path.join(_OUTPUT.value, _FIGURE.value)
     files = layout.save(layout.sheet(drawn.rows, drawn.titles), path)
-    models = ", ".join(f"{name}: {painter.name}" for name, painter in painters.items())
-    print(f"{' and '.join(files)} of {models}")
+    names = ", ".join(f"{name}: {model.name}" for name, model in models.items())
+    print(f"{' and '.join(files)} of {names}")
 
 
 def _check() -> dict[str, str]:

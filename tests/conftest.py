@@ -83,6 +83,6 @@ def export_dir(drawing_run, scenes_dir, command, tmp_path_factory) -> pathlib.Pa
 @pytest.fixture(scope="session")
 def exported(export_dir):
     """The export, loaded."""
-    from xmcgan.serving.painter import load_export
+    from xmcgan.text_to_image import TextToImage
 
-    return load_export(str(export_dir))
+    return TextToImage.from_export(str(export_dir))

@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
     from absl import logging
 
     from xmcgan.demo_page.actions import Actions
-    from xmcgan.serving.painter import load_export
+    from xmcgan.text_to_image import TextToImage
 
-    model = load_export(_EXPORT.value)
+    model = TextToImage.from_export(_EXPORT.value)
     logging.info("drawing a first picture, which takes longer than those after it")
     model([""], [0])
     blocks = page.build(Actions(model)).queue(max_size=_QUEUE.value)

@@ -49,7 +49,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"--output={_OUTPUT.value}: give a folder of this machine, and copy it there")
     from absl import logging
 
-    from xmcgan.serving import of_run, saved_model
+    from xmcgan.serving import saved_model
+    from xmcgan.serving.caption_to_image import CaptionToImage
     from xmcgan.serving.model_card import model_card
     from xmcgan.serving.versions import new_version
     from xmcgan.training import checkpoints
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> None:
     step = checkpoints.step_of(checkpoint)
     with new_version(output) as draft:
         logging.info("writing step %d of %s to %s", step, workdir, draft.path)
-        model = of_run.load_model(
+        model = CaptionToImage.from_checkpoint(
             config,
             checkpoint,
             _DATA_DIR.value,

@@ -15,7 +15,7 @@ from experiments.ablation.finished_runs import Results
 from experiments.ablation.tables import TABLES, find
 from experiments.paper_figures import layout, sheets
 from xmcgan import config_json
-from xmcgan.serving import painter
+from xmcgan.text_to_image import TextToImage
 
 _IMAGES_DPI = 100  # Of many small images.
 
@@ -57,14 +57,14 @@ def page(results: Results, verdicts: list[Verdict], with_images: bool = False, n
 
 def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
     """What the first seed of every row draws of the same captions."""
-    painters: dict[str, painter.Painter] = {}
+    models: dict[str, TextToImage] = {}
     drawn_by = set()
     for name, (run, *_) in results.runs.items():
         if run.folder not in drawn_by:  # Of rows that are the same experiment, the first.
             table, row = find(name)
-            painters[f"{row.title} ({table.short_place})"] = painter.load(run.folder, data_dir)
+            models[f"{row.title} ({table.short_place})"] = TextToImage.load(run.folder, data_dir)
             drawn_by.add(run.folder)
-    drawn = sheets.of_models(painters, results.dataset, data_dir, num_captions, seed=0)
+    drawn = sheets.of_models(models, results.dataset, data_dir, num_captions, seed=0)
     return layout.sheet(drawn.rows, drawn.titles, _IMAGES_DPI)
 
 

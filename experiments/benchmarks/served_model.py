@@ -22,10 +22,10 @@ from experiments.benchmarks import first_call as first_call_program
 from experiments.benchmarks import random_bert
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder
-from xmcgan.serving import of_run as serving_of_run
 from xmcgan.serving import saved_model, weights
-from xmcgan.serving.model import TextToImage
-from xmcgan.synthesis import Synthesizer
+from xmcgan.serving.caption_to_image import CaptionToImage
+from xmcgan.serving.signatures import signatures
+from xmcgan.text_to_image import TextToImage
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
 from xmcgan.training.workdir import read_config
@@ -42,15 +42,15 @@ class Served:
     folder: str  # Of the SavedModel
     write_seconds: float
     sizes: dict[str, int]  # Bytes by part
-    synthesizer: Callable[[int], Synthesizer]  # Python's, of a batch size
+    python: TextToImage
 
 
 def of_run(workdir: str, data_dir: str, precision: str, scratch: str) -> Served:
     """The newest checkpoint of a run."""
     config = read_config(workdir)
     path = checkpoints.find(workdir)
-    plain = serving_of_run.load_model(config, path, data_dir)
-    model = serving_of_run.load_model(config, path, data_dir, precision=precision, fold_statistics=True)
+    plain = CaptionToImage.from_checkpoint(config, path, data_dir)
+    model = CaptionToImage.from_checkpoint(config, path, data_dir, precision=precision, fold_statistics=True)
     return _export(config, model, plain, scratch)
 
 
@@ -66,7 +66,7 @@ def of_random_weights(config: Config, precision: str, scratch: str) -> Served:
         target.assign(source)
     weights.fold_statistics(generator)
     generator = weights.in_precision(generator, config, precision)
-    models = [TextToImage(each, text_encoder, config) for each in (generator, plain)]
+    models = [CaptionToImage(each, text_encoder, config) for each in (generator, plain)]
     return _export(config, *models, scratch)
 
 
@@ -83,9 +83,8 @@ def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, 
     ask = _asked(served.folder)
     found = {}
     for size in batch_sizes:
-        synthesize = served.synthesizer(size)
         captions, seeds = [_CAPTION] * size, list(range(size))
-        ways = [lambda: ask(captions, seeds), lambda: synthesize(captions, seeds)]  # noqa: B023 (used at once)
+        ways = [lambda: ask(captions, seeds), lambda: served.python(captions, seeds)]  # noqa: B023 (used at once)
         calls = [max(1, round(_SHORTEST_TURN / _seconds(way, 1))) for way in ways if way() is not None]
         seconds: list[list[float]] = [[], []]
         for turn in range(rounds):
@@ -107,17 +106,13 @@ def memory(served: Served, calls: int) -> list[float]:
     return [float(np.mean(part)) for part in np.array_split(seen[len(seen) // 10 :], 4)]
 
 
-def _export(config: Config, model: TextToImage, plain: TextToImage, scratch: str) -> Served:
+def _export(config: Config, model: CaptionToImage, plain: CaptionToImage, scratch: str) -> Served:
     folder, start = os.path.join(scratch, "export", "1"), time.perf_counter()
     saved_model.write(model, folder, "export")
     seconds = time.perf_counter() - start
     title = f"{config.dataset}: {config.data.image_size} px, ch {config.generator.channels}"
     sizes = dict(saved_model.sizes(folder, model))
-
-    def synthesizer(batch_size: int) -> Synthesizer:
-        return Synthesizer(plain.generator, plain.text_encoder, plain.noise_dim, batch_size)
-
-    return Served(title, folder, seconds, sizes, synthesizer)
+    return Served(title, folder, seconds, sizes, TextToImage(plain, signatures(plain), "plain", {}))
 
 
 def _asked(folder: str) -> Callable[[Sequence[str], Sequence[int]], np.ndarray]:

@@ -12,8 +12,8 @@ from data_pipelines import input_pipeline, records
 from data_pipelines.images import decode_image, resize_image
 from experiments.paper_figures.layout import Cell, Row
 from xmcgan.heat_maps import heat_maps, whole_words
-from xmcgan.interpolation import between
-from xmcgan.serving.painter import Painter
+from xmcgan.noise import interpolate
+from xmcgan.text_to_image import TextToImage
 
 _STEPS = 9  # Images on the way from one to another, both included.
 _LONGEST_ROW = 12  # Images of a row of attention maps; those of the words that do not fit go to the next row.
@@ -26,33 +26,33 @@ class Sheet(NamedTuple):
     titles: list[str]
 
 
-def of_noise(painters: Mapping[str, Painter], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
+def of_noise(models: Mapping[str, TextToImage], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
     """One caption with several noise vectors, by each model (Fig. 8)."""
     rows = []
     for caption in captions:
-        for name, painter in painters.items():
-            drawn = painter([caption] * len(seeds), seeds)
-            label = f"{caption} ({name})" if len(painters) > 1 else caption
+        for name, model in models.items():
+            drawn = model([caption] * len(seeds), seeds)
+            label = f"{caption} ({name})" if len(models) > 1 else caption
             rows.append(Row([Cell(image) for image in drawn], label))
     return Sheet(rows, [f"z {seed}" for seed in seeds])
 
 
 def of_captions(
-    painter: Painter, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
+    model: TextToImage, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
 ) -> Sheet:
     """The captions of one image, the real one first (Fig. 9)."""
     rows = []
-    for image, captions in _described_images(dataset, data_dir, num_images, seed, painter.image_size):
+    for image, captions in _described_images(dataset, data_dir, num_images, seed, model.image_size):
         captions = captions[:most_captions]
-        drawn = painter(captions, [seed] * len(captions))
+        drawn = model(captions, [seed] * len(captions))
         cells = [Cell(image, "real"), *(Cell(picture, caption) for picture, caption in zip(drawn, captions))]
         rows.append(Row(cells))
     return Sheet(rows, [])
 
 
-def of_models(painters: Mapping[str, Painter], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
+def of_models(models: Mapping[str, TextToImage], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
     """Random captions: the original, and each model's image side by side (Figs. 10 to 12)."""
-    image_size = max(painter.image_size for painter in painters.values())
+    image_size = max(model.image_size for model in models.values())
     batches = input_pipeline.evaluation_batches(
         dataset,
         "validation",
@@ -64,34 +64,34 @@ def of_models(painters: Mapping[str, Painter], dataset: str, data_dir: str, num_
     )
     batch = next(iter(batches))
     captions = [caption.decode() for caption in batch.caption.numpy()]
-    columns = [batch.image.numpy(), *(painter(captions, [seed] * num_captions) for painter in painters.values())]
+    columns = [batch.image.numpy(), *(model(captions, [seed] * num_captions) for model in models.values())]
     rows = [Row([Cell(column[i]) for column in columns], caption) for i, caption in enumerate(captions)]
-    return Sheet(rows, ["original", *painters])
+    return Sheet(rows, ["original", *models])
 
 
-def of_ways(painter: Painter, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
+def of_ways(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
     """From each caption to the next, and from the first noise vector to each other one."""
     shares = np.linspace(0.0, 1.0, _STEPS)
-    noise = painter.noise(seeds)
+    noise = model.noise(seeds)
     rows = []
     for first, second in zip(captions, captions[1:]):
         z = np.repeat(noise[:1], len(shares), axis=0)
-        drawn = painter.mixed([first] * len(shares), [second] * len(shares), shares, z)
+        drawn = model.mixed([first] * len(shares), [second] * len(shares), shares, z)
         rows.append(Row([Cell(image) for image in drawn], f"{first} → {second}"))
     for seed, z in zip(seeds[1:], noise[1:]):
-        drawn = painter.from_noise([captions[0]] * len(shares), between(noise[0], z, shares))
+        drawn = model.from_noise([captions[0]] * len(shares), interpolate(noise[0], z, shares))
         rows.append(Row([Cell(image) for image in drawn], f"{captions[0]}, z {seeds[0]} → z {seed}"))
     return Sheet(rows, [])
 
 
-def of_attention(painter: Painter, captions: Sequence[str], seed: int) -> Sheet:
+def of_attention(model: TextToImage, captions: Sequence[str], seed: int) -> Sheet:
     """Each caption's image, and where the generator looked for each of its words.
 
     Raises:
       ValueError: the model has no attention.
     """
-    noise = np.repeat(painter.noise([seed]), len(captions), axis=0)
-    attended = painter.attention(captions, noise)
+    noise = np.repeat(model.noise([seed]), len(captions), axis=0)
+    attended = model.attention(captions, noise)
     rows = []
     for caption, image, attention, tokens in zip(captions, *attended):
         words, of_words = whole_words(tokens, attention)

@@ -8,8 +8,8 @@ import numpy as np
 
 from xmcgan.grid import image_grid
 from xmcgan.heat_maps import heat_maps, whole_words
-from xmcgan.interpolation import between
-from xmcgan.serving.painter import Painter
+from xmcgan.noise import interpolate
+from xmcgan.text_to_image import TextToImage
 
 MOST_IMAGES = 16
 _LONGEST = 4000  # Characters; a narrative of 64 tokens has some hundred.
@@ -36,7 +36,7 @@ class HeatMaps(NamedTuple):
 class Actions:
     """The page's actions on one model. A mistake of the user is a ValueError with a sentence for him."""
 
-    def __init__(self, model: Painter):
+    def __init__(self, model: TextToImage):
         """Args:
         model: that draws.
         """
@@ -77,7 +77,7 @@ class Actions:
         """Images of a caption on the way from one noise vector to another, uint8 [steps, size, size, 3]."""
         caption = _checked_caption(caption)
         first, second = self.model.noise([_checked_seed(seed), _checked_seed(other_seed)])
-        return self.model.from_noise([caption] * _STEPS, between(first, second, np.linspace(0.0, 1.0, _STEPS)))
+        return self.model.from_noise([caption] * _STEPS, interpolate(first, second, np.linspace(0.0, 1.0, _STEPS)))
 
     def what_is_cut(self, caption: str) -> str | None:
         """A sentence on what is not read of a caption; None if all of it is."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the preprocessors)
 
+from xmcgan.config import Config
 from xmcgan.models import hub_files
 
 SENTENCE_POOLINGS = ("mean", "sum_over_length", "pooled_output")
@@ -36,6 +37,7 @@ class TextEncoder(tf.Module):
     It has no trainable variables, and as it belongs to no model, checkpoints do not grow by a BERT.
 
     Attributes:
+      preprocessor: its TF-Hub handle, or folder.
       text_length: tokens a caption is cut or padded to, [CLS] and [SEP] included.
       sentence_pooling: see `pool_sentence`.
       dim: width of the features.
@@ -69,6 +71,7 @@ class TextEncoder(tf.Module):
                 f"config.text.sentence_pooling={sentence_pooling!r} is not possible: "
                 f"choose one of {', '.join(SENTENCE_POOLINGS)}"
             )
+        self.preprocessor = preprocessor
         self.text_length = text_length
         self.sentence_pooling = sentence_pooling
         self._preprocessor = load_preprocessor(preprocessor)
@@ -163,6 +166,30 @@ class TextEncoder(tf.Module):
                 f"config.text.encoder='{encoder}' does not take {self.text_length} tokens from "
                 f"'{preprocessor}': lower --config.data.text_length, or pass the preprocessor of this encoder"
             ) from error
+
+
+def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
+    """Loads the text encoder of an experiment.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+
+    Returns:
+      The frozen encoder.
+
+    Raises:
+      FileNotFoundError: a handle cannot be fetched, or a folder holds no SavedModel.
+      ValueError: it is of another kind than the config says, see `TextEncoder`.
+    """
+    from data_pipelines import text_identity
+
+    return TextEncoder(
+        *text_identity.handles(config, data_dir),
+        config.data.text_length,
+        config.text.sentence_pooling,
+        config.text.dim,
+    )
 
 
 def load_preprocessor(handle: str, flag: str = "--config.text.preprocessor") -> tf.Module:

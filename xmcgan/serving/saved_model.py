@@ -1,4 +1,4 @@
-"""Writes a model as TensorFlow Serving and everyone else reads it."""
+"""A model as TensorFlow Serving and everyone else reads it: written, and loaded again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,60 @@ import os
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
+import tensorflow_text  # noqa: F401 (registers the ops of the tokenizer)
 
 from data_pipelines import console
+from xmcgan.models import hub_files
 from xmcgan.serving import warm_up
-from xmcgan.serving.model import TextToImage
+from xmcgan.serving.caption_to_image import CaptionToImage
 from xmcgan.serving.signatures import signatures
 
+_NEEDED = ("serving_default", "from_noise", "mixed", "noise", "tokens")
 
-def write(model: TextToImage, folder: str, name: str) -> None:
+
+class ExportedModel:
+    """An export, loaded: what `CaptionToImage` is to the networks of a run.
+
+    Attributes:
+      signatures: functions of tensors by name, see `signatures`.
+      image_size: pixels a side.
+      noise_dim: width of z.
+    """
+
+    def __init__(self, folder: str):
+        """Loads an export. Within the scope of a strategy, every device holds its own copy of the weights.
+
+        Args:
+          folder: of the SavedModel.
+
+        Raises:
+          ValueError: it is another SavedModel, or broken.
+        """
+        try:
+            self._loaded = tf.saved_model.load(folder)  # The variables go when this goes.
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"{folder} cannot be read ({hub_files.one_line(error)}): export the model again"
+            ) from error
+        self.signatures = self._loaded.signatures
+        missing = [name for name in _NEEDED if name not in self.signatures]
+        if missing:
+            raise ValueError(
+                f"{folder} is no model of xmcgan.export (it has no signature '{missing[0]}'): pass what that wrote"
+            )
+        self.image_size = self.signatures["serving_default"].structured_outputs["images"].shape[1]
+        self.noise_dim = self.signatures["noise"].structured_outputs["z"].shape[1]
+
+    def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As that of `CaptionToImage`, but captions stay strings: the export tokenizes them itself."""
+        return {"captions": captions, "seed": tf.cast(seeds, tf.int64)}
+
+    def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """As that of `CaptionToImage`; works on so many images together as it was exported for."""
+        return self.signatures["serving_default"](**prepared)["images"]
+
+
+def write(model: CaptionToImage, folder: str, name: str) -> None:
     """Writes the SavedModel with its warm-up requests.
 
     The loaded model can also be called itself, as its signature `serving_default` with the seed left out if one likes.
@@ -34,7 +80,7 @@ def write(model: TextToImage, folder: str, name: str) -> None:
     warm_up.write_requests(folder, name, model.noise_dim, model.attends)
 
 
-def sizes(folder: str, model: TextToImage) -> Mapping[str, int]:
+def sizes(folder: str, model: CaptionToImage) -> Mapping[str, int]:
     """Bytes of a SavedModel by part: weights of both networks, and files."""
     generator = _bytes_of(model.generator.variables)
     variables = _size(os.path.join(folder, "variables"))

@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from xmcgan.serving.model import TextToImage
+from xmcgan.serving.caption_to_image import CaptionToImage
 
 
-def signatures(model: TextToImage) -> dict[str, tf.types.experimental.GenericFunction]:
+def signatures(model: CaptionToImage) -> dict[str, tf.types.experimental.GenericFunction]:
     """The signatures by name, for `tf.saved_model.save`.
 
     Args:

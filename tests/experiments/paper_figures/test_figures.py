@@ -11,14 +11,14 @@ from PIL import Image
 
 from experiments.paper_figures import layout, sheets
 from experiments.paper_figures.layout import Cell, Row, sheet
-from xmcgan.serving.painter import load
+from xmcgan.text_to_image import TextToImage
 
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
 
 
 @pytest.fixture(scope="module")
 def of_run(drawing_run, scenes_dir):
-    return load(str(drawing_run), str(scenes_dir))
+    return TextToImage.load(str(drawing_run), str(scenes_dir))
 
 
 def _levels(a, b) -> int:

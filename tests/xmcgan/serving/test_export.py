@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from xmcgan.serving.painter import load_export
+from xmcgan.text_to_image import TextToImage
 
 CAPTIONS = ["a red ball on the beach", "two small trees at night", "the sea", "a brick", "a blue heart in the snow"]
 # As in TensorFlow's tool, which cannot register TF Text's operations by itself.
@@ -226,7 +226,7 @@ def test_the_next_version_and_its_card(drawing_run, scenes_dir, export_dir, expo
     for fact in facts:
         assert fact in card
     assert json.loads((folder / "2" / "config.json").read_text())["dataset"] == "scenes"
-    second = load_export(str(folder))
+    second = TextToImage.from_export(str(folder))
     assert second.name == "numbered/2"
     assert np.mean(np.abs(second(CAPTIONS, range(5)).astype(int) - exported(CAPTIONS, range(5)))) < 5
 

@@ -279,7 +279,7 @@ def test_samples_of_a_run(trained, command, scenes_dir, tmp_path):
     second = command("xmcgan.sample", *arguments, f"--output={tmp_path}/second")
     output = finish(first)
     finish(second)
-    assert "6 pictures of 3 captions" in output
+    assert "6 images of 3 captions" in output
     assert "only the first 15 tokens" in output
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert names == [f"caption_{row:04d}_seed_{seed}.png" for row in range(3) for seed in range(2)] + ["grid.png"]
@@ -291,7 +291,7 @@ def test_samples_of_a_run(trained, command, scenes_dir, tmp_path):
 def test_samples_of_held_out_captions(trained, command, scenes_dir, tmp_path):
     workdir, _ = trained
     arguments = (f"--workdir={workdir}", f"--data_dir={scenes_dir}", "--held_out=3", "--num_noise=2")
-    assert "6 pictures of 3 captions" in finish(command("xmcgan.sample", *arguments, f"--output={tmp_path}"))
+    assert "6 images of 3 captions" in finish(command("xmcgan.sample", *arguments, f"--output={tmp_path}"))
     assert len(list(tmp_path.glob("caption_*.png"))) == 6 and (tmp_path / "grid.png").exists()
 
 

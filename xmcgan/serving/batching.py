@@ -8,7 +8,7 @@ from typing import Callable
 import tensorflow as tf
 
 
-def in_parts(
+def map_parts(
     function: Callable[..., Sequence[tf.Tensor]],
     rows: Sequence[tf.Tensor],
     outputs_like: Sequence[tf.TensorSpec],

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.serving.parts import in_parts
+from xmcgan.serving.batching import map_parts
 
 
 @pytest.mark.parametrize("size, parts", [(0, []), (1, [1]), (4, [4]), (5, [4, 1]), (11, [4, 4, 3])])
@@ -15,7 +15,7 @@ def test_parts_are_put_together_again(size, parts):
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2]), tf.TensorSpec([None], tf.string)])
     def all_of(x, names):
-        return in_parts(double, [x, names], [tf.TensorSpec([None, 2]), tf.TensorSpec([None], tf.string)], at_once=4)
+        return map_parts(double, [x, names], [tf.TensorSpec([None, 2]), tf.TensorSpec([None], tf.string)], at_once=4)
 
     x = np.arange(2 * size, dtype=np.float32).reshape(size, 2)
     doubled, named = all_of(x, tf.constant([f"{i}" for i in range(size)], tf.string, shape=[size]))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from xmcgan.config import Config
+from xmcgan.images import to_uint8
 from xmcgan.models.generator import Generator
-from xmcgan.models.text_encoder import TextEncoder, TextFeatures
-from xmcgan.models.vocabulary import name_tokens
-from xmcgan.serving.parts import in_parts
-from xmcgan.synthesis import mix, noise_of, to_uint8
+from xmcgan.models.text_encoder import TextEncoder, TextFeatures, load_text_encoder
+from xmcgan.models.vocabulary import name_tokens, read_vocabulary
+from xmcgan.noise import seeded_noise
+from xmcgan.serving import weights
+from xmcgan.serving.batching import map_parts
+from xmcgan.training import checkpoints
+from xmcgan.training.state import build_generator
 
 # The generator attends from a map of so many regions a side.
 REGIONS = 16
 
 
-class TextToImage:
+class CaptionToImage(tf.Module):
     """A trained generator and its text encoder.
 
     An image depends on its caption and noise, whatever else is in the batch; a batch may be empty. Memory is bounded
@@ -28,6 +32,7 @@ class TextToImage:
       image_size: pixels a side.
       noise_dim: width of z.
       text_length: tokens of a caption.
+      attends: whether the generator attends to words.
     """
 
     def __init__(
@@ -38,19 +43,79 @@ class TextToImage:
         vocabulary: Sequence[str] = (),
         at_once: int = 16,
     ):
-        """Args:
-        generator: the trained (averaged) generator.
-        text_encoder: the encoder that it was trained with.
-        config: of the run.
-        vocabulary: the tokens by their ids, see `read_vocabulary`.
-        at_once: the largest number of images that are worked on together.
+        """Puts two networks together.
+
+        Args:
+          generator: the trained (averaged) generator.
+          text_encoder: the encoder that it was trained with.
+          config: of the run.
+          vocabulary: the tokens by their ids, see `read_vocabulary`.
+          at_once: the largest number of images that are worked on together.
         """
+        super().__init__(name="caption_to_image")
         self.generator, self.text_encoder = generator, text_encoder
         self.image_size, self.noise_dim = config.data.image_size, config.generator.noise_dim
         self.text_length = config.data.text_length
         self.attends = generator.region_projection is not None
         self._vocabulary, self._at_once = list(vocabulary), at_once
         self._images_like = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.uint8)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        config: Config,
+        checkpoint: str,
+        data_dir: str,
+        *,
+        precision: str = "float32",
+        fold_statistics: bool = False,
+        at_once: int = 16,
+    ) -> CaptionToImage:
+        """Builds the networks of a run, with the averaged weights of a checkpoint.
+
+        Args:
+          config: of the run.
+          checkpoint: its path.
+          data_dir: folder of all records.
+          precision: see `weights.in_precision`.
+          fold_statistics: see `weights.fold_statistics`.
+          at_once: the largest number of images that are worked on together.
+
+        Raises:
+          FileNotFoundError: the text encoder cannot be fetched.
+          ValueError: the text encoder cannot be loaded, or the checkpoint is damaged.
+        """
+        generator = build_generator(config)
+        checkpoints.restore_generator(checkpoint, generator)
+        if fold_statistics:
+            weights.fold_statistics(generator)
+        generator = weights.in_precision(generator, config, precision)
+        text_encoder = load_text_encoder(config, data_dir)
+        return cls(generator, text_encoder, config, read_vocabulary(text_encoder.preprocessor), at_once)
+
+    def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Makes what `draw` takes: on the host, also within a tf.data `map`, for devices do not take strings.
+
+        Args:
+          captions: [batch] string.
+          seeds: [batch], integers; a seed names a noise vector.
+
+        Returns:
+          Tensors by name, [batch, ...].
+        """
+        return {"seed": tf.cast(seeds, tf.int64), **self.text_encoder.tokenize(captions)}
+
+    def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Draws a whole batch at once: on a device, also on a replica and within a graph.
+
+        Args:
+          prepared: by `prepare`.
+
+        Returns:
+          uint8 [batch, size, size, 3].
+        """
+        z = seeded_noise(prepared["seed"], self.noise_dim)
+        return self._draw(self.text_encoder.encode(prepared), z)[0]
 
     def seed_of_each(self, seed: tf.Tensor, captions: tf.Tensor) -> tf.Tensor:
         """Requires one seed for all captions, or one for each.
@@ -69,7 +134,7 @@ class TextToImage:
 
     def noise(self, seeds: tf.Tensor) -> tf.Tensor:
         """The noise vectors of seeds: int64 [batch] -> z, [batch, noise_dim]."""
-        return noise_of(tf.ensure_shape(seeds, [None]), self.noise_dim)
+        return seeded_noise(tf.ensure_shape(seeds, [None]), self.noise_dim)
 
     def images(self, captions: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Draws captions.
@@ -82,11 +147,11 @@ class TextToImage:
           uint8 [batch, size, size, 3].
         """
 
-        def of_part(captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
+        def draw_part(captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
             return [self._draw(self.text_encoder(captions), z)[0]]
 
         captions, z = _one_each(captions=captions, z=z)
-        return in_parts(of_part, [captions, z], [self._images_like], self._at_once)[0]
+        return map_parts(draw_part, [captions, z], [self._images_like], self._at_once)[0]
 
     def attention(self, captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
         """Draws captions, and tells where it looked.
@@ -99,7 +164,7 @@ class TextToImage:
           (the caption's tokens), string [batch, text_length], '' for padding.
         """
 
-        def of_part(captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
+        def draw_part(captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
             tokens = self.text_encoder.tokenize(captions)
             images, attention = self._draw(self.text_encoder.encode(tokens), z)
             words = name_tokens(self._vocabulary, tokens["input_word_ids"], tokens["input_mask"])
@@ -111,7 +176,7 @@ class TextToImage:
             tf.TensorSpec([None, REGIONS, REGIONS, self.text_length], tf.float32),
             tf.TensorSpec([None, self.text_length], tf.string),
         ]
-        return in_parts(of_part, [captions, z], outputs_like, self._at_once)
+        return map_parts(draw_part, [captions, z], outputs_like, self._at_once)
 
     def tokens(self, captions: tf.Tensor) -> list[tf.Tensor]:
         """What the text encoder reads of captions.
@@ -128,7 +193,7 @@ class TextToImage:
         return [words, self.text_encoder.is_cut(captions)]
 
     def mixed(self, captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """Draws what lies between captions, see `synthesis.mix`.
+        """Draws what lies between captions, see `mix`.
 
         Args:
           captions, others: [batch] string.
@@ -139,20 +204,47 @@ class TextToImage:
           uint8 [batch, size, size, 3].
         """
 
-        def of_part(captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-            text, weights = mix(self.text_encoder(captions), self.text_encoder(others), share)
-            return [self._draw(text, z, weights)[0]]
+        def draw_part(captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
+            text, word_weights = mix(self.text_encoder(captions), self.text_encoder(others), share)
+            return [self._draw(text, z, word_weights)[0]]
 
         captions, others, share, z = _one_each(captions=captions, other_captions=others, share=share, z=z)
         in_range = tf.reduce_all((share >= 0.0) & (share <= 1.0))
         share = _required(in_range, "share: give numbers from 0 to 1", share)
-        return in_parts(of_part, [captions, others, share, z], [self._images_like], self._at_once)[0]
+        return map_parts(draw_part, [captions, others, share, z], [self._images_like], self._at_once)[0]
 
     def _draw(
         self, text: TextFeatures, z: tf.Tensor, word_weights: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         output = self.generator(z, text, training=False, word_weights=word_weights)
         return to_uint8(output.image), output.attention
+
+
+def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[TextFeatures, tf.Tensor]:
+    """Goes from captions to others: their sentences are averaged, and regions attend to the words of both.
+
+    At a share of 0 the generator draws what it draws of the first caption alone, at 1 of the second.
+
+    Args:
+      first: features of [batch] captions.
+      second: of as many others.
+      share: of the second, [batch] in [0, 1].
+
+    Returns:
+      The features, [batch, 2 words, dim] of words, and how often each word counts, [batch, 2 words].
+    """
+    length = first.words.shape[1]
+    share = share[:, tf.newaxis]  # [batch, 1]
+    weights = [
+        weight * tf.sequence_mask(text.lengths, length, tf.float32)
+        for text, weight in ((first, 1.0 - share), (second, share))
+    ]
+    text = TextFeatures(
+        sentence=(1.0 - share) * first.sentence + share * second.sentence,
+        words=tf.concat([first.words, second.words], axis=1),
+        lengths=tf.fill([tf.shape(share)[0]], 2 * length),  # The weights leave the padding out.
+    )
+    return text, tf.concat(weights, axis=1)
 
 
 def _one_each(**rows: tf.Tensor) -> list[tf.Tensor]:

@@ -1,13 +1,31 @@
-"""Noise vectors on the way from one to another."""
+"""Noise vectors: named by seeds, and on the way from one to another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 
-def between(first: np.ndarray, second: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
+    """Draws the noise vector of each seed: the same one wherever in whichever batch the seed stands.
+
+    Args:
+      seeds: [batch] int64.
+      dim: width of z.
+
+    Returns:
+      z ~ N(0, I), [batch, dim].
+    """
+
+    def draw(seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_normal([dim], tf.stack([seed, tf.zeros_like(seed)]))
+
+    return tf.map_fn(draw, tf.cast(seeds, tf.int64), fn_output_signature=tf.TensorSpec([dim], tf.float32))
+
+
+def interpolate(first: np.ndarray, second: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Interpolates on the sphere, so that what lies between is as long as noise is.
 
     (The mean of two draws of N(0, I) is shorter by a factor of sqrt(2), and no longer looks like noise to a generator.)

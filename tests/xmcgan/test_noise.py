@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from xmcgan.interpolation import between
+from xmcgan.noise import interpolate
 
 
 def test_a_quarter_of_a_circle():
-    way = between([2.0, 0.0], [0.0, 2.0], [0.0, 1 / 3, 0.5, 1.0])
+    way = interpolate([2.0, 0.0], [0.0, 2.0], [0.0, 1 / 3, 0.5, 1.0])
     expected = 2 * np.array([[1, 0], [np.sqrt(3) / 2, 0.5], [np.sqrt(0.5), np.sqrt(0.5)], [0, 1]])
     np.testing.assert_allclose(way, expected, atol=1e-6)
     assert way.dtype == np.float32
@@ -14,10 +14,10 @@ def test_a_quarter_of_a_circle():
 def test_noise_stays_as_long_as_noise():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=[2, 128])
-    lengths = np.linalg.norm(between(first, second, np.linspace(0, 1, 11)), axis=1)
+    lengths = np.linalg.norm(interpolate(first, second, np.linspace(0, 1, 11)), axis=1)
     assert lengths.min() > 0.95 * min(lengths[0], lengths[-1])
 
 
 @pytest.mark.parametrize("second, middle", [([1.0, 2.0], [1.0, 2.0]), ([-1.0, -2.0], [0.0, 0.0])])
 def test_the_same_and_the_opposite_direction(second, middle):
-    np.testing.assert_allclose(between([1.0, 2.0], second, [0.0, 0.5, 1.0]), [[1, 2], middle, second], atol=1e-6)
+    np.testing.assert_allclose(interpolate([1.0, 2.0], second, [0.0, 0.5, 1.0]), [[1, 2], middle, second], atol=1e-6)
