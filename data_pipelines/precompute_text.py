@@ -25,7 +25,7 @@ command_line.define_config(datasets)
 def main(argv: list[str]) -> None:
     del argv
     from data_pipelines import encode_captions, prepare, records, text_feature_files, text_identity
-    from xmcgan.synthesis import load_text_encoder
+    from xmcgan.models.text_encoder import load_text_encoder
 
     config, data_dir = command_line.get_config(), _DATA_DIR.value
     prepare.prepare_for(config, data_dir)

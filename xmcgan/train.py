@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     config, data_dir, workdir = command_line.get_config(), _DATA_DIR.value, _WORKDIR.value
     _check_evaluation(config)
     from data_pipelines import prepare, training_data
-    from xmcgan import synthesis
+    from xmcgan.models.text_encoder import load_text_encoder
     from xmcgan.training import loop
     from xmcgan.training.workers import Workers
 
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
     data = training_data.TrainingData(config, data_dir)
     loop.check_run(config, workdir, strategy)
     with strategy.scope():
-        text_encoder = synthesis.load_text_encoder(config, data_dir)
+        text_encoder = load_text_encoder(config, data_dir)
     image_encoder = _image_encoder(config, data_dir, strategy)
     evaluate = None
     if config.evaluation.every:  # Now, since it may miss a network: not when the first checkpoint has been trained for.

@@ -19,8 +19,9 @@ from eval.measures.quality import Quality
 from eval.networks.inception import load_image_network
 from eval.sources import Source
 from xmcgan.config import Config
+from xmcgan.images import to_uint8
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.synthesis import noise_of, to_uint8
+from xmcgan.noise import seeded_noise
 from xmcgan.training.state import build_generator
 
 
@@ -38,7 +39,7 @@ class RandomCaptions(Source):
         size, length, dim = tf.size(batch["number"]), self._config.data.text_length, self._config.text.dim
         words = tf.random.stateless_normal([size, length, dim], [0, 1])
         text = TextFeatures(words[:, 0], words, tf.fill([size], length))
-        noise = noise_of(batch["number"], self._config.generator.noise_dim)
+        noise = seeded_noise(batch["number"], self._config.generator.noise_dim)
         return to_uint8(self._generator(noise, text, training=False).image)
 
 

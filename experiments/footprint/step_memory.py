@@ -21,9 +21,9 @@ from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
 from experiments.footprint import liveness, random_image_encoder
 from xmcgan.config import Config
+from xmcgan.images import from_uint8
 from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.synthesis import from_uint8
 from xmcgan.training.state import TrainState, update_average
 from xmcgan.training.step import Example, TrainingStep
 

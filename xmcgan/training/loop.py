@@ -14,9 +14,9 @@ from absl import logging
 
 from xmcgan import config_json
 from xmcgan.config import Config
+from xmcgan.images import from_uint8
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.replicas import check_groups, mean_over_replicas
-from xmcgan.synthesis import from_uint8
 from xmcgan.training import cluster, diagnosis
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.preemption import StopRequest

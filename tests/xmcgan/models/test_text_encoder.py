@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from data_pipelines import prepare
+from xmcgan.config import preset
 from xmcgan.models import text_encoder
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "##s", "blue", ".")
@@ -233,3 +235,13 @@ def test_check_captions():
         text_encoder.check_captions(["a", " \n", "b"])
     with pytest.raises(ValueError, match="caption 1 of 1 is not valid UTF-8"):
         text_encoder.check_captions([b"\xff".decode("utf-8", "surrogateescape")])
+
+
+def test_empty_handles_mean_the_prepared_encoder(monkeypatch):
+    monkeypatch.setattr(text_encoder, "TextEncoder", lambda *args: args)
+    prepared = prepare.text_model_folder("records")
+    paths = (os.path.join(prepared, part) for part in ("preprocessor", "encoder"))
+    assert text_encoder.load_text_encoder(preset("scenes"), "records") == (*paths, 17, "mean", 128)
+    config = preset("coco2014")
+    loaded = text_encoder.load_text_encoder(config, "records")
+    assert loaded == (config.text.preprocessor, config.text.encoder, 17, "mean", 768)

@@ -11,7 +11,7 @@ import tiny_networks
 import two_replicas
 from scipy.special import log_softmax
 
-from xmcgan.synthesis import from_uint8, to_uint8
+from xmcgan.images import from_uint8, to_uint8
 from xmcgan.training import cluster, workers
 from xmcgan.training.state import TrainState
 from xmcgan.training.step import TrainingStep, noise

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from xmcgan.images import to_uint8
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.synthesis import to_uint8
 from xmcgan.training.checkpoints import Checkpoints, find, restore_generator
 from xmcgan.training.state import TrainState, build_generator
 from xmcgan.training.step import Example, TrainingStep

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_pipelines.training_data import TrainingData
 from xmcgan.config import Config
-from xmcgan.synthesis import load_text_encoder
+from xmcgan.models.text_encoder import load_text_encoder
 from xmcgan.training import cluster, loop
 from xmcgan.training.validation import HeldOut
 

@@ -18,11 +18,11 @@ import tensorflow as tf
 import tiny_networks
 
 from xmcgan.config import Config
+from xmcgan.images import to_uint8
 from xmcgan.losses.objectives import Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather, replica_rows
-from xmcgan.synthesis import to_uint8
 from xmcgan.training import cluster
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import Adam, TrainState, update_average
