@@ -1,12 +1,13 @@
-"""A page in the browser to look at an exported XMC-GAN.
+"""A page in the browser to look at a trained XMC-GAN.
 
   pip install -e '.[demo]'
   python -m xmcgan.demo --export=exports/demo
+  python -m xmcgan.demo --workdir=runs/demo
 
-Type a caption, choose seeds and how many, and see the images, where the generator looked for each word, and what
-lies between two captions or two noise vectors. Requests are drawn one after another; who waits sees his place. The page
+Type a caption, choose seeds and how many, and see the images, where the generator looked for each word, and what lies
+between two captions or two noise vectors. Requests are drawn one after another; who waits sees his place. The page
 loads nothing from other hosts. It is for looking, on a machine or in a network that you trust; to serve a model, give
-its folder to TensorFlow Serving.
+the folder of its export to TensorFlow Serving.
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ from absl import app, flags
 
 from xmcgan import command_line
 
-_EXPORT = flags.DEFINE_string("export", None, "Folder of an exported model, see xmcgan.export. Required.")
+_EXPORT = flags.DEFINE_string("export", None, "Folder of an exported model, see xmcgan.export.")
+_WORKDIR = command_line.define_workdir("Folder of a training run, in the place of an export.", optional=True)
+_DATA_DIR = command_line.define_data_dir()
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", "latest", "Which one of a run to draw with: 'latest', 'best' (by FID, see eval.evaluate) or a step."
+)
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 shows the page to the network.")
 _PORT = flags.DEFINE_integer("port", 7860, "Port to listen on.", lower_bound=0, upper_bound=65535)
 _QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones are told to come back.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:
+    """Loads the model, and shows the page until it is stopped."""
     del argv
-    if not _EXPORT.value:
-        raise app.UsageError("--export is missing: the folder that python -m xmcgan.export has written")
+    if bool(_EXPORT.value) == bool(_WORKDIR.value):
+        raise app.UsageError("give what is to draw: --export=FOLDER, or --workdir=RUN")
     try:
         from xmcgan.demo_page import page
     except ModuleNotFoundError as error:
@@ -36,8 +43,11 @@ def main(argv: list[str]) -> None:
     from xmcgan.demo_page.actions import Actions
     from xmcgan.text_to_image import TextToImage
 
-    model = TextToImage.from_export(_EXPORT.value)
-    logging.info("drawing a first picture, which takes longer than those after it")
+    if _EXPORT.value:
+        model = TextToImage.from_export(_EXPORT.value)
+    else:
+        model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
+    logging.info("drawing a first image, which takes longer than those after it")
     model([""], [0])
     blocks = page.build(Actions(model)).queue(max_size=_QUEUE.value)
     blocks.launch(
