@@ -15,6 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the preprocessors)
 
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.models import hub_files
 
@@ -172,7 +173,7 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
     """Loads the text encoder of an experiment.
 
     Args:
-      config: the experiment.
+      config: its fields `text` and `data.text_length` are used.
       data_dir: folder of all records.
 
     Returns:
@@ -182,10 +183,8 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
       FileNotFoundError: a handle cannot be fetched, or a folder holds no SavedModel.
       ValueError: it is of another kind than the config says, see `TextEncoder`.
     """
-    from data_pipelines import text_identity
-
     return TextEncoder(
-        *text_identity.handles(config, data_dir),
+        *handles.resolve_text(config.text, data_dir),
         config.data.text_length,
         config.text.sentence_pooling,
         config.text.dim,

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from data_pipelines import prepare
-from xmcgan.config import preset
+from data_pipelines.datasets import preset
 from xmcgan.models import text_encoder
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "##s", "blue", ".")
@@ -237,7 +237,7 @@ def test_check_captions():
         text_encoder.check_captions([b"\xff".decode("utf-8", "surrogateescape")])
 
 
-def test_empty_handles_mean_the_prepared_encoder(monkeypatch):
+def test_handles_with_a_name_mean_what_was_prepared(monkeypatch):
     monkeypatch.setattr(text_encoder, "TextEncoder", lambda *args: args)
     prepared = prepare.text_model_folder("records")
     paths = (os.path.join(prepared, part) for part in ("preprocessor", "encoder"))
