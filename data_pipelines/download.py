@@ -17,9 +17,10 @@ from collections.abc import Iterator
 import requests
 from absl import logging
 
-from data_pipelines import disk, published_files
+from data_pipelines import published_files
 from data_pipelines.fetching import archives, checksums, many_files, one_file, pictures, server
 from data_pipelines.published_files import Published
+from xmcgan.files import check_room
 
 _WORK_FOLDER = ".incomplete"
 
@@ -47,7 +48,7 @@ def download(published: Published, source: str | os.PathLike, captions_only: boo
         sizes = {file.name: _size(connection, file, source) for file in missing}
         # Which images are wanted is known once all narratives are there, and is looked at again then.
         later = sum(_most_bytes(folder, source) for folder in folders) if missing else 0
-        disk.check_room(source, _peak(missing, sizes, source) + later, "fetch and unpack the published files")
+        check_room(source, _peak(missing, sizes, source) + later, "fetch and unpack the published files")
         for file in missing:
             _provide(connection, file, source)
     for folder in folders:
@@ -144,7 +145,7 @@ def _provide_images(folder: published_files.ImageFolder, narratives: set[pathlib
     if not wanted:
         return
     logging.info("fetching %d of %d %s pictures, published at %s", len(wanted), total, folder.split, folder.page)
-    disk.check_room(source, len(wanted) * folder.image_size, f"fetch {len(wanted)} {folder.split} pictures")
+    check_room(source, len(wanted) * folder.image_size, f"fetch {len(wanted)} {folder.split} pictures")
     for parent in {file.path.parent for file in wanted}:
         parent.mkdir(parents=True, exist_ok=True)
     with _with_remedy(f"fetch the archives by hand and put them into {source} (published at {folder.page})"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Callable
@@ -14,9 +13,10 @@ import tqdm
 from absl import logging
 from etils import epath
 
-from data_pipelines import disk, prepare, records, text_feature_files, text_features, text_identity
+from data_pipelines import prepare, records, text_feature_files, text_features, text_identity
 from data_pipelines.text_features import ImageText
 from xmcgan.config import Config
+from xmcgan.files import check_room, remove_temporary, temporary_path
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 
 # Images whose captions are encoded at once.
@@ -51,6 +51,7 @@ def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEn
         if text_feature_files.is_whole(config.dataset, data_dir, identity, split):
             return False
         target.mkdir(parents=True, exist_ok=True)
+        remove_temporary(target)
         lengths = {epath.Path(path): length for path, length in zip(info.filepaths, info.shard_lengths)}
         missing = [path for path in lengths if not (target / path.name).exists()]
         num_left = sum(lengths[path] for path in missing)
@@ -70,7 +71,7 @@ def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEn
 
 
 def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: TextEncoder, progress: tqdm.tqdm) -> None:
-    """Makes a file of features of each file of records, aside first."""
+    """Makes a file of features of each file of records."""
 
     @tf.function(reduce_retracing=True)
     def encode(tokens: dict[str, tf.Tensor]) -> TextFeatures:
@@ -79,8 +80,10 @@ def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: Te
 
     start, num_captions, num_bytes = time.perf_counter(), 0, 0
     for source in sources:
-        aside = target / f"{source.name}.incomplete"
-        with tf.io.TFRecordWriter(os.fspath(aside)) as writer:
+        with (
+            temporary_path(target / source.name) as temporary,
+            tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
+        ):
             for text in _texts(source, encoder, encode):
                 serialized = text_features.serialize(text)
                 writer.write(serialized)
@@ -88,7 +91,6 @@ def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: Te
                 rate = num_captions / (time.perf_counter() - start)
                 progress.set_postfix_str(f"{rate:,.0f} captions/s", refresh=False)
                 progress.update()
-        aside.replace(target / source.name)
     seconds = time.perf_counter() - start
     if num_captions:
         logging.info(
@@ -140,4 +142,4 @@ def _check_room(target: epath.Path, sources: Sequence[epath.Path], num_images: i
         num_sampled += image_ids.shape[0]
         rows += captions.flat_values.shape[0] + int(tf.reduce_sum(tokens["input_mask"]))  # Sentences and words.
     needed = _ROOM * np.dtype(np.float16).itemsize * encoder.dim * rows / num_sampled * num_images
-    disk.check_room(pathlib.Path(target), needed, f"store the text features of {num_images} pictures")
+    check_room(target, needed, f"store the text features of {num_images} pictures")

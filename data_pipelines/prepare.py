@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import console, datasets, locking, records
+from data_pipelines import datasets, records
 from data_pipelines.scenes import bert, layouts
-from xmcgan import handles
+from xmcgan import console, handles
 from xmcgan.config import Config
+from xmcgan.files import locked
 
 # The names of unfinished folders: ours, and those of TFDS, whose older versions put the word at the end.
 _TEXT_MODEL = "scenes:bert"
@@ -173,6 +174,6 @@ def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path]
 
 @contextlib.contextmanager
 def alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
-    """Holds the folder `<data_dir>/<dataset>` against other processes, see `locking.locked`."""
-    with locking.locked(records.directory(dataset, data_dir).parent) as folder:
+    """Holds the folder `<data_dir>/<dataset>` against other processes, see `locked`."""
+    with locked(records.directory(dataset, data_dir).parent) as folder:
         yield folder

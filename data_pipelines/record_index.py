@@ -18,6 +18,8 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
+from xmcgan.files import replaced
+
 # Bytes around the data of a record, and those of its length.
 _FRAME, _LENGTH = 16, 8
 # Records that are under way at once: disks across a network answer late, but many at a time.
@@ -100,10 +102,8 @@ def write(folder: str | os.PathLike, split: str, files: Sequence[str]) -> None:
     """
     target = path(folder, split)
     offsets = np.concatenate([np.zeros(0, np.int64), *(_scan(epath.Path(folder) / file) for file in files)])
-    aside = target.with_name(f"{target.name}.incomplete")
-    with aside.open("wb") as file:
+    with replaced(target, "wb") as file:
         np.save(file, offsets)
-    aside.replace(target)
 
 
 def load(

@@ -14,7 +14,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import console, datasets
+from data_pipelines import datasets
+from xmcgan import console
 
 # Version of the schema, part of the records' path: records of another version are never mistaken for these.
 VERSION = "2.0.0"

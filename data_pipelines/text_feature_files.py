@@ -24,6 +24,7 @@ from data_pipelines.text_identity import TextIdentity
 from xmcgan import config as config_lib
 from xmcgan import handles
 from xmcgan.config import Config
+from xmcgan.files import write_text
 
 _FOLDER = "text_features"
 _DIGITS = 16  # Of the fingerprint, in the name of its folder.
@@ -69,9 +70,7 @@ def finish(config: Config, data_dir: str | os.PathLike, identity: TextIdentity, 
         "pictures": info.num_examples,
     }
     path = _description(target, split)
-    aside = path.with_name(f"{path.name}.incomplete")
-    aside.write_text(json.dumps(description, indent=2) + "\n")
-    aside.replace(path)
+    write_text(path, json.dumps(description, indent=2) + "\n")
 
 
 def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> StoredText:

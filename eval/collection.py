@@ -17,6 +17,7 @@ from absl import logging
 
 from eval.measures.measure import Measure, Seen
 from eval.sources import Source
+from xmcgan.files import replaced
 
 # Images whose rows are written at once: what is lost, at most, when the evaluation is killed.
 _PART = 1024
@@ -149,9 +150,8 @@ def _part_files(folder: str) -> list[str]:
 
 def _write_part(folder: str, part: int, rows: dict[str, np.ndarray]) -> None:
     path = os.path.join(folder, f"part_{part:05d}.npz")
-    with open(f"{path}.incomplete", "wb") as file:
+    with replaced(path, "wb") as file:
         np.savez(file, **rows)
-    os.replace(f"{path}.incomplete", path)
 
 
 class _Progress:

@@ -12,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import locking, records
+from data_pipelines import records
 from data_pipelines.input_pipeline import CaptionList
 from eval import score
 from eval.collection import collect
 from eval.measures.measure import Measure, Reference
 from eval.protocol import fingerprint
 from eval.sources import Source
+from xmcgan.files import locked, replaced
 
 _SCORES = "scores"
 
@@ -57,7 +58,7 @@ def references(
         {"captions": captions_identity, "source": source.identity, "measure": measure.identity} for measure in measures
     ]
     paths = [os.path.join(folder, f"real_{fingerprint(identity)[:20]}.npz") for identity in identities]
-    with locking.locked(folder):  # Evaluations of several runs need the same, and begin at once.
+    with locked(folder):  # Evaluations of several runs need the same, and begin at once.
         missing = [index for index, path in enumerate(paths) if not os.path.exists(path)]
         if missing:
             lacking = [measures[index] for index in missing]
@@ -82,9 +83,8 @@ def references(
 
 def _write(path: str, reference: Reference, identity: dict[str, Any]) -> None:
     note = {"identity": identity, "scores": score.to_json(reference.scores)}
-    with open(f"{path}.incomplete", "wb") as file:
+    with replaced(path, "wb") as file:
         np.savez(file, **reference.arrays, **{_SCORES: np.array(json.dumps(note))})
-    os.replace(f"{path}.incomplete", path)
 
 
 def _read(path: str) -> Reference:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from eval import protocol as protocol_lib
 from eval import score
 from eval.score import LOWER, Score
+from xmcgan.files import replaced
 
 
 class Result(NamedTuple):
@@ -51,9 +52,8 @@ def write(path: str, result: Result) -> None:
         "fingerprint": result.fingerprint,
         "details": result.details,
     }
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+    with replaced(path) as file:
         json.dump(content, file, indent=2)
-    os.replace(f"{path}.incomplete", path)
 
 
 def aside(path: str, fingerprint: str) -> str:

@@ -10,12 +10,12 @@ from typing import Callable
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import locking
 from eval import protocol, results
 from eval.evaluation import Evaluation
 from eval.results import Result
 from eval.score import LOWER
 from xmcgan.config import Config
+from xmcgan.files import locked
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.training import checkpoints
@@ -62,7 +62,7 @@ class RunEvaluation:
         step = checkpoints.step_of(checkpoint)
         path = os.path.join(self._workdir, "eval", f"{step}.json")
         # Training goes on meanwhile, and may remove its older checkpoints; or it comes to evaluate the same one itself.
-        with checkpoints.held(self._workdir, checkpoint) as held, locking.locked(os.path.dirname(path)):
+        with checkpoints.held(self._workdir, checkpoint) as held, locked(os.path.dirname(path)):
             for done in (path, results.aside(path, protocol.fingerprint(self._evaluation.protocol))):
                 found = self._find(done, with_curve)
                 if found is not None:

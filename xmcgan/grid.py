@@ -8,6 +8,8 @@ import typing
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from xmcgan.files import replaced
+
 _BACKGROUND = (255, 255, 255)
 _INK = (32, 33, 36)
 _MARGIN = 12  # Pixels around the grid, and between a label and its images.
@@ -125,10 +127,5 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """
     path = os.fspath(path)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    aside = f"{path}.{os.getpid()}.incomplete"
-    try:
-        Image.fromarray(image).save(aside, format="PNG")
-        os.replace(aside, path)
-    finally:
-        if os.path.exists(aside):
-            os.remove(aside)
+    with replaced(path, "wb") as file:
+        Image.fromarray(image).save(file, format="PNG")

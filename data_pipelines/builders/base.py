@@ -24,9 +24,10 @@ import tensorflow_datasets as tfds
 import tqdm
 from etils import epath
 
-from data_pipelines import disk, record_index, records
+from data_pipelines import record_index, records
 from data_pipelines.builders import captions, narratives, pictures, skipped, tars
 from data_pipelines.builders.skipped import LEFT_OUT, Note
+from xmcgan.files import check_room
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -290,4 +291,4 @@ def _check_room(plans: Iterable[Plan], folder: str) -> None:
     if sizes:
         total = sum(len(unit.items) for unit in units)
         needed = _ROOM * total * sum(sizes) / len(sizes)
-        disk.check_room(pathlib.Path(folder).parent, needed, f"convert {total} pictures (estimated from {len(sizes)})")
+        check_room(pathlib.Path(folder).parent, needed, f"convert {total} pictures (estimated from {len(sizes)})")

@@ -10,10 +10,10 @@ import zlib
 
 import tqdm
 
-from data_pipelines import disk
+from xmcgan.files import check_room
 
 
-def unpack(archive: pathlib.Path, folder: pathlib.Path, aside: pathlib.Path) -> None:
+def unpack(archive: pathlib.Path, folder: pathlib.Path, temporary: pathlib.Path) -> None:
     """Unpacks an archive into a folder.
 
     What the archive holds at its top is moved there when all is unpacked; a folder that is there already gets the
@@ -22,27 +22,27 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path, aside: pathlib.Path) -> 
     Args:
       archive: a zip file.
       folder: to unpack into.
-      aside: folder to unpack into at first, on the same disk; whatever it holds is deleted.
+      temporary: folder to unpack into at first, on the same disk; whatever it holds is deleted.
 
     Raises:
       ValueError: the archive is damaged, or holds a path that leads out of the folder.
       OSError: there is not enough room.
     """
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
             for member in members:
                 _check_path(archive, member)
-            disk.check_room(folder, sum(member.file_size for member in members), f"unpack {archive.name}")
+            check_room(folder, sum(member.file_size for member in members), f"unpack {archive.name}")
             for member in tqdm.tqdm(members, desc=f"unpacking {archive.name}", unit="file", disable=None):
-                opened.extract(member, aside)
+                opened.extract(member, temporary)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{archive} is damaged ({error}): delete it, and run this again to fetch it anew") from error
-    for path in aside.iterdir():
+    for path in temporary.iterdir():
         _move(path, folder / path.name)
-    shutil.rmtree(aside)
+    shutil.rmtree(temporary)
 
 
 def _check_path(archive: pathlib.Path, member: zipfile.ZipInfo) -> None:

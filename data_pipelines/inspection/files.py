@@ -6,6 +6,8 @@ import os
 
 from etils import epath
 
+from xmcgan.files import write_text
+
 
 class Output:
     """A text file to be written at the end of some work, refused before it if that cannot be.
@@ -31,6 +33,4 @@ class Output:
 
     def write(self, text: str) -> None:
         """Writes the file, whole or not at all."""
-        aside = self.path.with_name(f"{self.path.name}.incomplete")
-        aside.write_text(text)
-        aside.replace(self.path)
+        write_text(self.path, text)

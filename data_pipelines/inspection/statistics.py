@@ -11,9 +11,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_pipelines import console
 from data_pipelines.inspection import counts
 from data_pipelines.inspection.tokens import TokenCounter
+from xmcgan import console
 
 # Records whose numbers are added up at once. Their images are not among them.
 _BATCH = 256

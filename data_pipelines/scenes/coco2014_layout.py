@@ -11,6 +11,7 @@ import os
 import pathlib
 
 from data_pipelines.scenes import coco_annotations, describe, draw, sample, writing
+from xmcgan.files import new_folder
 
 # Folder and file names by split of `sample`.
 _SPLITS = {"train": "train2014", "validation": "val2014"}
@@ -42,7 +43,7 @@ def write_coco2014(
       FileExistsError: `output` holds something.
     """
     counts = writing.counts(num_train, num_val)
-    with writing.whole_folder(output) as folder:
+    with new_folder(output) as folder:
         (folder / "annotations").mkdir()
         for split, name in _SPLITS.items():
             (folder / name).mkdir()

@@ -13,6 +13,7 @@ import pathlib
 from typing import NamedTuple
 
 from data_pipelines.scenes import coco_annotations, draw, narrative_files, sample, writing
+from xmcgan.files import new_folder
 
 # COCO's 118,000 training images have 134,000 narratives.
 SECOND_SHARE = 0.14
@@ -57,7 +58,7 @@ def write_ln_coco(
       FileExistsError: `output` holds something.
     """
     counts = writing.counts(num_train, num_val)
-    with writing.whole_folder(output) as folder:
+    with new_folder(output) as folder:
         (folder / "annotations").mkdir()
         for split, (name, narratives, num_shards) in _SPLITS.items():
             (folder / name).mkdir()

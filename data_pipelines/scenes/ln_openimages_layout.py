@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines.scenes import draw, narrative_files, sample, writing
+from xmcgan.files import new_folder
 
 # The 504,000 training images of Open Images with narratives have 507,000 of them.
 SECOND_SHARE = 0.006
@@ -71,7 +72,7 @@ def write_ln_openimages(
       FileExistsError: `output` holds something.
     """
     counts = writing.counts(num_train, num_val)
-    with writing.whole_folder(output) as folder:
+    with new_folder(output) as folder:
         for split, (image_folders, dataset_id, narratives, num_shards) in _SPLITS.items():
             for name in image_folders:
                 (folder / name).mkdir()

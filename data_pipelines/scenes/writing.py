@@ -1,12 +1,10 @@
-"""What all layouts share: a folder that appears only when it is whole, and scenes that are drawn in parallel."""
+"""What all layouts share: scenes that are drawn in parallel."""
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -16,29 +14,6 @@ from data_pipelines.scenes import draw, sample, spec
 
 _JPEG_QUALITY = 95
 _Result = TypeVar("_Result")
-
-
-@contextlib.contextmanager
-def whole_folder(output: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """A folder to write into, which is renamed to `output` at the end, and only if all went well.
-
-    Args:
-      output: folder to make; must not exist yet, or be empty.
-
-    Yields:
-      An empty folder beside it. What a killed run left there is gone.
-
-    Raises:
-      FileExistsError: `output` holds something.
-    """
-    output = pathlib.Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileExistsError(f"{output} exists and is not empty: name another folder, or remove it first")
-    unfinished = output.with_name(output.name + ".incomplete")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    yield unfinished
-    unfinished.replace(output)
 
 
 def counts(num_train: int, num_val: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import figure
 
 from eval.metrics import frechet
+from xmcgan.files import replaced
 
 
 def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoint], limit: float, title: str) -> None:
@@ -43,9 +44,8 @@ def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoi
     axes.set_ylabel("distance")
     axes.set_title(title)
     axes.grid(alpha=0.3)
-    aside = f"{path}.incomplete"
-    sheet.savefig(aside, format="png")
-    os.replace(aside, path)
+    with replaced(path, "wb") as file:
+        sheet.savefig(file, format="png")
 
 
 def _apart(inverses: np.ndarray) -> list[int]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eval.ranking import files
+from xmcgan.files import write_text
 
 SLOTS = "ABCD"  # The places of a page, from first to last.
 _KEY = "key.json"
@@ -148,7 +148,8 @@ def claim_key(folder: pathlib.Path, settings: Mapping[str, Any], captions: Seque
     if not path.exists():
         made = make_key(settings, captions, secrets.token_hex(16))
         content = {**dataclasses.asdict(made), "comparisons": [page._asdict() for page in made.comparisons]}
-        files.write_text(path, json.dumps(content, ensure_ascii=False, indent=1))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(content, ensure_ascii=False, indent=1))
         return made
     old = read_key(folder)
     asked = {**settings, "captions": list(captions)}

@@ -14,10 +14,11 @@ from PIL import Image
 
 from data_pipelines import input_pipeline
 from eval.image_folder import CAPTIONS_FILE
-from eval.ranking import design, files, label_studio
+from eval.ranking import design, label_studio
 from eval.ranking.design import QUESTIONS, Key
 from eval.ranking.sources import CaptionDraw, ImageSource, one_line, open_source
 from xmcgan import grid
+from xmcgan.files import remove_temporary, write_text
 
 IMPORTABLE = "label_studio"  # The only folder that raters' software is to see.
 # Of every image, so that the order of writing tells nothing: 2000-01-01.
@@ -68,10 +69,10 @@ def export(
     """
     names = [f"{row:06d}.png" for row in range(len(draw.captions))]
     lines = [f"{name}\t{caption}\n" for name, caption in zip(names, draw.captions)]
-    if not design.key_path(
-        output
-    ).exists():  # What a folder of images lacks can be looked up even if it is refused now.
-        files.write_text(output / CAPTIONS_FILE, "".join(lines))
+    # What a folder of images lacks can be looked up even if it is refused now.
+    if not design.key_path(output).exists():
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / CAPTIONS_FILE, "".join(lines))
     sources = {name: open_source(where, checkpoint, draw, image_size) for name, where in models.items()}
     settings = {
         "dataset": draw.dataset,
@@ -82,8 +83,7 @@ def export(
     }
     claimed = design.claim_key(output, settings, draw.captions)
     importable = output / IMPORTABLE
-    for left in (importable / label_studio.PICTURES).glob("*.incomplete"):  # By an export that was killed.
-        left.unlink()
+    remove_temporary(importable / label_studio.PICTURES)  # Of an export that was killed.
     for model, source in sources.items():
         _write_images(importable / label_studio.PICTURES, model, source, claimed, image_size)
     _write_tasks(importable, claimed, raters, embed)
@@ -124,11 +124,12 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
                 len(content) >> 20,
                 _LARGEST_UPLOAD >> 20,
             )
-        files.write_text(folder / "tasks.json", content)
-        files.write_text(folder / "interface.xml", label_studio.interface(question))
-        files.write_text(folder / "project.json", label_studio.to_json(label_studio.project(question, raters)))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "tasks.json", content)
+        write_text(folder / "interface.xml", label_studio.interface(question))
+        write_text(folder / "project.json", label_studio.to_json(label_studio.project(question, raters)))
     num_pages = len(claimed.captions)
-    files.write_text(importable / "README.txt", label_studio.readme(num_pages, len(claimed.models), raters, embed))
+    write_text(importable / "README.txt", label_studio.readme(num_pages, len(claimed.models), raters, embed))
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 from collections.abc import Sequence
 
@@ -10,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from eval.ranking import files
 from eval.ranking.design import QUESTIONS
 from eval.ranking.estimates import QuestionResult
+from xmcgan.files import replaced
 
 # From best to worst, dark to light, and told apart by those who see no colors.
 _COLOURS = ("#08306b", "#2f7ebc", "#93c4df", "#dbe9f6")
@@ -70,11 +69,11 @@ def draw(results: Sequence[QuestionResult]) -> Figure:
 
 def save(figure: Figure, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     """Writes a figure as PNG and as PDF; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix[1:], dpi=200, metadata=metadata)
         path = folder / f"{name}{suffix}"
-        files.write_bytes(path, buffer.getvalue())
+        with replaced(path, "wb") as file:
+            figure.savefig(file, format=suffix[1:], dpi=200, metadata=metadata)
         paths.append(path)
     return paths

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from eval.ranking import answers, design, figure, files, label_studio
+from eval.ranking import answers, design, figure, label_studio
 from eval.ranking.answers import REASONS, LeftOut
 from eval.ranking.design import QUESTIONS
 from eval.ranking.estimates import RESAMPLINGS, Interval, QuestionResult, summarize
+from xmcgan.files import write_text
 
 _INTERVALS = (
     f"In brackets: 95 % confidence intervals, by bootstrap over captions ({RESAMPLINGS:,} resamplings): the answers to "
@@ -92,8 +93,9 @@ def write(folder: pathlib.Path, results: Sequence[QuestionResult], left_out: Seq
         "results.json": label_studio.to_json(content),
         "left_out.csv": _csv(LeftOut._fields, left_out),
     }
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        files.write_text(folder / name, text)
+        write_text(folder / name, text)
     return [folder / name for name in texts]
 
 

@@ -28,6 +28,7 @@ from data_pipelines.builders.pictures import read_jpeg
 from data_pipelines.images import decode_image, resize_image
 from data_pipelines.input_pipeline import Batch
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
+from xmcgan.files import replaced
 
 _MAX_UNFIT = 0.5
 _LARGEST_HELD_OUT_SHARE = 0.1
@@ -148,9 +149,8 @@ def fit_pairs(pictures: str | os.PathLike, pairs: Sequence[Pair], memo: str | os
     if unfit is None:
         unfit = _unfit_files(pictures, files)
         os.makedirs(os.path.dirname(memo), exist_ok=True)
-        with open(f"{memo}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(memo) as file:
             json.dump({"pairs": digest(pairs), "unfit": unfit}, file)
-        os.replace(f"{memo}.incomplete", memo)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in collections.Counter(unfit.values()).most_common())
     if len(unfit) > _MAX_UNFIT * len(files):
         raise ValueError(

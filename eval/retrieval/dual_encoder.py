@@ -38,8 +38,8 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # noqa: F401 (registers the ops of the tokenizers)
 
-from data_pipelines import console
-from data_pipelines.scenes import writing
+from xmcgan import console
+from xmcgan.files import new_folder
 from xmcgan.models import hub_files
 
 REPORT = "dual_encoder.json"
@@ -140,7 +140,7 @@ def save_dual_encoder(module: tf.Module, folder: str, report: Mapping[str, Any])
     Raises:
       FileExistsError: the folder holds something.
     """
-    with writing.whole_folder(folder) as staging, console.quiet_libraries():
+    with new_folder(folder) as staging, console.quiet_libraries():
         tf.saved_model.save(module, os.fspath(staging))
         with open(staging / REPORT, "w", encoding="utf-8") as file:
             json.dump({**report, "weights_sha256": hub_files.weights_digest(module.variables)}, file, indent=2)

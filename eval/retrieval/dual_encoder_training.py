@@ -17,6 +17,7 @@ from eval.retrieval.caption_pairs import CaptionPairs, ConvertedPairs
 from eval.retrieval.dual_encoder import is_saved, read_report, save_dual_encoder
 from eval.retrieval.dual_encoder_update import compiled_steps
 from eval.retrieval.towers import TowerOptions, Towers, check_options, learn_vocabulary
+from xmcgan.files import replaced
 from xmcgan.training import cluster
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog
@@ -233,9 +234,8 @@ def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) 
                 )
         return
     os.makedirs(workdir, exist_ok=True)
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+    with replaced(path) as file:
         json.dump(mine, file, indent=2)
-    os.replace(f"{path}.incomplete", path)
 
 
 def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
@@ -243,9 +243,8 @@ def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
     path = os.path.join(workdir, "vocabulary.txt")
     if not os.path.exists(path):
         vocabulary = learn_vocabulary(pairs.captions())
-        with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(path) as file:
             file.writelines(f"{piece}\n" for piece in vocabulary)
-        os.replace(f"{path}.incomplete", path)
     with open(path, encoding="utf-8") as file:
         return file.read().split("\n")[:-1]
 

@@ -17,11 +17,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import console
-from data_pipelines.scenes import spec, writing
+from data_pipelines.scenes import spec
 from eval.scenes import scene_images, scene_recognizer
 from eval.scenes.scene_images import LabelledImages, SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs, SceneRecognizer
+from xmcgan import console
+from xmcgan.files import new_folder
 
 _BATCH_SIZE = 32
 _EPOCHS = 2  # How often each image is seen.
@@ -69,7 +70,7 @@ def build(
     if steps < 1:
         raise ValueError(f"steps={steps}: train the scene recogniser for at least one step")
     start = time.time()
-    with writing.whole_folder(folder) as staging:
+    with new_folder(folder) as staging:
         training = scene_images.draw_images(seed, "train", math.ceil(steps * _BATCH_SIZE / _EPOCHS), faulty=True)
         held_out = scene_images.draw_images(seed + 1, "validation", _HELD_OUT, faulty=False)
         recognizer = SceneRecognizer(seed)

@@ -14,6 +14,7 @@ from experiments.ablation.tables import TABLES, config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
+from xmcgan.files import replaced
 from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import check_workdir
 
@@ -54,9 +55,8 @@ class Job(NamedTuple):
     def finish(self) -> None:
         """Notes that it is finished."""
         path = os.path.join(self.folder, FINISHED)
-        with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(path) as file:
             json.dump({"rows": self.rows, "steps": self.config.training.num_steps}, file)
-        os.replace(f"{path}.incomplete", path)
 
 
 def jobs_of(

@@ -15,6 +15,7 @@ from experiments.ablation.finished_runs import Results
 from experiments.ablation.tables import TABLES, find
 from experiments.paper_figures import layout, sheets
 from xmcgan import config_json
+from xmcgan.files import write_text
 from xmcgan.text_to_image import TextToImage
 
 _IMAGES_DPI = 100  # Of many small images.
@@ -176,7 +177,5 @@ def _commands(results: Results) -> str:
 
 
 def _write(path: str, content: str) -> str:
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
-        file.write(content)
-    os.replace(f"{path}.incomplete", path)
+    write_text(path, content)
     return path

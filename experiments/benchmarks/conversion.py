@@ -19,6 +19,7 @@ import time
 from absl import flags
 
 from xmcgan import command_line
+from xmcgan.files import replaced
 
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Pictures to convert.", lower_bound=2)
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
@@ -65,9 +66,8 @@ def main(argv: list[str]) -> None:
         f"{per_image * _COCO14_IMAGES / 1e9:.1f} GB (JAX release: {_RELEASE_BYTES / 1e9:.0f} GB)"
     )
     if _OUTPUT.value:
-        with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(_OUTPUT.value) as file:
             json.dump(result, file, indent=2)
-        os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
 
 
 def write_coco2014(source: pathlib.Path, jpegs: list[bytes], num_images: int) -> int:

@@ -20,6 +20,7 @@ from concurrent import futures
 from absl import app, flags
 
 from xmcgan import command_line
+from xmcgan.files import replaced
 
 _NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Pictures of a dataset; give it for each.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
@@ -68,9 +69,8 @@ def main(argv: list[str]) -> None:
     print(input_rates.table(results))
     if _OUTPUT.value:
         settings = {"image_size": _IMAGE_SIZE.value, "cache": _CACHE.value, "cores": os.cpu_count()}
-        with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(_OUTPUT.value) as file:
             json.dump({**settings, "mean_jpeg_bytes": mean_size, "datasets": results}, file, indent=2)
-        os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ class Training:
 
     def _aside(self) -> list[tuple[str, int]]:
         """Names and times of what is being written of a checkpoint."""
-        folder = pathlib.Path(self._folder) / checkpoint_files.ASIDE
+        folder = pathlib.Path(self._folder) / checkpoint_files.TEMPORARY
         try:
             return [(path.name, path.stat().st_mtime_ns) for path in (folder, *folder.iterdir())]
         except FileNotFoundError:
@@ -182,7 +182,7 @@ class Training:
 
     def _left(self, paths: Sequence[str]) -> str:
         steps = ", ".join(str(checkpoint_files.step_of(path)) for path in paths) or "none"
-        aside = sum(name != checkpoint_files.ASIDE for name, _ in self._aside())
+        aside = sum(name != checkpoint_files.TEMPORARY for name, _ in self._aside())
         return f"checkpoints {steps}" + (f"; {aside} files aside" if self._aside() else "")
 
 

@@ -6,8 +6,8 @@ import os
 
 import tensorflow as tf
 
-from data_pipelines import console
 from data_pipelines.scenes import bert_model
+from xmcgan import console
 
 VOCABULARY = 30_522  # Of the published BERT.
 

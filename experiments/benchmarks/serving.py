@@ -19,6 +19,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from xmcgan import command_line
+from xmcgan.files import replaced
 
 _WORKDIR = command_line.define_workdir("Folder of a training run.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
@@ -67,9 +68,8 @@ def main(argv: list[str]) -> None:
     if _OUTPUT.value:
         result = {"title": served.title, "sizes": served.sizes, "first_call": first, "memory": memory}
         result["rates"] = {size: {"export": both[0], "python": both[1]} for size, both in rates.items()}
-        with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(_OUTPUT.value) as file:
             json.dump(result, file, indent=2)
-        os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
     if growth > _GROWTH:
         raise ValueError(f"memory has grown by {growth:.1%} over {_CALLS.value} calls")
 

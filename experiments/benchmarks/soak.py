@@ -19,6 +19,7 @@ from absl import flags
 
 from experiments.benchmarks.watched_run import WatchedRun, quarters
 from xmcgan import command_line
+from xmcgan.files import replaced
 
 _DATA_DIR = command_line.define_data_dir()
 _MINUTES = flags.DEFINE_float("minutes", 60.0, "How long to train.", lower_bound=0.1)
@@ -41,9 +42,8 @@ def main(argv: list[str]) -> None:
     growth, drift = (values[-1] / values[0] - 1.0 for values in (memory, speed))
     print(f"from the first quarter to the last: memory {growth:+.1%}, pictures/s {drift:+.1%}")
     if _OUTPUT.value:
-        with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(_OUTPUT.value) as file:
             json.dump({**seen._asdict(), "memory_growth": growth, "speed_drift": drift}, file)
-        os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
     if growth > _GROWTH or seen.compilations != 1:
         raise ValueError(f"memory has grown by {growth:.1%}, the step was compiled {seen.compilations} times")
 

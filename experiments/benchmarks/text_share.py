@@ -23,6 +23,7 @@ from absl import flags
 from data_pipelines import datasets
 from xmcgan import command_line, config_json
 from xmcgan.config import Config
+from xmcgan.files import replaced
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each.", lower_bound=1)
 _ITERATIONS = flags.DEFINE_integer("iterations", 3, "Iterations of a turn.", lower_bound=1)
@@ -57,9 +58,8 @@ def main(argv: list[str]) -> None:
             "cores": os.cpu_count(),
             "seconds": seconds,
         }
-        with open(f"{_OUTPUT.value}.incomplete", "w", encoding="utf-8") as file:
+        with replaced(_OUTPUT.value) as file:
             json.dump(result, file, indent=2)
-        os.replace(f"{_OUTPUT.value}.incomplete", _OUTPUT.value)
 
 
 def table(config: Config, device: str, batches: int, seconds: dict[str, list[float]]) -> str:

@@ -12,6 +12,8 @@ import matplotlib
 import numpy as np
 from matplotlib import figure
 
+from xmcgan.files import replaced
+
 FORMATS = ("png", "pdf")
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # It tells of each table of a font that it leaves out.
 
@@ -96,9 +98,8 @@ def save(drawn: figure.Figure, path: str) -> list[str]:
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     files = [f"{path}.{ending}" for ending in FORMATS]
     for file, ending in zip(files, FORMATS):
-        with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType, as journals ask for.
-            drawn.savefig(f"{file}.incomplete", format=ending)
-        os.replace(f"{file}.incomplete", file)
+        with replaced(file, "wb") as opened, matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType, as journals ask.
+            drawn.savefig(opened, format=ending)
     return files
 
 

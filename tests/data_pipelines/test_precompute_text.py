@@ -16,9 +16,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data_pipelines import disk, encode_captions, input_pipeline, records, text_feature_files, text_identity
+from data_pipelines import encode_captions, input_pipeline, records, text_feature_files, text_identity
 from data_pipelines.datasets import preset
-from xmcgan import handles
+from xmcgan import files, handles
 from xmcgan.models.text_encoder import TextEncoder
 
 FILES, SIZE = 4, 16
@@ -180,10 +180,10 @@ def test_a_cut_run_is_gone_on_with(encoded, copy, encoder, monkeypatch):
 
 def test_no_room(copy, encoder, monkeypatch):
     shutil.rmtree(_folder(_config(), copy))
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
     with pytest.raises(OSError, match=r"0\.0 GB free, and 0\.0 GB .* store the text features of 60 pictures"):
         encode_captions.encode_captions(_config(), copy, encoder)
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**6))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**6))
     assert encode_captions.encode_captions(_config(), copy, encoder)
 
 

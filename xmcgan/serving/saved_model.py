@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the tokenizer)
 
-from data_pipelines import console
+from xmcgan import console
 from xmcgan.models import hub_files
 from xmcgan.serving import warm_up
 from xmcgan.serving.caption_to_image import CaptionToImage

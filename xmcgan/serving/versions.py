@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from data_pipelines.locking import locked
+from xmcgan.files import locked
 
-_ASIDE = "incomplete"
+_TEMPORARY = "incomplete"
 
 
 class Draft(NamedTuple):
@@ -37,14 +37,14 @@ def new_version(folder: str) -> Iterator[Draft]:
       ValueError: `folder` holds something else than versions.
     """
     if os.path.isdir(folder):
-        strangers = [name for name in os.listdir(folder) if not (_is_version(name) or name in (_ASIDE, ".lock"))]
+        strangers = [name for name in os.listdir(folder) if not (_is_version(name) or name in (_TEMPORARY, ".lock"))]
         if strangers:
             raise ValueError(
                 f"{folder} holds '{sorted(strangers)[0]}', which is no version of a model: give a folder of its own"
             )
     with locked(folder):
         number = max(_versions(folder), default=0) + 1
-        draft = Draft(os.path.join(folder, _ASIDE), number, os.path.join(folder, str(number)))
+        draft = Draft(os.path.join(folder, _TEMPORARY), number, os.path.join(folder, str(number)))
         shutil.rmtree(draft.folder, ignore_errors=True)
         try:
             yield draft

@@ -1,4 +1,4 @@
-"""Checkpoints as files: written aside, read back, renamed; found by listing, told apart from damaged ones.
+"""Checkpoints as files: written beside, read back, renamed; found by listing, told apart from damaged ones.
 
 A checkpoint of step 20 is `step-20.index`, `step-20.data-...` and, if something is noted of it, `step-20.json`. It
 exists from the moment that its index does, which is renamed into place last and removed first.
@@ -16,8 +16,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from xmcgan.files import sync, write_text
+
 # The folder in which a checkpoint is written, within the folder that it is for.
-ASIDE = "incomplete"
+TEMPORARY = "incomplete"
 _DAMAGED = ".damaged"
 _NAME = re.compile(r"(step-(\d+))\.(index|data-\d+-of-\d+|json)")
 
@@ -57,35 +59,35 @@ def write(state: tf.train.Checkpoint, path: str, note: Mapping[str, Any] | None 
       OSError, tf.errors.OpError: it cannot be written, or does not read back; nothing of it stays.
     """
     folder, name = os.path.split(path)
-    aside = os.path.join(folder, ASIDE)
-    clear_aside(folder)
-    os.mkdir(aside)
+    temporary = os.path.join(folder, TEMPORARY)
+    clear_temporary(folder)
+    os.mkdir(temporary)
     try:
-        state.write(os.path.join(aside, name))
+        state.write(os.path.join(temporary, name))
         if note is not None:
-            with open(os.path.join(aside, f"{name}.json"), "w", encoding="utf-8") as file:
+            with open(os.path.join(temporary, f"{name}.json"), "w", encoding="utf-8") as file:
                 json.dump(note, file)
-        written = files_of(os.path.join(aside, name))
+        written = files_of(os.path.join(temporary, name))
         for file in written:
-            _sync(file)
-        reason = damage(os.path.join(aside, name))
+            sync(file)
+        reason = damage(os.path.join(temporary, name))
         if reason:
             raise OSError(f"what was written does not read back ({reason})")
         remove(path)  # A damaged one of the same step may have more files.
         for file in written:
             os.replace(file, os.path.join(folder, os.path.basename(file)))
-        _sync(folder)
+        sync(folder)
     finally:
-        clear_aside(folder)
+        clear_temporary(folder)
     # For TensorFlow's own tools and older versions of this one, which do not list.
     paths = listed(folder)
     lines = [f'model_checkpoint_path: "{name}"', *(f'all_model_checkpoint_paths: "{_base(path)}"' for path in paths)]
-    _write_whole(os.path.join(folder, "checkpoint"), "\n".join(lines) + "\n")
+    write_text(os.path.join(folder, "checkpoint"), "\n".join(lines) + "\n")
 
 
 def write_note(path: str, note: Mapping[str, Any]) -> None:
     """Puts another note in the place of the one beside a checkpoint."""
-    _write_whole(f"{path}.json", json.dumps(note))
+    write_text(f"{path}.json", json.dumps(note))
 
 
 def read_note(path: str) -> dict[str, Any]:
@@ -160,27 +162,10 @@ def remove_remains(folder: str, step: int) -> None:
             remove(os.path.join(folder, name))
 
 
-def clear_aside(folder: str) -> None:
-    """Removes what a process that was killed while it wrote left aside."""
-    shutil.rmtree(os.path.join(folder, ASIDE), ignore_errors=True)
+def clear_temporary(folder: str) -> None:
+    """Removes what a process that was killed while it wrote left there."""
+    shutil.rmtree(os.path.join(folder, TEMPORARY), ignore_errors=True)
 
 
 def _base(path: str) -> str:
     return os.path.basename(path)
-
-
-def _write_whole(path: str, text: str) -> None:
-    aside = f"{path}.incomplete"
-    with open(aside, "w", encoding="utf-8") as file:
-        file.write(text)
-    _sync(aside)
-    os.replace(aside, path)
-
-
-def _sync(path: str) -> None:
-    """Has the disk take what was written to a file, or the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

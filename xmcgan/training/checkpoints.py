@@ -14,6 +14,7 @@ import psutil
 import tensorflow as tf
 from absl import logging
 
+from xmcgan.files import replaced, temporary_path
 from xmcgan.training import checkpoint_files
 from xmcgan.training.checkpoint_files import step_of
 from xmcgan.training.workdir import checkpoint_folder as _folder
@@ -67,7 +68,7 @@ class Checkpoints:
         """
         path, damaged = checkpoint_files.newest_intact(_folder(self._workdir))
         if tidy:
-            checkpoint_files.clear_aside(_folder(self._workdir))
+            checkpoint_files.clear_temporary(_folder(self._workdir))
         if path is None:
             return False
         _warn_of(damaged, path)
@@ -212,9 +213,9 @@ def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
     kept = _link(path, folder)
     name = os.path.basename(kept)
     note_path = os.path.join(folder, _BEST_NOTE)
-    with open(f"{note_path}.incomplete", "w", encoding="utf-8") as file:
+    with replaced(note_path) as file:
         json.dump({"checkpoint": name, "step": step_of(path), **note}, file, indent=2)
-    os.replace(f"{note_path}.incomplete", note_path)  # From here on this one is the best.
+    # From here on this one is the best.
     for other in os.listdir(folder):
         if other != _BEST_NOTE and not other.startswith(f"{name}."):
             os.remove(os.path.join(folder, other))
@@ -232,14 +233,12 @@ def _link(path: str, folder: str) -> str:
         target = os.path.join(folder, os.path.basename(file))
         if os.path.exists(target) and os.path.samefile(file, target):
             continue
-        aside = f"{target}.incomplete"
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(aside)
-        try:
-            os.link(file, aside)
-        except OSError:
-            shutil.copyfile(file, aside)
-        os.replace(aside, target)
+        with temporary_path(target) as temporary:
+            temporary.unlink(missing_ok=True)  # `os.link` replaces nothing.
+            try:
+                os.link(file, temporary)
+            except OSError:
+                shutil.copyfile(file, temporary)
     return os.path.join(folder, os.path.basename(path))
 
 

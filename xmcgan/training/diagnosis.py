@@ -20,6 +20,7 @@ import tensorflow as tf
 from absl import logging
 
 from xmcgan.config import Config
+from xmcgan.files import write_text
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import json_line
@@ -91,9 +92,7 @@ def stop_if_not_finite(
     step = first_step + row + 1
     path = os.path.join(workdir, f"not_finite_step_{step:07d}.json")
     numbers = dict(zip(metrics, values[row].tolist()))
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
-        file.write(json_line({"step": step, **numbers}))
-    os.replace(f"{path}.incomplete", path)
+    write_text(path, json_line({"step": step, **numbers}))
     name, value = next((name, value) for name, value in numbers.items() if not math.isfinite(value))
     place = _first_place(replay, step) if replay else None
     raise FloatingPointError(

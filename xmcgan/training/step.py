@@ -210,7 +210,8 @@ def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) ->
 
 def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
     """The example, but not before a step has come to its metrics: else G would be drawing all steps' images at once,
-    and hold what their gradients need."""
+    and hold what their gradients need.
+    """
     with tf.control_dependencies(list(metrics.values())):
         return tf.nest.map_structure(tf.identity, example)
 

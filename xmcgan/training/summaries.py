@@ -16,6 +16,7 @@ import tqdm
 from absl import logging
 
 from xmcgan import grid
+from xmcgan.files import replaced
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -255,10 +256,8 @@ def drop_steps_after(path: str, step: int) -> None:
     whole = [line for line in lines if line.endswith("\n")]
     kept = [line for number, line in enumerate(whole, start=1) if step_of(number, line) <= step]
     if kept != lines:
-        aside = f"{path}.incomplete"
-        with open(aside, "w", encoding="utf-8") as file:
+        with replaced(path) as file:
             file.writelines(kept)
-        os.replace(aside, path)
 
 
 def json_line(values: typing.Mapping[str, float]) -> str:

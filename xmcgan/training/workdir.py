@@ -11,6 +11,7 @@ import tensorflow as tf
 from xmcgan import config as config_lib
 from xmcgan import config_json
 from xmcgan.config import Config
+from xmcgan.files import write_text
 from xmcgan.training import checkpoint_files
 
 # What the system says, in small letters, and what helps.
@@ -73,9 +74,7 @@ def claim_workdir(workdir: str, config: Config) -> None:
     check_workdir(workdir, config)
     os.makedirs(workdir, exist_ok=True)
     path = config_path(workdir)
-    with open(f"{path}.incomplete", "w", encoding="utf-8") as file:
-        file.write(config_json.to_json(config))
-    os.replace(f"{path}.incomplete", path)
+    write_text(path, config_json.to_json(config))
 
 
 def checkpoint_folder(workdir: str) -> str:

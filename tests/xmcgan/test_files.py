@@ -1,0 +1,161 @@
+"""Files and folders that are whole or not there, locks between processes, and room on the disk."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from xmcgan import files
+
+ROOT = pathlib.Path(__file__).parents[2]
+HOLD = """
+import sys
+from xmcgan import files
+with files.locked(sys.argv[1]) as folder:
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+HALF = """
+import os, signal, sys
+from xmcgan import files
+with files.replaced(sys.argv[1]) as file:
+    file.write("half")
+    file.flush()
+    print(os.listdir(os.path.dirname(sys.argv[1])), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("mode", "content"), [("w", "naïve\n"), ("wb", b"\x00\xff")])
+def test_a_file_is_replaced_at_the_end(tmp_path, mode, content):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with files.replaced(path, mode) as file:
+        file.write(content)
+        file.flush()
+        assert path.read_text() == "old"
+        assert len(os.listdir(tmp_path)) == 2
+    assert path.read_bytes() == (content if mode == "wb" else content.encode("utf-8"))
+    assert os.listdir(tmp_path) == ["a.txt"]
+    assert oct(path.stat().st_mode & 0o777) == oct(0o666 & ~_umask())  # As of any file.
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with pytest.raises(KeyboardInterrupt), files.replaced(path) as file:
+        file.write("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_that_is_missing_is_not_made(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.write_text(tmp_path / "gone" / "a.txt", "new")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_killed_process_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    killed = subprocess.run([sys.executable, "-c", HALF, path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert ".incomplete" in killed.stdout
+    assert path.read_text() == "old"
+    (left,) = set(os.listdir(tmp_path)) - {"a.txt"}
+    assert left in killed.stdout
+    files.remove_temporary(tmp_path)
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_two_processes_do_not_mix(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    with files.replaced(path) as one:
+        one.write("one")
+        with monkeypatch.context() as other_process:
+            other_process.setattr(os, "getpid", lambda: 1)
+            files.write_text(path, "other")
+        assert path.read_text() == "other"
+    assert path.read_text() == "one"
+
+
+def test_a_bucket(monkeypatch):
+    """As of TensorFlow's file systems another one, in memory, stands in for the buckets."""
+    gfile = tf.io.gfile
+    for name in ("GFile", "rename", "remove"):
+        call = getattr(gfile, name)
+        monkeypatch.setattr(gfile, name, lambda *paths, call=call, **options: call(*map(_in_memory, paths), **options))
+    path = "gs://bucket/a.txt"
+    files.write_text(path, "old")
+    with files.replaced(path, "wb") as file:
+        file.write(b"new")
+    with pytest.raises(ValueError, match="half"), files.replaced(path) as file:
+        file.write("half")
+        raise ValueError("half")
+    assert gfile.GFile(path, "r").read() == "new"
+    assert gfile.listdir("ram://bucket") == ["a.txt"]
+    files.check_room("gs://bucket/folder", 1e30, "try")
+
+
+def _in_memory(path: str) -> str:
+    return path.replace("gs://", "ram://")
+
+
+def test_a_new_folder_appears_at_the_end(tmp_path):
+    path = tmp_path / "new" / "folder"
+    (tmp_path / "new" / "folder.incomplete" / "left").mkdir(parents=True)  # By a killed process.
+    with files.new_folder(path) as folder:
+        assert not os.listdir(folder)
+        (folder / "a").touch()
+        assert not path.exists()
+    assert os.listdir(path.parent) == ["folder"]
+    assert os.listdir(path) == ["a"]
+    with pytest.raises(FileExistsError, match="exists and is not empty"), files.new_folder(path):
+        pass
+
+
+def test_a_new_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="half"), files.new_folder(tmp_path / "folder") as folder:
+        (folder / "a").touch()
+        raise ValueError("half")
+    assert not os.listdir(tmp_path)
+
+
+def _holder(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_one_process_at_a_time(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    first = _holder(folder)
+    assert first.stdout.readline().strip() == str(folder)
+    second = _holder(folder)
+    with pytest.raises(subprocess.TimeoutExpired):  # It waits.
+        second.wait(timeout=3)
+    first.kill()
+    assert second.stdout.readline().strip() == str(folder)
+    second.communicate("")
+    with files.locked(folder) as held:
+        assert pathlib.Path(held) == folder
+    first.communicate()
+
+
+def test_room_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, 10**9))
+    files.check_room(tmp_path / "not" / "there", 0.9e9, "try")
+    with pytest.raises(OSError, match=r"not/there has 1\.0 GB free, and 1\.1 GB are needed to try: free some space"):
+        files.check_room(tmp_path / "not" / "there", 1.1e9, "try")
