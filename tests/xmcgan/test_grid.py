@@ -94,9 +94,8 @@ def test_png_is_exact_and_whole_or_absent(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.asarray(Image.open(path)), first)
 
     def full_disk(image, file, **options):
-        with open(file, "wb") as opened:
-            opened.write(b"\x89PNG")
-        raise OSError(28, "No space left on device", file)
+        file.write(b"\x89PNG")
+        raise OSError(28, "No space left on device", file.name)
 
     monkeypatch.setattr(Image.Image, "save", full_disk)
     with pytest.raises(OSError, match="No space"):
