@@ -12,7 +12,9 @@ import time
 import pytest
 
 from data_pipelines.scenes import layouts
-from experiments.benchmarks import killed_conversion
+from tests.experiments.command_modules import load
+
+conversion_kills = load("experiments.benchmarks.conversion_kills")
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +27,20 @@ def source(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def undisturbed(source, tmp_path_factory) -> tuple[dict[str, str], float]:
     """SHA-256 of what an undisturbed run writes, and the seconds that it works."""
-    conversion = killed_conversion.Conversion("ln_coco", source, tmp_path_factory.mktemp("undisturbed"), on_disk=True)
+    conversion = conversion_kills.Conversion("ln_coco", source, tmp_path_factory.mktemp("undisturbed"), on_disk=True)
     seconds = conversion.finish()
     return conversion.digests(), seconds
 
 
 def test_three_kills_leave_no_trace(source, undisturbed, tmp_path):
     expected, seconds = undisturbed
-    conversion = killed_conversion.Conversion("ln_coco", source, tmp_path, on_disk=True)
-    kills = killed_conversion.kill_over_and_over(conversion, kills=3, seconds=seconds, seed=2)
+    conversion = conversion_kills.Conversion("ln_coco", source, tmp_path, on_disk=True)
+    kills = conversion_kills.kill_repeatedly(conversion, kills=3, seconds=seconds, seed=2)
     assert not (conversion.folder / "2.0.0").exists()
     conversion.finish()
     assert conversion.digests() == expected
     assert {"2.0.0/skipped.jsonl", "2.0.0/train.index.npy", "2.0.0/dataset_info.json"} < set(expected)
-    assert len(killed_conversion.table(kills).splitlines()) == 4
+    assert len(conversion_kills.table(kills).splitlines()) == 4
     assert not list(conversion.folder.glob("*incomplete*"))
 
 
@@ -56,7 +58,7 @@ def test_a_second_process_waits_and_finds_the_work_done(source, undisturbed, com
     assert [process.returncode for process in processes] == [0, 0]
     beginnings = sorted(output.partition(":")[0] for output in outputs)
     assert beginnings == ["converted", "nothing to do, already converted"]
-    conversion = killed_conversion.Conversion("ln_coco", source, tmp_path)
+    conversion = conversion_kills.Conversion("ln_coco", source, tmp_path)
     assert conversion.digests() == undisturbed[0]  # Sorted in memory here, on the disk there.
 
 

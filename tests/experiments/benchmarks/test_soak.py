@@ -1,20 +1,24 @@
+"""A watched run: what it tells, and the quarters that its numbers are compared by."""
+
 import numpy as np
 import pytest
 
-from experiments.benchmarks.watched_run import WatchedRun, quarters
+from tests.experiments.command_modules import load
+
+soak = load("experiments.benchmarks.soak")
 
 
 def test_quarters_leave_the_beginning_out():
     moments = np.linspace(0, 100, 1001)
     values = np.select([moments < 10, moments < 32.5, moments < 55, moments < 77.5], [99, 1, 2, 3], 4)
-    np.testing.assert_allclose(quarters(list(zip(moments, values))), [1, 2, 3, 4], rtol=2e-2)
+    np.testing.assert_allclose(soak.quarters(list(zip(moments, values))), [1, 2, 3, 4], rtol=2e-2)
 
 
 @pytest.mark.slow
 def test_watches_a_run(scenes_dir, tmp_path):
     small = ["--config.training.steps_per_call=5", "--config.training.log_every=5", "--config.training.sample_every=0"]
     small += ["--config.training.checkpoint_every=5", "--config.generator.channels=1"]
-    seen = WatchedRun(str(scenes_dir), str(tmp_path / "run"), small).watch(20.0, every=1.0)
+    seen = soak.WatchedRun(str(scenes_dir), str(tmp_path / "run"), small).watch(20.0, every=1.0)
     assert seen.compilations == 1
     assert seen.steps >= 5 and seen.steps % 5 == 0
     assert len(seen.memory) > 10 and min(of for _, of in seen.memory) > 100e6
@@ -23,4 +27,4 @@ def test_watches_a_run(scenes_dir, tmp_path):
 
 def test_a_run_that_ends_by_itself_is_told(scenes_dir, tmp_path):
     with pytest.raises(RuntimeError, match=r"ended by itself: .*config\.training\.seed=x"):
-        WatchedRun(str(scenes_dir), str(tmp_path / "run"), ["--config.training.seed=x"]).watch(60.0)
+        soak.WatchedRun(str(scenes_dir), str(tmp_path / "run"), ["--config.training.seed=x"]).watch(60.0)
