@@ -16,7 +16,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from experiments.ablation import tables
-from experiments.ablation.tables import TABLES, Table
+from experiments.ablation.paper_rows import TABLES, Table
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_string("table", None, f"Lists its rows; one of {', '.join(TABLES)}, or a number.")

@@ -16,7 +16,8 @@ import json
 from absl import app, flags
 
 from data_pipelines import datasets
-from experiments.ablation.tables import TABLES, row_names
+from experiments.ablation.paper_rows import TABLES
+from experiments.ablation.tables import row_names
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_multi_string("table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number.")

@@ -20,7 +20,8 @@ import signal
 from absl import app, flags
 
 from data_pipelines import datasets
-from experiments.ablation.tables import TABLES, find, row_names
+from experiments.ablation.paper_rows import TABLES
+from experiments.ablation.tables import find, row_names
 from xmcgan import command_line
 
 _TABLE = flags.DEFINE_multi_string(

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.ablation.finished_runs import ACCURACY, Difference, Results
-from experiments.ablation.tables import METRICS, TABLES, find
+from experiments.ablation.paper_rows import METRICS, TABLES
+from experiments.ablation.tables import find
 
 _FID = ("FID",)
 _LOWER_IS_BETTER = _FID

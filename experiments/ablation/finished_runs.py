@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -17,10 +16,10 @@ from eval import results
 from eval.score import LOWER
 from experiments.ablation import tables
 from experiments.ablation.jobs import FINISHED, folder_of, images_of
-from experiments.ablation.tables import TABLES, Row, Table, config_of, find
+from experiments.ablation.paper_rows import TABLES, Row, Table
+from experiments.ablation.tables import config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
-from xmcgan.training.step import TrainingStep
 from xmcgan.training.summaries import METRICS_FILE
 from xmcgan.training.workdir import read_config
 
@@ -68,12 +67,9 @@ class Results(NamedTuple):
     def base(self) -> Config:
         """What the rows of the ablations differ from, with the settings of these runs."""
         config = tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
-        for field, value in self.settings.items():
-            section, name = field.split(".")
-            setattr(getattr(config, section), name, value)
-        steps = math.ceil(self.pictures / (config.training.batch_size * TrainingStep.batches_per_iteration(config)))
-        config.training = dataclasses.replace(config.training, num_steps=steps)
-        return config
+        config = config.with_fields(self.settings)
+        steps = math.ceil(self.pictures / config.training.images_per_iteration)
+        return config.with_fields({"training.num_steps": steps})
 
     def distinct(self) -> list[Run]:
         """Every run once."""
@@ -248,9 +244,8 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
 
 def _settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
     """Fields that a run has otherwise than its row: those that `experiments.run --set` gave to all."""
-    row = config_lib.flatten(config_of(*find(name), dataset))
-    own = config_lib.flatten(run.config)
-    return {field: own[field] for field in own if own[field] != row[field] and field not in _OWN_FIELDS}
+    changes = run.config.changes(since=config_of(*find(name), dataset))
+    return {field: value for field, value in changes.items() if field not in _OWN_FIELDS}
 
 
 def _protocol(run: Run) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -10,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from data_pipelines import datasets
-from experiments.ablation.tables import TABLES, config_of, find
+from experiments.ablation.paper_rows import TABLES
+from experiments.ablation.tables import config_of, find
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
 from xmcgan.files import replaced
-from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import check_workdir
 
 FINISHED = "finished.json"  # Written last: says that a run has been trained and evaluated.
@@ -89,7 +88,7 @@ def jobs_of(
         for name in rows:
             table, row = find(name)
             on = dataset or table.dataset
-            config = _with_budget(_with_fields(config_of(table, row, on), shared or {}), num_images, seed)
+            config = _with_budget(config_of(table, row, on).with_fields(shared or {}), num_images, seed)
             folder = os.path.join(folder_of(name, workdir, on), f"seed_{seed}")
             if folder in jobs:
                 jobs[folder].rows.append(name)
@@ -110,17 +109,19 @@ def folder_of(name: str, workdir: str, dataset: str) -> str:
 
 
 def default_budget(dataset: str | None) -> int:
-    """Training images of a run: 1000 passes over COCO-14 for photographs; on scenes what their preset draws.
+    """Training images of a run: 1000 passes over COCO-14 for photographs; on a drawn dataset what its preset draws.
 
     Args:
       dataset: to train on; None: what the paper did.
     """
-    return images_of(datasets.preset(dataset)) if dataset == "scenes" else 82_783_000
+    if dataset and datasets.get(dataset).is_drawn:
+        return images_of(datasets.preset(dataset))
+    return 1000 * 82_783
 
 
 def images_of(config: Config) -> int:
     """Training images that a run draws."""
-    return config.training.num_steps * config.training.batch_size * TrainingStep.batches_per_iteration(config)
+    return config.training.num_steps * config.training.images_per_iteration
 
 
 def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
@@ -143,19 +144,10 @@ def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def _with_fields(config: Config, fields: Mapping[str, Any]) -> Config:
-    for field, value in fields.items():
-        section, name = field.split(".")
-        setattr(getattr(config, section), name, value)
-    return config
-
-
 def _with_budget(config: Config, num_images: int, seed: int) -> Config:
     options = config.training
-    drawn = options.batch_size * TrainingStep.batches_per_iteration(config) * options.steps_per_call
-    steps = options.steps_per_call * math.ceil(num_images / drawn)
-    config.training = dataclasses.replace(options, num_steps=steps, seed=seed)
-    return validate(config)
+    calls = math.ceil(num_images / (options.images_per_iteration * options.steps_per_call))
+    return validate(config.with_fields({"training.num_steps": calls * options.steps_per_call, "training.seed": seed}))
 
 
 def _first_of_its_kind(name: str, dataset: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure, ticker
 
 from experiments.ablation.finished_runs import ACCURACY, Results, Run
-from experiments.ablation.tables import Table
+from experiments.ablation.paper_rows import Table
 
 _PANEL = (6.2, 3.0)  # Inches, with its legend.
 _COLUMNS = 2

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from experiments.ablation import report_curves, report_tables
 from experiments.ablation.claims import CLAIMS, Verdict, judge
 from experiments.ablation.finished_runs import Results
-from experiments.ablation.tables import TABLES, find
+from experiments.ablation.paper_rows import TABLES
+from experiments.ablation.tables import find
 from experiments.paper_figures import layout, sheets
 from xmcgan import config_json
 from xmcgan.files import write_text

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.ablation import claims
 from experiments.ablation.claims import Outcome, Verdict
 from experiments.ablation.finished_runs import ACCURACY, Results
-from experiments.ablation.tables import METRICS, Row, Table
+from experiments.ablation.paper_rows import METRICS, Row, Table
 
 # Columns of marks in Table 4, and the letters of its rows' names.
 _MARKS = {"table4": {"S": "s", "W": "w", "D": "d", "VGG": "vgg"}}

@@ -18,7 +18,6 @@ from typing import Callable
 from data_pipelines import datasets
 from experiments.ablation.device_shares import Share, shares_of_machine
 from experiments.ablation.jobs import Job
-from xmcgan import config as config_lib
 from xmcgan.training.summaries import METRICS_FILE
 
 _LOG, _LOCK = "log.txt", ".lock"
@@ -28,11 +27,10 @@ WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating
 
 def commands_of(job: Job, data_dir: str) -> list[tuple[str, list[str]]]:
     """What is done for a run, and how: its training, and the evaluation of its last step."""
-    own = config_lib.flatten(datasets.preset(job.config.dataset))
-    changed = {name: value for name, value in config_lib.flatten(job.config).items() if value != own[name]}
+    changes = job.config.changes(since=datasets.preset(job.config.dataset))
     where = [f"--workdir={job.folder}", f"--data_dir={data_dir}"]
     python = [sys.executable, "-m"]
-    fields = [f"--config.{name}={value}" for name, value in changed.items()]
+    fields = [f"--config.{name}={value}" for name, value in changes.items()]
     train = [*python, "xmcgan.train", f"--dataset={job.config.dataset}", *where, *fields]
     return [(TRAINING, train), (EVALUATING, [*python, "eval.evaluate", *where])]
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from eval.scenes.scene_image_encoder import SceneImageEncoder
 from eval.scenes.scene_recognizer import SceneRecognizer
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.models.image_encoder import ImageNetPreprocessing
 
@@ -27,7 +28,7 @@ def build(config: Config) -> tf.keras.Model | None:
     if not config.uses_image_encoder:
         return None
     options = config.image_encoder
-    if not options.weights:  # Those of the scenes' own.
+    if handles.is_prepared(options.weights):  # The one of the scenes.
         images = tf.keras.Input([None, None, 3])
         network = SceneImageEncoder(SceneRecognizer(seed=0)).network
         resized = tf.keras.layers.Resizing(options.image_size, options.image_size)(images)

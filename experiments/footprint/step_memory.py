@@ -19,7 +19,9 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
+from data_pipelines.scenes import bert_model
 from experiments.footprint import liveness, random_image_encoder
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.images import from_uint8
 from xmcgan.losses.word_scores import word_region_scores
@@ -174,8 +176,8 @@ def batches(config: Config) -> list[Example]:
 
 def bert_size(config: Config) -> tuple[int, int]:
     """Layers and width of the text encoder, as a published handle names them; of the base size where none does."""
-    if not config.text.encoder:  # The small one of the scenes.
-        return 2, config.text.dim
+    if handles.is_prepared(config.text.encoder):  # The small one of the scenes.
+        return bert_model.SMALL.layers, config.text.dim
     named = re.search(r"L-(\d+)_H-(\d+)", config.text.encoder)
     return (int(named[1]), int(named[2])) if named else (12, config.text.dim)
 

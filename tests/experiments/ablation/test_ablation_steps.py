@@ -7,7 +7,8 @@ import collections
 import numpy as np
 import pytest
 
-from experiments.ablation.tables import TABLES, config_of, find, row_names
+from experiments.ablation.paper_rows import TABLES
+from experiments.ablation.tables import config_of, find, row_names
 from tests.xmcgan.tiny_networks import image_encoder, random_example
 from xmcgan.config import Config, LossConfig
 from xmcgan.config_checks import validate

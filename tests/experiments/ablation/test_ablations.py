@@ -8,7 +8,8 @@ import shlex
 import pytest
 
 from data_pipelines import datasets
-from experiments.ablation.tables import METRICS, TABLES, base, command, config_of, find
+from experiments.ablation.paper_rows import METRICS, TABLES
+from experiments.ablation.tables import base, command, config_of, find
 from xmcgan import config as config_lib
 
 EVERY = [(table, row) for table in TABLES.values() for row in table.rows]

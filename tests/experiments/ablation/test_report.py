@@ -19,7 +19,8 @@ from experiments.ablation import claims, finished_runs, report_page, report_tabl
 from experiments.ablation.claims import CLAIMS, Claim, Outcome, judge
 from experiments.ablation.finished_runs import ACCURACY
 from experiments.ablation.jobs import images_of, jobs_of
-from experiments.ablation.tables import METRICS, TABLES, find, row_names
+from experiments.ablation.paper_rows import METRICS, TABLES
+from experiments.ablation.tables import find, row_names
 from xmcgan.training.workdir import claim_workdir
 
 _NAMES = {"IS": "IS/scenes", "FID": "FD/scenes", "R-precision": "R-precision/scenes"}
