@@ -12,14 +12,18 @@ setup(
     license="Apache-2.0",
     package_dir={"": "."},  # An editable install then is one line in a .pth file.
     packages=find_packages(include=[pattern for package in _PACKAGES for pattern in (package, f"{package}.*")]),
-    package_data={package: ["py.typed"] for package in _PACKAGES},
+    package_data={
+        **{package: ["py.typed"] for package in _PACKAGES},
+        "data_pipelines.inspection": ["*.jinja"],
+    },
     # TensorFlow 2.15, the last with Keras 2, has wheels for these versions only.
     python_requires=">=3.9,<3.12",
     install_requires=[
         "absl-py>=1.4",
-        "etils[epath]>=1.5",
+        "etils[epath,epy]>=1.5",
         "google-crc32c>=1.5",  # Google Cloud Storage states this checksum of the files that it serves.
         "importlib_resources>=5",  # TFDS imports it when a builder lives in a package, and does not ask for it.
+        "jinja2>=3.1",
         "matplotlib>=3.8",
         "ml_collections>=0.1.1",  # The first with DEFINE_config_dataclass; the newest for Python 3.9.
         "numpy<2",  # TensorFlow 2.15 is built against NumPy 1.
@@ -28,6 +32,7 @@ setup(
         "requests>=2.28",
         "scipy>=1.10",
         "simplejpeg>=1.7",  # A strict decoder: it sees damage that TensorFlow's paints over.
+        "tabulate>=0.9",
         "tensorflow==2.15.1",
         "tensorflow-datasets>=4.9.3",
         "tensorflow-hub==0.16.1",

@@ -8,6 +8,8 @@ Prints images and their sizes, captions with their words and tokens, object clas
 left out or mended, and whether the numbers agree with Table 1 of the paper. The sheet is one HTML file with the same
 numbers and some records to look at; narratives are drawn with their traces over the image. Tokens are those of the
 experiment's text preprocessor, cut at --config.data.text_length, as in training.
+
+The command keeps its name, though Python has a module `inspect`: what it does is in the package `inspection`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,16 @@ from __future__ import annotations
 import os
 
 from absl import flags, logging
+from etils import epath, epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
+from xmcgan.files import write_text
+
+with epy.lazy_imports():  # They load TensorFlow, which takes seconds and is not needed for --help.
+    from data_pipelines import records
+    from data_pipelines.inspection import report, samples, sheet, tokens
+    from xmcgan import handles
 
 _DATA_DIR = command_line.define_data_dir()
 _SPLIT = flags.DEFINE_string("split", None, "One split, such as validation; by default all of them.")
@@ -29,16 +38,13 @@ command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
+    """Runs the command."""
     del argv
     config = command_line.get_config()
-    from data_pipelines import records
-    from data_pipelines.inspection import files, report, samples, sheet, tokens
-    from xmcgan import handles
-
     dataset, data_dir = config.dataset, _DATA_DIR.value
     splits = report.choose_splits(dataset, data_dir, _SPLIT.value)
-    sheet_file = files.Output(_SHEET.value or os.path.join(data_dir, f"inspect_{dataset}.html"))
-    json_file = files.Output(_OUTPUT.value) if _OUTPUT.value else None
+    sheet_file = check_output(_SHEET.value or os.path.join(data_dir, f"inspect_{dataset}.html"))
+    json_file = check_output(_OUTPUT.value) if _OUTPUT.value else None
 
     token_counter, hint = None, ""
     try:
@@ -48,13 +54,33 @@ def main(argv: list[str]) -> None:
         logging.warning("%s", hint)
     found = report.inspect(dataset, data_dir, splits, config.data.text_length, token_counter)
     drawn = samples.draw(records.open_dataset(dataset, data_dir), found.folder, splits, _NUM_SAMPLES.value, _SEED.value)
-    sheet_file.write(sheet.render(found, drawn, token_counter, hint))
+    write_text(sheet_file, sheet.render(found, drawn, token_counter, hint))
     print(report.to_text(found))
     print(f"\n{hint}" if hint else "")
     if json_file:
-        json_file.write(report.to_json(found))
-        print(f"numbers in {json_file.path}")
-    print(f"sheet in {sheet_file.path}")
+        write_text(json_file, report.to_json(found))
+        print(f"numbers in {json_file}")
+    print(f"sheet in {sheet_file}")
+
+
+def check_output(path: str | os.PathLike) -> str:
+    """Refuses, before the work, a file that could not be written at its end; makes its folder.
+
+    Args:
+      path: of the file; replaced if it is there.
+
+    Returns:
+      The path, with the user's folder for '~'.
+
+    Raises:
+      ValueError: it is a folder.
+      OSError: its folder cannot be made.
+    """
+    file = epath.Path(path).expanduser()
+    if file.is_dir():
+        raise ValueError(f"{os.fspath(file)} is a folder: name a file in it")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return os.fspath(file)
 
 
 if __name__ == "__main__":

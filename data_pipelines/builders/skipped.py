@@ -1,18 +1,21 @@
-"""Keeps account of what a conversion leaves out or mends, so that nothing happens in silence."""
+"""What a conversion leaves out or mends, so that nothing happens in silence: noted by it, read by the inspection."""
 
 from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import tqdm
 from absl import logging
 from etils import epath
 
-# So many of each reason are named in the log; the file names all.
-_NAMED = 3
+from data_pipelines import records
+
+# So many of each reason are named in the log, and so many in an inspection; the file names all.
+_NAMED, _NAMED_IN_KIND = 3, 5
 LEFT_OUT, MENDED, KEPT = "left out", "mended", "kept"
 
 
@@ -20,20 +23,33 @@ class Note(NamedTuple):
     """One thing that is not as it should be."""
 
     action: str  # LEFT_OUT, MENDED, or KEPT as it is.
-    what: str  # 'picture' or 'caption'.
+    what: str  # 'image' or 'caption'; 'picture' in files of before.
     name: str  # Of the image's file, or of the line of a file of narratives.
     reason: str  # In a few words, the same for all of its kind.
     detail: str = ""  # What is particular to this one.
+
+
+class Kind(NamedTuple):
+    """All notes of one kind."""
+
+    split: str
+    action: str
+    what: str
+    reason: str
+    count: int
+    names: list[str]  # Of the first ones, with their details.
 
 
 class SkippedLog:
     """The notes on one split."""
 
     def __init__(self, split: str, totals: dict[str, int], max_skipped: float):
-        """Args:
-        split: 'train', 'validation' or 'test'.
-        totals: how many there are in the source of each `what` of a note.
-        max_skipped: largest share of them that may be left out, 0 .. 1.
+        """Begins without notes.
+
+        Args:
+          split: 'train', 'validation' or 'test'.
+          totals: how many there are in the source of each `what` of a note.
+          max_skipped: largest share of them that may be left out, 0 .. 1.
         """
         self._split = split
         self._totals = totals
@@ -96,3 +112,29 @@ class SkippedLog:
         """'3 x corrupt JPEG, 1 x ...', most frequent first."""
         counts = [(count, what, reason) for (of, what, reason), count in self._counts.items() if of == action]
         return ", ".join(f"{count} x {reason} ({what})" for count, what, reason in sorted(counts, reverse=True))
+
+
+def read_kinds(folder: str | os.PathLike, splits: Sequence[str]) -> list[Kind]:
+    """Sums up the notes that a conversion wrote.
+
+    Args:
+      folder: of the records.
+      splits: the splits of interest.
+
+    Returns:
+      The kinds of notes: by split in the order given, then what was left out before the rest, the most frequent first.
+    """
+    path = epath.Path(folder) / records.SKIPPED_FILE
+    if not path.exists():
+        return []
+    counts: collections.Counter[tuple[str, str, str, str]] = collections.Counter()
+    names = collections.defaultdict(list)
+    with path.open() as file:
+        for line in file:
+            note = json.loads(line)
+            kind = (note["split"], note["action"], note["what"], note["reason"])
+            counts[kind] += 1
+            if counts[kind] <= _NAMED_IN_KIND:
+                names[kind].append(f"{note['name']} ({note['detail']})" if note["detail"] else note["name"])
+    kinds = [Kind(*kind, count, names[kind]) for kind, count in counts.items() if kind[0] in splits]
+    return sorted(kinds, key=lambda kind: (splits.index(kind.split), kind.action != LEFT_OUT, kind.action, -kind.count))

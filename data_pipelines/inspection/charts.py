@@ -1,69 +1,85 @@
-"""Histograms as SVG, to be set into a page."""
+"""Histograms and bars as SVG files, drawn by matplotlib."""
 
 from __future__ import annotations
 
-import html
+import io
 from collections.abc import Mapping
+from typing import NamedTuple
 
-# Coordinates of the drawing: its size, and the place of the bars in it.
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BASE = 440, 190, 8, 26, 164
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from data_pipelines.inspection.histograms import Histogram
+
 _MOST_BARS = 60
 # The last bar holds the values beyond this percentile's, so that a few very long ones do not squeeze the others.
-_WHOLE = 0.995
+_WHOLE = 99.5
+# In inches: the width of a chart, the height of a histogram, and of bars their title and each of them.
+_WIDTH, _HEIGHT, _TITLE, _LINE = 6.0, 2.6, 0.6, 0.26
+# Neither light nor dark: they are seen on the sheet's light background and on its dark one.
+_INK, _BAR, _BEYOND = "#7a8696", "#4d80d6", "#d0702c"
+_STYLE = {
+    "svg.hashsalt": "data_pipelines",  # The same numbers make the same file.
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+}
 
 
-def histogram(counts: Mapping[int, int], title: str, cut: int | None = None, per_unit: int = 1) -> str:
+class Bins(NamedTuple):
+    """What the bars of a histogram stand for."""
+
+    first: int  # The smallest number of the first bar.
+    width: int  # Numbers a bar; the last one holds all beyond it too.
+    counts: list[int]
+
+    @property
+    def starts(self) -> list[int]:
+        """The smallest number of each bar."""
+        return [self.first + place * self.width for place in range(len(self.counts))]
+
+
+def bin_counts(histogram: Histogram[int], cut: int | None = None) -> Bins:
+    """Sorts numbers into at most about sixty bars.
+
+    Args:
+      histogram: of at least one number.
+      cut: a bar begins right behind it.
+    """
+    first, last = min(histogram), histogram.percentile(_WHOLE)
+    if cut is not None:
+        first, last = min(first, cut), max(last, cut + 1)
+    width = -(-(last - first + 1) // _MOST_BARS)
+    if cut is not None:
+        first -= (first - cut - 1) % width
+    counts = [0] * ((last - first) // width + 1)
+    for number, count in histogram.items():
+        counts[min((number - first) // width, len(counts) - 1)] += count
+    return Bins(first, width, counts)
+
+
+def histogram_chart(histogram: Histogram[int], title: str, cut: int | None = None, per_unit: int = 1) -> str:
     """Draws a histogram.
 
     Args:
-      counts: how often each number occurs, at least one.
+      histogram: of at least one number.
       title: what is counted.
       cut: bars of numbers above it stand out, and a line marks it.
       per_unit: how many of what is counted make one on the axis.
 
     Returns:
-      An <svg> element.
+      An SVG document.
     """
-    first, last = min(counts), _last(counts)
-    if cut is not None:
-        first, last = min(first, cut), max(last, cut + 1)
-    width = -(-(last - first + 1) // _MOST_BARS)  # Numbers a bar.
-    if cut is not None:
-        first -= (first - cut - 1) % width  # A bar begins behind the cut.
-    num_bars = (last - first) // width + 1
-    bars = [0] * num_bars
-    for number, count in counts.items():
-        bars[min((number - first) // width, num_bars - 1)] += count
-    step = (_WIDTH - 2 * _LEFT) / num_bars
-
-    def x_of(number: float) -> float:
-        return _LEFT + (number - first) / width * step
-
-    parts = [f'<text class="title" x="{_LEFT}" y="14">{html.escape(title)}</text>']
-    for place, count in enumerate(bars):
-        begin, end = first + place * width, first + (place + 1) * width - 1
-        height = count / max(bars) * (_BASE - _TOP)
-        beyond = cut is not None and begin > cut
-        label = _label(begin, end, per_unit) if place + 1 < num_bars else f"{begin / per_unit:g} and more"
-        parts.append(
-            f'<rect class="{"beyond" if beyond else "bar"}" x="{x_of(begin) + 0.5:.1f}" y="{_BASE - height:.1f}" '
-            f'width="{max(step - 1, 0.5):.1f}" height="{height:.1f}"><title>{label}: {count:,}</title></rect>'
-        )
-    for number in _ticks(first, last, per_unit):
-        parts.append(f'<text class="tick" x="{x_of(number + 0.5):.1f}" y="{_BASE + 16}">{number / per_unit:g}</text>')
-    if cut is not None:
-        x = x_of(cut + 1)
-        anchor = "end" if x > _WIDTH / 2 else "start"
-        parts.append(
-            f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 6}" y2="{_BASE}"/>'
-            f'<text class="cut" x="{x + (-4 if anchor == "end" else 4):.1f}" y="{_TOP + 4}" '
-            f'text-anchor="{anchor}">cut at {cut / per_unit:g}</text>'
-        )
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{_BASE}" y2="{_BASE}"/>')
-    return f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        draw_histogram(figure.subplots(), bin_counts(histogram, cut), title, cut, per_unit)
+        return _to_svg(figure)
 
 
-def bars(counts: Mapping[str, int], title: str) -> str:
+def bar_chart(counts: Mapping[str, int], title: str) -> str:
     """Draws a bar beside each name.
 
     Args:
@@ -71,41 +87,54 @@ def bars(counts: Mapping[str, int], title: str) -> str:
       title: what is counted.
 
     Returns:
-      An <svg> element, as high as there are names.
+      An SVG document, as high as there are names.
     """
-    line, names = 19, 130  # The height of a bar, and the width of the names.
-    height = _TOP + line * len(counts) + 6
-    parts = [f'<text class="title" x="{_LEFT}" y="14">{html.escape(title)}</text>']
-    for place, (name, count) in enumerate(counts.items()):
-        y = _TOP + place * line
-        width = count / max(counts.values()) * (_WIDTH - names - 70)
-        parts.append(
-            f'<text x="{names - 6}" y="{y + 12}" text-anchor="end">{html.escape(name)}</text>'
-            f'<rect class="bar" x="{names}" y="{y + 2}" width="{width:.1f}" height="{line - 5}"/>'
-            f'<text x="{names + width + 6:.1f}" y="{y + 12}">{count:,}</text>'
-        )
-    return f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img">{"".join(parts)}</svg>'
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, _TITLE + _LINE * len(counts)), layout="constrained")
+        draw_bars(figure.subplots(), counts, title)
+        return _to_svg(figure)
 
 
-def _last(counts: Mapping[int, int]) -> int:
-    """The number below which nearly all others are."""
-    reached, total = 0, sum(counts.values())
-    for number in sorted(counts):
-        reached += counts[number]
-        if reached >= _WHOLE * total:
-            return number
-    return max(counts)
+def draw_histogram(axes: Axes, bins: Bins, title: str, cut: int | None, per_unit: int) -> None:
+    """See `histogram_chart`. The bar of the numbers a to b has its place between a - 1/2 and b + 1/2."""
+    starts = bins.starts
+    centers = [(start + (bins.width - 1) / 2) / per_unit for start in starts]
+    colors = [_BEYOND if cut is not None and start > cut else _BAR for start in starts]
+    axes.bar(centers, bins.counts, 0.85 * bins.width / per_unit, color=colors)
+    if cut is not None:
+        place = (cut + 0.5) / per_unit
+        axes.axvline(place, color=_BEYOND, linestyle="--", linewidth=1)
+        side = "right" if cut > (starts[0] + starts[-1]) / 2 else "left"
+        axes.annotate(f" cut at {cut / per_unit:g} ", (place, 1), None, ("data", "axes fraction"), ha=side, va="top")
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=per_unit == 1))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    _set_title(axes, title)
 
 
-def _label(begin: int, end: int, per_unit: int) -> str:
-    return f"{begin / per_unit:g}" if begin == end else f"{begin / per_unit:g} to {end / per_unit:g}"
+def draw_bars(axes: Axes, counts: Mapping[str, int], title: str) -> None:
+    """See `bar_chart`."""
+    bars = axes.barh(range(len(counts)), list(counts.values()), 0.75, color=_BAR)
+    axes.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=4)
+    axes.set_yticks(range(len(counts)), [_plain(name) for name in counts])
+    axes.invert_yaxis()
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.margins(x=0.15, y=0.01)
+    _set_title(axes, title)
 
 
-def _ticks(first: int, last: int, per_unit: int) -> list[int]:
-    """About five round numbers between two."""
-    span = max(last - first, 1) / per_unit
-    size = next(
-        size for power in range(-1, 12) for size in (10**power, 2 * 10**power, 5 * 10**power) if size * 6 >= span
-    )
-    size = max(round(size * per_unit), 1)
-    return list(range(-(-first // size) * size, last + 1, size))
+def _set_title(axes: Axes, title: str) -> None:
+    axes.set_title(_plain(title), loc="left", fontsize=11, fontweight="bold")
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")
+
+
+def _to_svg(figure: Figure) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return file.getvalue()

@@ -7,8 +7,13 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import tabulate
+
 from data_pipelines import records
-from data_pipelines.inspection import notes, statistics, summary, table1, tables
+from data_pipelines.builders import skipped
+from data_pipelines.inspection import split_statistics, summaries, table1
+from data_pipelines.inspection.split_statistics import SplitStatistics
+from data_pipelines.inspection.summaries import Table
 from data_pipelines.inspection.tokens import TokenCounter
 
 
@@ -18,19 +23,19 @@ class Report(NamedTuple):
     dataset: str
     folder: str  # Of the records.
     text_length: int  # Tokens at which training cuts captions.
-    splits: dict[str, statistics.SplitStatistics]
+    splits: dict[str, SplitStatistics]
     comparisons: list[table1.Comparison]
-    notes: list[notes.Kind]
+    skipped: list[skipped.Kind]
 
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
-        """The splits' numbers; see `summary.summarize`."""
-        return {name: summary.summarize(split, self.text_length) for name, split in self.splits.items()}
+        """The splits' numbers; see `summaries.summarize`."""
+        return {name: summaries.summarize(split, self.text_length) for name, split in self.splits.items()}
 
     @property
-    def tables(self) -> list[tables.Table]:
+    def tables(self) -> list[Table]:
         """What is in the records, by subject."""
-        return tables.of_statistics(self.summaries, self.text_length)
+        return summaries.tables(self.summaries, self.text_length)
 
     @property
     def silence(self) -> str:
@@ -79,27 +84,33 @@ def inspect(
     """
     builder = records.open_dataset(dataset, data_dir)
     folder = records.directory(dataset, data_dir)
-    found = {split: statistics.of_split(builder, split, token_counter) for split in splits}
+    found = {split: split_statistics.measure_split(builder, split, token_counter) for split in splits}
     return Report(
         dataset=dataset,
         folder=os.fspath(folder),
         text_length=text_length,
         splits=found,
         comparisons=table1.compare(dataset, found),
-        notes=notes.by_reason(folder, splits),
+        skipped=skipped.read_kinds(folder, splits),
     )
 
 
 def to_text(report: Report) -> str:
     """The report for a terminal."""
-    parts = [f"{report.dataset}: records in {report.folder}"]
-    parts.append(tables.to_text(*report.tables))
-    if report.notes:
-        parts.append(tables.to_text(tables.of_notes(report.notes)))
+    parts = [f"{report.dataset}: records in {report.folder}", *map(_to_text, report.tables)]
+    if report.skipped:
+        header = ["split", "noted", "what", "reason", "number", "first"]
+        rows = [
+            [each.split, each.action, each.what, each.reason, f"{each.count:,}", each.names[0]]
+            for each in report.skipped
+        ]
+        parts.append(_to_text(Table(header, rows)))
     else:
         parts.append("Nothing was left out or mended.")
     if report.comparisons:
-        parts.append(tables.to_text(tables.of_comparisons(report.comparisons)))
+        header = ["split", "beside the paper", "records", "Table 1", "verdict"]
+        rows = [[*comparison[:4], comparison.verdict] for comparison in report.comparisons]
+        parts.append(_to_text(Table(header, rows)))
     if report.silence:
         parts.append(report.silence)
     return "\n\n".join(parts)
@@ -111,7 +122,11 @@ def to_json(report: Report) -> str:
         "dataset": report.dataset,
         "folder": report.folder,
         "splits": report.summaries,
-        "notes": [kind._asdict() for kind in report.notes],
+        "notes": [kind._asdict() for kind in report.skipped],
         "table1": [{**each._asdict(), "verdict": each.verdict} for each in report.comparisons],
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _to_text(table: Table) -> str:
+    return tabulate.tabulate(table.rows, table.header, tablefmt="simple", disable_numparse=True)

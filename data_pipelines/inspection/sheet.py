@@ -1,18 +1,31 @@
-"""The sheet: a report and some samples as one HTML file, to be looked at."""
+"""The sheet: a report and some samples as one HTML file, to be looked at in any browser without a network.
+
+The page is `sheet.html.jinja`. Jinja escapes all text of the records.
+"""
 
 from __future__ import annotations
 
-import html
+import base64
+import io
+import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from data_pipelines.inspection import cards, charts, page, tables
+import jinja2
+import numpy as np
+from PIL import Image
+
+from data_pipelines.images import decode_image
+from data_pipelines.inspection import charts, traces
 from data_pipelines.inspection.report import Report
 from data_pipelines.inspection.samples import Sample
-from data_pipelines.inspection.statistics import SplitStatistics
+from data_pipelines.inspection.split_statistics import SplitStatistics
 from data_pipelines.inspection.tokens import TokenCounter
 
 # Object classes whose bars are shown.
 _CLASSES = 16
+# Pixels of an image's longer side at most, and the quality of its JPEG file.
+_SIDE, _QUALITY = 640, 82
 
 
 def render(report: Report, samples: Sequence[Sample], token_counter: TokenCounter | None = None, hint: str = "") -> str:
@@ -25,86 +38,59 @@ def render(report: Report, samples: Sequence[Sample], token_counter: TokenCounte
       hint: a line on what is missing from the report; may be empty.
 
     Returns:
-      A whole HTML document that needs no other file and no network. All text of the records is escaped.
+      A whole HTML document that needs no other file and no network.
     """
-    sections = {
-        "Beside the paper": _comparisons(report),
-        "In the records": f'<div class="tables">{"".join(map(_table, report.tables))}</div>',
-        "Distributions": _distributions(report),
-        "Left out and mended": _notes(report),
-    }
-    if samples:
-        shown = "".join(cards.render(sample, report.text_length, token_counter) for sample in samples)
-        sections["Samples"] = f'{_legend(report, samples)}<div class="cards">{shown}</div>'
-    links = "".join(f'<a href="#{_anchor(title)}">{title}</a>' for title in sections)
-    header = (
-        f"<header><h1>{html.escape(report.dataset)}</h1><p><code>{html.escape(report.folder)}</code></p>"
-        f"{_paragraph(hint)}{_tiles(report)}<nav>{links}</nav></header>"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = [f'<section id="{_anchor(title)}"><h2>{title}</h2>{text}</section>' for title, text in sections.items()]
-    return page.page(f"What is in {report.dataset}", "\n".join([header, *body]))
+    return environment.get_template("sheet.html.jinja").render(
+        report=report,
+        hint=hint,
+        tiles=_tiles(report),
+        charts=[list(_charts(split, each, report.text_length)) for split, each in report.splits.items()],
+        legend=_legend(report, samples),
+        cards=[_card(sample, report.text_length, token_counter) for sample in samples],
+        side=traces.SIDE,
+    )
 
 
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
-
-
-def _comparisons(report: Report) -> str:
-    table = _table(tables.of_comparisons(report.comparisons)) if report.comparisons else ""
-    return table + _paragraph(report.silence)
-
-
-def _paragraph(text: str) -> str:
-    return f'<p class="soft">{html.escape(text)}</p>' if text else ""
-
-
-def _tiles(report: Report) -> str:
-    """The numbers that one looks for first, large."""
-    tiles = []
+def _tiles(report: Report) -> Iterator[tuple[str, str]]:
+    """The numbers that one looks for first, each with its name."""
     for split, summary in report.summaries.items():
-        tiles.append((f"{summary['pictures']:,}", f"{split} pictures"))
-        tiles.append((f"{summary['captions']:,}", "captions of them"))
+        yield f"{summary['pictures']:,}", f"{split} images"
+        yield f"{summary['captions']:,}", "captions of them"
         if summary["cut"]:
-            tiles.append((f"{summary['cut']['share']:.1%}", f"cut at {report.text_length} tokens"))
+            yield f"{summary['cut']['share']:.1%}", f"cut at {report.text_length} tokens"
     if report.comparisons:
         agreeing = sum(comparison.agrees for comparison in report.comparisons)
-        tiles.append((f"{agreeing} of {len(report.comparisons)}", "numbers agree with Table 1"))
-    content = "".join(
-        f'<div class="tile"><b>{value}</b><span>{html.escape(name)}</span></div>' for value, name in tiles
-    )
-    return f'<div class="tiles">{content}</div>'
+        yield f"{agreeing} of {len(report.comparisons)}", "numbers agree with Table 1"
 
 
-def _table(table: tables.Table) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
-    judged = table.header[-1] == tables.VERDICT
-    rows = []
-    for row in table.rows:
-        cells = [f"<td>{html.escape(cell)}</td>" for cell in row]
-        if judged:
-            verdict, _, why = row[-1].partition(": ")
-            cells[-1] = f'<td class="{verdict}"><b>{verdict}</b> {html.escape(why)}</td>'
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+def _charts(split: str, statistics: SplitStatistics, text_length: int) -> Iterator[tuple[str, str]]:
+    """Title and address of each chart of a split."""
 
+    def histogram(counts: Any, what: str, cut: int | None = None, per_unit: int = 1) -> tuple[str, str]:
+        title = f"{split}: {what}"
+        return title, _address(charts.histogram_chart(counts, title, cut, per_unit).encode(), "svg+xml")
 
-def _distributions(report: Report) -> str:
-    groups = ("".join(_charts(split, each, report.text_length)) for split, each in report.splits.items())
-    return "".join(f'<div class="charts">{group}</div>' for group in groups)
-
-
-def _charts(split: str, statistics: SplitStatistics, text_length: int) -> Iterator[str]:
     if statistics.tokens:
-        yield charts.histogram(statistics.tokens, f"{split}: tokens a caption", cut=text_length)
-    yield charts.histogram(statistics.words, f"{split}: words a caption")
-    yield charts.histogram(statistics.hectobytes, f"{split}: kB a picture", per_unit=10)
+        yield histogram(statistics.tokens, "tokens a caption", cut=text_length)
+    yield histogram(statistics.words, "words a caption")
+    yield histogram(statistics.hectobytes, "kB an image", per_unit=10)
     if statistics.deciseconds:
-        yield charts.histogram(statistics.deciseconds, f"{split}: seconds a narrative", per_unit=10)
+        yield histogram(statistics.deciseconds, "seconds a narrative", per_unit=10)
     if statistics.num_traced:
-        yield charts.histogram(statistics.points, f"{split}: points of a narrative's trace")
+        yield histogram(statistics.points, "points of a narrative's trace")
     if statistics.labels:
-        most = dict(statistics.labels.most_common(_CLASSES))
-        yield charts.bars(most, f"{split}: pictures of the most frequent of {len(statistics.labels)} classes")
+        title = f"{split}: images of the most frequent of {len(statistics.labels)} classes"
+        yield (
+            title,
+            _address(charts.bar_chart(dict(statistics.labels.most_common(_CLASSES)), title).encode(), "svg+xml"),
+        )
 
 
 def _legend(report: Report, samples: Sequence[Sample]) -> str:
@@ -114,18 +100,45 @@ def _legend(report: Report, samples: Sequence[Sample]) -> str:
         lines.append(f"Struck out: what lies beyond {report.text_length} tokens, which the models do not see.")
     if any(len(narrative.points) for sample in samples for narrative in sample.record.narratives):
         lines.append(
-            "Words and traces are coloured by their time, from blue to red: point at a word to see where the mouse "
+            "Words and traces are colored by their time, from blue to red: point at a word to see where the mouse "
             "was meanwhile, or at a trace to see the words."
         )
-    return _paragraph(" ".join(lines))
+    return " ".join(lines)
 
 
-def _notes(report: Report) -> str:
-    if not report.notes:
-        return _paragraph("Nothing was left out or mended.")
-    header = ["split", "noted", "what", "reason", "number", "first ones"]
-    rows = [
-        [each.split, each.action, each.what, each.reason, f"{each.count:,}", ", ".join(each.names)]
-        for each in report.notes
-    ]
-    return _table(tables.Table(header, rows))
+def _card(sample: Sample, text_length: int, token_counter: TokenCounter | None) -> dict[str, Any]:
+    """What the page shows of a sample."""
+    record = sample.record
+    pixels = decode_image(record.image).numpy()  # [height, width, 3]
+    height, width, _ = pixels.shape
+    kept = [token_counter.words_kept(caption, text_length) if token_counter else None for caption in record.captions]
+    narratives = record.narratives or [None] * len(record.captions)
+    return {
+        "record": record,
+        "facts": f"{sample.split} · {width} x {height} · {len(record.image) / 1000:.1f} kB",
+        "ratio": f"{width / height:.4f}",
+        "image": _thumbnail(pixels),
+        "traces": [traces.trace(narrative) for narrative in record.narratives],
+        "captions": [
+            {"words": traces.words(caption, narrative, num_kept), "clock": narrative and _clock(narrative)}
+            for caption, narrative, num_kept in zip(record.captions, narratives, kept)
+        ],
+    }
+
+
+def _clock(narrative: Any) -> str:
+    return f"{traces.seconds(narrative):.1f} s{'' if len(narrative.points) else ', no trace'}"
+
+
+def _thumbnail(pixels: np.ndarray) -> str:
+    """The address of a small image of [height, width, 3] uint8."""
+    small = Image.fromarray(pixels)
+    small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return _address(file.getvalue(), "jpeg")
+
+
+def _address(content: bytes, kind: str) -> str:
+    """An address that is the image itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

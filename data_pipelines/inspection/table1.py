@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from data_pipelines.inspection import counts
-from data_pipelines.inspection.statistics import SplitStatistics
+from data_pipelines.inspection.split_statistics import SplitStatistics
 
 # How far a number may be off: as many as a conversion may leave out unless told otherwise; and for the length, which
 # the table gives for both splits at once, less than half of what counting punctuation would add.
@@ -35,14 +34,14 @@ class _Samples(NamedTuple):
 class _Column(NamedTuple):
     """A dataset of Table 1."""
 
-    unit: str  # What is counted as a sample: 'pictures' or 'narratives'.
+    unit: str  # What is counted as a sample: 'images' or 'narratives'.
     samples: dict[str, _Samples]
     captions: int  # Per image.
     length: float  # Average caption length.
 
 
 _TABLE = {
-    "coco2014": _Column("pictures", {"train": _Samples("82k", 82_783), "validation": _Samples("40k", 40_504)}, 5, 10.5),
+    "coco2014": _Column("images", {"train": _Samples("82k", 82_783), "validation": _Samples("40k", 40_504)}, 5, 10.5),
     "ln_coco": _Column(
         "narratives", {"train": _Samples("134k", 134_272), "validation": _Samples("8k", 8_573)}, 1, 42.1
     ),
@@ -107,7 +106,7 @@ def _compare_split(column: _Column, split: str, statistics: SplitStatistics) -> 
 
 def _compare_samples(column: _Column, split: str, statistics: SplitStatistics) -> Comparison:
     printed, published = column.samples[split]
-    number = statistics.num_images if column.unit == "pictures" else statistics.num_captions
+    number = statistics.num_images if column.unit == "images" else statistics.num_captions
     agrees = _is_near(number, published, _COUNT_TOLERANCE)
     if number == published:
         why = f"all {column.unit} published"
@@ -116,25 +115,25 @@ def _compare_samples(column: _Column, split: str, statistics: SplitStatistics) -
     else:
         why = f"more than the {published:,} {column.unit} published"
     if column.unit == "narratives" and number != statistics.num_images:
-        why += f", on {statistics.num_images:,} pictures"
+        why += f", on {statistics.num_images:,} images"
     return Comparison(split, f"samples ({column.unit})", f"{number:,}", printed, agrees, why)
 
 
 def _compare_captions(column: _Column, split: str, statistics: SplitStatistics) -> Comparison:
-    number = counts.mean(statistics.captions)
+    number = statistics.captions.mean()
     agrees = _is_near(number, column.captions, _COUNT_TOLERANCE)
     if column.unit == "narratives" and number > column.captions:
         several = sum(count for captions, count in statistics.captions.items() if captions > 1)
-        why = f"{several:,} of {statistics.num_images:,} pictures have several narratives, each a sample of Table 1"
+        why = f"{several:,} of {statistics.num_images:,} images have several narratives, each a sample of Table 1"
     elif min(statistics.captions) == max(statistics.captions):
-        why = f"every picture has {max(statistics.captions)}"
+        why = f"every image has {max(statistics.captions)}"
     else:
         why = f"from {min(statistics.captions)} to {max(statistics.captions)}"
     return Comparison(split, "captions per image", f"{number:.2f}", str(column.captions), agrees, why)
 
 
 def _compare_length(column: _Column, split: str, statistics: SplitStatistics) -> Comparison:
-    number = counts.mean(statistics.words)
+    number = statistics.words.mean()
     agrees = _is_near(number, column.length, _LENGTH_TOLERANCE)
     ratio = number / column.length - 1
     why = f"within {_LENGTH_TOLERANCE:.0%}" if agrees else f"{abs(ratio):.0%} {'longer' if ratio > 0 else 'shorter'}"

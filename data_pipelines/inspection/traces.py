@@ -1,14 +1,14 @@
-"""Narratives to look at: the trace over its image as SVG, the words as HTML, colored alike by the time.
+"""Narratives to look at: the trace over its image and the words, both with the time at which they were said.
 
-Both carry the share of the narrative's time that has passed as the CSS variable `--t`, from which the style sheet makes
-the color, and `data-u`, the number of the utterance, by which the script finds what belongs together.
+A line of the trace and a word carry the share of the narrative's time that has passed, from which the sheet makes
+their color, and the number of the utterance, by which its script finds what belongs together.
 """
 
 from __future__ import annotations
 
 import difflib
-import html
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,52 +20,69 @@ SIDE = 1000
 _SILENT_PIECE = 0.5
 
 
-def overlay(narrative: Narrative) -> str:
-    """Draws a trace.
+class Line(NamedTuple):
+    """A piece of a trace as SVG draws it."""
+
+    points: str  # 'x,y x,y ...' in a square of SIDE.
+    utterance: int | None  # Which was said meanwhile; None in a silence.
+    passed: float  # The share of the narrative's time, 0 .. 1.
+
+
+class Trace(NamedTuple):
+    """A trace: each stroke whole, and all strokes cut where another utterance begins."""
+
+    strokes: list[str]  # Points as those of a `Line`.
+    lines: list[Line]
+
+
+class Word(NamedTuple):
+    """A word of a caption."""
+
+    text: str
+    is_cut: bool  # Beyond what the models see.
+    utterance: int | None  # None where it is not known when it was said.
+    passed: float | None
+
+
+def trace(narrative: Narrative) -> Trace:
+    """Makes a drawing of a trace.
 
     Args:
-      narrative: whose points are drawn, a line for each stroke and utterance.
-
-    Returns:
-      <polyline> elements in a square of SIDE: first a dark one below each stroke, then the colored ones.
+      narrative: whose points are drawn.
     """
     begin, end = _span(narrative)
-    below, above = [], []
+    found = Trace([], [])
     strokes = np.split(narrative.points, np.cumsum(narrative.stroke_lengths)[:-1]) if len(narrative.points) else []
     for points in strokes:
-        below.append(f'<polyline class="below" points="{_coordinates(points)}"/>')
+        found.strokes.append(_coordinates(points))
         for utterance, piece in _pieces(points, narrative.times):
             time = narrative.times[utterance].mean() if utterance is not None else piece[:, 2].mean()
-            spoken = "" if utterance is None else f' data-u="{utterance}"'
-            above.append(f'<polyline{spoken} style="--t:{_share(time, begin, end)}" points="{_coordinates(piece)}"/>')
-    return "".join(below + above)
+            found.lines.append(Line(_coordinates(piece), utterance, _passed(time, begin, end)))
+    return found
 
 
-def words(caption: str, narrative: Narrative | None, num_kept: int | None) -> str:
-    """Marks up the words of a caption.
+def words(caption: str, narrative: Narrative | None, num_kept: int | None) -> list[Word]:
+    """The words of a caption, with the time at which they were said.
 
     Args:
       caption: as in the record.
       narrative: how it was spoken; None if it was not. Its words may differ from the caption's here and there.
       num_kept: words before the cut; None if it is not known.
-
-    Returns:
-      <span> elements with the words, escaped: colored where their time is known, of class 'off' behind the cut.
     """
     own = caption.split()
-    utterances = _utterances_of(own, narrative.utterances) if narrative else [None] * len(own)
-    begin, end = _span(narrative) if narrative else (0.0, 0.0)
-    marked = []
+    utterances: Sequence[int | None] = [None] * len(own)
+    begin = end = 0.0
+    if narrative:
+        utterances = _utterances_of(own, narrative.utterances)
+        begin, end = _span(narrative)
+    found = []
     for place, (word, utterance) in enumerate(zip(own, utterances)):
-        classes = ["off"] if num_kept is not None and place >= num_kept else []
-        attributes = ""
-        if utterance is not None:
-            classes.append("spoken")
-            attributes = f' data-u="{utterance}" style="--t:{_share(narrative.times[utterance].mean(), begin, end)}"'
-        if classes:
-            attributes = f' class="{" ".join(classes)}"' + attributes
-        marked.append(f"<span{attributes}>{html.escape(word)}</span>")
-    return " ".join(marked)
+        is_cut = num_kept is not None and place >= num_kept
+        passed = None
+        if narrative and utterance is not None:
+            passed = _passed(narrative.times[utterance].mean(), begin, end)
+        found.append(Word(word, is_cut, utterance, passed))
+    return found
 
 
 def seconds(narrative: Narrative) -> float:
@@ -116,5 +133,5 @@ def _span(narrative: Narrative) -> tuple[float, float]:
     return (float(times.min()), float(times.max())) if len(times) else (0.0, 0.0)
 
 
-def _share(time: float, begin: float, end: float) -> str:
-    return f"{(time - begin) / max(end - begin, 1e-6):.3f}"
+def _passed(time: float, begin: float, end: float) -> float:
+    return float((time - begin) / max(end - begin, 1e-6))

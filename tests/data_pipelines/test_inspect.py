@@ -35,7 +35,7 @@ def test_command_line(command, data_dir, ln_coco_data_dir, tmp_path):
     assert with_tokens.returncode == 0, errors
     lines = output.splitlines()
     assert lines[-2:] == [f"numbers in {numbers}", f"sheet in {sheet}"]
-    assert "samples (pictures)" in output and "differs: 45 of 82,783 pictures published" in output
+    assert "samples (images)" in output and "differs: 45 of 82,783 images published" in output
     content = json.loads(numbers.read_text())
     captions = [
         caption.decode()
@@ -47,7 +47,7 @@ def test_command_line(command, data_dir, ln_coco_data_dir, tmp_path):
     assert (train["pictures"], train["captions"]) == (45, len(captions))
     assert train["tokens_per_caption"]["mean"] == pytest.approx(sum(tokens) / len(tokens))
     assert train["cut"]["share"] == pytest.approx(sum(number > 40 for number in tokens) / len(tokens))
-    assert content["table1"][0]["verdict"] == "differs: 45 of 82,783 pictures published"
+    assert content["table1"][0]["verdict"] == "differs: 45 of 82,783 images published"
     assert sheet.read_text().count("<article") == 4
 
     output, errors = without.communicate()

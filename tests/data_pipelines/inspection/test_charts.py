@@ -2,63 +2,69 @@
 
 from __future__ import annotations
 
-import collections
 import xml.etree.ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from data_pipelines.inspection import charts
-
-
-def _rectangles(svg: str):
-    root = xml.etree.ElementTree.fromstring(svg)
-    _, _, width, height = map(float, root.get("viewBox").split())
-    found = []
-    for rectangle in root.iter("rect"):
-        x, y, w, h = (float(rectangle.get(name)) for name in ("x", "y", "width", "height"))
-        assert x >= 0 and x + w <= width and y >= 0 and y + h <= height
-        found.append((rectangle, x, w, h))
-    for text in root.iter("text"):
-        assert 0 <= float(text.get("x")) <= width and 0 <= float(text.get("y")) <= height
-    return root, found
-
-
-def _count(rectangle) -> int:
-    return int(rectangle.find("title").text.rpartition(": ")[2].replace(",", ""))
+from data_pipelines.inspection.histograms import Histogram
 
 
 @pytest.mark.parametrize("cut", [None, 5, 17, 64, 500])
 @pytest.mark.parametrize("spread", [1, 8, 200])
 def test_histograms_count_everything_once(cut, spread):
     numbers = np.random.default_rng(0).integers(10, 10 + spread, 3000)
-    svg = charts.histogram(collections.Counter(numbers.tolist()), "tokens < 3 & more", cut=cut)
-    root, rectangles = _rectangles(svg)
-    assert sum(_count(rectangle) for rectangle, *_ in rectangles) == 3000
-    heights = np.array([height for *_, height in rectangles])
-    counted = np.array([_count(rectangle) for rectangle, *_ in rectangles])
-    np.testing.assert_allclose(heights, counted / counted.max() * heights.max(), atol=0.1)
-    beyond = sum(_count(rectangle) for rectangle, *_ in rectangles if rectangle.get("class") == "beyond")
-    assert beyond == (0 if cut is None else (numbers > cut).sum())
-    assert root.find("text").text == "tokens < 3 & more"
-    for line in root.iter("line"):
-        if line.get("class") == "cut":
-            for rectangle, x, width, _ in rectangles:
-                is_right = x + width / 2 > float(line.get("x1"))
-                assert is_right == (rectangle.get("class") == "beyond")
+    bins = charts.bin_counts(Histogram(numbers.tolist()), cut)
+    assert sum(bins.counts) == 3000 and len(bins.counts) <= 2 * charts._MOST_BARS
+    for start, stop, count in zip(bins.starts, [*bins.starts[1:], np.inf], bins.counts):
+        assert count == ((numbers >= start) & (numbers < stop)).sum()
+    assert cut is None or cut + 1 in bins.starts
 
 
-def test_ticks_stand_below_their_bars():
-    svg = charts.histogram({120: 5, 130: 9, 177: 2}, "seconds", per_unit=10)
-    root, rectangles = _rectangles(svg)
-    bars = {rectangle.find("title").text: x + width / 2 for rectangle, x, width, _ in rectangles}
-    ticks = {text.text: float(text.get("x")) for text in root.iter("text") if text.get("class") == "tick"}
-    assert list(ticks) == ["12", "13", "14", "15", "16", "17"]
-    assert ticks["13"] == pytest.approx(bars["13: 9"], abs=0.2)
+@pytest.mark.parametrize("cut", [None, 5, 17, 64, 500])
+def test_bars_show_the_counts_and_stand_out_behind_the_cut(cut):
+    numbers = np.random.default_rng(0).integers(10, 210, 3000)
+    bins = charts.bin_counts(Histogram(numbers.tolist()), cut)
+    axes = Figure().subplots()
+    charts.draw_histogram(axes, bins, "tokens", cut, per_unit=1)
+    assert [bar.get_height() for bar in axes.patches] == bins.counts
+    for bar, start in zip(axes.patches, bins.starts):
+        assert start - 0.5 < bar.get_x() and bar.get_x() + bar.get_width() < start + bins.width - 0.5
+    if cut is None:
+        assert len({bar.get_facecolor() for bar in axes.patches}) == 1 and not axes.lines
+        return
+    [line] = axes.lines
+    first = axes.patches[0].get_facecolor()
+    for bar in axes.patches:
+        is_right = bar.get_x() > line.get_xdata()[0]
+        assert is_right == (bar.get_facecolor() != first or min(bins.starts) > cut)
+
+
+def test_ticks_stand_below_their_bars_in_whole_units():
+    figure = Figure()
+    axes = figure.subplots()
+    charts.draw_histogram(axes, charts.bin_counts(Histogram({120: 5, 130: 9, 177: 2})), "seconds", None, per_unit=10)
+    figure.draw_without_rendering()
+    ticks = {label.get_text(): label.get_position()[0] for label in axes.get_xticklabels()}
+    assert {"12", "13", "14"} < set(ticks)
+    assert all(place == pytest.approx(float(text)) for text, place in ticks.items())
+    bars = {bar.get_height(): bar.get_x() + bar.get_width() / 2 for bar in axes.patches if bar.get_height()}
+    assert bars == pytest.approx({5: 12, 9: 13, 2: 17.7})
 
 
 def test_bars_are_as_long_as_their_counts():
-    root, rectangles = _rectangles(charts.bars({"traffic <light>": 1200, "cat": 300}, "classes"))
-    lengths = [width for _, _, width, _ in rectangles]
-    assert lengths[0] == pytest.approx(4 * lengths[1], abs=0.2)
-    assert [text.text for text in root.iter("text")] == ["classes", "traffic <light>", "1,200", "cat", "300"]
+    axes = Figure().subplots()
+    charts.draw_bars(axes, {"traffic <light>": 1200, "cat": 300}, "classes")
+    assert [bar.get_width() for bar in axes.patches] == [1200, 300]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["traffic <light>", "cat"]
+    assert [text.get_text() for text in axes.texts] == ["1,200", "300"]
+
+
+@pytest.mark.parametrize("title", ["tokens < 3 & more", "costs $5 or $6"])
+def test_the_same_numbers_make_the_same_file(title):
+    numbers = Histogram({3: 4, 5: 1})
+    first, again = (charts.histogram_chart(numbers, title, cut=4) for _ in range(2))
+    assert first == again
+    assert xml.etree.ElementTree.fromstring(charts.bar_chart({title: 2}, title)).tag.endswith("svg")

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import prepare, records
+from data_pipelines import inspect, prepare, records
 from data_pipelines.inspection import report, samples, sheet
-from data_pipelines.inspection.files import Output
 
 
 class Checker(html.parser.HTMLParser):
@@ -73,8 +72,9 @@ def test_captions(varied_data_dir, token_counter):
     assert len(items) == len(captions)
     off = sum(len(c.split()) - token_counter.words_kept(c, 50) for c in captions)
     assert sum(attributes.get("class") == "off" for tag, attributes in checker.elements if tag == "span") == off > 0
-    pictures = [attributes["src"] for tag, attributes in checker.elements if tag == "img"]
-    for source, sample in zip(pictures, drawn):
+    sources = [attributes["src"] for tag, attributes in checker.elements if tag == "img" and "class" not in attributes]
+    assert len(sources) == len(drawn)
+    for source, sample in zip(sources, drawn):
         shown = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         meant = Image.open(io.BytesIO(sample.record.image))
         assert shown.size == meant.size
@@ -83,7 +83,7 @@ def test_captions(varied_data_dir, token_counter):
         attributes["class"] for _, attributes in checker.elements if attributes.get("class") in ("agrees", "differs")
     ]
     assert verdicts == ["agrees" if each.agrees else "differs" for each in found.comparisons]
-    assert "44 of 82,783 pictures published" in text
+    assert "44 of 82,783 images published" in text
     assert "truncated JPEG" in text or "corrupt JPEG" in text
 
 
@@ -105,7 +105,7 @@ def test_narratives(ln_coco_data_dir, token_counter):
         assert 0 <= float(attributes["style"].partition(":")[2]) <= 1
     coordinates = np.array([pair.split(",") for each in lines for pair in each["points"].split()], float)
     assert coordinates.min() >= 0 and coordinates.max() <= 1000
-    assert "Words and traces are coloured by their time" in page
+    assert "Words and traces are colored by their time" in page
 
 
 def test_without_tokens_and_samples(varied_data_dir):
@@ -126,11 +126,9 @@ def test_scenes_have_no_numbers_in_the_paper(tmp_path):
         assert "Nothing was left out or mended." in text
 
 
-def test_output_is_whole_or_not_there(tmp_path):
-    output = Output(tmp_path / "new" / "sheet.html")
-    assert not (tmp_path / "new" / "sheet.html").exists()
-    output.write("é")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.html"]
-    assert (tmp_path / "new" / "sheet.html").read_text(encoding="utf-8") == "é"
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
+    path = tmp_path / "new" / "sheet.html"
+    assert inspect.check_output(path) == str(path)
+    assert path.parent.is_dir() and not path.exists()
     with pytest.raises(ValueError, match="is a folder: name a file in it"):
-        Output(tmp_path)
+        inspect.check_output(tmp_path)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import collections
-
 import pytest
 
 from data_pipelines.inspection import table1
-from data_pipelines.inspection.statistics import SplitStatistics
+from data_pipelines.inspection.histograms import Histogram
+from data_pipelines.inspection.split_statistics import SplitStatistics
 
 
 def _statistics(captions: dict[int, int], mean_length: float) -> SplitStatistics:
     """Of images by their number of captions, with captions of two lengths, ten words apart."""
     total = sum(number * pictures for number, pictures in captions.items())
     long = round(total * (mean_length - 5) / 50)
-    words = collections.Counter({5: total - long, 55: long})
-    return SplitStatistics(captions=collections.Counter(captions), words=words)
+    words = Histogram({5: total - long, 55: long})
+    return SplitStatistics(captions=Histogram(captions), words=words)
 
 
 FULL = {
@@ -52,10 +51,10 @@ def test_what_is_published_agrees_in_number_and_length(dataset):
 def test_table1_counts_narratives():
     found = _verdicts("ln_coco", FULL["ln_coco"])
     assert found["train", "samples"].ours == "134,272" and found["train", "samples"].paper == "134k"
-    assert found["train", "samples"].why == "all narratives published, on 118,287 pictures"
+    assert found["train", "samples"].why == "all narratives published, on 118,287 images"
     captions = found["train", "captions"]
     assert (captions.ours, captions.paper) == ("1.14", "1")
-    assert captions.verdict == ("differs: 15,985 of 118,287 pictures have several narratives, each a sample of Table 1")
+    assert captions.verdict == ("differs: 15,985 of 118,287 images have several narratives, each a sample of Table 1")
     assert found["train", "average"].ours == "41.8"
     # In Open Images hardly any image has several.
     assert _verdicts("ln_openimages", FULL["ln_openimages"])["train", "captions"].agrees
@@ -66,12 +65,12 @@ def test_a_few_may_be_left_out():
         found = _verdicts("coco2014", {"train": _statistics({5: pictures}, 10.5)})
         assert found["train", "samples"].agrees == agrees, pictures
         assert found["train", "captions"].agrees
-    assert found["train", "samples"].verdict == "differs: more than the 82,783 pictures published"
+    assert found["train", "samples"].verdict == "differs: more than the 82,783 images published"
 
 
 def test_a_sample_differs_plainly():
     found = _verdicts("coco2014", {"train": _statistics({1: 40, 5: 40}, 12.5)})
-    assert found["train", "samples"].verdict == "differs: 80 of 82,783 pictures published"
+    assert found["train", "samples"].verdict == "differs: 80 of 82,783 images published"
     assert found["train", "captions"].verdict == "differs: from 1 to 5"
     assert found["train", "average"].verdict == "differs: 19% longer"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_pipelines.inspection import counts
+from data_pipelines.inspection.histograms import Histogram
 from data_pipelines.inspection.tokens import TokenCounter
 from xmcgan import console
 
@@ -24,46 +23,46 @@ _FILES, _BLOCK = 4, 4
 
 @dataclasses.dataclass
 class SplitStatistics:
-    """Histograms of a split. See `counts` for their means and percentiles."""
+    """Histograms of a split."""
 
     # Of all images' JPEG files.
     num_bytes: int = 0
     # Images with object classes.
     num_labelled: int = 0
     # (width, height) of each image, in pixels.
-    sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    sizes: Histogram[tuple[int, int]] = dataclasses.field(default_factory=Histogram)
     # Length of each image's file, 1/10 kB, rounded down.
-    hectobytes: Counter[int] = dataclasses.field(default_factory=Counter)
+    hectobytes: Histogram[int] = dataclasses.field(default_factory=Histogram)
     # Captions of each image.
-    captions: Counter[int] = dataclasses.field(default_factory=Counter)
+    captions: Histogram[int] = dataclasses.field(default_factory=Histogram)
     # Words of each caption: what stands between white space.
-    words: Counter[int] = dataclasses.field(default_factory=Counter)
+    words: Histogram[int] = dataclasses.field(default_factory=Histogram)
     # Tokens of each caption, [CLS] and [SEP] included; may be empty.
-    tokens: Counter[int] = dataclasses.field(default_factory=Counter)
+    tokens: Histogram[int] = dataclasses.field(default_factory=Histogram)
     # Images of each object class.
-    labels: Counter[str] = dataclasses.field(default_factory=Counter)
+    labels: Histogram[str] = dataclasses.field(default_factory=Histogram)
     # Points of the traces of each narrative; 0 without traces.
-    points: Counter[int] = dataclasses.field(default_factory=Counter)
+    points: Histogram[int] = dataclasses.field(default_factory=Histogram)
     # Length of each narrative with timed words, 1/10 s, rounded down.
-    deciseconds: Counter[int] = dataclasses.field(default_factory=Counter)
+    deciseconds: Histogram[int] = dataclasses.field(default_factory=Histogram)
 
     @property
     def num_images(self) -> int:
         """Images of the split."""
-        return counts.total(self.captions)
+        return self.captions.size
 
     @property
     def num_captions(self) -> int:
         """Captions of the split."""
-        return counts.total(self.words)
+        return self.words.size
 
     @property
     def num_traced(self) -> int:
         """Narratives with traces."""
-        return counts.total(self.points) - self.points[0]
+        return self.points.size - self.points[0]
 
 
-def of_split(
+def measure_split(
     builder: tfds.core.DatasetBuilder, split: str, token_counter: TokenCounter | None = None
 ) -> SplitStatistics:
     """Goes once through a split, and shows how far it is on a terminal.
@@ -95,7 +94,7 @@ def of_split(
     )
     statistics = SplitStatistics()
     total = builder.info.splits[split].num_examples
-    with tqdm.tqdm(total=total, desc=f"inspecting {split}", unit="picture", disable=None) as progress:
+    with tqdm.tqdm(total=total, desc=f"inspecting {split}", unit="image", disable=None) as progress:
         for batch in batches.as_numpy_iterator():
             _add(statistics, batch)
             progress.update(len(batch["num_bytes"]))
@@ -118,7 +117,15 @@ def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 
 
 def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None) -> dict[str, tf.Tensor]:
-    """The numbers of a batch, [batch, (...)] where ragged: flat, of all its captions and of all its narratives."""
+    """The numbers of a batch: those of captions and narratives flat, whatever image they belong to.
+
+    Args:
+      batch: of `_without_image`, [batch, ...], ragged where images have several.
+      token_counter: None leaves the tokens out.
+
+    Returns:
+      What `_add` adds up.
+    """
     captions = batch["captions"].flat_values  # [captions of the batch]
     # All narratives of all images lie end to end.
     ends = tf.RaggedTensor.from_row_lengths(batch["ends"].flat_values, batch["utterance_counts"].flat_values)
@@ -127,11 +134,11 @@ def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None)
     return {
         "size": batch["size"],  # [batch, 2]
         "num_bytes": batch["num_bytes"],  # [batch]
-        "captions_per_picture": batch["captions"].row_lengths(),  # [batch]
+        "captions_per_image": batch["captions"].row_lengths(),  # [batch]
         "captions": captions,
         "tokens": tf.zeros([0], tf.int64) if token_counter is None else token_counter.count(captions),
         "labels": batch["labels"].flat_values,
-        "labels_per_picture": batch["labels"].row_lengths(),  # [batch]
+        "labels_per_image": batch["labels"].row_lengths(),  # [batch]
         "points": tf.reduce_sum(strokes, axis=1),  # [narratives of the batch]
         "milliseconds": tf.reduce_max(timed, axis=1),  # [narratives with timed words]
     }
@@ -139,12 +146,12 @@ def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None)
 
 def _add(statistics: SplitStatistics, batch: Mapping[str, Any]) -> None:
     statistics.num_bytes += int(batch["num_bytes"].sum(dtype="int64"))
-    statistics.num_labelled += int((batch["labels_per_picture"] > 0).sum())
+    statistics.num_labelled += int((batch["labels_per_image"] > 0).sum())
     statistics.sizes.update((width, height) for height, width in batch["size"].tolist())
-    counts.tally(statistics.hectobytes, batch["num_bytes"] // 100)
-    counts.tally(statistics.captions, batch["captions_per_picture"])
+    statistics.hectobytes.add_values(batch["num_bytes"] // 100)
+    statistics.captions.add_values(batch["captions_per_image"])
     statistics.words.update(len(caption.split()) for caption in batch["captions"])
-    counts.tally(statistics.tokens, batch["tokens"])
+    statistics.tokens.add_values(batch["tokens"])
     statistics.labels.update(label.decode() for label in batch["labels"])
-    counts.tally(statistics.points, batch["points"])
-    counts.tally(statistics.deciseconds, batch["milliseconds"] // 100)
+    statistics.points.add_values(batch["points"])
+    statistics.deciseconds.add_values(batch["milliseconds"] // 100)

@@ -14,7 +14,10 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipelines import records
-from data_pipelines.inspection import notes, samples, statistics, summary
+from data_pipelines.builders import skipped
+from data_pipelines.inspection import samples
+from data_pipelines.inspection.split_statistics import measure_split
+from data_pipelines.inspection.summaries import summarize
 
 
 def _clean(caption: str) -> str:
@@ -55,7 +58,7 @@ def test_images_and_captions(varied_source, varied_data_dir, token_counter, spli
     labels = collections.Counter(name for image_id, name in seen if image_id not in lost)
 
     builder = records.open_dataset("coco2014", varied_data_dir)
-    found = statistics.of_split(builder, split, token_counter)
+    found = measure_split(builder, split, token_counter)
     flat = [caption for of_image in captions.values() for caption in of_image]
     assert found.num_images == len(files) and found.num_captions == len(flat)
     assert found.captions == collections.Counter(map(len, captions.values()))
@@ -67,7 +70,7 @@ def test_images_and_captions(varied_source, varied_data_dir, token_counter, spli
     assert found.num_labelled == len({image_id for image_id, _ in seen} - lost)
     assert not found.points and not found.deciseconds
 
-    sums = summary.summarize(found, text_length=50)
+    sums = summarize(found, text_length=50)
     tokens = np.array([letters.num_tokens(caption) for caption in flat])
     assert sums["words_per_caption"] == _spread([len(caption.split()) for caption in flat])
     assert sums["tokens_per_caption"] == _spread(tokens)
@@ -88,7 +91,7 @@ def test_images_and_captions(varied_source, varied_data_dir, token_counter, spli
 def test_narratives(drawn_ln_coco, ln_coco_data_dir):
     published = converted.published(drawn_ln_coco.glob("coco_train_localized_narratives*.jsonl"))
     told = [narrative for of_image in published.values() for narrative in of_image]
-    found = statistics.of_split(records.open_dataset("ln_coco", ln_coco_data_dir), "train")
+    found = measure_split(records.open_dataset("ln_coco", ln_coco_data_dir), "train")
     assert found.captions == collections.Counter(map(len, published.values()))
     assert not found.tokens
     points = [
@@ -96,7 +99,7 @@ def test_narratives(drawn_ln_coco, ln_coco_data_dir):
         for each in told
     ]
     assert found.points == collections.Counter(points)
-    sums = summary.summarize(found, 64)["narratives"]
+    sums = summarize(found, 64)["narratives"]
     assert sums["share_timed"] == 1 and sums["share_traced"] == np.mean(np.array(points) > 0)
     assert sums["points_per_trace"] == _spread([number for number in points if number])
     lengths = [max(word["end_time"] for word in each["timed_caption"]) for each in told]
@@ -111,17 +114,17 @@ def test_words_kept_are_those_before_the_cut(token_counter):
     assert token_counter.count(tf.constant([caption, "", "a"])).numpy().tolist() == [14, 2, 3]
 
 
-def test_notes_by_reason(varied_data_dir, ln_coco_data_dir):
-    left_out, mended = notes.by_reason(records.directory("coco2014", varied_data_dir), ["train", "validation"])
+def test_kinds_of_notes(varied_data_dir, ln_coco_data_dir):
+    left_out, mended = skipped.read_kinds(records.directory("coco2014", varied_data_dir), ["train", "validation"])
     assert left_out[:2] == ("train", "left out") and left_out.count == 1
     assert mended.reason == "stray spaces in caption" and mended.names == [mended.names[0]]
-    assert notes.by_reason(records.directory("coco2014", varied_data_dir), ["validation"]) == []
+    assert skipped.read_kinds(records.directory("coco2014", varied_data_dir), ["validation"]) == []
     entries = converted.notes("ln_coco", ln_coco_data_dir)
-    kinds = notes.by_reason(records.directory("ln_coco", ln_coco_data_dir), ["train", "validation"])
+    kinds = skipped.read_kinds(records.directory("ln_coco", ln_coco_data_dir), ["train", "validation"])
     counted = collections.Counter((each["split"], each["action"], each["what"], each["reason"]) for each in entries)
     assert {kind[:4]: kind.count for kind in kinds} == counted
     assert all(len(kind.names) == min(kind.count, 5) for kind in kinds)
-    assert notes.by_reason(pathlib.Path("/nowhere"), ["train"]) == []
+    assert skipped.read_kinds(pathlib.Path("/nowhere"), ["train"]) == []
 
 
 def test_samples_are_whole_records_by_lot(ln_coco_data_dir):
