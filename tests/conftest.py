@@ -3,14 +3,12 @@ run them."""
 
 from __future__ import annotations
 
-import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.support.processes import start_python
 
 
 @pytest.fixture(scope="session")
@@ -29,14 +27,7 @@ def command():
     """Starts `python -m MODULE ARGUMENTS`; returns the process, its output readable as text."""
 
     def start(module: str, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start_python("-m", module, *arguments)
 
     return start
 

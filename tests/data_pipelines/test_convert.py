@@ -15,9 +15,9 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from converted import left_out, notes
 
 from data_pipelines import input_pipeline, prepare, record_index, records
+from tests.support.converted import left_out, notes
 
 SPLITS = {"train": "train2014", "validation": "val2014"}
 

@@ -9,10 +9,10 @@ import shutil
 
 import pytest
 import tensorflow_datasets as tfds
-from converted import published, stored
 
 from data_pipelines import input_pipeline, prepare, records
 from data_pipelines.scenes import layouts
+from tests.support.converted import published, stored
 
 pytest.importorskip("apache_beam")
 RUNNER = {"beam_runner": "DirectRunner", "beam_options": ["--direct_running_mode=in_memory"]}

@@ -8,10 +8,10 @@ import shutil
 
 import numpy as np
 import pytest
-from converted import assert_spoken, left_out, notes, published, rewrite_line, stored
 
 from data_pipelines import input_pipeline, prepare, records
 from data_pipelines.scenes import layouts
+from tests.support.converted import assert_spoken, left_out, notes, published, rewrite_line, stored
 
 FOLDERS = {"train": "train2017", "validation": "val2017"}
 VALIDATION = "coco_val_localized_narratives.jsonl"

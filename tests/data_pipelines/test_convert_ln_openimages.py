@@ -8,11 +8,11 @@ import shutil
 import tarfile
 
 import pytest
-from converted import assert_spoken, left_out, notes, published, stored
 
 from data_pipelines import input_pipeline, prepare, records
 from data_pipelines.builders import pictures
 from data_pipelines.scenes import layouts
+from tests.support.converted import assert_spoken, left_out, notes, published, stored
 
 NARRATIVES = {"train": "open_images_train_v6", "validation": "open_images_validation", "test": "open_images_test"}
 

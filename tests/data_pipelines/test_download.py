@@ -15,12 +15,12 @@ import time
 import types
 import zipfile
 
-import file_server
 import pytest
 
 from data_pipelines import download, published_files
+from tests.support import file_server
+from tests.support.processes import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 # 16 hexadecimal digits, in folders by the first of them.
 TRAIN_IDS = [f"{number % 16:x}{number:015x}" for number in range(40)]
 VALIDATION_IDS = [f"{number:016x}" for number in range(100, 110)]

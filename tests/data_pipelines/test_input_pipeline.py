@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipelines import input_pipeline, picture_source, record_index, records
+from tests.support.processes import ROOT
 
 SIZE = 32
 NUM_TRAIN, NUM_VAL = 45, 12
@@ -189,9 +190,13 @@ random = tf.data.Dataset.range(2).map(lambda _: tf.random.uniform([], seed=1), n
 next(iter(random))
 """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "make_deterministic=2"}
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     output = subprocess.run(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ).stdout
     ours, other = output.split("A BATCH OF OURS")
     assert "make_deterministic.cc" not in ours

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-import letters
 import pytest
 
 from data_pipelines import records
 from data_pipelines.inspection import report
+from tests.support import letters
 
 
 def test_command_line(command, data_dir, ln_coco_data_dir, tmp_path):

@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 
 from data_pipelines import encode_captions, input_pipeline, records, text_feature_files, text_identity
 from data_pipelines.datasets import preset
+from tests.support.processes import ROOT
 from xmcgan import files, handles
 from xmcgan.models.text_encoder import TextEncoder
 
@@ -243,7 +244,7 @@ def test_it_stays_parallel_where_operations_are_deterministic(encoded):
     script = f"""
 import tensorflow as tf
 from data_pipelines import input_pipeline, text_feature_files
-from xmcgan.config import Config
+from data_pipelines.datasets import preset
 tf.config.experimental.enable_op_determinism()
 stored = text_feature_files.load(preset("scenes"), "{encoded}")
 options = dict(batch_size=2, image_size=8, random_flip=True)
@@ -254,9 +255,13 @@ random = tf.data.Dataset.range(2).map(lambda _: tf.random.uniform([], seed=1), n
 next(iter(random))
 """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "make_deterministic=2"}
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     output = subprocess.run(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ).stdout
     ours, other = output.split("FROM HERE")[1].split("TO HERE")
     assert "make_deterministic.cc" not in ours

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
-import subprocess
-import sys
-
-import numbers_source
 import numpy as np
 import pytest
 import tensorflow as tf
-from numbers_source import SIZE, Numbers, Squares
 
 from eval import collection
 from eval.collection import collect
+from tests.support.numbers_source import SIZE, Numbers, Squares
+from tests.support.processes import run_python
 
 
 def _collect(source, folder, batch_size=4, strategy=None, identity=None):
@@ -47,9 +42,7 @@ def test_every_image_is_seen_once_and_in_order(batch_size, tmp_path):
 def test_two_replicas_share_the_work(tmp_path):
     # In a process of its own: devices are fixed when TensorFlow starts. Batches of 5 are rounded up to 6.
     output = tmp_path / "rows.npz"
-    root = pathlib.Path(__file__).parents[2]
-    arguments = [sys.executable, numbers_source.__file__, str(tmp_path / "seen"), str(output)]
-    subprocess.run(arguments, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True)
+    run_python("-m", "tests.support.numbers_source", tmp_path / "seen", output)
     with np.load(output) as rows:
         np.testing.assert_array_equal(rows["squares"], np.arange(SIZE) ** 2)
         np.testing.assert_array_equal(rows["pairs"], np.stack([np.arange(SIZE), -np.arange(SIZE)], axis=1))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from numbers_source import SIZE, Numbers, Squares
 
 from data_pipelines.input_pipeline import CaptionList
 from eval.measures.measure import Reference
 from eval.references import references
 from eval.score import HIGHER, Score
+from tests.support.numbers_source import SIZE, Numbers, Squares
 
 LISTED = CaptionList([f"caption {i}" for i in range(SIZE)], [str(i) for i in range(SIZE)])
 

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the models and of training; `tiny_networks` beside it holds what scripts need as well."""
+"""Fixtures for the tests of the models and of training."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import sys
 import pytest
 import tensorflow as tf
 
+from tests.support.processes import ROOT
 from xmcgan import files
 
-ROOT = pathlib.Path(__file__).parents[2]
 HOLD = """
 import sys
 from xmcgan import files

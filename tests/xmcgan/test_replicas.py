@@ -1,12 +1,9 @@
-import os
-import subprocess
-import sys
-
-import four_replicas
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support import four_replicas
+from tests.support.processes import run_python
 from xmcgan import replicas
 
 
@@ -14,11 +11,7 @@ from xmcgan import replicas
 def on_four(tmp_path_factory):
     """What four replicas came to."""
     path = tmp_path_factory.mktemp("four_replicas") / "results.npz"
-    subprocess.run(
-        [sys.executable, four_replicas.__file__, str(path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""},
-        check=True,
-    )
+    run_python("-m", "tests.support.four_replicas", path)
     with np.load(path) as arrays:
         return dict(arrays)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import tiny_config
 
 import xmcgan
+from tests.support.tiny_networks import tiny_config
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.serving.caption_to_image import CaptionToImage
 from xmcgan.serving.signatures import signatures

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import file_server
 import pytest
+
+from tests.support import file_server
 
 
 @pytest.fixture

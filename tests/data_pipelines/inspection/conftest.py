@@ -6,12 +6,12 @@ import json
 import pathlib
 import shutil
 
-import letters
 import pytest
 from PIL import Image
 
 from data_pipelines import prepare
 from data_pipelines.inspection.tokens import TokenCounter
+from tests.support import letters
 
 HOSTILE = '<script>alert("1")</script> & </li></article> <b class="x">\'bold\''
 

@@ -6,8 +6,6 @@ import collections
 import json
 import pathlib
 
-import converted
-import letters
 import numpy as np
 import pytest
 import tensorflow as tf

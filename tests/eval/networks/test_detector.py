@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from eval.networks import detector
+from tests.support.processes import run_python
 
 SLOTS = 100
 
@@ -206,16 +204,7 @@ def test_runs_on_two_replicas(handles, tmp_path):
                 assert [len(replica) for replica in replicas] == [2, 1]
                 np.testing.assert_array_equal(tf.concat(replicas, 0), expected)
     """)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": "-1"}
-    arguments = [
-        sys.executable,
-        "-c",
-        script,
-        str(tmp_path / "alone.npz"),
-        *map(handles.get, ("single", "batched", "signature")),
-    ]
-    run = subprocess.run(arguments, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    run_python("-c", script, tmp_path / "alone.npz", *map(handles.get, ("single", "batched", "signature")))
 
 
 def _boxes_alone(images):

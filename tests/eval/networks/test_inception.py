@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
@@ -15,6 +12,7 @@ import tensorflow as tf
 
 from eval.networks import inception
 from eval.networks.inception import NETWORKS, load_image_network
+from tests.support.processes import run_python
 
 EVERY = 130  # Of the values of an image of 299 x 299, those that the stub gives as features.
 ROUNDING = 2e-4  # TensorFlow places pixels in float32; half a pixel's shift makes hundreds of times more.
@@ -223,11 +221,8 @@ def test_runs_on_two_replicas(tfgan, tfgan_folder, keras, keras_file, tmp_path):
                     tf.concat(replicas, 0), alone[field], atol=1e-4 * np.abs(alone[field]).max()
                 )
     """)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": "-1"}
     digests = [tfgan.identity["sha256"], keras.identity["sha256"]]
-    arguments = [sys.executable, "-c", script, tfgan_folder, keras_file[0], *digests, str(tmp_path)]
-    run = subprocess.run(arguments, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    run_python("-c", script, tfgan_folder, keras_file[0], *digests, tmp_path)
 
 
 def test_offline_tfgan_says_what_to_fetch(monkeypatch, tmp_path):

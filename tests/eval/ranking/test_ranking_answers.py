@@ -4,9 +4,9 @@ import json
 from collections import Counter
 
 import pytest
-from simulated_raters import annotation, exported, minimal
 
 from eval.ranking import answers, design
+from tests.support.simulated_raters import annotation, exported, minimal
 
 MODELS = ("ours", "theirs", "real")
 SETTINGS = {"models": {model: {} for model in MODELS}}

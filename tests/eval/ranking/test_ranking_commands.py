@@ -7,15 +7,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from simulated_raters import annotation, exported, minimal
+
+from tests.support.processes import finish
+from tests.support.simulated_raters import annotation, exported, minimal
 
 QUESTIONS = ("realism", "alignment")
-
-
-def finish(process) -> str:
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return output
 
 
 @pytest.fixture(scope="module")

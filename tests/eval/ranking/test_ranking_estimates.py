@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import scipy.stats
-from simulated_raters import plackett_luce
 
 from eval.ranking.answers import Answer
 from eval.ranking.estimates import bootstrap, kendalls_w, krippendorffs_alpha, summarize
+from tests.support.simulated_raters import plackett_luce
 
 MODELS = ("ours", "b", "c", "d")
 STRENGTHS = np.array([8.0, 1.0, 2.0, 1.0])

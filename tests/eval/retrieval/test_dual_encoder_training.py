@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
-import dual_encoder_on_two_replicas
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_dual_encoder
 
 from data_pipelines import records
 from eval.retrieval import dual_encoder, dual_encoder_training
 from eval.retrieval.caption_pairs import ConvertedPairs
 from eval.retrieval.dual_encoder_update import matching_loss
+from tests.support import tiny_dual_encoder
+from tests.support.processes import run_python
 
 
 def _metrics(folder) -> list[dict]:
@@ -59,12 +57,7 @@ def test_a_batch_of_one_image_has_nothing_to_learn():
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one(scenes_dir, trained, tmp_path):
-    subprocess.run(
-        [sys.executable, dual_encoder_on_two_replicas.__file__, str(scenes_dir), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""},
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
+    run_python("-m", "tests.support.dual_encoder_on_two_replicas", scenes_dir, tmp_path)
     on_two, on_one = (
         [[line[name] for name in ("loss", "accuracy", "temperature")] for line in _metrics(folder)]
         for folder in (tmp_path, trained[0])

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import config_of, find, row_names
-from tests.xmcgan.tiny_networks import image_encoder, random_example
+from tests.support.tiny_networks import image_encoder, random_example
 from xmcgan.config import Config, LossConfig
 from xmcgan.config_checks import validate
 from xmcgan.losses import objectives

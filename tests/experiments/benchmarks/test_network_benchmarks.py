@@ -10,7 +10,7 @@ import pytest
 from data_pipelines.datasets import preset
 from experiments.benchmarks import network_cases, network_times, op_times
 from experiments.benchmarks.op_times import Event
-from tests.xmcgan.tiny_networks import tiny_config
+from tests.support.tiny_networks import tiny_config
 from xmcgan.training.state import TrainState
 
 _WITHOUT_IMAGE_ENCODER = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0}

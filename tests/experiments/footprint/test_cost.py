@@ -9,7 +9,7 @@ import pytest
 from data_pipelines.datasets import preset
 from experiments.footprint import run_cost
 from experiments.footprint.run_cost import Cost
-from tests.xmcgan.tiny_networks import tiny_config
+from tests.support.tiny_networks import tiny_config
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
 

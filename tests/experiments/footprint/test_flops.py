@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from experiments.footprint import flops
-from tests.xmcgan.tiny_networks import random_example, tiny_config
+from tests.support.tiny_networks import random_example, tiny_config
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.models.generator import Generator
 

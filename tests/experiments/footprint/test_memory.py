@@ -11,7 +11,7 @@ import tensorflow as tf
 from data_pipelines.datasets import preset
 from experiments.footprint import random_image_encoder, step_memory
 from experiments.footprint.step_memory import Prediction
-from tests.xmcgan.tiny_networks import tiny_config
+from tests.support.tiny_networks import tiny_config
 from xmcgan.training.state import TrainState
 
 _WITHOUT_IMAGE_ENCODER = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0}

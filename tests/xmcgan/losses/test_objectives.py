@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import log_softmax
-from tiny_networks import random_text, tiny_config
 
+from tests.support.tiny_networks import random_text, tiny_config
 from xmcgan.losses.objectives import Objectives
 from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.models.discriminator import DiscriminatorOutput

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from finite_differences import check_gradient
 
+from tests.support.finite_differences import check_gradient
 from xmcgan.losses import word_scores
 from xmcgan.losses.word_scores import word_region_scores
 

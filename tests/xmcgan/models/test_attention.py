@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from finite_differences import check_gradient
 
+from tests.support.finite_differences import check_gradient
 from xmcgan.models.attention import attend_to_words
 
 SENTENCES, WORDS, REGIONS, DIM = 4, 5, 9, 6

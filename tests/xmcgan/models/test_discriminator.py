@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import random_example, tiny_config
 
 from data_pipelines.datasets import preset
+from tests.support.tiny_networks import random_example, tiny_config
 from xmcgan.models.blocks import DiscriminatorBlock
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.training.state import build_discriminator

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import random_text, tiny_config
 
 from data_pipelines.datasets import preset
+from tests.support.tiny_networks import random_text, tiny_config
 from xmcgan.models.blocks import GeneratorBlock
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
@@ -10,6 +8,7 @@ import tensorflow_text as tf_text
 
 from data_pipelines import prepare
 from data_pipelines.datasets import preset
+from tests.support.processes import run_python
 from xmcgan.models import text_encoder
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "##s", "blue", ".")
@@ -184,10 +183,7 @@ def test_runs_on_two_replicas(handles):
             assert [len(replica) for replica in replicas] == [2, 2]
             np.testing.assert_allclose(tf.concat(replicas, 0), getattr(expected, name), atol=1e-6)
     """)
-    path = os.pathsep.join(sys.path)
-    environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1"}
-    run = subprocess.run([sys.executable, "-c", script, *handles], env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    run_python("-c", script, *handles)
 
 
 def test_refuses_folders_without_a_saved_model(handles, tmp_path):

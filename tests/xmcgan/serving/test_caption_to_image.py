@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
-from tiny_networks import random_text, tiny_config
 
+from tests.support.tiny_networks import random_text, tiny_config
 from xmcgan.serving.caption_to_image import mix
 from xmcgan.training.state import build_generator
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.support.processes import ROOT
 from xmcgan.text_to_image import TextToImage
 
 CAPTIONS = ["a red ball on the beach", "two small trees at night", "the sea", "a brick", "a blue heart in the snow"]
@@ -43,7 +43,7 @@ def _cli(*arguments: str, cwd: os.PathLike) -> str:
 
 
 def test_a_strangers_process_draws_what_sample_draws(drawing_run, scenes_dir, export_dir, command, tmp_path):
-    program = pathlib.Path(__file__).with_name("stranger.py")
+    program = ROOT / "tests/support/stranger.py"
     subprocess.run(
         [sys.executable, "-I", program, export_dir / "1", tmp_path / "drawn.npz"], cwd=tmp_path, check=True, timeout=300
     )

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import build_networks, random_example, tiny_config
 
+from tests.support.tiny_networks import build_networks, random_example, tiny_config
 from xmcgan.serving.weights import fold_statistics, in_precision
 
 

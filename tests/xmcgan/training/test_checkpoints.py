@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import random_example, random_text, tiny_config
 
+from tests.support.tiny_networks import random_example, random_text, tiny_config
 from xmcgan.training.checkpoints import (
     Checkpoints,
     find,

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import random_example, tiny_config
 
+from tests.support.tiny_networks import random_example, tiny_config
 from xmcgan.training import diagnosis
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.loop import compiled_steps

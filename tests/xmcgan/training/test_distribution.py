@@ -1,16 +1,12 @@
 import functools
-import os
-import subprocess
-import sys
 
-import free_cluster
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_networks
-import two_replicas
 from scipy.special import log_softmax
 
+from tests.support import free_cluster, tiny_networks, two_replicas
+from tests.support.processes import finish, run_python, start_python
 from xmcgan.images import from_uint8, to_uint8
 from xmcgan.training import cluster, workers
 from xmcgan.training.state import TrainState
@@ -19,11 +15,7 @@ from xmcgan.training.step import TrainingStep, noise
 
 def run_on_two(path, *rules):
     """What two replicas come to."""
-    subprocess.run(
-        [sys.executable, two_replicas.__file__, str(path), *rules],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""},
-        check=True,
-    )
+    run_python("-m", "tests.support.two_replicas", path, *rules)
     with np.load(path) as arrays:
         return dict(arrays)
 
@@ -64,14 +56,12 @@ def test_two_replicas_in_micro_batches_train_as_one_device_on_the_whole_batch(tm
 
 
 def test_two_workers_train_as_one(tmp_path, float64):
-    processes = []
-    for environment, output in zip(free_cluster.environments(2), ("0.npz", "1.npz")):
-        environment = {**environment, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
-        arguments = [sys.executable, two_replicas.__file__, str(tmp_path / output)]
-        processes.append(subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True))
+    processes = [
+        start_python("-m", "tests.support.two_replicas", tmp_path / output, environment=environment)
+        for environment, output in zip(free_cluster.environments(2), ("0.npz", "1.npz"))
+    ]
     for process in processes:
-        _, errors = process.communicate(timeout=600)
-        assert process.returncode == 0, errors
+        finish(process)
     for output in ("0.npz", "1.npz"):
         with np.load(tmp_path / output) as results:
             check_training(results, "joint")

@@ -4,8 +4,8 @@ import types
 
 import numpy as np
 import pytest
-from tiny_networks import build_networks, image_encoder, random_example, tiny_config
 
+from tests.support.tiny_networks import build_networks, image_encoder, random_example, tiny_config
 from xmcgan.models.spectral_norm import SpectralNormalization
 from xmcgan.training.step import TrainingStep
 

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 
-import free_cluster
 import numpy as np
 import pytest
 import tensorflow as tf
-from train_here import train_here
 
 from data_pipelines import datasets
+from tests.support import free_cluster
+from tests.support.processes import finish, start_python
+from tests.support.train_here import train_here
 from xmcgan import config_json
 from xmcgan.training import checkpoints, loop
 from xmcgan.training.diagnosis import stop_if_not_finite
@@ -41,12 +42,6 @@ def read_metrics(workdir) -> list[dict]:
     for line in lines:
         del line["images_per_second"]
     return lines
-
-
-def finish(process, timeout=300) -> str:
-    output, errors = process.communicate(timeout=timeout)
-    assert process.returncode == 0, errors
-    return output + errors
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +181,7 @@ def test_two_workers_go_on_as_one_device_would(trained, scenes_dir, tmp_path):
     temporary.mkdir()
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "xmcgan.train", *arguments],
-            env={**environment, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        start_python("-m", "xmcgan.train", *arguments, environment={**environment, "TMPDIR": str(temporary)})
         for environment in free_cluster.environments(2)
     ]
     chief, other = (finish(process, timeout=900) for process in processes)

@@ -5,8 +5,8 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import build_networks, image_encoder, random_example, tiny_config
 
+from tests.support.tiny_networks import build_networks, image_encoder, random_example, tiny_config
 from xmcgan.training import step as step_lib
 from xmcgan.training.step import TrainingStep
 

@@ -5,8 +5,8 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import image_encoder, random_example, tiny_config
 
+from tests.support.tiny_networks import image_encoder, random_example, tiny_config
 from xmcgan.models.precision import activations_in, at_least_float32
 from xmcgan.training.state import Adam, TrainState, build_discriminator, build_generator
 from xmcgan.training.step import TrainingStep

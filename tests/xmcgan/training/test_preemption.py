@@ -12,8 +12,8 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import random_example, tiny_config
 
+from tests.support.tiny_networks import random_example, tiny_config
 from xmcgan.training import loop
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.preemption import Stopped, StopRequest

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 
-import free_cluster
 import numpy as np
 import pytest
-import shared_batches
 
 from data_pipelines import input_pipeline
+from tests.support import free_cluster, shared_batches
+from tests.support.processes import finish, start_python
 from xmcgan.training.step import TrainingStep
 
 
@@ -33,14 +31,11 @@ def expected(scenes_dir):
 
 
 def _run(data_dir, output, environment):
-    environment = {**environment, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
-    arguments = [sys.executable, shared_batches.__file__, str(data_dir), str(output)]
-    return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+    return start_python("-m", "tests.support.shared_batches", data_dir, output, environment=environment)
 
 
 def _rows(process, output):
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    finish(process)
     with np.load(output) as arrays:
         return dict(arrays)
 

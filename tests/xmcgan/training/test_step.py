@@ -4,8 +4,8 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import image_encoder, random_example, tiny_config
 
+from tests.support.tiny_networks import image_encoder, random_example, tiny_config
 from xmcgan.training.state import TrainState
 from xmcgan.training.step import TrainingStep, noise
 

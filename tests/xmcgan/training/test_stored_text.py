@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import image_encoder, random_example, tiny_config
-from train_here import train_here
 
+from tests.support.tiny_networks import image_encoder, random_example, tiny_config
+from tests.support.train_here import train_here
 from xmcgan.training import workdir
 from xmcgan.training.state import TrainState
 from xmcgan.training.step import TrainingStep

@@ -1,8 +1,8 @@
 import os
 
 import pytest
-from tiny_networks import tiny_config
 
+from tests.support.tiny_networks import tiny_config
 from xmcgan.config import settings
 from xmcgan.config_json import to_json
 from xmcgan.training.workdir import claim_workdir, read_config

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import image_encoder, tiny_config
 
+from tests.support.tiny_networks import image_encoder, tiny_config
 from xmcgan.training import loop
 from xmcgan.training.state import TrainState
 from xmcgan.training.step import TrainingStep

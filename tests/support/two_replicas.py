@@ -1,7 +1,7 @@
 """Trains the tiny experiment on two replicas, for `test_distribution`; a process of its own since logical devices are
 made before TensorFlow starts.
 
-  python two_replicas.py OUTPUT.npz
+  python -m tests.support.two_replicas OUTPUT.npz
 
 OUTPUT holds what the functions below return: `train` under 'RULE/...', the others under their names. With TF_CONFIG in
 the environment, this is one of two workers with a replica each, and does `train` by one rule and what workers do.
@@ -15,8 +15,8 @@ import types
 
 import numpy as np
 import tensorflow as tf
-import tiny_networks
 
+from tests.support import tiny_networks
 from xmcgan.config import Config
 from xmcgan.images import to_uint8
 from xmcgan.losses.objectives import Objectives

@@ -1,6 +1,6 @@
 """Takes the training loop's batches on two replicas, for `test_shared_batches`; a process of its own for each worker.
 
-  python shared_batches.py DATA_DIR OUTPUT.npz
+  python -m tests.support.shared_batches DATA_DIR OUTPUT.npz
 
 With TF_CONFIG in the environment, this is one worker of a cluster. OUTPUT holds, for each batch of each field, the rows
 of this process's replicas in their order.

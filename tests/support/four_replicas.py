@@ -1,7 +1,7 @@
 """Means over groups of four replicas, for `test_replicas`; a process of its own since logical devices are made before
 TensorFlow starts.
 
-  python four_replicas.py OUTPUT.npz
+  python -m tests.support.four_replicas OUTPUT.npz
 
 OUTPUT holds, for groups of n replicas, 'value/n' and 'gradient/n': a row for each replica.
 """

@@ -1,7 +1,7 @@
 """Trains a tiny dual encoder on two replicas, for `test_dual_encoder_training`; a process of its own since logical
 devices are made before TensorFlow starts.
 
-  python dual_encoder_on_two_replicas.py DATA_DIR FOLDER
+  python -m tests.support.dual_encoder_on_two_replicas DATA_DIR FOLDER
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import sys
 
 import tensorflow as tf
-import tiny_dual_encoder
 
+from tests.support import tiny_dual_encoder
 from xmcgan.training import cluster
 
 
