@@ -16,6 +16,7 @@ from data_pipelines.builders import skipped
 from data_pipelines.inspection import samples
 from data_pipelines.inspection.split_statistics import measure_split
 from data_pipelines.inspection.summaries import summarize
+from tests.support import converted, letters
 
 
 def _clean(caption: str) -> str:
