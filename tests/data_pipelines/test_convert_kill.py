@@ -12,7 +12,7 @@ import time
 import pytest
 
 from data_pipelines.scenes import layouts
-from tests.experiments.command_modules import load
+from tests.support.command_modules import load
 
 conversion_kills = load("experiments.benchmarks.conversion_kills")
 

@@ -9,11 +9,11 @@ import socket
 
 
 def environments(count: int) -> list[dict[str, str]]:
-    """The environments of workers that find each other on ports that are free."""
+    """The environments of workers without GPUs that find each other on ports that are free."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
             each.bind(("localhost", 0))
         workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     tasks = ({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(count))
-    return [{**os.environ, "TF_CONFIG": json.dumps(task)} for task in tasks]
+    return [{**os.environ, "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": "-1"} for task in tasks]

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def start_python(*arguments: object, environment: Mapping[str, str] = os.environ) -> subprocess.Popen:
-    """Starts Python in the root of the repository, where `-m` and `-c` find its packages, and without GPUs.
+    """Starts Python in the root of the repository, where `-m` and `-c` find its packages.
 
     Args:
       *arguments: of Python.
@@ -24,7 +24,7 @@ def start_python(*arguments: object, environment: Mapping[str, str] = os.environ
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
-        env={**environment, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "-1"},
+        env={**environment, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -38,6 +38,6 @@ def finish(process: subprocess.Popen, timeout: float = 600.0) -> str:
     return output + errors
 
 
-def run_python(*arguments: object, environment: Mapping[str, str] = os.environ) -> str:
-    """`start_python` and `finish`."""
-    return finish(start_python(*arguments, environment=environment))
+def run_python(*arguments: object) -> str:
+    """Runs Python as `start_python` does, without GPUs, to its end; see `finish`."""
+    return finish(start_python(*arguments, environment={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}))

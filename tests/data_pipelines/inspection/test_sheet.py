@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import inspect, prepare, records
+from data_pipelines import prepare, records
 from data_pipelines.inspection import report, samples, sheet
+from tests.support.command_modules import load
+
+inspect = load("data_pipelines.inspect")
 
 
 class Checker(html.parser.HTMLParser):

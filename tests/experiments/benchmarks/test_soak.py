@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.experiments.command_modules import load
+from tests.support.command_modules import load
 
 soak = load("experiments.benchmarks.soak")
 
