@@ -38,8 +38,9 @@ _OUTPUT = flags.DEFINE_string("output", "figures", "Folder of the figures.")
 
 
 def main(argv: list[str]) -> None:
+    """Draws a figure."""
     del argv
-    folders = _check()
+    kind, folders = _check()
     from experiments.paper_figures import layout, sheets
     from xmcgan.models.text_encoder import check_captions
     from xmcgan.text_to_image import TextToImage
@@ -52,21 +53,21 @@ def main(argv: list[str]) -> None:
     seeds = list(range(seed, seed + _NUM_NOISE.value))
     of_dataset = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
     figures = {
-        "noise": lambda: sheets.of_noise(models, captions, seeds),
-        "captions": lambda: sheets.of_captions(first, *of_dataset),
-        "models": lambda: sheets.of_models(models, *of_dataset),
-        "ways": lambda: sheets.of_ways(first, captions, seeds[:2]),
-        "attention": lambda: sheets.of_attention(first, captions, seed),
+        "noise": lambda: sheets.noise_sheet(models, captions, seeds),
+        "captions": lambda: sheets.captions_sheet(first, *of_dataset),
+        "models": lambda: sheets.models_sheet(models, *of_dataset),
+        "ways": lambda: sheets.ways_sheet(first, captions, seeds[:2]),
+        "attention": lambda: sheets.attention_sheet(first, captions, seed),
     }
-    drawn = figures[_FIGURE.value]()
-    path = os.path.join(_OUTPUT.value, _FIGURE.value)
+    drawn = figures[kind]()
+    path = os.path.join(_OUTPUT.value, kind)
     files = layout.save(layout.sheet(drawn.rows, drawn.titles), path)
     names = ", ".join(f"{name}: {model.name}" for name, model in models.items())
     print(f"{' and '.join(files)} of {names}")
 
 
-def _check() -> dict[str, str]:
-    """The folders of the models by name.
+def _check() -> tuple[str, dict[str, str]]:
+    """Tells which figure to draw, and the folders of its models by name.
 
     Raises:
       app.UsageError: a flag is missing, or says nothing for this figure.
@@ -85,7 +86,7 @@ def _check() -> dict[str, str]:
         raise app.UsageError("--figure=ways goes from one to another: give two --caption, or --num_noise=2")
     if kind in _OF_DATASET and (_CAPTION.value or not _DATASET.value):
         raise app.UsageError(f"--figure={kind} takes its captions from --dataset, and no --caption")
-    return folders
+    return kind, folders
 
 
 if __name__ == "__main__":

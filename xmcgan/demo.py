@@ -33,14 +33,14 @@ def main(argv: list[str]) -> None:
     if bool(_EXPORT.value) == bool(_WORKDIR.value):
         raise app.UsageError("give what is to draw: --export=FOLDER, or --workdir=RUN")
     try:
-        from xmcgan.demo_page import page
+        from xmcgan.display import demo_page
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
         raise ValueError("the page needs Gradio (and Python 3.10 or newer): pip install -e '.[demo]'") from error
     from absl import logging
 
-    from xmcgan.demo_page.actions import Actions
+    from xmcgan.display.demo_actions import Actions
     from xmcgan.text_to_image import TextToImage
 
     if _EXPORT.value:
@@ -49,12 +49,12 @@ def main(argv: list[str]) -> None:
         model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
     logging.info("drawing a first image, which takes longer than those after it")
     model([""], [0])
-    blocks = page.build(Actions(model)).queue(max_size=_QUEUE.value)
+    blocks = demo_page.build(Actions(model)).queue(max_size=_QUEUE.value)
     blocks.launch(
         server_name=_HOST.value,
         server_port=_PORT.value,
-        theme=page.theme(),
-        css=page.STYLE,
+        theme=demo_page.theme(),
+        css=demo_page.STYLE,
         share=False,
         ssr_mode=False,
         quiet=True,

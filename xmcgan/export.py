@@ -34,14 +34,15 @@ _PRECISION = flags.DEFINE_enum(
     "Of the generator's weights and activations: 16 bits halve its size and speed it up where the hardware has them.",
 )
 _FOLD = flags.DEFINE_bool(
-    "fold_statistics", True, "Fold the batch statistics into the modulation, which gives the same pictures."
+    "fold_statistics", True, "Fold the batch statistics into the modulation, which gives the same images."
 )
 _AT_ONCE = flags.DEFINE_integer(
-    "at_once", 16, "Pictures of a request that are worked on together: bounds the memory.", lower_bound=1
+    "at_once", 16, "Images of a request that are worked on together: bounds the memory.", lower_bound=1
 )
 
 
 def main(argv: list[str]) -> None:
+    """Exports a checkpoint as the next version of a model."""
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: the folder of the model's versions, such as exports/demo")

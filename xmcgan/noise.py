@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 
@@ -25,7 +24,7 @@ def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
     return tf.map_fn(draw, tf.cast(seeds, tf.int64), fn_output_signature=tf.TensorSpec([dim], tf.float32))
 
 
-def interpolate(first: np.ndarray, second: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+def interpolate(first: npt.ArrayLike, second: npt.ArrayLike, shares: npt.ArrayLike) -> np.ndarray:
     """Interpolates on the sphere, so that what lies between is as long as noise is.
 
     (The mean of two draws of N(0, I) is shorter by a factor of sqrt(2), and no longer looks like noise to a generator.)
@@ -38,11 +37,11 @@ def interpolate(first: np.ndarray, second: np.ndarray, shares: Sequence[float]) 
     Returns:
       [steps, dim] float32.
     """
-    first, second, shares = np.asarray(first, float), np.asarray(second, float), np.asarray(shares, float)[:, None]
-    cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
+    start, end, share = np.asarray(first, float), np.asarray(second, float), np.asarray(shares, float)[:, np.newaxis]
+    cosine = start @ end / (np.linalg.norm(start) * np.linalg.norm(end))
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
     if np.sin(angle) < 1e-6:  # The same direction, or the opposite one, where no way is shorter than others.
-        mixed = (1.0 - shares) * first + shares * second
+        mixed = (1.0 - share) * start + share * end
     else:
-        mixed = (np.sin((1.0 - shares) * angle) * first + np.sin(shares * angle) * second) / np.sin(angle)
+        mixed = (np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
     return mixed.astype(np.float32)

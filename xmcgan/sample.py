@@ -52,17 +52,17 @@ def main(argv: list[str]) -> None:
 
     import numpy as np
 
-    from xmcgan import grid
+    from xmcgan.display import grid
     from xmcgan.models.text_encoder import check_captions
     from xmcgan.text_to_image import TextToImage
 
     real = None
     if captions:
         check_captions(captions)
-    if _WORKDIR.value:
-        model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
-    else:
+    if _EXPORT.value:
         model = TextToImage.from_export(_EXPORT.value)
+    else:
+        model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
     if _HELD_OUT.value:
         captions, real = held_out(model.config)
     warn_of_cut(model, captions)
@@ -71,8 +71,8 @@ def main(argv: list[str]) -> None:
     images = drawn.reshape(len(captions), len(seeds), *drawn.shape[1:])
 
     output = _OUTPUT.value or os.path.join(_WORKDIR.value or "", "pictures")
-    for row, of_caption in enumerate(images):
-        for seed, image in zip(seeds, of_caption):
+    for row, images_of_caption in enumerate(images):
+        for seed, image in zip(seeds, images_of_caption):
             grid.save_png(os.path.join(output, f"caption_{row:04d}_seed_{seed}.png"), image)
     columns = [f"z {seed}" for seed in seeds]
     if real is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from xmcgan.config import Config
@@ -176,17 +177,18 @@ class TextToImage:
         """Draws the noise vectors of seeds, float32 [len(seeds), noise_dim]."""
         return self._ask("noise", seed=_seeds(seeds))["z"]
 
-    def from_noise(self, captions: Sequence[str], z: np.ndarray) -> np.ndarray:
+    def from_noise(self, captions: Sequence[str], z: npt.ArrayLike) -> np.ndarray:
         """Draws captions from noise [len(captions), noise_dim]: uint8 [len(captions), size, size, 3]."""
         return self._ask("from_noise", captions=_strings(captions), z=_floats(z))["images"]
 
     def mixed(
-        self, captions: Sequence[str], others: Sequence[str], share: Sequence[float], z: np.ndarray
+        self, captions: Sequence[str], others: Sequence[str], share: npt.ArrayLike, z: npt.ArrayLike
     ) -> np.ndarray:
         """Draws what lies between captions and others.
 
         Args:
-          captions, others: sentences, as many of each.
+          captions: sentences.
+          others: as many other sentences.
           share: of the others, [len(captions)] in [0, 1].
           z: noise, [len(captions), noise_dim].
 
@@ -196,7 +198,7 @@ class TextToImage:
         arguments = {"captions": _strings(captions), "other_captions": _strings(others), "share": _floats(share)}
         return self._ask("mixed", **arguments, z=_floats(z))["images"]
 
-    def attention(self, captions: Sequence[str], z: np.ndarray) -> Attended:
+    def attention(self, captions: Sequence[str], z: npt.ArrayLike) -> Attended:
         """Draws captions from noise [len(captions), noise_dim], and tells where it looked.
 
         Raises:
@@ -262,5 +264,5 @@ def _seeds(seeds: Sequence[int]) -> tf.Tensor:
     return tf.constant(list(seeds), tf.int64, shape=[len(seeds)])
 
 
-def _floats(values: np.ndarray | Sequence[float]) -> tf.Tensor:
+def _floats(values: npt.ArrayLike) -> tf.Tensor:
     return tf.constant(np.asarray(values), tf.float32)

@@ -17,7 +17,7 @@ from eval.image_folder import CAPTIONS_FILE
 from eval.ranking import design, label_studio
 from eval.ranking.design import QUESTIONS, Key
 from eval.ranking.sources import CaptionDraw, ImageSource, one_line, open_source
-from xmcgan import grid
+from xmcgan.display import grid
 from xmcgan.files import remove_temporary, write_text
 
 IMPORTABLE = "label_studio"  # The only folder that raters' software is to see.

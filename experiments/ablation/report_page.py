@@ -66,7 +66,7 @@ def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
             table, row = find(name)
             models[f"{row.title} ({table.short_place})"] = TextToImage.load(run.folder, data_dir)
             drawn_by.add(run.folder)
-    drawn = sheets.of_models(models, results.dataset, data_dir, num_captions, seed=0)
+    drawn = sheets.models_sheet(models, results.dataset, data_dir, num_captions, seed=0)
     return layout.sheet(drawn.rows, drawn.titles, _IMAGES_DPI)
 
 

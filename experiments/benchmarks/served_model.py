@@ -66,8 +66,8 @@ def of_random_weights(config: Config, precision: str, scratch: str) -> Served:
         target.assign(source)
     weights.fold_statistics(generator)
     generator = weights.in_precision(generator, config, precision)
-    models = [CaptionToImage(each, text_encoder, config) for each in (generator, plain)]
-    return _export(config, *models, scratch)
+    model, python = (CaptionToImage(each, text_encoder, config) for each in (generator, plain))
+    return _export(config, model, python, scratch)
 
 
 def first_call(folder: str, way: str) -> dict[str, float]:

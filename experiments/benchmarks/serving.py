@@ -23,9 +23,9 @@ from xmcgan.files import replaced
 
 _WORKDIR = command_line.define_workdir("Folder of a training run.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Pictures of a request.")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Images of a request.")
 _ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each.", lower_bound=1)
-_CALLS = flags.DEFINE_integer("calls", 5000, "Requests for one picture under watch; 0 for none.", lower_bound=0)
+_CALLS = flags.DEFINE_integer("calls", 5000, "Requests for one image under watch; 0 for none.", lower_bound=0)
 _PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16", "float16"), "Of the export.")
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the export, which is removed. [the system's own]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
@@ -37,7 +37,7 @@ _GROWTH = 0.02
 def main(argv: list[str]) -> None:
     del argv
     if not all(size.isdecimal() and int(size) for size in _BATCH_SIZES.value):
-        raise app.UsageError(f"--batch_sizes={','.join(_BATCH_SIZES.value)}: give numbers of pictures such as 1,8,32")
+        raise app.UsageError(f"--batch_sizes={','.join(_BATCH_SIZES.value)}: give numbers of images such as 1,8,32")
     if not (_WORKDIR.value or flags.FLAGS.dataset):
         raise app.UsageError("give what to serve: --workdir=RUN, or --dataset for a model of random weights")
     from experiments.benchmarks import served_model
@@ -52,13 +52,13 @@ def main(argv: list[str]) -> None:
         print(f"written in {served.write_seconds:.0f} s: {sizes}", flush=True)
         first = {way: served_model.first_call(served.folder, way) for way in ("none", "warm_up")}
         print(
-            f"a new process loads it in {first['none']['load']:.1f} s; its first picture takes "
+            f"a new process loads it in {first['none']['load']:.1f} s; its first image takes "
             f"{first['none']['first']:.2f} s, after the warm-up requests ({first['warm_up']['warm_up']:.1f} s) "
             f"{first['warm_up']['first']:.3f} s, the next one {first['warm_up']['second']:.3f} s",
             flush=True,
         )
         rates = served_model.rates(served, [int(size) for size in _BATCH_SIZES.value], _ROUNDS.value)
-        print("pictures  export /s  Python /s  ratio")
+        print("  images  export /s  Python /s  ratio")
         for size, (exported, python) in rates.items():
             print(f"{size:>8}{exported:>11.2f}{python:>11.2f}{exported / python:>7.2f}", flush=True)
         memory = served_model.memory(served, _CALLS.value) if _CALLS.value else []

@@ -76,7 +76,7 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
         write(of_label, _GAP, y - _GAP, "left")
         for x, cell, lines in zip(lefts, row.cells, of_cells):
             if cell.image is not None:
-                place = [x / width, (y - _GAP - _IMAGE) / height, _IMAGE / width, _IMAGE / height]
+                place = (x / width, (y - _GAP - _IMAGE) / height, _IMAGE / width, _IMAGE / height)
                 axes = drawn.add_axes(place)
                 axes.imshow(cell.image, interpolation="bicubic", aspect="auto")
                 axes.set_axis_off()

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from data_pipelines import input_pipeline, records
 from data_pipelines.images import decode_image, resize_image
 from experiments.paper_figures.layout import Cell, Row
-from xmcgan.heat_maps import heat_maps, whole_words
+from xmcgan.display.heat_maps import heat_maps, whole_words
 from xmcgan.noise import interpolate
 from xmcgan.text_to_image import TextToImage
 
@@ -26,7 +26,7 @@ class Sheet(NamedTuple):
     titles: list[str]
 
 
-def of_noise(models: Mapping[str, TextToImage], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
+def noise_sheet(models: Mapping[str, TextToImage], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
     """One caption with several noise vectors, by each model (Fig. 8)."""
     rows = []
     for caption in captions:
@@ -37,7 +37,7 @@ def of_noise(models: Mapping[str, TextToImage], captions: Sequence[str], seeds: 
     return Sheet(rows, [f"z {seed}" for seed in seeds])
 
 
-def of_captions(
+def captions_sheet(
     model: TextToImage, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
 ) -> Sheet:
     """The captions of one image, the real one first (Fig. 9)."""
@@ -45,12 +45,11 @@ def of_captions(
     for image, captions in _described_images(dataset, data_dir, num_images, seed, model.image_size):
         captions = captions[:most_captions]
         drawn = model(captions, [seed] * len(captions))
-        cells = [Cell(image, "real"), *(Cell(picture, caption) for picture, caption in zip(drawn, captions))]
-        rows.append(Row(cells))
+        rows.append(Row([Cell(image, "real"), *map(Cell, drawn, captions)]))
     return Sheet(rows, [])
 
 
-def of_models(models: Mapping[str, TextToImage], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
+def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
     """Random captions: the original, and each model's image side by side (Figs. 10 to 12)."""
     image_size = max(model.image_size for model in models.values())
     batches = input_pipeline.evaluation_batches(
@@ -69,7 +68,7 @@ def of_models(models: Mapping[str, TextToImage], dataset: str, data_dir: str, nu
     return Sheet(rows, ["original", *models])
 
 
-def of_ways(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
+def ways_sheet(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
     """From each caption to the next, and from the first noise vector to each other one."""
     shares = np.linspace(0.0, 1.0, _STEPS)
     noise = model.noise(seeds)
@@ -84,7 +83,7 @@ def of_ways(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]) -
     return Sheet(rows, [])
 
 
-def of_attention(model: TextToImage, captions: Sequence[str], seed: int) -> Sheet:
+def attention_sheet(model: TextToImage, captions: Sequence[str], seed: int) -> Sheet:
     """Each caption's image, and where the generator looked for each of its words.
 
     Raises:
@@ -94,11 +93,11 @@ def of_attention(model: TextToImage, captions: Sequence[str], seed: int) -> Shee
     attended = model.attention(captions, noise)
     rows = []
     for caption, image, attention, tokens in zip(captions, *attended):
-        words, of_words = whole_words(tokens, attention)
+        words, word_attention = whole_words(tokens, attention)
         cells = [Cell(image)]
         cells += [
             Cell(map_, f"{word} {share:.0%}")
-            for map_, word, share in zip(heat_maps(image, of_words), words, of_words.mean(axis=(0, 1)))
+            for map_, word, share in zip(heat_maps(image, word_attention), words, word_attention.mean(axis=(0, 1)))
         ]
         for first in range(0, len(cells), _LONGEST_ROW):
             rows.append(Row(cells[first : first + _LONGEST_ROW], caption if first == 0 else ""))
@@ -118,4 +117,4 @@ def _described_images(
         if number in chosen:
             record = records.from_example(example)
             image = resize_image(decode_image(record.image), image_size)
-            yield image.numpy(), record.captions
+            yield image.numpy(), list(record.captions)

@@ -157,7 +157,8 @@ class CaptionToImage(tf.Module):
         """Draws captions, and tells where it looked.
 
         Args:
-          captions, z: as of `images`.
+          captions: [batch] string.
+          z: [batch, noise_dim].
 
         Returns:
           The images; how much each region attended to each word, float32 [batch, 16, 16, text_length]; and the words
@@ -196,7 +197,8 @@ class CaptionToImage(tf.Module):
         """Draws what lies between captions, see `mix`.
 
         Args:
-          captions, others: [batch] string.
+          captions: [batch] string.
+          others: [batch] string.
           share: of the others, [batch] in [0, 1].
           z: [batch, noise_dim].
 

@@ -42,7 +42,7 @@ _HOW = """\
 - `images`: uint8 [N, {size}, {size}, 3]. `png_bytes`: string [N], PNG files.
 - `words`: string [N, {text_length}], the caption's tokens, '' for padding; `cut`: bool [N], whether there are more.
 {attention}
-A caption and a seed give the same picture, to one level of 255, whatever else is in the batch.
+A caption and a seed give the same image, to one level of 255, whatever else is in the batch.
 
 ```python
 import tensorflow as tf
@@ -109,8 +109,8 @@ def model_card(config: Config, facts: Facts) -> str:
     lines = [
         f"# {facts.name}, version {facts.number}",
         "",
-        f"A sentence goes in, a picture of {size} x {size} pixels comes out: XMC-GAN (Zhang et al., CVPR 2021, "
-        "[arXiv:2101.04702](https://arxiv.org/abs/2101.04702)), from the caption as text to the picture as bytes.",
+        f"A sentence goes in, an image of {size} x {size} pixels comes out: XMC-GAN (Zhang et al., CVPR 2021, "
+        "[arXiv:2101.04702](https://arxiv.org/abs/2101.04702)), from the caption as text to the image as bytes.",
         "",
         how,
         "## What it is",
@@ -158,8 +158,8 @@ def _scores(facts: Facts) -> list[str]:
 def _limits(config: Config) -> list[str]:
     return [
         "It draws what its dataset shows, in that dataset's style, and only in the language of its captions.",
-        "Faces, hands, writing, numbers of things and their places are often wrong in pictures of models of this kind.",
-        "The prejudices of the captions and pictures it learned from are its own. Pictures are invented: none is "
+        "Faces, hands, writing, numbers of things and their places are often wrong in images of models of this kind.",
+        "The prejudices of the captions and images it learned from are its own. Images are invented: none is "
         "evidence of anything.",
         f"Words after the first {config.data.text_length - 2} tokens of a caption are not read.",
     ]

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from xmcgan import grid
+from xmcgan.display import grid
 from xmcgan.files import replaced
 
 METRICS_FILE = "metrics.jsonl"

@@ -41,7 +41,7 @@ def test_a_run_and_its_export_draw_the_same(of_run, exported):
 
 
 def test_noise(of_run, exported):
-    drawn = sheets.of_noise({"run": of_run, "export": exported}, [CAPTION], [3, 4])
+    drawn = sheets.noise_sheet({"run": of_run, "export": exported}, [CAPTION], [3, 4])
     assert [row.label for row in drawn.rows] == [f"{CAPTION} (run)", f"{CAPTION} (export)"]
     assert drawn.titles == ["z 3", "z 4"]
     for column in range(2):
@@ -49,18 +49,18 @@ def test_noise(of_run, exported):
 
 
 def test_the_captions_of_a_image(exported, scenes_dir):
-    drawn = sheets.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
+    drawn = sheets.captions_sheet(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
     assert len(drawn.rows) == 3
     for row in drawn.rows:
         real, *others = row.cells
         assert real.text == "real" and len(others) == 5
         assert _levels(others[0].image, exported([others[0].text], [1])[0]) <= 1
-    again = sheets.of_captions(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
+    again = sheets.captions_sheet(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
     assert [row.cells[1].text for row in again.rows] == [row.cells[1].text for row in drawn.rows]
 
 
 def test_models_side_by_side(of_run, exported, scenes_dir):
-    drawn = sheets.of_models({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
+    drawn = sheets.models_sheet({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
     assert drawn.titles == ["original", "a", "b"] and len(drawn.rows) == 4
     for row in drawn.rows:
         assert _levels(row.cells[1].image, row.cells[2].image) <= 1
@@ -68,7 +68,7 @@ def test_models_side_by_side(of_run, exported, scenes_dir):
 
 
 def test_ways(exported):
-    drawn = sheets.of_ways(exported, [CAPTION, OTHER], [5, 6])
+    drawn = sheets.ways_sheet(exported, [CAPTION, OTHER], [5, 6])
     captions, noise = drawn.rows
     assert _levels(captions.cells[0].image, noise.cells[0].image) <= 1
     assert _levels(captions.cells[-1].image, exported([OTHER], [5])[0]) <= 1
@@ -76,7 +76,7 @@ def test_ways(exported):
 
 
 def test_attention(exported):
-    drawn = sheets.of_attention(exported, [CAPTION, OTHER], seed=0)
+    drawn = sheets.attention_sheet(exported, [CAPTION, OTHER], seed=0)
     words = [cell.text.split()[0] for cell in drawn.rows[0].cells[1:]]
     assert words == ["[CLS]", *CAPTION.split(), "[SEP]"]
     shares = [int(cell.text.split()[1].rstrip("%")) for cell in drawn.rows[0].cells[1:]]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
-from xmcgan import grid
+from xmcgan.display import grid
 from xmcgan.training import summaries
 
 

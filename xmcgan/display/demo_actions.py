@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xmcgan.grid import image_grid
-from xmcgan.heat_maps import heat_maps, whole_words
+from xmcgan.display.grid import image_grid
+from xmcgan.display.heat_maps import heat_maps, whole_words
 from xmcgan.noise import interpolate
 from xmcgan.text_to_image import TextToImage
 
@@ -37,16 +37,14 @@ class Actions:
     """The page's actions on one model. A mistake of the user is a ValueError with a sentence for him."""
 
     def __init__(self, model: TextToImage):
-        """Args:
-        model: that draws.
-        """
+        """Takes the model that is to draw."""
         self.model = model
 
     def draw(self, caption: str, first_seed: float, count: float) -> Drawn:
         """Draws a caption with a row of seeds, at most MOST_IMAGES."""
         caption, seed = _checked_caption(caption), _checked_seed(first_seed)
         if not 1 <= int(count) <= MOST_IMAGES:
-            raise ValueError(f"Choose between 1 and {MOST_IMAGES} pictures.")
+            raise ValueError(f"Choose between 1 and {MOST_IMAGES} images.")
         seeds = [seed + i for i in range(int(count))]
         images = self.model([caption] * len(seeds), seeds)
         columns = min(4, len(seeds))
@@ -63,8 +61,8 @@ class Actions:
         if not self.model.attends:
             raise ValueError("This model was trained without attention over words.")
         images, attention, (words,) = self.model.attention([caption], self.model.noise([_checked_seed(seed)]))
-        words, of_words = whole_words(words, attention[0])
-        return HeatMaps(words, heat_maps(images[0], of_words), of_words.mean(axis=(0, 1)).tolist())
+        words, attention = whole_words(words, attention[0])
+        return HeatMaps(words, heat_maps(images[0], attention), attention.mean(axis=(0, 1)).tolist())
 
     def between_captions(self, caption: str, other: str, seed: float) -> np.ndarray:
         """Images on the way from one caption to another, uint8 [steps, size, size, 3]."""

@@ -48,12 +48,12 @@ def heat_maps(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
       uint8 [words, size', size', 3], the image enlarged if it is small.
     """
     side = image.shape[0] * -(-_SMALLEST_IMAGE // image.shape[0])
-    picture = np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), np.float32)
+    enlarged = np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), np.float32)
     strongest = max(float(attention.max()), 1e-12)
     drawn = []
     for word in range(attention.shape[-1]):
         map_ = Image.fromarray((attention[..., word] / strongest).astype(np.float32), mode="F")
         heat = np.clip(np.array(map_.resize((side, side), Image.Resampling.BILINEAR)), 0.0, 1.0)[..., None]
-        shown = picture * (_REST + (1.0 - _REST) * heat)
+        shown = enlarged * (_REST + (1.0 - _REST) * heat)
         drawn.append(shown + 0.35 * heat * (_HEAT - shown))
     return np.clip(np.round(np.stack(drawn)), 0, 255).astype(np.uint8)

@@ -19,6 +19,7 @@ _LINE_HEIGHT = 19
 _ROW_LABEL_WIDTH = 232
 _SMALLEST_IMAGE = 128  # Smaller images are enlarged to at least this.
 _ELLIPSIS = "..."
+_Font = typing.Union[ImageFont.FreeTypeFont, ImageFont.ImageFont]
 
 
 def image_grid(
@@ -44,7 +45,7 @@ def image_grid(
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 5 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(
-            f"a grid takes uint8 pictures [rows, columns, height, width, 3], not {images.dtype} {list(images.shape)}"
+            f"a grid takes uint8 images [rows, columns, height, width, 3], not {images.dtype} {list(images.shape)}"
         )
     rows, columns, height, width, _ = images.shape
     for name, labels, expected in (("row", row_labels, rows), ("column", column_labels, columns)):
@@ -70,12 +71,12 @@ def image_grid(
             draw.text((_MARGIN, y + index * _LINE_HEIGHT), line, _INK, font)
     for y, row in zip(tops, images):
         for x, image in zip(lefts, row):
-            picture = Image.fromarray(image)
-            canvas.paste(picture.resize((width, height), Image.Resampling.BICUBIC), (x, y))
+            enlarged = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+            canvas.paste(enlarged, (x, y))
     return np.array(canvas)
 
 
-def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int) -> list[str]:
+def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
     """Breaks a text into lines, between words where it can.
 
     Args:
@@ -87,7 +88,7 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: in
     Returns:
       At most `max_lines` lines.
     """
-    lines = []
+    lines: list[str] = []
     rest = text.split()
     while rest and len(lines) < max_lines:
         count = _fitting(rest, " ".join, font, width)
@@ -108,7 +109,7 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: in
 def _fitting(
     parts: typing.Sequence[str],
     join: typing.Callable[[typing.Sequence[str]], str],
-    font: ImageFont.FreeTypeFont,
+    font: _Font,
     width: int,
 ) -> int:
     """How many of the first parts fit into `width` pixels together."""

@@ -1,6 +1,6 @@
 import numpy as np
 
-from xmcgan.heat_maps import heat_maps, whole_words
+from xmcgan.display.heat_maps import heat_maps, whole_words
 
 
 def test_pieces_are_summed_up():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xmcgan.demo_page.actions import MOST_IMAGES, Actions
+from xmcgan.display.demo_actions import MOST_IMAGES, Actions
 
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
 

@@ -69,17 +69,17 @@ def _levels(a, b) -> int:
     return np.max(np.abs(np.asarray(a, int) - np.asarray(b, int)))
 
 
-def _draw(page, caption: str, pictures: int = 4) -> None:
+def _draw(page, caption: str, images: int = 4) -> None:
     page.fill("#caption textarea", caption)
-    page.fill("#count input[type=number]", str(pictures))
+    page.fill("#count input[type=number]", str(images))
     page.click("#draw")
-    page.wait_for_selector(f"#pictures img >> nth={pictures - 1}")
+    page.wait_for_selector(f"#images img >> nth={images - 1}")
     page.wait_for_selector("#looked img")
 
 
 def test_type_click_and_see(page, address, exported):
-    _draw(page, CAPTION, pictures=3)
-    images = page.query_selector_all("#pictures img")
+    _draw(page, CAPTION, images=3)
+    images = page.query_selector_all("#images img")
     drawn = exported([CAPTION] * 3, range(3))
     assert len(images) == 3
     for image, expected in zip(images, drawn):
@@ -107,7 +107,7 @@ def test_mistakes_are_told_and_the_images_stay(page):
     page.fill("#caption textarea", "   ")
     page.click("#draw")
     page.get_by_text("Write a caption first").wait_for()
-    assert len(page.query_selector_all("#pictures img")) == 4
+    assert len(page.query_selector_all("#images img")) == 4
     page.fill("#caption textarea", "ball " * 40)
     page.click("#draw")
     page.get_by_text("The rest is left out").wait_for()
@@ -135,8 +135,8 @@ def test_many_at_once_wait_for_their_own(address, exported):
 
     def ask(number: int) -> int:
         client = Client(address, verbose=False, analytics_enabled=False)
-        pictures, *_ = client.predict(f"{CAPTION} {number}", number, 1, api_name="/draw")
-        drawn = np.array(Image.open(pictures[0]["image"]).convert("RGB"))
+        images, *_ = client.predict(f"{CAPTION} {number}", number, 1, api_name="/draw")
+        drawn = np.array(Image.open(images[0]["image"]).convert("RGB"))
         return _levels(drawn, exported([f"{CAPTION} {number}"], [number])[0])
 
     with ThreadPoolExecutor(6) as threads:

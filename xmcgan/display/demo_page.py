@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import tempfile
-from typing import Callable
+from typing import Any, Callable
 
 # Before Gradio is imported: nothing is sent to, or loaded from, another host.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -15,21 +15,22 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 import numpy as np
 
-from xmcgan.demo_page.actions import MOST_IMAGES, Actions, HeatMaps
-from xmcgan.grid import save_png
+from xmcgan.display.demo_actions import MOST_IMAGES, Actions, HeatMaps
+from xmcgan.display.grid import save_png
 
 _DOWNLOADS = 64  # Grids kept for download; Gradio holds copies of those that are on somebody's page.
 logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself whether it is there, and logs it.
 
+_HIDDEN: dict[str, Any] = {"api_name": False}  # No part of the page's API.
 # One request is drawn at a time; the others wait in a queue that shows their place.
-_ALONE = {"concurrency_id": "model", "concurrency_limit": 1}
+_ALONE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 STYLE = """
 .gradio-container {width: 100% !important; max-width: 1000px !important; margin: auto !important;}
 .gradio-container main {width: 100% !important; max-width: 100% !important;}
-.pictures {min-height: 0 !important;}
-.pictures .grid-wrap {min-height: 0 !important; height: auto !important; max-height: none !important;}
-.pictures .grid-container {grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)) !important;}
-.pictures .gallery-item {max-width: 260px;}
+.drawn {min-height: 0 !important;}
+.drawn .grid-wrap {min-height: 0 !important; height: auto !important; max-height: none !important;}
+.drawn .grid-container {grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)) !important;}
+.drawn .gallery-item {max-width: 260px;}
 .shown img {width: 100% !important; height: 100% !important; object-fit: contain !important;}
 footer {display: none !important;}
 """
@@ -64,14 +65,14 @@ def build(actions: Actions) -> gr.Blocks:
         with gr.Row():
             seed = gr.Number(label="First seed", value=0, precision=0, minimum=0, min_width=120, elem_id="seed")
             count = gr.Slider(
-                label="Pictures", minimum=1, maximum=MOST_IMAGES, value=4, step=1, min_width=200, elem_id="count"
+                label="Images", minimum=1, maximum=MOST_IMAGES, value=4, step=1, min_width=200, elem_id="count"
             )
         with gr.Tab("Draw"):
             draw = gr.Button("Draw", variant="primary", elem_id="draw")
-            pictures = _gallery(
-                "### Pictures\nChoose one to see where it looked." if model.attends else "### Pictures", "pictures"
+            images = _gallery(
+                "### Images\nChoose one to see where it looked." if model.attends else "### Images", "images"
             )
-            download = gr.DownloadButton("Download as one picture", interactive=False, elem_id="download")
+            download = gr.DownloadButton("Download as one image", interactive=False, elem_id="download")
             looked = _gallery("### Where it looked for each word", "looked", visible=model.attends)
             drawn_caption, drawn_seeds = gr.State(""), gr.State([])
         with gr.Tab("Between captions"):
@@ -108,10 +109,10 @@ def build(actions: Actions) -> gr.Blocks:
         def on_walk(caption: str, seed: float, other_seed: float) -> list:
             return _frames(actions.between_seeds(caption, seed, other_seed))
 
-        of_drawing = [pictures, download, looked, drawn_caption, drawn_seeds]
-        gr.on([draw.click, caption.submit], on_draw, [caption, seed, count], of_drawing, api_name="draw", **_ALONE)
+        shown_by_draw = [images, download, looked, drawn_caption, drawn_seeds]
+        gr.on([draw.click, caption.submit], on_draw, [caption, seed, count], shown_by_draw, api_name="draw", **_ALONE)
         if model.attends:
-            pictures.select(on_select, [drawn_caption, drawn_seeds], looked, api_name=False, **_ALONE)
+            images.select(on_select, [drawn_caption, drawn_seeds], looked, **_HIDDEN, **_ALONE)
         gr.on([mix.click, other.submit], on_mix, [caption, other, seed], mixed, api_name="mix", **_ALONE)
         walk.click(on_walk, [caption, seed, other_seed], walked, api_name="walk", **_ALONE)
     return page
@@ -128,7 +129,7 @@ def _gallery(title: str, name: str, visible: bool = True) -> gr.Gallery:
         allow_preview=False,
         buttons=["download_all"],
         elem_id=name,
-        elem_classes="pictures",
+        elem_classes="drawn",
     )
 
 
@@ -151,7 +152,7 @@ def _way(name: str) -> list[gr.components.Component]:
     frames = _gallery("### All on the way", name)
     images = gr.State([])
     # Not on the model: sliding need not wait for it.
-    slider.input(_frame_at, [images, slider], shown, show_progress="hidden", queue=False, api_name=False)
+    slider.input(_frame_at, [images, slider], shown, show_progress="hidden", queue=False, **_HIDDEN)
     return [shown, slider, frames, images]
 
 
