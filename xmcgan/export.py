@@ -76,13 +76,14 @@ def main(argv: list[str]) -> None:
         with open(os.path.join(draft.folder, "config.json"), "w", encoding="utf-8") as file:
             file.write(config_json.to_json(config))
         with open(os.path.join(draft.folder, "README.md"), "w", encoding="utf-8") as file:
-            file.write(model_card(config, _facts(os.path.basename(output), draft.number, step, sizes)))
+            file.write(model_card(config, _facts(config.dataset, os.path.basename(output), draft.number, step, sizes)))
     parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())
     print(f"step {step}: {draft.path} ({parts}); read {os.path.join(draft.path, 'README.md')}")
 
 
-def _facts(name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:
+def _facts(dataset: str, name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:
     """What the model card tells, with the run's evaluation of that step if there is one."""
+    from data_pipelines import datasets
     from eval import results
     from xmcgan.serving.model_card import Facts
 
@@ -90,7 +91,19 @@ def _facts(name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts
     result = results.read(path) if os.path.exists(path) else None
     scores = [(score.name, str(score)) for score in result.scores] if result else []
     protocol = result.protocol if result else {}
-    return Facts(name, number, step, _PRECISION.value, _FOLD.value, scores, protocol, sizes)
+    known = datasets.get(dataset)
+    return Facts(
+        name,
+        number,
+        step,
+        _PRECISION.value,
+        _FOLD.value,
+        scores,
+        protocol,
+        sizes,
+        dataset=known.description,
+        example=known.example,
+    )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,6 @@ from typing import NamedTuple
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 
-_DATASETS = {
-    "scenes": "drawn scenes: 1 to 3 objects of 8 kinds and 8 colours on 8 backgrounds, at 64 px. A toy that shows "
-    "that everything works; it knows no other words and draws nothing else",
-    "coco2014": "COCO-14: photographs of everyday scenes with captions by people",
-    "ln_coco": "Localized Narratives of COCO: long spoken descriptions of photographs",
-    "ln_openimages": "Localized Narratives of Open Images: long spoken descriptions of photographs",
-}
 # Fields that say most about a model, in this order.
 _FIELDS = (
     "data.image_size",
@@ -64,7 +57,6 @@ _SIGNATURES = {
     "noise": ("seed", "z"),
     "tokens": ("captions", "words, cut"),
 }
-_EXAMPLES = {"scenes": "a red ball on the beach"}
 
 
 class Facts(NamedTuple):
@@ -78,6 +70,8 @@ class Facts(NamedTuple):
     scores: Sequence[tuple[str, str]]  # Name and value of each metric; none where it was not measured.
     protocol: Mapping[str, object]  # How they were measured.
     sizes: Mapping[str, int]  # Bytes on disk, by part.
+    dataset: str  # What it shows.
+    example: str  # A caption in its manner.
 
 
 def model_card(config: Config, facts: Facts) -> str:
@@ -98,7 +92,7 @@ def model_card(config: Config, facts: Facts) -> str:
         noise_dim=config.generator.noise_dim,
         text_length=length,
         number=facts.number,
-        example=_EXAMPLES.get(config.dataset, "a red bus in front of a white house"),
+        example=facts.example,
         attention=_ATTENTION.format(text_length=length) if attends else "",
         signatures="\n".join(
             f"| `{name}` | {takes} | {gives} |"
@@ -115,14 +109,14 @@ def model_card(config: Config, facts: Facts) -> str:
         how,
         "## What it is",
         "",
-        f"- Trained on {_DATASETS[config.dataset]}.",
+        f"- Trained on {facts.dataset}.",
         f"- The averaged generator after {facts.step:,} steps with batches of {config.training.batch_size}.",
         f"- Generator in {facts.precision}"
         f"{', batch statistics folded into the modulation' if facts.folded else ''}; the text encoder as it came.",
         "",
         "| field | value |",
         "| --- | --- |",
-        *(f"| `{field}` | {flat[field] or 'prepared with the dataset'} |" for field in _FIELDS),
+        *(f"| `{field}` | {flat[field]} |" for field in _FIELDS),
         "",
         "The whole config is `config.json`.",
         "",

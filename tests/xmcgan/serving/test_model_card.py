@@ -1,18 +1,23 @@
 import pytest
 
+from data_pipelines import datasets
 from data_pipelines.datasets import NAMES, preset
 from xmcgan.serving.model_card import Facts, model_card
 
 
 def _facts(**changes):
-    facts = Facts("coco", 3, 12_000, "float32", True, [], {}, {"generator": 384_100_000})
+    facts = Facts(
+        "coco", 3, 12_000, "float32", True, [], {}, {"generator": 384_100_000}, dataset="photographs", example="a bus"
+    )
     return facts._replace(**changes)
 
 
 @pytest.mark.parametrize("dataset", NAMES)
 def test_what_every_card_says(dataset):
     config = preset(dataset)
-    card = model_card(config, _facts())
+    known = datasets.get(dataset)
+    card = model_card(config, _facts(dataset=known.description, example=known.example))
+    assert f"Trained on {known.description}." in card and f'model(["{known.example}"], seed=7)' in card
     assert card.startswith("# coco, version 3\n")
     assert f"{config.data.image_size} x {config.data.image_size} pixels" in card
     assert f"The averaged generator after 12,000 steps with batches of {config.training.batch_size}." in card
