@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Callable
 
 import tensorflow as tf
+
+# Makes a function for `map_parts`. Its calls stay calls: graphs within a loop are optimized less, slower by a tenth.
+part_function = functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def map_parts(
@@ -17,7 +21,7 @@ def map_parts(
     """Calls a function on one part of the batch after another, so that memory does not grow with the batch.
 
     Args:
-      function: tensors [part, ...] -> as many tensors as `outputs_like`, [part, ...].
+      function: tensors [part, ...] -> as many tensors as `outputs_like`, [part, ...]; made by `part_function`.
       rows: tensors [batch, ...].
       outputs_like: what the function returns, [None, ...].
       at_once: the largest part.
@@ -25,8 +29,6 @@ def map_parts(
     Returns:
       What the function returns, of the whole batch.
     """
-    # A call of its own: within a loop, graphs are optimized less, and slower by a tenth.
-    function = tf.function(function, experimental_attributes={"_noinline": True})
     parts = (tf.shape(rows[0])[0] + at_once - 1) // at_once
     arrays = [
         tf.TensorArray(like.dtype, size=parts, infer_shape=False, element_shape=like.shape) for like in outputs_like

@@ -13,7 +13,7 @@ from xmcgan.models.text_encoder import TextEncoder, TextFeatures, load_text_enco
 from xmcgan.models.vocabulary import name_tokens, read_vocabulary
 from xmcgan.noise import seeded_noise
 from xmcgan.serving import weights
-from xmcgan.serving.batching import map_parts
+from xmcgan.serving.batching import map_parts, part_function
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
 
@@ -146,12 +146,8 @@ class CaptionToImage(tf.Module):
         Returns:
           uint8 [batch, size, size, 3].
         """
-
-        def draw_part(captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-            return [self._draw(self.text_encoder(captions), z)[0]]
-
         captions, z = _one_each(captions=captions, z=z)
-        return map_parts(draw_part, [captions, z], [self._images_like], self._at_once)[0]
+        return map_parts(self._images_of_part, [captions, z], [self._images_like], self._at_once)[0]
 
     def attention(self, captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
         """Draws captions, and tells where it looked.
@@ -164,20 +160,13 @@ class CaptionToImage(tf.Module):
           The images; how much each region attended to each word, float32 [batch, 16, 16, text_length]; and the words
           (the caption's tokens), string [batch, text_length], '' for padding.
         """
-
-        def draw_part(captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-            tokens = self.text_encoder.tokenize(captions)
-            images, attention = self._draw(self.text_encoder.encode(tokens), z)
-            words = name_tokens(self._vocabulary, tokens["input_word_ids"], tokens["input_mask"])
-            return [images, tf.reshape(attention, [-1, REGIONS, REGIONS, self.text_length]), words]
-
         captions, z = _one_each(captions=captions, z=z)
         outputs_like = [
             self._images_like,
             tf.TensorSpec([None, REGIONS, REGIONS, self.text_length], tf.float32),
             tf.TensorSpec([None, self.text_length], tf.string),
         ]
-        return map_parts(draw_part, [captions, z], outputs_like, self._at_once)
+        return map_parts(self._attention_of_part, [captions, z], outputs_like, self._at_once)
 
     def tokens(self, captions: tf.Tensor) -> list[tf.Tensor]:
         """What the text encoder reads of captions.
@@ -190,8 +179,7 @@ class CaptionToImage(tf.Module):
         """
         (captions,) = _one_each(captions=captions)
         tokens = self.text_encoder.tokenize(captions)
-        words = name_tokens(self._vocabulary, tokens["input_word_ids"], tokens["input_mask"])
-        return [words, self.text_encoder.is_cut(captions)]
+        return [self._words(tokens), self.text_encoder.is_cut(captions)]
 
     def mixed(self, captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Draws what lies between captions, see `mix`.
@@ -205,21 +193,34 @@ class CaptionToImage(tf.Module):
         Returns:
           uint8 [batch, size, size, 3].
         """
-
-        def draw_part(captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-            text, word_weights = mix(self.text_encoder(captions), self.text_encoder(others), share)
-            return [self._draw(text, z, word_weights)[0]]
-
         captions, others, share, z = _one_each(captions=captions, other_captions=others, share=share, z=z)
         in_range = tf.reduce_all((share >= 0.0) & (share <= 1.0))
         share = _required(in_range, "share: give numbers from 0 to 1", share)
-        return map_parts(draw_part, [captions, others, share, z], [self._images_like], self._at_once)[0]
+        return map_parts(self._mixed_of_part, [captions, others, share, z], [self._images_like], self._at_once)[0]
+
+    @part_function
+    def _images_of_part(self, captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
+        return [self._draw(self.text_encoder(captions), z)[0]]
+
+    @part_function
+    def _attention_of_part(self, captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
+        tokens = self.text_encoder.tokenize(captions)
+        images, attention = self._draw(self.text_encoder.encode(tokens), z)
+        return [images, tf.reshape(attention, [-1, REGIONS, REGIONS, self.text_length]), self._words(tokens)]
+
+    @part_function
+    def _mixed_of_part(self, captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
+        text, word_weights = mix(self.text_encoder(captions), self.text_encoder(others), share)
+        return [self._draw(text, z, word_weights)[0]]
 
     def _draw(
         self, text: TextFeatures, z: tf.Tensor, word_weights: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         output = self.generator(z, text, training=False, word_weights=word_weights)
         return to_uint8(output.image), output.attention
+
+    def _words(self, tokens: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return name_tokens(self._vocabulary, tokens["input_word_ids"], tokens["input_mask"])
 
 
 def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[TextFeatures, tf.Tensor]:

@@ -43,32 +43,32 @@ def signatures(model: CaptionToImage) -> dict[str, tf.types.experimental.Generic
     share = tf.TensorSpec([None], tf.float32, name="share")
     first_seed = tf.constant(0, tf.int64)
 
-    @tf.function(input_signature=[captions, seed])
+    @tf.function(autograph=False, input_signature=[captions, seed])
     def serving_default(captions: tf.Tensor, seed: tf.Tensor = first_seed) -> dict[str, tf.Tensor]:
         return {"images": model.images(captions, model.noise(model.seed_of_each(seed, captions)))}
 
-    @tf.function(input_signature=[captions, seed])
+    @tf.function(autograph=False, input_signature=[captions, seed])
     def png(captions: tf.Tensor, seed: tf.Tensor = first_seed) -> dict[str, tf.Tensor]:
         images = model.images(captions, model.noise(model.seed_of_each(seed, captions)))
         return {"png_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec([], tf.string))}
 
-    @tf.function(input_signature=[captions, z])
+    @tf.function(autograph=False, input_signature=[captions, z])
     def from_noise(captions: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"images": model.images(captions, z)}
 
-    @tf.function(input_signature=[captions, z])
+    @tf.function(autograph=False, input_signature=[captions, z])
     def attention(captions: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(("images", "attention", "words"), model.attention(captions, z)))
 
-    @tf.function(input_signature=[captions, other_captions, share, z])
+    @tf.function(autograph=False, input_signature=[captions, other_captions, share, z])
     def mixed(captions: tf.Tensor, other_captions: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"images": model.mixed(captions, other_captions, share, z)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seed")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int64, name="seed")])
     def noise(seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"z": model.noise(seed)}
 
-    @tf.function(input_signature=[captions])
+    @tf.function(autograph=False, input_signature=[captions])
     def tokens(captions: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(("words", "cut"), model.tokens(captions)))
 

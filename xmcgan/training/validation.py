@@ -93,7 +93,7 @@ class Validation:
             for name, each in scores.items()
         }
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _look(self, captions: tf.Tensor, images: tf.Tensor) -> list[tf.Tensor]:
         """The discriminator's features of images and captions: what `_accuracies` compares."""
         text = self._text_encoder(captions)

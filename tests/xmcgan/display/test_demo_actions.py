@@ -55,7 +55,7 @@ def test_what_is_cut(actions):
         (lambda actions: actions.draw(CAPTION, -1, 4), "A seed is a whole number from 0 to"),
         (lambda actions: actions.draw(CAPTION, None, 4), "A seed is a whole number from 0 to"),
         (lambda actions: actions.draw(CAPTION, 1.5, 4), "A seed is a whole number from 0 to"),
-        (lambda actions: actions.draw(CAPTION, 0, MOST_IMAGES + 1), "between 1 and 16 pictures"),
+        (lambda actions: actions.draw(CAPTION, 0, MOST_IMAGES + 1), "between 1 and 16 images"),
         (lambda actions: actions.between_captions(CAPTION, "", 0), "Write the other caption first"),
         (lambda actions: actions.attention("", 0), "Write a caption first"),
     ],

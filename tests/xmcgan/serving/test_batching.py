@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.serving.batching import map_parts
+from xmcgan.serving.batching import map_parts, part_function
 
 
 @pytest.mark.parametrize("size, parts", [(0, []), (1, [1]), (4, [4]), (5, [4, 1]), (11, [4, 4, 3])])
 def test_parts_are_put_together_again(size, parts):
     seen = []
 
+    @part_function
     def double(x, names):
         tf.py_function(lambda rows: seen.append(int(rows)), [tf.shape(x)[0]], [])
         return [2.0 * x, tf.strings.join([names, "!"])]
