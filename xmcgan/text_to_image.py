@@ -102,8 +102,8 @@ class TextToImage:
         config = read_config(workdir)
         path = checkpoints.find(workdir, checkpoint)
         model = CaptionToImage.from_checkpoint(config, path, data_dir)
-        step = checkpoints.step_of(path)
-        return cls(model, signatures(model), **_names(workdir, step), config=config, folder=workdir)
+        name, identity = _describe(workdir, checkpoints.step_of(path))
+        return cls(model, signatures(model), name, identity, config, workdir)
 
     @classmethod
     def from_export(cls, path: str) -> TextToImage:
@@ -153,7 +153,7 @@ class TextToImage:
         if isinstance(self._model, ExportedModel):
             raise ValueError(f"{self.name} is an export, which has the weights of one step: give the run's folder")
         step = checkpoints.restore_generator(checkpoint, self._model.generator)
-        self.name, self.identity = _names(self.folder or "", step).values()
+        self.name, self.identity = _describe(self.folder or "", step)
         return step
 
     def __call__(self, captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -246,10 +246,10 @@ def is_run(path: str) -> bool:
     return os.path.isdir(os.path.join(path, "checkpoints"))
 
 
-def _names(workdir: str, step: int) -> dict[str, Any]:
-    """What a run's model is called: `name` and `identity`."""
+def _describe(workdir: str, step: int) -> tuple[str, dict[str, Any]]:
+    """The name and the identity of a run's model."""
     run = os.path.basename(os.path.abspath(workdir))
-    return {"name": f"{run}, step {step}", "identity": {"run": run, "step": step, "weights": "averaged"}}
+    return f"{run}, step {step}", {"run": run, "step": step, "weights": "averaged"}
 
 
 def _words(rows: np.ndarray) -> list[list[str]]:

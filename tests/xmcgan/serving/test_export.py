@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, finish
 from xmcgan.text_to_image import TextToImage
 
 CAPTIONS = ["a red ball on the beach", "two small trees at night", "the sea", "a brick", "a blue heart in the snow"]
@@ -47,20 +47,16 @@ def test_a_strangers_process_draws_what_sample_draws(drawing_run, scenes_dir, ex
     subprocess.run(
         [sys.executable, "-I", program, export_dir / "1", tmp_path / "drawn.npz"], cwd=tmp_path, check=True, timeout=300
     )
-    captions = [f"--caption={caption}" for caption in CAPTIONS[:2]]
-    sample = command(
-        "xmcgan.sample",
-        f"--workdir={drawing_run}",
-        f"--data_dir={scenes_dir}",
-        *captions,
-        "--num_noise=2",
-        f"--output={tmp_path}",
-    )
-    assert sample.wait(timeout=300) == 0
-    sampled = [
-        np.array(Image.open(tmp_path / f"caption_{row:04d}_seed_{seed}.png")) for row in range(2) for seed in range(2)
+    models = {"run": [f"--workdir={drawing_run}", f"--data_dir={scenes_dir}"], "export": [f"--export={export_dir}"]}
+    asked = [*(f"--caption={caption}" for caption in CAPTIONS[:2]), "--num_noise=2"]
+    samples = [
+        command("xmcgan.sample", *model, *asked, f"--output={tmp_path}/{kind}") for kind, model in models.items()
     ]
+    assert "4 images of 2 captions" in [finish(sample) for sample in samples][1]
+    files = [f"caption_{row:04d}_seed_{seed}.png" for row in range(2) for seed in range(2)]
+    sampled, of_export = ([np.array(Image.open(tmp_path / kind / file)) for file in files] for kind in models)
     assert np.ptp(sampled) > 100 and _levels(sampled[0], sampled[1]) > 10
+    assert _levels(np.stack(of_export), np.stack(sampled)) <= 1
     drawn = np.load(tmp_path / "drawn.npz")
     for name in ("serving_default", "png", "from_noise", "attention_images", "mixed", "called"):
         assert _levels(drawn[name], np.stack(sampled)) <= 1, name
