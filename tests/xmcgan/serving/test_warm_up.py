@@ -13,7 +13,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_
 
 from xmcgan.serving.warm_up import read_requests
 
-README = Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[3] / "xmcgan" / "README.md"
 
 
 def test_each_signature_is_warmed_up(export_dir, exported):
