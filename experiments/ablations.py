@@ -25,6 +25,7 @@ _DATASET = command_line.define_dataset(datasets, "What to train on. [as the pape
 
 
 def main(argv: list[str]) -> None:
+    """Prints tables, rows and commands."""
     del argv
     if _ROW.value:
         table, row = tables.find(_ROW.value)

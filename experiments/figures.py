@@ -21,12 +21,18 @@ from __future__ import annotations
 import os
 
 from absl import app, flags
+from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
 
-_OF_CAPTIONS, _OF_DATASET = ("noise", "ways", "attention"), ("captions", "models")
-_FIGURE = flags.DEFINE_enum("figure", None, (*_OF_CAPTIONS, *_OF_DATASET), "What to draw. Required.")
+with epy.lazy_imports():
+    from experiments.paper_figures import layout, sheets
+    from xmcgan import text_to_image
+    from xmcgan.models import text_encoder
+
+_BY_CAPTIONS, _BY_DATASET = ("noise", "ways", "attention"), ("captions", "models")
+_FIGURE = flags.DEFINE_enum("figure", None, (*_BY_CAPTIONS, *_BY_DATASET), "What to draw. Required.")
 _MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export; several for noise and models.")
 _CAPTION = flags.DEFINE_multi_string("caption", [], "Of noise, ways and attention: a sentence; several are allowed.")
 _DATASET = command_line.define_dataset(datasets, "Of captions and models: whose validation split.", optional=True)
@@ -41,21 +47,17 @@ def main(argv: list[str]) -> None:
     """Draws a figure."""
     del argv
     kind, folders = _check()
-    from experiments.paper_figures import layout, sheets
-    from xmcgan.models.text_encoder import check_captions
-    from xmcgan.text_to_image import TextToImage
-
     captions, seed = _CAPTION.value, _SEED.value
     if captions:
-        check_captions(captions)
-    models = {name: TextToImage.load(folder, _DATA_DIR.value) for name, folder in folders.items()}
+        text_encoder.check_captions(captions)
+    models = {name: text_to_image.TextToImage.load(folder, _DATA_DIR.value) for name, folder in folders.items()}
     first = next(iter(models.values()))
     seeds = list(range(seed, seed + _NUM_NOISE.value))
-    of_dataset = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
+    listed = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
     figures = {
         "noise": lambda: sheets.noise_sheet(models, captions, seeds),
-        "captions": lambda: sheets.captions_sheet(first, *of_dataset),
-        "models": lambda: sheets.models_sheet(models, *of_dataset),
+        "captions": lambda: sheets.captions_sheet(first, *listed),
+        "models": lambda: sheets.models_sheet(models, *listed),
         "ways": lambda: sheets.ways_sheet(first, captions, seeds[:2]),
         "attention": lambda: sheets.attention_sheet(first, captions, seed),
     }
@@ -74,17 +76,17 @@ def _check() -> tuple[str, dict[str, str]]:
     """
     kind = _FIGURE.value
     if kind is None:
-        raise app.UsageError(f"--figure is missing: give one of {', '.join((*_OF_CAPTIONS, *_OF_DATASET))}")
+        raise app.UsageError(f"--figure is missing: give one of {', '.join((*_BY_CAPTIONS, *_BY_DATASET))}")
     folders = dict(model.split("=", 1) for model in _MODEL.value if "=" in model)
     if not folders or len(folders) < len(_MODEL.value):
         raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
     if len(folders) > 1 and kind not in ("noise", "models"):
         raise app.UsageError(f"--figure={kind} is of one model: give one --model")
-    if kind in _OF_CAPTIONS and not _CAPTION.value:
+    if kind in _BY_CAPTIONS and not _CAPTION.value:
         raise app.UsageError(f"--figure={kind} needs a --caption")
     if kind == "ways" and len(_CAPTION.value) < 2 and _NUM_NOISE.value < 2:
         raise app.UsageError("--figure=ways goes from one to another: give two --caption, or --num_noise=2")
-    if kind in _OF_DATASET and (_CAPTION.value or not _DATASET.value):
+    if kind in _BY_DATASET and (_CAPTION.value or not _DATASET.value):
         raise app.UsageError(f"--figure={kind} takes its captions from --dataset, and no --caption")
     return kind, folders
 

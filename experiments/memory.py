@@ -7,21 +7,30 @@
 
 Weights, moments and batches follow from shapes; activations are found by tracing the training step and following each
 tensor from where it is made to where it is last used, so that micro-batches, recomputation and precision count as the
-step has them. What kernels take for scratch, the framework for itself and the allocator for gaps comes on top: leave
-room for it, on a CPU about as much again (--measure shows all of it but the gaps). BERT and the image encoder count
-with their published sizes. Tracing takes a minute or so. The last line is JSON.
+step has them. This is what TensorFlow's allocator hands out at the worst moment; --measure runs the step here and
+reads the allocator's own count. A process takes more: libraries, compiled kernels, scratch memory of cuDNN, and gaps
+between what is allocated. BERT and the image encoder count with their published sizes. Tracing takes a minute or so.
+The last line is JSON.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+from concurrent import futures
 
+import tabulate
 from absl import flags
+from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
 from xmcgan.config import Config
+
+with epy.lazy_imports():
+    from experiments.footprint import step_memory
+    from xmcgan.training import cluster
 
 _REPLICAS = flags.DEFINE_integer("replicas", 1, "Devices that share the batch.", lower_bound=1)
 _FIT = flags.DEFINE_float("fit", None, "GB of a device: says with how many micro-batches the run fits.", lower_bound=0)
@@ -30,13 +39,8 @@ command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
+    """Predicts, and measures where asked to."""
     del argv
-    import multiprocessing
-    from concurrent import futures
-
-    from experiments.footprint import step_memory
-    from xmcgan.training import cluster
-
     config = command_line.get_config()
     replicas = _REPLICAS.value
     cluster.check_divides(config.training.batch_size, replicas, config.training.micro_batches)
@@ -49,8 +53,7 @@ def main(argv: list[str]) -> None:
         "replicas": replicas,
     }
     if _MEASURE.value:
-        # Freed memory goes back to the system at once: gaps that the C library keeps would count as the step's.
-        os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
+        os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"  # The one that counts.
         with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             measured = process.submit(step_memory.measure, config).result()
         alone = predicted if replicas == 1 else step_memory.predict(config)
@@ -71,7 +74,7 @@ def main(argv: list[str]) -> None:
     print(json.dumps(result))
 
 
-def parts(predicted) -> dict[str, int]:
+def parts(predicted: step_memory.Prediction) -> dict[str, int]:
     """The parts of a `step_memory.Prediction` by name, in bytes; only `held` and the larger step add up."""
     return {
         **predicted.held,
@@ -83,19 +86,18 @@ def parts(predicted) -> dict[str, int]:
     }
 
 
-def table(config: Config, replicas: int, predicted) -> str:
+def table(config: Config, replicas: int, predicted: step_memory.Prediction) -> str:
     """A `step_memory.Prediction` for people."""
     options = config.training
-    lines = [
+    title = (
         f"{config.dataset}: {config.data.image_size} px, ch {config.generator.channels} and "
         f"{config.discriminator.channels}, batch {options.batch_size} on {replicas} device(s), "
         f"{options.micro_batches} micro-batch(es), {'with' if options.recompute else 'no'} recomputation, "
-        f"{options.precision}, {options.update_rule}",
-        f"{'on each device':<52}{'GB':>10}",
-    ]
-    lines += [f"{name:<52}{size / 1e9:>10.3f}" for name, size in parts(predicted).items()]
-    lines.append(f"{'all at the worst moment, which is at ' + predicted.worst[-60:]:<52}{predicted.peak / 1e9:>10.3f}")
-    return "\n".join(lines)
+        f"{options.precision}, {options.update_rule}"
+    )
+    rows = [(name, size / 1e9) for name, size in parts(predicted).items()]
+    rows.append((f"all at the worst moment, which is at {predicted.worst[-60:]}", predicted.peak / 1e9))
+    return f"{title}\n{tabulate.tabulate(rows, ['on each device', 'GB'], tablefmt='plain', floatfmt='.3f')}"
 
 
 def _advice(fit: tuple[int, bool] | None) -> str:

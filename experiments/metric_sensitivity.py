@@ -11,33 +11,35 @@ minutes on 2 cores.
 
 from __future__ import annotations
 
+import tabulate
 from absl import flags
+from etils import epy
 
 from xmcgan import command_line
+
+with epy.lazy_imports():
+    from data_pipelines import input_pipeline, prepare
+    from eval import evaluation
+    from experiments.checks import sensitivity
 
 _DATA_DIR = command_line.define_data_dir()
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 4000, "Of both halves together.", lower_bound=400)
 
 
 def main(argv: list[str]) -> None:
+    """Prints the table."""
     del argv
-    from data_pipelines import input_pipeline, prepare
-    from eval.evaluation import SPLIT
-    from experiments.checks import sensitivity
-
     prepare.prepare_scenes(_DATA_DIR.value, num_val=_NUM_IMAGES.value)
-    held = input_pipeline.num_examples("scenes", SPLIT, _DATA_DIR.value)
+    held = input_pipeline.num_examples("scenes", evaluation.SPLIT, _DATA_DIR.value)
     if held < _NUM_IMAGES.value:
         raise ValueError(
-            f"the scenes in {_DATA_DIR.value} have {held} pictures for validation: lower --num_pictures, or name a "
+            f"the scenes in {_DATA_DIR.value} have {held} images for validation: lower --num_pictures, or name a "
             "--data_dir without scenes, where enough are drawn"
         )
     found = sensitivity.measure(_DATA_DIR.value, _NUM_IMAGES.value)
     names = [score.name for score in next(iter(found.values()))]
-    print("| done to the pictures | " + " | ".join(names) + " |")
-    print("| --- |" + " --- |" * len(names))
-    for title, scores in found.items():
-        print(f"| {title} | " + " | ".join(str(score) for score in scores) + " |")
+    rows = [(title, *map(str, scores)) for title, scores in found.items()]
+    print(tabulate.tabulate(rows, ["done to the images", *names], tablefmt="github", disable_numparse=True))
 
 
 if __name__ == "__main__":

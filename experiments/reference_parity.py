@@ -12,8 +12,12 @@ of all. The exit status is 0 if outputs, losses and states agree to 1e-4, gradie
 from __future__ import annotations
 
 from absl import app, flags
+from etils import epy
 
 from xmcgan import command_line
+
+with epy.lazy_imports():
+    from experiments.checks import parity
 
 _START = flags.DEFINE_string(
     "start",
@@ -23,11 +27,10 @@ _START = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> int:
+    """Checks a file; returns the exit status."""
     if len(argv) != 2:
         raise app.UsageError("give the path of one .npz file")
-    from experiments.checks.parity import check_file
-
-    return 0 if check_file(argv[1], _START.value or "").passed else 1
+    return 0 if parity.check_file(argv[1], _START.value or "").passed else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes a report of runs of the paper's rows: tables, training curves, and a verdict on each claim.
+r"""Makes a report of runs of the paper's rows: tables, training curves, and a verdict on each claim.
 
   python -m experiments.report --workdir=runs/ablations --dataset=scenes
   python -m experiments.report --workdir=runs/ablations --dataset=coco2014 --output=report
@@ -6,7 +6,7 @@
 Reads what python -m experiments.run has finished, and writes into --output
 
   README.md      our tables beside the paper's, the verdicts with the numbers that they are made of, how to repeat a row
-  tables.tex     the same tables, for \\usepackage{booktabs}
+  tables.tex     the same tables, for \usepackage{booktabs}
   curves.png     training curves; and curves.pdf
   fig5.png       the two panels of Fig. 5, if its rows were run; and fig5.pdf
   pictures.png   what every row draws of the same captions; and pictures.pdf
@@ -23,14 +23,18 @@ import json
 import os
 
 from absl import flags
+from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
 
+with epy.lazy_imports():
+    from experiments.ablation import finished_runs, report_page
+
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
 _DATASET = command_line.define_dataset(datasets, "That the rows were trained on.")
 _DATA_DIR = command_line.define_data_dir()
-_CAPTIONS = flags.DEFINE_integer("captions", 5, "That every row draws pictures of; 0: no pictures.", lower_bound=0)
+_CAPTIONS = flags.DEFINE_integer("captions", 5, "That every row draws images of; 0: no images.", lower_bound=0)
 _NOTE = flags.DEFINE_string(
     "note", "", "What readers have to know of these runs besides, in Markdown: where they ran, say."
 )
@@ -38,9 +42,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the report. [WORKDIR/DA
 
 
 def main(argv: list[str]) -> None:
+    """Writes the report, and says what is in it."""
     del argv
-    from experiments.ablation import finished_runs, report_page
-
     results = finished_runs.read(_WORKDIR.value, _DATASET.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
     files = report_page.write(results, output, _DATA_DIR.value, _CAPTIONS.value, _NOTE.value)

@@ -18,11 +18,15 @@ import shlex
 import signal
 
 from absl import app, flags
+from etils import epy
 
 from data_pipelines import datasets
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import find, row_names
 from xmcgan import command_line
+
+with epy.lazy_imports():
+    from experiments.ablation import jobs, runner
 
 _TABLE = flags.DEFINE_multi_string(
     "table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number; several are allowed."
@@ -35,7 +39,7 @@ _SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each row, from other weights 
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_pictures",
     None,
-    "Training pictures that each run draws: its budget. [1000 passes over COCO-14; on scenes, what the demo draws]",
+    "Training images that each run draws: its budget. [1000 passes over COCO-14; on scenes, what the demo draws]",
     lower_bound=1,
 )
 _SET = flags.DEFINE_multi_string("set", [], "A field in all rows, such as training.precision=bfloat16.")
@@ -45,6 +49,7 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would be run.")
 
 
 def main(argv: list[str]) -> None:
+    """Runs what is missing, or prints it."""
     del argv
     names = row_names(_TABLE.value, _ROW.value)
     if _LIST.value:
@@ -53,8 +58,6 @@ def main(argv: list[str]) -> None:
         return
     if not names:
         raise app.UsageError("give what to run: --table or --row (--list names them)")
-    from experiments.ablation import jobs, runner
-
     planned = jobs.jobs_of(
         names,
         _WORKDIR.value,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +43,7 @@ class Verdict(NamedTuple):
     differences: dict[tuple[str, str, str], Difference | None]
 
     def count(self, outcome: Outcome) -> int:
+        """How many comparisons came out so."""
         return sum(found is outcome for found in self.outcomes.values())
 
     @property
@@ -66,7 +66,8 @@ class Verdict(NamedTuple):
         return word if len(told) == len(self.outcomes) else f"{word} (some rows not run)"
 
 
-def _of_table(number: int, *pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+def _pairs(number: int, *pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """Rows of a table of the paper by their full names."""
     return tuple((f"table{number}/{better}", f"table{number}/{worse}") for better, worse in pairs)
 
 
@@ -74,50 +75,50 @@ CLAIMS = (
     Claim(
         "Any contrastive loss beats none, by all metrics",
         "6.2, individual losses",
-        _of_table(4, *((name, "none") for name in _SINGLE)),
+        _pairs(4, *((name, "none") for name in _SINGLE)),
     ),
     Claim(
         "The sentence and the word loss each help more than an image loss",
         "6.2, individual losses",
-        _of_table(4, *((inter, intra) for inter in ("s", "w") for intra in ("i_d", "i_vgg"))),
+        _pairs(4, *((inter, intra) for inter in ("s", "w") for intra in ("i_d", "i_vgg"))),
         _FID,
     ),
-    Claim("S alone beats W alone", "Table 4", _of_table(4, ("s", "w"))),
-    Claim("S + W beats either alone", "6.2, combined losses", _of_table(4, ("s_w", "s"), ("s_w", "w")), _FID),
+    Claim("S alone beats W alone", "Table 4", _pairs(4, ("s", "w"))),
+    Claim("S + W beats either alone", "6.2, combined losses", _pairs(4, ("s_w", "s"), ("s_w", "w")), _FID),
     Claim(
         "S + W (between modalities) beats D + VGG (within one)",
         "6.2, combined losses",
-        _of_table(4, ("s_w", "i_d_vgg")),
+        _pairs(4, ("s_w", "i_d_vgg")),
         _FID,
     ),
     Claim(
         "The losses complement each other: S + W + VGG is the best of all by FID",
         "6.2, combined losses",
-        _of_table(4, *(("s_w_i_vgg", row.name) for row in TABLES["table4"].rows if row.name != "s_w_i_vgg")),
+        _pairs(4, *(("s_w_i_vgg", row.name) for row in TABLES["table4"].rows if row.name != "s_w_i_vgg")),
         _FID,
     ),
     Claim(
         "IS and text alignment improve further with both image losses",
         "6.2, combined losses",
-        _of_table(4, ("s_w_i_d_vgg", "s_w_i_vgg"), ("s_w_i_d_vgg", "s_w_i_d")),
+        _pairs(4, ("s_w_i_d_vgg", "s_w_i_vgg"), ("s_w_i_d_vgg", "s_w_i_d")),
         ("IS", "R-precision", "SOA-C", "SOA-I"),
     ),
     Claim(
         "Attentional self-modulation beats plain self-modulation, by all metrics",
         "6.2 and Table 5",
-        _of_table(5, ("attentional", "self_modulation")),
+        _pairs(5, ("attentional", "self_modulation")),
     ),
     Claim(
         "A contrastive loss on VGG features beats their l2 distance",
         "6.2 and Table 6",
-        _of_table(6, ("vgg_contrastive", "vgg_l2")),
+        _pairs(6, ("vgg_contrastive", "vgg_l2")),
     ),
     Claim(
         "Contrastive losses on G and D beat those on either alone",
         "appendix, Table 7",
-        _of_table(7, ("g_d", "g"), ("g_d", "d")),
+        _pairs(7, ("g_d", "g"), ("g_d", "d")),
     ),
-    Claim("Contrastive losses on D alone beat those on G alone", "appendix, Table 7", _of_table(7, ("d", "g"))),
+    Claim("Contrastive losses on D alone beat those on G alone", "appendix, Table 7", _pairs(7, ("d", "g"))),
     Claim(
         "No contrastive head beats deeper heads",
         "6.2 and Fig. 5",
@@ -125,7 +126,7 @@ CLAIMS = (
         _FID,
     ),
     Claim(
-        "Deeper heads have the higher contrastive accuracy on generated pictures",
+        "Deeper heads have the higher contrastive accuracy on generated images",
         "6.2 and Fig. 5",
         (("fig5/head_1", "fig5/head_0"), ("fig5/head_2", "fig5/head_0")),
         (ACCURACY,),
@@ -148,11 +149,6 @@ def in_the_paper(claim: Claim) -> tuple[int, int]:
     """How many of a claim's comparisons the paper's own numbers bear out, and how many it has the numbers for."""
     told = [_paper_agrees(better, worse, metric) for better, worse in claim.pairs for metric in claim.metrics]
     return sum(agrees for agrees in told if agrees is not None), sum(agrees is not None for agrees in told)
-
-
-def of_table(verdicts: Iterable[Verdict], table: str) -> list[Verdict]:
-    """Those about rows of a table."""
-    return [verdict for verdict in verdicts if verdict.claim.pairs[0][0].startswith(f"{table}/")]
 
 
 def _outcome(difference: Difference | None) -> Outcome:

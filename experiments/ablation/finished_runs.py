@@ -48,7 +48,7 @@ class Results(NamedTuple):
     """Runs that may stand in one report."""
 
     dataset: str
-    pictures: int  # That each run has seen, but for what rounds up the last call
+    images: int  # That each run has seen, but for what rounds up the last call
     runs: dict[str, list[Run]]  # By full name of the row; rows that are the same experiment have the same ones
     unfinished: list[str]  # Folders of runs that are not done
     names: dict[str, str]  # Of the metrics as they were measured ('FD/scenes'), by the paper's
@@ -68,7 +68,7 @@ class Results(NamedTuple):
         """What the rows of the ablations differ from, with the settings of these runs."""
         config = tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
         config = config.with_fields(self.settings)
-        steps = math.ceil(self.pictures / config.training.images_per_iteration)
+        steps = math.ceil(self.images / config.training.images_per_iteration)
         return config.with_fields({"training.num_steps": steps})
 
     def distinct(self) -> list[Run]:
@@ -147,7 +147,7 @@ def read(workdir: str, dataset: str) -> Results:
     last = results.read(_result_path(first.folder, first.config.training.num_steps))
     return Results(
         dataset=dataset,
-        pictures=images_of(first.config),
+        images=images_of(first.config),
         runs=runs,
         unfinished=unfinished,
         names={paper_name(score.name): score.name for score in last.scores},
@@ -197,7 +197,7 @@ def _read_run(folder: str) -> Run:
             if _ACCURACY_FIELD in line:
                 accuracies.append((line["step"] * per_step, 100 * line[_ACCURACY_FIELD]))
     scores = dict(evaluations[config.training.num_steps])
-    latest = [accuracy for pictures, accuracy in accuracies if pictures > (1 - _LAST) * images_of(config)]
+    latest = [accuracy for images, accuracy in accuracies if images > (1 - _LAST) * images_of(config)]
     if latest:
         scores[ACCURACY] = float(np.mean(latest))
     curve = [(step * per_step, found) for step, found in sorted(evaluations.items())]
@@ -238,7 +238,7 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
             _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
         if abs(images_of(run.config) - images_of(first.config)) >= max(_a_call(run), _a_call(first)):
             counts = (images_of(each.config) for each in (run, first))
-            _refuse_unlike(run, first, "the number of training pictures", *counts)
+            _refuse_unlike(run, first, "the number of training images", *counts)
         _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
 
 

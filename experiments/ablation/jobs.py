@@ -47,7 +47,7 @@ class Job(NamedTuple):
         if steps > self.config.training.num_steps:
             raise ValueError(
                 f"{self.folder} was trained for {steps} steps, more than the {self.config.training.num_steps} asked "
-                "for: ask for as many pictures, or give another --workdir"
+                "for: ask for as many images, or give another --workdir"
             )
         return steps == self.config.training.num_steps and os.path.exists(self.result_path)
 

@@ -51,7 +51,7 @@ def fig5(table: Table, results: Results) -> figure.Figure:
     _draw(left, table, results, lambda run: _scores(run, metric))
     _label(left, results.names[metric], logarithmic=metric in results.lower_is_better)
     _draw(right, table, results, _smooth_accuracies)
-    _label(right, f"{ACCURACY} of generated pictures, %")
+    _label(right, f"{ACCURACY} of generated images, %")
     return drawn
 
 
@@ -69,7 +69,7 @@ def _draw(panel: axes_lib.Axes, table: Table, results: Results, points_of: Calla
 
 
 def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
-    panel.set_xlabel("training pictures", fontsize=8)
+    panel.set_xlabel("training images", fontsize=8)
     panel.set_ylabel(name, fontsize=7.5)
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     if logarithmic:
@@ -92,7 +92,7 @@ def _main_metric(results: Results) -> str:
 
 def _scores(run: Run, metric: str) -> np.ndarray:
     """[evaluations, 2]: images seen, and the metric."""
-    return np.array([(pictures, scores[metric]) for pictures, scores in run.evaluations if metric in scores])
+    return np.array([(images, scores[metric]) for images, scores in run.evaluations if metric in scores])
 
 
 def _smooth_accuracies(run: Run) -> np.ndarray:

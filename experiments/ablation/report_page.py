@@ -48,7 +48,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
     if TABLES["fig5"] in results.tables():
         files += layout.save(report_curves.fig5(TABLES["fig5"], results), os.path.join(output, "fig5"))
     if num_captions:
-        files += layout.save(pictures(results, data_dir, num_captions), os.path.join(output, "pictures"))
+        files += layout.save(drawn_images(results, data_dir, num_captions), os.path.join(output, "pictures"))
     return files
 
 
@@ -57,7 +57,7 @@ def page(results: Results, verdicts: list[Verdict], with_images: bool = False, n
     return "\n\n".join(_sections(results, verdicts, with_images, note)) + "\n"
 
 
-def pictures(results: Results, data_dir: str, num_captions: int) -> Figure:
+def drawn_images(results: Results, data_dir: str, num_captions: int) -> Figure:
     """What the first seed of every row draws of the same captions."""
     models: dict[str, TextToImage] = {}
     drawn_by = set()
@@ -83,7 +83,7 @@ def numbers(results: Results) -> dict:
         name: {
             run.config.training.seed: {
                 "scores": run.scores,
-                "evaluations": [{"pictures": pictures, **scores} for pictures, scores in run.evaluations],
+                "evaluations": [{"pictures": images, **scores} for images, scores in run.evaluations],
             }
             for run in runs
         }
@@ -95,7 +95,7 @@ def _sections(results: Results, verdicts: list[Verdict], with_images: bool, note
     yield f"# The paper's ablations on {results.dataset}"
     yield (
         f"{len(results.distinct())} runs with {_seeds(results)}; each has drawn "
-        f"{results.pictures:,} training pictures and was evaluated after its last step by the same captions. Cells: "
+        f"{results.images:,} training images and was evaluated after its last step by the same captions. Cells: "
         "mean ± deviation over the seeds, the best of a column bold; in brackets the paper's number."
         f"{_caveats(results)}"
     )
@@ -107,7 +107,7 @@ def _sections(results: Results, verdicts: list[Verdict], with_images: bool, note
         real = ", ".join(
             f"{results.names[metric]} {report_tables.number(value)}" for metric, value in results.real.items()
         )
-        yield f"Real pictures of the same captions score {real}."
+        yield f"Real images of the same captions score {real}."
     yield "## What the paper says of them"
     yield report_tables.verdicts_markdown(verdicts)
     yield (
@@ -120,13 +120,13 @@ def _sections(results: Results, verdicts: list[Verdict], with_images: bool, note
         yield f"## {table.title} ({table.place})"
         yield report_tables.markdown(table, results)
         if table.name == "fig5":
-            yield "![Distance and contrastive accuracy over the pictures seen, for each head](fig5.png)"
+            yield "![Distance and contrastive accuracy over the images seen, for each head](fig5.png)"
     if with_images:
-        yield "## Pictures"
+        yield "## Images"
         yield "The first captions of a random list, drawn by the first seed of every row; nothing is selected."
-        yield "![Captions, the original pictures, and what each row drew](pictures.png)"
+        yield "![Captions, the original images, and what each row drew](pictures.png)"
     yield "## Training curves"
-    yield "![A panel for each table: the distance to the real pictures over the pictures seen](curves.png)"
+    yield "![A panel for each table: the distance to the real images over the images seen](curves.png)"
     yield "## Every comparison"
     yield "Differences and margins are in points; of distances, how many times the worse row's is the better row's."
     for verdict in verdicts:
@@ -165,7 +165,7 @@ def _caveats(results: Results) -> str:
 
 def _commands(results: Results) -> str:
     name, runs = next(iter(results.runs.items()))
-    options = [f"--dataset={results.dataset}", f"--num_pictures={results.pictures}", f"--seeds={len(runs)}"]
+    options = [f"--dataset={results.dataset}", f"--num_pictures={results.images}", f"--seeds={len(runs)}"]
     options += [f"--set={field}={value}" for field, value in results.settings.items()]
     lines = ["```", f"python -m experiments.run --row={name} {' '.join(options)}", "```", ""]
     lines.append("[config.json](config.json) is the base of the ablations; each row has its own of these fields:")

@@ -37,6 +37,7 @@ class Cell(NamedTuple):
 
     @property
     def paper(self) -> str:
+        """The paper's number, as it prints it."""
         return "" if self.published is None else f"{self.published:.2f}"
 
 

@@ -39,9 +39,11 @@ class Runner:
     """Runs jobs. What is finished is not done again, and what was killed goes on; one failure does not stop others."""
 
     def __init__(self, data_dir: str, say: Callable[[str], None] = print):
-        """Args:
-        data_dir: folder of all records.
-        say: what to do with the table of how far the jobs are.
+        """Initializes it.
+
+        Args:
+          data_dir: folder of all records.
+          say: what to do with the table of how far the jobs are.
         """
         self._data_dir, self._say = data_dir, say
         self._states: dict[str, str] = {}  # By folder.

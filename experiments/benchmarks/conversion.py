@@ -4,7 +4,7 @@
   python -m experiments.benchmarks.conversion --source=coco/train2014 --num_pictures=4000 --output=conversion.json
 
 Lays 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated) out as COCO-14 with five captions each,
-converts them as `python -m data_pipelines.convert` does, and tells pictures/s and bytes per image, also for as many
+converts them as `python -m data_pipelines.convert` does, and tells images/s and bytes per image, also for as many
 images as COCO-14 has. The JAX release of XMC-GAN needs 87 GB for these: PNG images, and 58 GB of embeddings.
 """
 
@@ -21,7 +21,7 @@ from absl import flags
 from xmcgan import command_line
 from xmcgan.files import replaced
 
-_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Pictures to convert.", lower_bound=2)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Images to convert.", lower_bound=2)
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
 _BEAM_RUNNER = flags.DEFINE_string("beam_runner", None, "Convert by Apache Beam on this runner.")
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's own]")
@@ -35,6 +35,7 @@ _RELEASE_BYTES = 87e9
 
 
 def main(argv: list[str]) -> None:
+    """Measures, and prints what it found."""
     del argv
     from data_pipelines import prepare, records
     from experiments.benchmarks import photographs
@@ -58,11 +59,11 @@ def main(argv: list[str]) -> None:
     }
     per_image = result["record_bytes_per_picture"]
     print(
-        f"{result['pictures']:,} pictures of {result['jpeg_bytes_per_picture'] / 1e3:.1f} kB in {seconds:.1f} s on "
-        f"{result['cores']} cores: {result['pictures_per_second']:.0f} pictures/s"
+        f"{result['pictures']:,} images of {result['jpeg_bytes_per_picture'] / 1e3:.1f} kB in {seconds:.1f} s on "
+        f"{result['cores']} cores: {result['pictures_per_second']:.0f} images/s"
     )
     print(
-        f"{per_image / 1e3:.1f} kB a picture on disk; {_COCO14_IMAGES:,} such pictures: "
+        f"{per_image / 1e3:.1f} kB an image on disk; {_COCO14_IMAGES:,} such images: "
         f"{per_image * _COCO14_IMAGES / 1e9:.1f} GB (JAX release: {_RELEASE_BYTES / 1e9:.0f} GB)"
     )
     if _OUTPUT.value:
@@ -95,7 +96,7 @@ def write_coco2014(source: pathlib.Path, jpegs: list[bytes], num_images: int) ->
             {
                 "id": _CAPTIONS * number + turn,
                 "image_id": number,
-                "caption": f"Caption {turn} of a picture of a street.",
+                "caption": f"Caption {turn} of an image of a street.",
             }
             for number in numbers
             for turn in range(_CAPTIONS)

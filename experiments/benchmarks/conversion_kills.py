@@ -30,7 +30,7 @@ from xmcgan import command_line
 
 _DATASET = flags.DEFINE_enum("dataset", "coco2014", list(layouts.LAYOUTS), "Whose layout and builder to take.")
 _KILLS = flags.DEFINE_integer("kills", 10, "How many times to kill the conversion.", lower_bound=1)
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 3000, "Training pictures to draw.", lower_bound=2)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 3000, "Training images to draw.", lower_bound=2)
 _ON_DISK = flags.DEFINE_bool("on_disk", False, "Sort the records on the disk, as TFDS does with 1 GB of them and more.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the scenes and of the moments.", lower_bound=0)
 _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's own]")
@@ -51,6 +51,7 @@ _TRIES = 5
 
 
 def main(argv: list[str]) -> None:
+    """Proves it, or says which file differs."""
     del argv
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         source = pathlib.Path(scratch) / "source"
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> None:
             for name in ("undisturbed", "killed")
         )
         seconds = undisturbed.finish()
-        print(f"{_NUM_IMAGES.value + num_val} pictures of {_DATASET.value}: {seconds:.2f} s of work undisturbed")
+        print(f"{_NUM_IMAGES.value + num_val} images of {_DATASET.value}: {seconds:.2f} s of work undisturbed")
         print(table(kill_repeatedly(killed, _KILLS.value, seconds, _SEED.value)))
         killed.finish()
         expected, found = undisturbed.digests(), killed.digests()
@@ -88,11 +89,13 @@ class Conversion:
     """
 
     def __init__(self, dataset: str, source: pathlib.Path, data_dir: pathlib.Path, on_disk: bool = False):
-        """Args:
-        dataset: a key of `layouts.LAYOUTS`.
-        source: its files.
-        data_dir: folder of all records.
-        on_disk: have even few records sorted on the disk.
+        """Initializes it.
+
+        Args:
+          dataset: a key of `layouts.LAYOUTS`.
+          source: its files.
+          data_dir: folder of all records.
+          on_disk: have even few records sorted on the disk.
         """
         self.folder = data_dir / dataset
         code = _CONVERT.format(change=_FEW_BYTES if on_disk else "")
@@ -203,7 +206,7 @@ def kill_repeatedly(conversion: Conversion, kills: int, seconds: float, seed: in
             shutil.rmtree(conversion.folder)  # It had come to its end: start again.
         else:
             done.append(kill)
-    raise RuntimeError(f"of {_TRIES * kills} kills only {len(done)} came in time: take more pictures")
+    raise RuntimeError(f"of {_TRIES * kills} kills only {len(done)} came in time: take more images")
 
 
 def table(kills: Sequence[Kill]) -> str:

@@ -19,11 +19,12 @@ from absl import flags
 from data_pipelines import datasets
 from xmcgan import command_line
 
-_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 128, "Pictures drawn and looked at.", lower_bound=2)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 128, "Images drawn and looked at.", lower_bound=2)
 command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
+    """Prints the parts, and the JSON line."""
     del argv
     from experiments.benchmarks import evaluation_parts
 
@@ -32,12 +33,10 @@ def main(argv: list[str]) -> None:
     num_samples = config.evaluation.num_samples
     measured = evaluation_parts.measure(config, _NUM_IMAGES.value, num_samples)
     print(f"{config.data.image_size} px, ch {config.generator.channels}, {os.cpu_count()} cores")
-    print(f"forward passes  {1e3 * measured['forward_seconds_per_picture']:>10.2f} ms a picture")
-    print(f"everything else {1e3 * measured['other_seconds_per_picture']:>10.2f} ms a picture")
-    print(f"the scores      {measured['scoring_seconds']:>10.2f} s for {num_samples:,} pictures")
-    print(
-        f"not forward     {100 * measured['share_not_forward']:>10.2f} % of an evaluation of {num_samples:,} pictures"
-    )
+    print(f"forward passes  {1e3 * measured['forward_seconds_per_picture']:>10.2f} ms an image")
+    print(f"everything else {1e3 * measured['other_seconds_per_picture']:>10.2f} ms an image")
+    print(f"the scores      {measured['scoring_seconds']:>10.2f} s for {num_samples:,} images")
+    print(f"not forward     {100 * measured['share_not_forward']:>10.2f} % of an evaluation of {num_samples:,} images")
     print(json.dumps(measured))
 
 

@@ -33,9 +33,11 @@ class RandomCaptions(Source):
         self._config, self._generator = config, build_generator(config)
 
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
+        """See the base class."""
         return tf.data.Dataset.range(first, self.size).batch(batch_size).map(lambda number: {"number": number})
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
         size, length, dim = tf.size(batch["number"]), self._config.data.text_length, self._config.text.dim
         words = tf.random.stateless_normal([size, length, dim], [0, 1])
         text = TextFeatures(words[:, 0], words, tf.fill([size], length))
@@ -83,7 +85,7 @@ def measure(config: Config, num_images: int, num_samples: int) -> dict[str, Any]
                 options.seed,
             ),
         )
-        arguments = {"strategy": tf.distribute.get_strategy(), "batch_size": options.batch_size, "title": "pictures"}
+        arguments = {"strategy": tf.distribute.get_strategy(), "batch_size": options.batch_size, "title": "images"}
         # A run's first batch takes longer, since it is traced: taken out by the difference of two runs. The very first
         # run takes longer still, and counts for nothing.
         sizes = (options.batch_size, options.batch_size, options.batch_size + num_images)

@@ -17,6 +17,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 
 def main() -> None:
+    """Prints the seconds as JSON."""
     folder, way = sys.argv[1:]
     seconds, start = {}, time.perf_counter()
 

@@ -21,7 +21,7 @@ from absl import flags
 from xmcgan import command_line
 
 _DIM = flags.DEFINE_integer("dim", 2048, "Width of the features.", lower_bound=2)
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 30_000, "Pictures on each side.", lower_bound=20)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 30_000, "Images on each side.", lower_bound=20)
 
 _BATCH_SIZE = 256
 _NUM_CLASSES = 1000  # Logits of the Inception Score.
@@ -31,6 +31,7 @@ _MISMATCHES, _PARTS = 99, 10  # Of R-precision; splits of IS and folds of R-prec
 
 
 def main(argv: list[str]) -> None:
+    """Times each part."""
     del argv
     import numpy as np
 
@@ -59,7 +60,7 @@ def main(argv: list[str]) -> None:
             streamed.update(features[start : start + _BATCH_SIZE])
         return streamed
 
-    print(f"{num_images:,} pictures, {dim} features, {results['cores']} cores")
+    print(f"{num_images:,} images, {dim} features, {results['cores']} cores")
     features, others = random(dim), random(dim)
     first, second = measure("moments", lambda: stream(features)), stream(others)
     gaussians = (first.mean, first.covariance, second.mean, second.covariance)
@@ -74,8 +75,8 @@ def main(argv: list[str]) -> None:
     mismatches = measure(
         "mismatches", lambda: r_precision.draw_mismatches(range(num_images), captions, num=num, seed=0)
     )
-    pictures, texts = random(_EMBEDDING_DIM), random(_EMBEDDING_DIM)
-    measure("r_precision", lambda: r_precision.r_precision(pictures, texts, mismatches, folds=_PARTS))
+    images, texts = random(_EMBEDDING_DIM), random(_EMBEDDING_DIM)
+    measure("r_precision", lambda: r_precision.r_precision(images, texts, mismatches, folds=_PARTS))
     print(json.dumps(results))
 
 

@@ -23,6 +23,7 @@ _FLAGS = network_cases.define_flags(batch_size=str(_BATCH_SIZE))
 
 
 def main(argv: list[str]) -> None:
+    """Prints the table, and the JSON line."""
     del argv
     config = network_cases.config_of_flags(_FLAGS, batch_size=_BATCH_SIZE)
     from experiments.benchmarks import network_times, op_times

@@ -22,9 +22,9 @@ from absl import app, flags
 from xmcgan import command_line
 from xmcgan.files import replaced
 
-_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Pictures of a dataset; give it for each.")
+_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset; give it for each.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels a side of the pictures in a batch.", lower_bound=1)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels a side of the images in a batch.", lower_bound=1)
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "As --config.data.cache.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of the pipeline and of bare decoding.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 4.0, "Of a turn.", lower_bound=0)
@@ -35,6 +35,7 @@ _NUM_DRAWN = 200
 
 
 def main(argv: list[str]) -> None:
+    """Measures each size of dataset."""
     del argv
     if min(_NUM_IMAGES.value) < 1:
         raise app.UsageError("--num_pictures must be 1 or more")
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(num_drawn)
     mean_size = sum(map(len, jpegs)) / len(jpegs)
     sizes = f"{mean_size / 1e3:.0f} kB on average, resized to {_IMAGE_SIZE.value} px"
-    print(f"{len(jpegs)} different pictures, {sizes}; {os.cpu_count()} cores")
+    print(f"{len(jpegs)} different images, {sizes}; {os.cpu_count()} cores")
     results = []
     for num_images in tqdm.tqdm(_NUM_IMAGES.value, unit="dataset", disable=None):
         with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as data_dir:

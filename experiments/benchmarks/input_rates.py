@@ -66,7 +66,7 @@ def measure(
 
 def table(results: Sequence[dict]) -> str:
     """The numbers of all datasets, a line each, and the goal."""
-    lines = ["pictures   bare decode + resize   input pipeline   ratio   peak memory (at the start)"]
+    lines = ["images   bare decode + resize   input pipeline   ratio   peak memory (at the start)"]
     for result in results:
         bare, pipeline = np.median(result["bare"]), np.median(result["pipeline"])
         lines.append(

@@ -25,13 +25,13 @@ def write(data_dir: str, jpegs: Sequence[bytes], num_images: int) -> None:
     free = shutil.disk_usage(data_dir).free
     if needed > free:
         raise ValueError(
-            f"{num_images} pictures need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
+            f"{num_images} images need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
             "name another disk by --scratch, or take fewer --num_pictures"
         )
     features = records.features()
     serialized = []
     for number, jpeg in enumerate(jpegs):
-        captions = [f"caption {i} of a picture" for i in range(5)]
+        captions = [f"caption {i} of an image" for i in range(5)]
         record = records.Record(jpeg, str(number), f"{number}.jpg", captions, labels=[])
         serialized.append(features.serialize_example(features.encode_example(records.to_example(record))))
 

@@ -51,7 +51,7 @@ def define_flags(batch_size: str) -> Flags:
     """
     defined = Flags(
         flags.DEFINE_enum("case", next(iter(CASES)), tuple(CASES), "Size of the networks; --config flags change it."),
-        flags.DEFINE_integer("batch_size", None, f"Pictures at once. [{batch_size}]", lower_bound=1),
+        flags.DEFINE_integer("batch_size", None, f"Images at once. [{batch_size}]", lower_bound=1),
         flags.DEFINE_enum("dtype", None, _DTYPES, "Sets config.training.precision. [the config's: float32]"),
         flags.DEFINE_integer("rounds", 5, "Timed runs, of which the median counts.", lower_bound=1),
         flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices of the product compared with.", lower_bound=1),

@@ -79,10 +79,10 @@ def table(config: Config, what: str, measured: dict[str, Any]) -> str:
         [
             f"{network_cases.name_of(config)}, batch {batch}, {config.training.precision}, {what}; "
             f"{measured['device']}, {measured['cores']} cores",
-            f"a picture        {measured['seconds_per_image']:>10.4f} s   ({min(seconds):.4f} to {max(seconds):.4f} in "
+            f"an image        {measured['seconds_per_image']:>10.4f} s   ({min(seconds):.4f} to {max(seconds):.4f} in "
             f"{len(seconds)} rounds)",
             f"matrix product   {measured['gemm_gflops']:>10.1f} GFLOP/s",
-            f"a picture is     {measured['gemm_equivalent_gflop_per_image']:>10.1f} GFLOP of it",
+            f"an image is     {measured['gemm_equivalent_gflop_per_image']:>10.1f} GFLOP of it",
             f"peak memory      {measured['peak_rss_mb']:>10,.0f} MB",
         ]
     )

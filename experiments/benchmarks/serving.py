@@ -35,6 +35,7 @@ _GROWTH = 0.02
 
 
 def main(argv: list[str]) -> None:
+    """Measures, and prints what it found."""
     del argv
     if not all(size.isdecimal() and int(size) for size in _BATCH_SIZES.value):
         raise app.UsageError(f"--batch_sizes={','.join(_BATCH_SIZES.value)}: give numbers of images such as 1,8,32")

@@ -44,6 +44,7 @@ _EVERY = 10.0  # Seconds between two looks.
 
 
 def main(argv: list[str]) -> None:
+    """Watches a run, and prints the quarters."""
     del argv
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         run = WatchedRun(_DATA_DIR.value, os.path.join(scratch, "run"))
@@ -74,10 +75,12 @@ class WatchedRun:
     """`python -m xmcgan.train --dataset=scenes`, to be stopped when enough has been seen."""
 
     def __init__(self, data_dir: str, workdir: str, arguments: Sequence[str] = ()):
-        """Args:
-        data_dir: folder of the scenes' records; made if missing.
-        workdir: folder for the run.
-        arguments: more flags.
+        """Initializes it.
+
+        Args:
+          data_dir: folder of the scenes' records; made if missing.
+          workdir: folder for the run.
+          arguments: more flags.
         """
         self._workdir = workdir
         self._command = [sys.executable, "-m", "xmcgan.train", "--dataset=scenes"]

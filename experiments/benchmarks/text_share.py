@@ -35,6 +35,7 @@ _NAMES = {"on_the_fly": "iteration with BERT", "stored": "iteration on stored fe
 
 
 def main(argv: list[str]) -> None:
+    """Prints the shares."""
     del argv
     import tensorflow as tf
 

@@ -28,6 +28,7 @@ _FLAGS = network_cases.define_flags(batch_size="the case's")
 
 
 def main(argv: list[str]) -> None:
+    """Prints the table, and the JSON line."""
     del argv
     config = network_cases.config_of_flags(_FLAGS, update_rule=_UPDATE_RULE.value)
     import tensorflow as tf

@@ -63,6 +63,7 @@ _ROW = "{:>4}  {:<8} {:<24} {:<13} {}"
 
 
 def main(argv: list[str]) -> None:
+    """Proves it, or says which number differs."""
     del argv
     least = STEPS_OF_A_KILL * (_KILLS.value + 1)
     num_steps = _NUM_STEPS.value or least
@@ -107,10 +108,12 @@ class Training:
     """
 
     def __init__(self, data_dir: pathlib.Path, workdir: pathlib.Path, num_steps: int):
-        """Args:
-        data_dir: has the scenes and their text model.
-        workdir: the run's folder; missing, or of the same run.
-        num_steps: of the run.
+        """Initializes it.
+
+        Args:
+          data_dir: has the scenes and their text model.
+          workdir: the run's folder; missing, or of the same run.
+          num_steps: of the run.
         """
         self.workdir = workdir
         self._folder = workdir_lib.checkpoint_folder(str(workdir))

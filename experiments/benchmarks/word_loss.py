@@ -31,6 +31,7 @@ _TOLERANCE = 1e-4
 
 
 def main(argv: list[str]) -> None:
+    """Prints a line for each size, and the JSON line."""
     del argv
     if min(_BATCH_SIZE.value) < 2 or min(_WORDS.value) < 2:
         raise app.UsageError("--batch_size and --words must be 2 or more")

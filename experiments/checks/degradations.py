@@ -53,18 +53,22 @@ class Degraded(Source):
     """The images of another source, each made worse."""
 
     def __init__(self, source: Source, degrade: Degradation, name: str):
-        """Args:
-        source: of the images.
-        degrade: what is done to them.
-        name: of that, for the identity.
+        """Initializes it.
+
+        Args:
+          source: of the images.
+          degrade: what is done to them.
+          name: of that, for the identity.
         """
         self.identity, self.size = {**source.identity, "degraded": name}, source.size
         self._source, self._degrade = source, degrade
 
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
+        """See the base class."""
         return self._source.batches(first, batch_size)
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
         return self._degrade(self._source.images(batch))
 
 

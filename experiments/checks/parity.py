@@ -57,6 +57,7 @@ class Report:
         print(f"{'ok  ' if good else 'FAIL'} {error:9.2e} {unit:<9} {name}")
 
     def print_summary(self) -> None:
+        """Prints the largest error of each kind."""
         print("max " + "  ".join(f"{kind} {error:.2e}" for kind, error in self.largest.items()))
 
 

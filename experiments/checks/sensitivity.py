@@ -38,6 +38,7 @@ class _Half(Seen):
         self._rows, self._half = rows, half
 
     def parts(self, name: str) -> Iterator[np.ndarray]:
+        """See the base class."""
         yield self._rows[name][self._half]
 
 
@@ -52,18 +53,18 @@ def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
       The scores by what was done to the images: nothing first.
     """
     config = preset("scenes")
-    of_list = {"num_captions": num_images, "seed": config.evaluation.seed}
-    listed = input_pipeline.evaluation_captions("scenes", SPLIT, data_dir, **of_list)
+    options = {"num_captions": num_images, "seed": config.evaluation.seed}
+    listed = input_pipeline.evaluation_captions("scenes", SPLIT, data_dir, **options)
     first, second = slice(0, num_images // 2), slice(num_images // 2, num_images)
     shuffled = np.random.default_rng(0).permutation(num_images)  # The list is in the order of the files.
     listed = CaptionList(*([values[i] for i in shuffled] for values in listed))
-    of_second = CaptionList(*(values[second] for values in listed))
-    other = np.roll(np.arange(len(of_second.captions)), 1)
-    swapped = CaptionList(*([values[i] for i in other] for values in of_second))
+    second_captions = CaptionList(*(values[second] for values in listed))
+    other = np.roll(np.arange(len(second_captions.captions)), 1)
+    swapped = CaptionList(*([values[i] for i in other] for values in second_captions))
 
     prepare_networks(config, data_dir)
     measures = build_measures(config, data_dir)
-    real = RealImages("scenes", SPLIT, data_dir, image_size=config.data.image_size, **of_list)
+    real = RealImages("scenes", SPLIT, data_dir, image_size=config.data.image_size, **options)
 
     def seen(source: Source) -> dict[str, np.ndarray]:
         with tempfile.TemporaryDirectory() as folder:
@@ -84,10 +85,10 @@ def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
 
     def scores(rows: dict[str, np.ndarray], captions: CaptionList) -> list[Score]:
         half = _Half(rows, second)
-        return [one for each, of_real in zip(measures, reference) for one in each.scores(half, captions, of_real)]
+        return [one for each, real_ones in zip(measures, reference) for one in each.scores(half, captions, real_ones)]
 
-    found = {"nothing": scores(clean, of_second)}
+    found = {"nothing": scores(clean, second_captions)}
     for name, degrade in DEGRADATIONS.items():
-        found[name] = scores(seen(Degraded(real, degrade, name)), of_second)
+        found[name] = scores(seen(Degraded(real, degrade, name)), second_captions)
     found[SWAPPED] = scores(clean, swapped)
     return found

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import NamedTuple
 
 from experiments.ablation.jobs import images_of
-from experiments.footprint import flops, random_image_encoder, step_memory
+from experiments.footprint import flops, traced_step
 from xmcgan.config import Config
-from xmcgan.training.state import TrainState
-from xmcgan.training.step import TrainingStep
 
 
 class Cost(NamedTuple):
     """Of one run."""
 
-    pictures: int  # Training images drawn
+    images: int  # Training images drawn
     flop_per_image: float  # Of an iteration, by the images that it draws
     checkpoint_bytes: int  # Of one checkpoint
     kept_checkpoints: int  # And the best one, beside those
 
     @property
     def flop(self) -> float:
-        return self.pictures * self.flop_per_image
+        """Of the whole run."""
+        return self.images * self.flop_per_image
 
     @property
     def disk_bytes(self) -> int:
+        """Of all checkpoints that are kept."""
         return self.checkpoint_bytes * self.kept_checkpoints
 
     def hours(self, flop_per_second: float) -> float:
@@ -43,24 +42,24 @@ def cost_of(config: Config) -> Cost:
     Args:
       config: the experiment; `training.num_steps` must be set.
     """
-    counted = copy.deepcopy(config)
-    options = counted.training
-    options.xla = True  # Of shapes that are known before anything runs.
-    options.recompute, options.micro_batches = False, 1
-    counted.losses.word_chunk = options.batch_size  # All sentences at once: chunks are computed again, too.
-    with step_memory.without_storage():
-        state = TrainState(counted)
-        encoder = random_image_encoder.build(counted)
-    traced = step_memory.step(counted, state, encoder).get_concrete_function(step_memory.batches(counted))
-    drawn = options.batch_size * TrainingStep.batches_per_iteration(counted)
+    counted = config.with_fields(
+        {
+            "training.recompute": False,
+            "training.micro_batches": 1,
+            "losses.word_chunk": config.training.batch_size,  # All sentences at once: chunks are computed again, too.
+        }
+    )
+    traced = traced_step.trace(counted)
+    state = traced.state
     kept = [state.generator, state.ema_generator, state.discriminator]
     variables = [variable for network in kept for variable in network.variables]
     variables += [*state.generator_optimizer.variables, *state.discriminator_optimizer.variables]
+    step_flop = flops.total(flops.count(traced.graph))
     return Cost(
-        pictures=images_of(config),
-        flop_per_image=flops.total(flops.count(traced.graph)) / drawn + text_encoder_flop(config),
+        images=images_of(config),
+        flop_per_image=step_flop / config.training.images_per_iteration + text_encoder_flop(config),
         checkpoint_bytes=sum(math.prod(variable.shape) * variable.dtype.size for variable in variables),
-        kept_checkpoints=options.max_checkpoints + 1,
+        kept_checkpoints=config.training.max_checkpoints + 1,
     )
 
 
@@ -68,6 +67,5 @@ def text_encoder_flop(config: Config) -> float:
     """Of BERT on a caption: twice its layers' weights for each token, and the attention between tokens."""
     if config.text.precomputed:
         return 0.0
-    layers, width = step_memory.bert_size(config)
-    tokens = config.data.text_length
-    return float(layers * (2 * 12 * width**2 * tokens + 4 * tokens**2 * width))
+    size, tokens = traced_step.text_encoder_size(config), config.data.text_length
+    return float(size.layers * (2 * 12 * size.width**2 * tokens + 4 * tokens**2 * size.width))

@@ -6,31 +6,21 @@ paper's batch can be looked at on any machine.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
-import re
-import resource
-from collections.abc import Iterator
 from typing import Callable, NamedTuple
 
-import psutil
 import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
-from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
-from data_pipelines.scenes import bert_model
-from experiments.footprint import liveness, random_image_encoder
-from xmcgan import handles
+from experiments.footprint import liveness, random_image_encoder, traced_step
+from experiments.footprint.liveness import Step
 from xmcgan.config import Config
-from xmcgan.images import from_uint8
 from xmcgan.losses.word_scores import word_region_scores
-from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.training.state import TrainState, update_average
-from xmcgan.training.step import Example, TrainingStep
+from xmcgan.training.state import TrainState
 
 _REGIONS = 256
-_VOCABULARY, _POSITIONS = 30_522, 512  # Of the published BERTs.
+_VOCABULARY = 30_522  # Of the published BERTs.
+_MEASURED_RUNS = 3
 
 
 class Prediction(NamedTuple):
@@ -63,14 +53,11 @@ def predict(config: Config, replicas: int = 1) -> Prediction:
       replicas: devices that share the batch.
     """
     rows = config.training.batch_size // replicas
-    # Of shapes that are known before anything runs.
-    config = dataclasses.replace(config, training=dataclasses.replace(config.training, xla=True))
-    with _of_batch(config, rows):
-        with without_storage():
-            state = TrainState(config)
-            encoder = random_image_encoder.build(config)
-        traced = step(config, state, encoder).get_concrete_function(batches(config))
-        in_flight = sum(liveness.bytes_of(spec) for spec in tf.nest.flatten([*batches(config), batches(config)[0]]))
+    own = config.with_fields({"training.batch_size": rows})
+    traced = traced_step.trace(own)
+    state, encoder = traced.state, traced.image_encoder
+    specs = traced_step.batches(own)
+    in_flight = sum(liveness.bytes_of(spec) for spec in tf.nest.flatten([*specs, specs[0]]))
 
     steps, outputs = liveness.steps_of(traced.graph)
     end = _end_of_discriminator_steps(config, state, traced.graph, steps)
@@ -99,94 +86,59 @@ def predict(config: Config, replicas: int = 1) -> Prediction:
     )
 
 
-def smallest_fit(config: Config, limit: float, step_of: Callable[[Config], Prediction]) -> tuple[int, bool] | None:
+def smallest_fit(config: Config, limit: float, predict: Callable[[Config], Prediction]) -> tuple[int, bool] | None:
     """The fewest micro-batches, a power of two, with which a run fits; with recomputation only if it must be.
 
     Args:
-      config: the experiment; its own micro-batches and recomputation are tried over. They are the same afterwards.
+      config: the experiment; its own micro-batches and recomputation do not count.
       limit: bytes of a device.
-      step_of: predicts.
+      predict: see the function of this name.
 
     Returns:
       Micro-batches, and whether to recompute; None if nothing fits.
     """
-    options = config.training
-    before = options.micro_batches, options.recompute
-    try:
-        options.micro_batches = 1
-        while options.batch_size % options.micro_batches == 0:
-            for options.recompute in (False, True):
-                if step_of(config).peak <= limit:
-                    return options.micro_batches, options.recompute
-            options.micro_batches *= 2
-        return None
-    finally:
-        options.micro_batches, options.recompute = before
+    micro_batches = 1
+    while config.training.batch_size % micro_batches == 0:
+        for recompute in (False, True):
+            fields = {"training.micro_batches": micro_batches, "training.recompute": recompute}
+            if predict(config.with_fields(fields)).peak <= limit:
+                return micro_batches, recompute
+        micro_batches *= 2
+    return None
 
 
 def measure(config: Config) -> int:
     """Runs iterations here, on one device; call it in a fresh process.
 
+    The allocator's own count, not the size of the process: that has libraries and compiled kernels in it, and what the
+    allocator keeps for later. On CPU, only a process started with TF_CPU_ALLOCATOR_USE_BFC=1 counts.
+
+    Args:
+      config: the experiment.
+
     Returns:
-      Bytes by which the process grew at most beyond what it held before: to be compared with a prediction's `step`.
-      Weights, moments and batches were there already, as were the framework's own threads and caches.
+      Bytes allocated at the worst moment beyond what was there before: to be compared with a prediction's `step`.
+      Weights, moments and batches were there already.
     """
+    device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     state = TrainState(config)
-    encoder = random_image_encoder.build(config)
-    before = 0
-    # The smallest batch first: what it leaves behind is the framework's.
-    for rows in dict.fromkeys((max(2, config.training.micro_batches), config.training.batch_size)):
-        with _of_batch(config, rows):
-            examples = tf.nest.map_structure(lambda spec: tf.ones(spec.shape, spec.dtype), batches(config))
-            run = step(config, state, encoder)
-            run.get_concrete_function(examples)
-            before = psutil.Process().memory_info().rss
-            for _ in range(2):
-                run(examples)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-
-
-def step(config: Config, state: TrainState, encoder: Callable | None) -> tf.types.experimental.GenericFunction:
-    """An iteration as the training compiles it, on one replica, without BERT: `batches` -> metrics."""
-    update = TrainingStep(config, state, encoder)
-
-    @tf.function
-    def iteration(drawn: list[Example]) -> dict[str, tf.Tensor]:
-        metrics = update([example._replace(image=from_uint8(example.image)) for example in drawn])
-        update_average(state.ema_generator, state.generator, config.training.ema_decay)
-        state.step.assign_add(1)
-        return metrics
-
-    return iteration
-
-
-def batches(config: Config) -> list[Example]:
-    """What an iteration is given, as specs: images in uint8, features and noise."""
-    rows, size = config.training.batch_size, config.data.image_size
-    text = TextFeatures(
-        tf.TensorSpec([rows, config.text.dim]),
-        tf.TensorSpec([rows, config.data.text_length, config.text.dim]),
-        tf.TensorSpec([rows], tf.int32),
-    )
-    example = Example(
-        tf.TensorSpec([rows, size, size, 3], tf.uint8), text, tf.TensorSpec([rows, config.generator.noise_dim])
-    )
-    return [example] * TrainingStep.batches_per_iteration(config)
-
-
-def bert_size(config: Config) -> tuple[int, int]:
-    """Layers and width of the text encoder, as a published handle names them; of the base size where none does."""
-    if handles.is_prepared(config.text.encoder):  # The small one of the scenes.
-        return bert_model.SMALL.layers, config.text.dim
-    named = re.search(r"L-(\d+)_H-(\d+)", config.text.encoder)
-    return (int(named[1]), int(named[2])) if named else (12, config.text.dim)
+    run = traced_step.iteration(config, state, random_image_encoder.build(config))
+    drawn = tf.nest.map_structure(lambda spec: tf.ones(spec.shape, spec.dtype), traced_step.batches(config))
+    grown = []
+    for _ in range(1 + _MEASURED_RUNS):
+        tf.config.experimental.reset_memory_stats(device)
+        before = tf.config.experimental.get_memory_info(device)["current"]
+        tf.nest.map_structure(lambda metric: metric.numpy(), run(drawn))
+        grown.append(tf.config.experimental.get_memory_info(device)["peak"] - before)
+    return max(grown[1:])  # In the first run, the averaged weights part from the weights that they are a copy of.
 
 
 def bert_parameters(config: Config) -> int:
-    """Of the text encoder."""
-    layers, width = bert_size(config)
-    embeddings = (_VOCABULARY + _POSITIONS + 2) * width + 2 * width
-    return embeddings + layers * (12 * width**2 + 13 * width) + width**2 + width
+    """Of the text encoder, with a vocabulary of the published size."""
+    size = traced_step.text_encoder_size(config)
+    width = size.width
+    embeddings = (_VOCABULARY + size.positions + 2) * width + 2 * width
+    return embeddings + size.layers * (12 * width**2 + 13 * width) + width**2 + width
 
 
 def _word_loss(config: Config, images: int, sentences: int) -> int:
@@ -218,7 +170,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
     ).bytes
 
 
-def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[liveness.Step]) -> int:
+def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[Step]) -> int:
     """Where in the steps D's own end: nothing but its optimizer touches a moment of Adam, once in each of them."""
     own = config.training.discriminator_steps - (config.training.update_rule == "joint")
     if own == 0:
@@ -227,36 +179,6 @@ def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGr
     (name,) = (inner.name for outer, inner in graph.captures if outer is handle)
     touched = [index for index, each in enumerate(steps) if any(buffer.name == name for buffer in each.reads)]
     return touched[own * len(touched) // config.training.discriminator_steps - 1] + 1
-
-
-@contextlib.contextmanager
-def _of_batch(config: Config, rows: int) -> Iterator[None]:
-    """The config of one replica, for which the batch is its own share."""
-    whole = config.training.batch_size
-    config.training.batch_size = rows
-    try:
-        yield
-    finally:
-        config.training.batch_size = whole
-
-
-@contextlib.contextmanager
-def without_storage() -> Iterator[None]:
-    """Variables made within have a shape and no memory; what is computed of them is traced and never run."""
-
-    def create(next_creator: Callable, **options) -> tf.Variable:
-        del next_creator
-        value, shape, dtype = (options.get(name) for name in ("initial_value", "shape", "dtype"))
-        if shape is None or dtype is None:
-            value = tf.convert_to_tensor(value() if callable(value) else value, dtype)
-            shape, dtype = value.shape, value.dtype
-        kept = ("trainable", "name", "synchronization", "aggregation")
-        return UninitializedVariable(
-            shape=shape, dtype=dtype, **{name: options[name] for name in kept if name in options}
-        )
-
-    with tf.variable_creator_scope(create), FuncGraph("without_storage").as_default():
-        yield
 
 
 def _size(variables: list) -> int:

@@ -54,9 +54,9 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     label_lines = [_wrapped(row.label, _LABEL - 2 * _GAP) for row in rows]
     text_lines = [[_wrapped(cell.text, _IMAGE) for cell in row.cells] for row in rows]
     heights = []
-    for of_label, of_cells in zip(label_lines, text_lines):
-        below = max(map(len, of_cells)) * _LINE
-        heights.append(max(_IMAGE + below, len(of_label) * _LINE) + 2 * _GAP)
+    for label, texts in zip(label_lines, text_lines):
+        below = max(map(len, texts)) * _LINE
+        heights.append(max(_IMAGE + below, len(label) * _LINE) + 2 * _GAP)
     title_lines = [_wrapped(title, _IMAGE) for title in titles]
     top = max(map(len, title_lines), default=0) * _LINE + _GAP
     width, height = left + columns * (_IMAGE + _GAP) + _GAP, top + sum(heights)
@@ -72,9 +72,9 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     for x, lines in zip(lefts, title_lines):
         write(lines, x + _IMAGE / 2, height - 0.5 * _GAP, "center")
     y = height - top
-    for row, of_label, of_cells, row_height in zip(rows, label_lines, text_lines, heights):
-        write(of_label, _GAP, y - _GAP, "left")
-        for x, cell, lines in zip(lefts, row.cells, of_cells):
+    for row, label, texts, row_height in zip(rows, label_lines, text_lines, heights):
+        write(label, _GAP, y - _GAP, "left")
+        for x, cell, lines in zip(lefts, row.cells, texts):
             if cell.image is not None:
                 place = (x / width, (y - _GAP - _IMAGE) / height, _IMAGE / width, _IMAGE / height)
                 axes = drawn.add_axes(place)

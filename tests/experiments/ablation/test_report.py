@@ -62,14 +62,14 @@ def two_rows(tmp_path):
 
 
 def test_runs_are_read(two_rows):
-    assert two_rows.pictures == 8000
+    assert two_rows.images == 8000
     np.testing.assert_array_equal(two_rows.values("table5/self_modulation", "FID"), [50, 54])
     # The rows of other tables that are the same experiment.
     same = {"table4/s_w_i_d_vgg", "table5/attentional", "table7/g_d", "fig5/head_0"}
     assert same < set(two_rows.runs) and "table4/s" not in two_rows.runs
     assert len(two_rows.distinct()) == 4
     (first, _) = two_rows.runs["table5/attentional"]
-    assert [(pictures, scores["FID"]) for pictures, scores in first.evaluations] == [(4000, 80.0), (8000, 40.0)]
+    assert [(images, scores["FID"]) for images, scores in first.evaluations] == [(4000, 80.0), (8000, 40.0)]
     assert first.accuracies[0] == (800, 5.0) and len(first.accuracies) == 10
     assert first.scores[ACCURACY] == 50.0  # The last tenth is one line.
     assert two_rows.real == {"IS": 40.0}
@@ -163,7 +163,7 @@ def test_the_papers_own_numbers():
 @pytest.mark.parametrize(
     "difference, message",
     [
-        ({"num_images": 16_000}, r"the number of training pictures is 16000 in the one and 8000 in the other"),
+        ({"num_images": 16_000}, r"the number of training images is 16000 in the one and 8000 in the other"),
         ({"training.log_every": 100}, r"config.training.log_every is 100 in the one and \"the preset's\" in the other"),
         ({"protocol": "b"}, r"the protocol of the evaluation is '\w{8}' in the one"),
     ],
@@ -209,11 +209,11 @@ def test_a_run_that_is_trained_further_is_not_finished(tmp_path):
 def test_curves_are_of_one_protocol_and_folders_put_aside_are_left_alone(tmp_path):
     (job,) = _finish(tmp_path, "table4/s", [_scores(50.0)])
     early = os.path.join(job.folder, "eval", "250.json")
-    result_files.write(early, _result(_scores(1.0), protocol="few pictures"))  # The one before goes aside.
+    result_files.write(early, _result(_scores(1.0), protocol="few images"))  # The one before is renamed.
     os.makedirs(f"{job.folder}_old")
     results = finished_runs.read(str(tmp_path), "scenes")
     (run,) = results.runs["table4/s"]
-    assert [(pictures, scores["FID"]) for pictures, scores in run.evaluations] == [(4000, 100.0), (8000, 50.0)]
+    assert [(images, scores["FID"]) for images, scores in run.evaluations] == [(4000, 100.0), (8000, 50.0)]
     assert results.unfinished == []
 
 
@@ -285,15 +285,15 @@ def test_the_page_and_its_files(tmp_path):
         *(f"{n}.{e}" for n in ("curves", "fig5") for e in ("png", "pdf")),
     }
     text = (tmp_path / "report" / "README.md").read_text()
-    assert "10 runs with seeds 0, 1; each has drawn 8,000 training pictures" in text
+    assert "10 runs with seeds 0, 1; each has drawn 8,000 training images" in text
     assert "Not done yet, and left out: 1 of the runs begun" in text
     for name in re.findall(r"\]\(([\w.]+)\)", text):
         assert name in names  # Whatever the page shows or links is there.
-    assert "| Deeper heads have the higher contrastive accuracy on generated pictures |" in text
+    assert "| Deeper heads have the higher contrastive accuracy on generated images |" in text
     numbers = json.loads((tmp_path / "report" / "results.json").read_text())
     assert numbers["table4/s"]["1"]["scores"]["FID"] == pytest.approx(50.5)
-    picture = np.asarray(Image.open(tmp_path / "report" / "fig5.png").convert("RGB"))
-    assert picture.shape[1] > 1000 and picture.std() > 5  # Something is drawn.
+    image = np.asarray(Image.open(tmp_path / "report" / "fig5.png").convert("RGB"))
+    assert image.shape[1] > 1000 and image.std() > 5  # Something is drawn.
 
 
 def test_rows_with_other_seeds_are_named(tmp_path):
@@ -312,7 +312,7 @@ def test_images(drawing_run, scenes_dir, tmp_path):
         (job,) = _finish(tmp_path, name, [_scores(50.0)], **networks)
         shutil.copytree(drawing_run / "checkpoints", os.path.join(job.folder, "checkpoints"))
     results = finished_runs.read(str(tmp_path), "scenes")
-    drawn = report_page.pictures(results, str(scenes_dir), 2)
+    drawn = report_page.drawn_images(results, str(scenes_dir), 2)
     assert len(drawn.axes) == 2 * (1 + 2)
     original, first, second = (np.asarray(axes.images[0].get_array()) for axes in drawn.axes[:3])
     np.testing.assert_array_equal(first, second)  # By the same checkpoint.

@@ -15,4 +15,4 @@ def test_the_shares_add_up(command):
     forward, other = measured["forward_seconds_per_picture"], measured["other_seconds_per_picture"]
     total = 40 * (forward + other) + measured["scoring_seconds"]
     assert measured["share_not_forward"] == pytest.approx(1 - 40 * forward / total)
-    assert "of an evaluation of 40 pictures" in output
+    assert "of an evaluation of 40 images" in output

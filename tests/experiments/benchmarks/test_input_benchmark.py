@@ -12,9 +12,9 @@ from experiments.benchmarks import input_records, photographs
 
 
 def test_drawn_images_weigh_what_photographs_do():
-    pictures = photographs.draw(2)
-    assert len(set(pictures)) == 2 and pictures == photographs.draw(2)
-    for jpeg in pictures:
+    images = photographs.draw(2)
+    assert len(set(images)) == 2 and images == photographs.draw(2)
+    for jpeg in images:
         assert Image.open(io.BytesIO(jpeg)).size == (640, 480)
         assert 100_000 < len(jpeg) < 200_000
 
@@ -36,7 +36,7 @@ def test_the_command(command, tmp_path):
     )
     printed, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert "2 different pictures" in printed and "1,001 " in printed
+    assert "2 different images" in printed and "1,001 " in printed
     measured = json.loads(output.read_text())
     assert measured["image_size"] == 16 and measured["cache"] == "memory"
     assert [each["num_pictures"] for each in measured["datasets"]] == [70, 1001]
@@ -50,6 +50,6 @@ def test_nothing_to_measure(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no \.jpg or \.jpeg files in .*: name a folder of photographs"):
         photographs.read(tmp_path)
     with pytest.raises(
-        ValueError, match=r"1000000000 pictures need 102000\.0 GB, and .*: name another disk by --scratch"
+        ValueError, match=r"1000000000 images need 102000\.0 GB, and .*: name another disk by --scratch"
     ):
         input_records.write(str(tmp_path), [b"x" * 100_000], 10**9)

@@ -17,7 +17,7 @@ _CHANGES = {"training.num_steps": 10, "losses.generator_image_encoder": 0.0, "lo
 
 
 def test_hours_and_totals():
-    cost = Cost(pictures=36_000, flop_per_image=1e12, checkpoint_bytes=10, kept_checkpoints=4)
+    cost = Cost(images=36_000, flop_per_image=1e12, checkpoint_bytes=10, kept_checkpoints=4)
     assert cost.flop == 3.6e16 and cost.disk_bytes == 40
     assert cost.hours(1e12) == pytest.approx(10.0)
 
@@ -35,7 +35,7 @@ def test_losses_that_are_off_cost_nothing():
     without = run_cost.cost_of(
         tiny_config(**_CHANGES, **{"losses.discriminator_word": 0.0, "losses.generator_word": 0.0})
     )
-    assert full.pictures == without.pictures == 10 * 4
+    assert full.images == without.images == 10 * 4
     # The word loss alone takes D's projection of the regions.
     assert without.flop_per_image < full.flop_per_image
 

@@ -1,0 +1,100 @@
+"""The training step as a graph that is looked at and never run: nothing is allocated, whatever its size."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Callable, NamedTuple
+
+import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
+from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
+
+from data_pipelines.scenes import bert_model
+from experiments.footprint import random_image_encoder
+from xmcgan import handles
+from xmcgan.config import Config
+from xmcgan.images import from_uint8
+from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.training.state import TrainState, update_average
+from xmcgan.training.step import Example, TrainingStep
+
+
+class TracedStep(NamedTuple):
+    """An iteration of the training on one replica."""
+
+    function: tf.types.experimental.ConcreteFunction  # All shapes in its graph are known
+    state: TrainState  # Its variables have no storage
+    image_encoder: tf.keras.Model | None
+
+    @property
+    def graph(self) -> FuncGraph:
+        """The graph, which is there for as long as `function` is."""
+        return self.function.graph
+
+
+def trace(config: Config) -> TracedStep:
+    """Traces an iteration of an experiment, whose batch is the replica's own."""
+    config = config.with_fields({"training.xla": True})  # Of shapes that are known before anything runs.
+    with without_storage():
+        state = TrainState(config)
+        encoder = random_image_encoder.build(config)
+    return TracedStep(iteration(config, state, encoder).get_concrete_function(batches(config)), state, encoder)
+
+
+def iteration(config: Config, state: TrainState, encoder: Callable | None) -> tf.types.experimental.GenericFunction:
+    """An iteration as the training compiles it, on one replica, without BERT: `batches` -> metrics."""
+    step = TrainingStep(config, state, encoder)
+
+    @tf.function
+    def run(drawn: list[Example]) -> dict[str, tf.Tensor]:
+        metrics = step([example._replace(image=from_uint8(example.image)) for example in drawn])
+        update_average(state.ema_generator, state.generator, config.training.ema_decay)
+        state.step.assign_add(1)
+        return metrics
+
+    return run
+
+
+def batches(config: Config) -> list[Example]:
+    """What an iteration is given, as specs: images in uint8, features and noise."""
+    rows, size = config.training.batch_size, config.data.image_size
+    text = TextFeatures(
+        tf.TensorSpec([rows, config.text.dim]),
+        tf.TensorSpec([rows, config.data.text_length, config.text.dim]),
+        tf.TensorSpec([rows], tf.int32),
+    )
+    example = Example(
+        tf.TensorSpec([rows, size, size, 3], tf.uint8), text, tf.TensorSpec([rows, config.generator.noise_dim])
+    )
+    return [example] * config.training.batches_per_iteration
+
+
+@contextlib.contextmanager
+def without_storage() -> Iterator[None]:
+    """Variables made within have a shape and no memory; what is computed of them is traced and never run."""
+
+    def create(next_creator: Callable, **options) -> tf.Variable:
+        del next_creator
+        value, shape, dtype = (options.get(name) for name in ("initial_value", "shape", "dtype"))
+        if shape is None or dtype is None:
+            value = tf.convert_to_tensor(value() if callable(value) else value, dtype)
+            shape, dtype = value.shape, value.dtype
+        kept = ("trainable", "name", "synchronization", "aggregation")
+        return UninitializedVariable(
+            shape=shape, dtype=dtype, **{name: options[name] for name in kept if name in options}
+        )
+
+    with tf.variable_creator_scope(create), FuncGraph("without_storage").as_default():
+        yield
+
+
+def text_encoder_size(config: Config) -> bert_model.Size:
+    """The size of the text encoder, as a published handle names it; the base size where none does."""
+    if handles.is_prepared(config.text.encoder):
+        return bert_model.SMALL._replace(width=config.text.dim)
+    named = re.search(r"L-(\d+)_H-(\d+)", config.text.encoder)
+    if not named:
+        return bert_model.BASE._replace(width=config.text.dim)
+    return bert_model.BASE._replace(layers=int(named[1]), width=int(named[2]))
