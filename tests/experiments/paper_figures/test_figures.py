@@ -40,8 +40,8 @@ def test_a_run_and_its_export_draw_the_same(drawn_by_run, exported):
     assert drawn_by_run.tokens([CAPTION]) == exported.tokens([CAPTION])
 
 
-def test_noise(of_run, exported):
-    drawn = sheets.noise_sheet({"run": of_run, "export": exported}, [CAPTION], [3, 4])
+def test_noise(drawn_by_run, exported):
+    drawn = sheets.noise_sheet({"run": drawn_by_run, "export": exported}, [CAPTION], [3, 4])
     assert [row.label for row in drawn.rows] == [f"{CAPTION} (run)", f"{CAPTION} (export)"]
     assert drawn.titles == ["z 3", "z 4"]
     for column in range(2):
@@ -59,8 +59,8 @@ def test_the_captions_of_a_image(exported, scenes_dir):
     assert [row.cells[1].text for row in again.rows] == [row.cells[1].text for row in drawn.rows]
 
 
-def test_models_side_by_side(of_run, exported, scenes_dir):
-    drawn = sheets.models_sheet({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
+def test_models_side_by_side(drawn_by_run, exported, scenes_dir):
+    drawn = sheets.models_sheet({"a": drawn_by_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
     assert drawn.titles == ["original", "a", "b"] and len(drawn.rows) == 4
     for row in drawn.rows:
         assert _levels(row.cells[1].image, row.cells[2].image) <= 1
