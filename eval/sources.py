@@ -97,4 +97,4 @@ class GeneratedImages(Source):
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         noise = noise_of(batch["seed"], self._noise_dim)
-        return to_uint8(self._generator(noise, self._text_encoder.encode(batch), training=False).image)
+        return to_uint8(self._generator(noise, self._text_encoder.encode(batch)).image)

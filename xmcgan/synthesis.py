@@ -31,7 +31,7 @@ class Synthesizer:
         @tf.function(input_signature=[tf.TensorSpec([batch_size], tf.string), tf.TensorSpec([batch_size], tf.int64)])
         def draw(captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
             text = text_encoder(captions)
-            return to_uint8(generator(noise_of(seeds, noise_dim), text, training=False).image)
+            return to_uint8(generator(noise_of(seeds, noise_dim), text).image)
 
         self._draw = draw
 

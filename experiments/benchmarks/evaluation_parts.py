@@ -42,7 +42,7 @@ class RandomCaptions(Source):
         words = tf.random.stateless_normal([size, length, dim], [0, 1])
         text = TextFeatures(words[:, 0], words, tf.fill([size], length))
         noise = seeded_noise(batch["number"], self._config.generator.noise_dim)
-        return to_uint8(self._generator(noise, text, training=False).image)
+        return to_uint8(self._generator(noise, text).image)
 
 
 class _Repeated(Seen):

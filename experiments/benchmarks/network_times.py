@@ -122,7 +122,7 @@ def generation(config: Config) -> Callable[[], tf.Tensor]:
     @tf.function(jit_compile=config.training.xla or None)
     def draw(z: tf.Tensor, text: TextFeatures) -> tf.Tensor:
         # A number that needs every pixel: copying the images is no part of the time.
-        return tf.reduce_sum(generator(z, text, training=False).image)
+        return tf.reduce_sum(generator(z, text).image)
 
     return lambda: draw(example.z, example.text)
 

@@ -107,9 +107,9 @@ def check_model(arrays: Arrays, report: Report) -> None:
 
     restore()
     report.compare(
-        "value", "out/g_eval", state.generator(example.z, example.text, training=False).image, arrays["out/g_eval"]
+        "value", "out/g_eval", state.generator(example.z, example.text).image, arrays["out/g_eval"]
     )
-    trained = state.generator(example.z, example.text, training=True)
+    trained = state.generator(example.z, example.text, use_batch_statistics=True)
     state.generator.follow(trained.statistics)
     report.compare("value", "out/g_train", trained.image, arrays["out/g_train"])
     for path, array in _under(arrays, "out/g_new/batch_stats/"):

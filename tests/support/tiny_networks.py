@@ -71,7 +71,9 @@ def build_networks(config: Config, example: Example) -> tuple[Generator, Discrim
     The same numbers whatever the strategy.
     """
     tf.keras.utils.set_random_seed(config.training.seed)
-    generator, discriminator = Generator(config), Discriminator(config)
+    size, dim = config.data.image_size, config.text.dim
+    generator = Generator(config.generator, size, dim)
+    discriminator = Discriminator(config.discriminator, size, dim)
     generator(example.z, example.text)
     discriminator(example.image, example.text.sentence)
     for i, variable in enumerate(generator.trainable_variables + discriminator.trainable_variables):

@@ -47,15 +47,18 @@ def word_region_scores(
     if normalize_context:
         regions = tf.math.l2_normalize(regions, axis=-1, epsilon=EPSILON)
     if regions.shape[1] < words.shape[2]:
-        align, gram = _align_by_gram, _gram(regions)
-        per_image = [regions, _inverse_root(tf.linalg.diag_part(gram)), gram]
+        gram = _gram(regions)
+        align = _align_by_gram
+        images = {"regions": regions, "inverse_norms": _inverse_root(tf.linalg.diag_part(gram)), "gram": gram}
     else:
-        align, per_image = _align, [regions, _inverse_root(tf.reduce_sum(tf.square(regions), axis=-1))]
+        align = _align
+        images = {"regions": regions, "inverse_norms": _inverse_root(tf.reduce_sum(tf.square(regions), axis=-1))}
 
-    def scores(unit_words: tf.Tensor, lengths: tf.Tensor, *per_image: tf.Tensor) -> tf.Tensor:
+    def scores(unit_words: tf.Tensor, lengths: tf.Tensor, **images: tf.Tensor) -> tf.Tensor:
+        """Of some of the sentences: [sentences, images]."""
         words_each = tf.reduce_max(lengths) if trim else unit_words.shape[1]
         flat_words = tf.reshape(unit_words[:, :words_each], [-1, unit_words.shape[2]])  # k: sentences * words.
-        alignment = align(rho_1, flat_words, *per_image)  # cos(w, c), [images, k]
+        alignment = align(flat_words, rho_1=rho_1, **images)  # cos(w, c), [images, k]
         alignment = tf.reshape(alignment, [-1, tf.shape(lengths)[0], words_each])
         mask = tf.sequence_mask(lengths, words_each)[None]  # [1, sentences, words]
         score = tf.reduce_logsumexp(tf.where(mask, rho_2 * alignment, MASKED), axis=-1) / rho_2
@@ -63,12 +66,14 @@ def word_region_scores(
 
     chunks = _num_chunks(words.shape[0], words.shape[1], regions.shape[0] or 0, regions.shape[1], chunk)
     if chunks == 1:
-        return tf.transpose(scores(unit_words, lengths, *per_image))
-    if trim:  # Sentences of like lengths together, so that little padding is left in a chunk.
-        order = tf.argsort(lengths)
-        unit_words, lengths = tf.gather(unit_words, order), tf.gather(lengths, order)
-    constants = [tf.stop_gradient(unit_words), lengths]
-    found = recompute(scores, [], per_image, constant_rows=constants, parts=chunks)  # [sentences, images]
+        return tf.transpose(scores(unit_words, lengths, **images))
+
+    def scores_of_chunk(sentences: tf.Tensor, **images: tf.Tensor) -> tf.Tensor:
+        return scores(tf.gather(unit_words, sentences), tf.gather(lengths, sentences), **images)
+
+    # Sentences of like lengths together, so that trimming leaves little padding in a chunk.
+    order = tf.argsort(lengths) if trim else tf.range(words.shape[0])
+    found = recompute(scores_of_chunk, parts=chunks)(order, **images)  # [sentences, images]
     return tf.transpose(tf.gather(found, tf.argsort(order)) if trim else found)
 
 
@@ -89,12 +94,12 @@ def _gram(regions: tf.Tensor) -> tf.Tensor:
     return gram(regions)
 
 
-def _align(rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor) -> tf.Tensor:
+def _align(words: tf.Tensor, *, rho_1: float, regions: tf.Tensor, inverse_norms: tf.Tensor) -> tf.Tensor:
     """The cosine of every word with its aligned feature in every image.
 
     Args:
-      rho_1: sharpness of each word's attention over regions.
       words: of unit length, [k, dim].
+      rho_1: sharpness of each word's attention over regions.
       regions: [images, regions, dim].
       inverse_norms: of the regions, [images, regions].
 
@@ -109,7 +114,7 @@ def _align(rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf
 
 
 def _align_by_gram(
-    rho_1: float, words: tf.Tensor, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor
+    words: tf.Tensor, *, rho_1: float, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor
 ) -> tf.Tensor:
     """What `_align` gives, where there are fewer regions than dimensions.
 
@@ -118,7 +123,7 @@ def _align_by_gram(
     which goes over the maps of products and attention a third as often.
 
     Args:
-      rho_1, words, regions, inverse_norms: as of `_align`.
+      words, rho_1, regions, inverse_norms: as of `_align`.
       gram: R R^T of every image, [images, regions, regions].
     """
 

@@ -10,8 +10,8 @@ from typing import Callable
 
 import tensorflow as tf
 
-from xmcgan.models.modulation import Condition, FeatureMap, SelfModulation, Statistics, feature_map
-from xmcgan.models.recomputation import directly
+from xmcgan.models.modulation import Condition, FeatureMap, SelfModulation, Statistics, batch_statistics, measured
+from xmcgan.models.recomputation import Wrapper, keep
 from xmcgan.models.resampling import downsample, upsample, upsample_and_convolve
 from xmcgan.models.spectral_norm import Parameters, SpectralConv2D
 
@@ -25,6 +25,7 @@ class UpsamplingConv2D(tf.keras.layers.Conv2D):
     """Nearest up-sampling by 2, then a 3 x 3 convolution like those of `conv`."""
 
     def __init__(self, filters: int, **kwargs):
+        """Makes the layer, of so many output channels."""
         super().__init__(filters, 3, padding="same", kernel_initializer="glorot_normal", **kwargs)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
@@ -40,9 +41,12 @@ class GeneratorBlock(tf.keras.layers.Layer):
     """
 
     def __init__(self, filters: int, modulation: Callable[[str], SelfModulation], **kwargs):
-        """Args:
-        filters: channels of the output.
-        modulation: makes a modulation layer of a given name; it decides what the block is conditioned on.
+        """Makes the block.
+
+        Args:
+          filters: channels of the output.
+          modulation: makes a modulation layer of a given name; it decides what the block is conditioned on.
+          **kwargs: of every Keras layer.
         """
         super().__init__(**kwargs)
         self.modulation_0 = modulation("modulation_0")
@@ -52,7 +56,7 @@ class GeneratorBlock(tf.keras.layers.Layer):
         self.shortcut = conv(filters, 1, "shortcut")
 
     def call(
-        self, x: tf.Tensor, moments: tf.Tensor | None, condition: Condition, run: Callable = directly
+        self, x: tf.Tensor, moments: tf.Tensor | None, condition: Condition, wrap: Wrapper = keep
     ) -> tuple[FeatureMap, list[Statistics | None]]:
         """Runs both stages.
 
@@ -60,23 +64,26 @@ class GeneratorBlock(tf.keras.layers.Layer):
           x: [batch, size, size, channels].
           moments: those of `x`, see `FeatureMap`; None normalizes by the moving averages.
           condition: what the modulations are told.
-          run: calls a stage: `directly` or `recompute`.
+          wrap: what saves memory in each stage: `keep` or `recompute`.
 
         Returns:
           The output, with its moments if there are those of `x`, and the statistics of both modulations.
         """
-        of_x = self.modulation_0.statistics.of_batch(moments)
-        h = run(self._enlarge, [x, condition], [of_x])
-        of_h = self.modulation_1.statistics.of_batch(h.moments)
-        return run(self._refine, [h.value, x, condition], [of_h]), [of_x, of_h]
+        statistics_0 = batch_statistics(self.modulation_0, moments)
+        h = wrap(self._enlarge)(x, condition, statistics=statistics_0)
+        statistics_1 = batch_statistics(self.modulation_1, h.moments)
+        output = wrap(self._refine)(h.value, x, condition, statistics=statistics_1)
+        return output, [statistics_0, statistics_1]
 
-    def _enlarge(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> FeatureMap:
-        h = self.conv_0(tf.nn.relu(self.modulation_0(x, condition, statistics)))
-        return feature_map(h, training=statistics is not None)
+    @measured
+    def _enlarge(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> tf.Tensor:
+        h = tf.nn.relu(self.modulation_0(x, condition, statistics))
+        return self.conv_0(h)  # Up-samples first.
 
-    def _refine(self, h: tf.Tensor, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> FeatureMap:
-        h = self.conv_1(tf.nn.relu(self.modulation_1(h, condition, statistics)))
-        return feature_map(h + upsample(self.shortcut(x)), training=statistics is not None)
+    @measured
+    def _refine(self, h: tf.Tensor, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> tf.Tensor:
+        h = tf.nn.relu(self.modulation_1(h, condition, statistics))
+        return self.conv_1(h) + upsample(self.shortcut(x))
 
 
 class DiscriminatorBlock(tf.keras.layers.Layer):
@@ -86,11 +93,14 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
     """
 
     def __init__(self, filters: int, epsilon: float, *, down: bool = True, first: bool = False, **kwargs):
-        """Args:
-        filters: channels of the output.
-        epsilon: of spectral normalization.
-        down: halves the resolution.
-        first: the block sees the image itself, to which no ReLU is applied.
+        """Makes the block.
+
+        Args:
+          filters: channels of the output.
+          epsilon: of spectral normalization.
+          down: halves the resolution.
+          first: the block sees the image itself, to which no ReLU is applied.
+          **kwargs: of every Keras layer.
         """
         super().__init__(**kwargs)
         self.down = down
@@ -101,6 +111,7 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         self.shortcut: SpectralConv2D | None = None
 
     def build(self, input_shape) -> None:
+        """Makes the shortcut's convolution, where the shape changes."""
         if self.down or input_shape[-1] != self.conv_1.filters:
             self.shortcut = SpectralConv2D(self.conv_1.filters, 1, self.epsilon, name="shortcut")
 
@@ -109,15 +120,14 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         layers = (self.conv_0, self.conv_1, *([self.shortcut] if self.shortcut else []))
         return {layer.name: layer.parameters(training) for layer in layers}
 
-    def call(self, x: tf.Tensor, parameters: dict[str, Parameters] | None = None, training: bool = False) -> tf.Tensor:
+    def call(self, x: tf.Tensor, parameters: dict[str, Parameters] | None = None) -> tf.Tensor:
         """Runs the block; without `parameters` on its own, as they are made by `parameters(training)`."""
-
-        def of(layer: SpectralConv2D) -> Parameters | None:
-            return parameters[layer.name] if parameters else None
-
+        parameters = parameters or {}
         h = x if self.first else tf.nn.relu(x)
-        h = self.conv_0(h, of(self.conv_0), training=training)
-        h = self.conv_1(tf.nn.relu(h), of(self.conv_1), training=training)
+        h = self.conv_0(h, parameters.get("conv_0"))
+        h = self.conv_1(tf.nn.relu(h), parameters.get("conv_1"))  # Down-samples last.
         if self.down:
             x = downsample(x)
-        return h + (x if self.shortcut is None else self.shortcut(x, of(self.shortcut), training=training))
+        if self.shortcut is not None:
+            x = self.shortcut(x, parameters.get("shortcut"))
+        return h + x

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from xmcgan.config import Config
+from xmcgan.config import DiscriminatorConfig
 from xmcgan.models.blocks import DiscriminatorBlock
 from xmcgan.models.precision import at_least_float32
-from xmcgan.models.recomputation import directly
-from xmcgan.models.spectral_norm import SpectralConv2D, SpectralDense
+from xmcgan.models.recomputation import Wrapper, keep
+from xmcgan.models.spectral_norm import SpectralConv2D, SpectralDense, SpectralNormalization
 
 # Widths of the residual blocks in units of ch: from the image to 16 x 16, then to 4 x 4.
 _REGION_BLOCKS = {64: (2, 4), 128: (1, 2, 4), 256: (1, 2, 4, 8)}
@@ -28,24 +27,27 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Discriminator(tf.keras.Model):
-    """Images and sentence embeddings -> logits and features."""
+    """Images and sentence embeddings -> logits and features (Table 8b)."""
 
-    def __init__(self, config: Config, **kwargs):
-        """Args:
-        config: `discriminator`, `data.image_size` and `text.dim` are used.
+    def __init__(self, options: DiscriminatorConfig, image_size: int, text_dim: int, **kwargs):
+        """Makes the network, but for its variables, which the first call makes.
+
+        Args:
+          options: widths and choices.
+          image_size: pixels a side: 64, 128 or 256.
+          text_dim: width of e_s, and of the region features, which are compared with e_w.
+          **kwargs: of every Keras model.
         """
         super().__init__(**kwargs)
-        options = config.discriminator
         ch, epsilon = options.channels, options.spectral_norm_epsilon
-        size = config.data.image_size
         self.region_blocks = [
             DiscriminatorBlock(width * ch, epsilon, first=i == 0, name=f"region_block_{i}")
-            for i, width in enumerate(_REGION_BLOCKS[size])
+            for i, width in enumerate(_REGION_BLOCKS[image_size])
         ]
-        self.region_projection = SpectralConv2D(config.text.dim, 1, epsilon, name="region_projection")
+        self.region_projection = SpectralConv2D(text_dim, 1, epsilon, name="region_projection")
         self.image_blocks = [
             DiscriminatorBlock(width * ch, epsilon, name=f"image_block_{i}")
-            for i, width in enumerate(_IMAGE_BLOCKS[size])
+            for i, width in enumerate(_IMAGE_BLOCKS[image_size])
         ]
         self.image_blocks.append(DiscriminatorBlock(16 * ch, epsilon, down=False, name="image_block_last"))
         # The projection of e_s serves the logit and the sentence loss alike.
@@ -66,51 +68,44 @@ class Discriminator(tf.keras.Model):
         Returns:
           A structure of tensors for `call`. Gradients with respect to them flow on to the trained kernels.
         """
-        return {layer.name: layer.parameters(training) for layer in self.layers}
+        spectral = (DiscriminatorBlock, SpectralNormalization)
+        return {layer.name: layer.parameters(training) for layer in self.layers if isinstance(layer, spectral)}
 
     def call(
         self,
         images: tf.Tensor,
         sentences: tf.Tensor,
         parameters: dict[str, Any] | None = None,
-        run: Callable = directly,
-        training: bool = False,
+        wrap: Wrapper = keep,
     ) -> DiscriminatorOutput:
         """Judges and encodes.
 
         Args:
           images: [batch, size, size, 3] in [0, 1].
           sentences: e_s, [batch, dim].
-          parameters: of this step; None makes them for this call alone.
-          run: calls a block: `directly` or `recompute`.
-          training: without `parameters`: see there.
+          parameters: of this step; None has each layer make its own for this call, as by `parameters(training)`.
+          wrap: what saves memory in each block: `keep` or `recompute`.
 
         Returns:
           A `DiscriminatorOutput`, in full precision.
         """
-
-        def through(layer: tf.keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
-            return layer(x, parameters[layer.name] if parameters else None, training=training)
-
-        def through_block(block: DiscriminatorBlock, x: tf.Tensor) -> tf.Tensor:
-            own = parameters[block.name] if parameters else None
-            return run(functools.partial(block, training=training), [x], [own])
-
+        parameters = parameters or {}
         x = images
         for block in self.region_blocks:
-            x = through_block(block, x)  # ... -> [batch, 16, 16, 8 ch (256 px) or 4 ch]
-        regions = at_least_float32(through(self.region_projection, x))
+            x = wrap(block)(x, parameters=parameters.get(block.name))  # ... -> [batch, 16, 16, 8 ch (256 px) or 4 ch]
+        regions = at_least_float32(self.region_projection(x, parameters.get("region_projection")))
         for block in self.image_blocks:
-            x = through_block(block, x)  # ... -> [batch, 4, 4, 16 ch]
+            x = wrap(block)(x, parameters=parameters.get(block.name))  # ... -> [batch, 4, 4, 16 ch]
         pooled = tf.reduce_sum(tf.nn.relu(at_least_float32(x)), axis=[1, 2])  # [batch, 16 ch]
 
-        sentence_features = at_least_float32(through(self.sentence_projection, sentences))
-        logits = at_least_float32(through(self.to_logit, pooled))[:, 0]
+        sentence_features = at_least_float32(self.sentence_projection(sentences, parameters.get("sentence_projection")))
+        logits = at_least_float32(self.to_logit(pooled, parameters.get("to_logit")))[:, 0]
         logits += tf.reduce_sum(pooled * sentence_features, axis=-1)
 
         image_features = pooled
         for i, layer in enumerate(self.contrastive_head):
-            image_features = at_least_float32(through(layer, image_features if i == 0 else tf.nn.relu(image_features)))
+            h = image_features if i == 0 else tf.nn.relu(image_features)
+            image_features = at_least_float32(layer(h, parameters.get(layer.name)))
         return DiscriminatorOutput(
             logits,
             image_features,

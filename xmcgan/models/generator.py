@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+import functools
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from xmcgan.config import Config
+from xmcgan.config import GeneratorConfig
 from xmcgan.models.attention import attend_to_words
 from xmcgan.models.blocks import GeneratorBlock, conv
-from xmcgan.models.modulation import AttentionalSelfModulation, Condition, SelfModulation, Statistics, feature_map
+from xmcgan.models.modulation import (
+    AttentionalSelfModulation,
+    Condition,
+    SelfModulation,
+    Statistics,
+    batch_statistics,
+    feature_map,
+)
 from xmcgan.models.precision import at_least_float32
-from xmcgan.models.recomputation import directly
+from xmcgan.models.recomputation import Wrapper, keep
 from xmcgan.models.text_encoder import TextFeatures
 
 # Widths of the residual blocks in units of ch: from 4 x 4 to 16 x 16, then from 16 x 16 to the image.
@@ -28,36 +36,41 @@ class GeneratorOutput(NamedTuple):
 
 
 class Generator(tf.keras.Model):
-    """Noise and text features -> images."""
+    """Noise and text features -> images (Table 8a)."""
 
-    def __init__(self, config: Config, **kwargs):
-        """Args:
-        config: `generator`, `data.image_size` and `text.dim` are used.
+    def __init__(self, options: GeneratorConfig, image_size: int, text_dim: int, **kwargs):
+        """Makes the network, but for its variables, which the first call makes.
+
+        Args:
+          options: widths and choices.
+          image_size: pixels a side: 64, 128 or 256.
+          text_dim: width of e_s and e_w.
+          **kwargs: of every Keras model.
         """
         super().__init__(**kwargs)
-        self.options = options = config.generator
+        self.options = options
         ch = options.channels
-
-        def modulation(kind: type) -> SelfModulation:
-            return lambda name: kind(
-                options.batch_norm_momentum, options.batch_norm_epsilon, options.batch_norm_replicas, name=name
-            )
-
         attentional = options.modulation == "attentional"
-        in_word_blocks = modulation(AttentionalSelfModulation if attentional else SelfModulation)
 
-        dense = {"kernel_initializer": "glorot_normal"}
-        self.sentence_projection = tf.keras.layers.Dense(options.condition_dim, name="sentence_projection", **dense)
-        self.stem = tf.keras.layers.Dense(4 * 4 * 16 * ch, name="stem", **dense)
+        def modulation(kind: type[SelfModulation], name: str) -> SelfModulation:
+            momentum, epsilon = options.batch_norm_momentum, options.batch_norm_epsilon
+            return kind(momentum, epsilon, options.batch_norm_replicas, name=name)
+
+        in_sentence_blocks = functools.partial(modulation, SelfModulation)
+        in_word_blocks = functools.partial(modulation, AttentionalSelfModulation if attentional else SelfModulation)
+
+        dense = functools.partial(tf.keras.layers.Dense, kernel_initializer="glorot_normal")
+        self.sentence_projection = dense(options.condition_dim, name="sentence_projection")
+        self.stem = dense(4 * 4 * 16 * ch, name="stem")
         self.sentence_blocks = [
-            GeneratorBlock(width * ch, modulation(SelfModulation), name=f"sentence_block_{i}")
+            GeneratorBlock(width * ch, in_sentence_blocks, name=f"sentence_block_{i}")
             for i, width in enumerate(_SENTENCE_BLOCKS)
         ]
         # Maps regions to the width of word embeddings, to attend to them.
-        self.region_projection = conv(config.text.dim, 1, "region_projection") if attentional else None
+        self.region_projection = conv(text_dim, 1, "region_projection") if attentional else None
         self.word_blocks = [
             GeneratorBlock(width * ch, in_word_blocks, name=f"word_block_{i}")
-            for i, width in enumerate(_WORD_BLOCKS[config.data.image_size])
+            for i, width in enumerate(_WORD_BLOCKS[image_size])
         ]
         self.last_modulation = in_word_blocks("last_modulation")
         self.to_rgb = conv(3, 3, "to_rgb")
@@ -66,8 +79,8 @@ class Generator(tf.keras.Model):
         self,
         z: tf.Tensor,
         text: TextFeatures,
-        training: bool = False,
-        run: Callable = directly,
+        use_batch_statistics: bool = False,
+        wrap: Wrapper = keep,
         word_weights: tf.Tensor | None = None,
     ) -> GeneratorOutput:
         """Draws one image for each caption.
@@ -75,35 +88,35 @@ class Generator(tf.keras.Model):
         Args:
           z: noise ~ N(0, I), [batch, noise_dim].
           text: features of the captions.
-          training: normalize by the batch's statistics instead of their moving averages, which stay as they are (see
-            `follow`).
-          run: calls a stage between two batch normalizations: `directly` or `recompute`.
+          use_batch_statistics: normalize by the batch's statistics, as in training, instead of their moving averages,
+            which stay as they are in any case (see `follow`).
+          wrap: what saves memory between two batch normalizations: `keep` or `recompute`.
           word_weights: how often each word counts in the attention, [batch, words]; None: once.
 
         Returns:
           The images, in [0, 1], the attention, and the statistics.
         """
-        projected = self.sentence_projection(text.sentence)
-        z = tf.cast(z, projected.dtype)
-        condition = Condition(tf.concat([projected, z], axis=-1))
+        sentence = self.sentence_projection(text.sentence)
+        z = tf.cast(z, sentence.dtype)
+        condition = Condition(tf.concat([sentence, z], axis=-1))
 
         x = self.stem(condition.vector if self.options.stem == "condition" else z)
-        x = feature_map(tf.reshape(x, [-1, 4, 4, 16 * self.options.channels]), training)
-        statistics = []
+        x = feature_map(tf.reshape(x, [-1, 4, 4, 16 * self.options.channels]), use_batch_statistics)
+        statistics: list[Statistics | None] = []
         for block in self.sentence_blocks:
-            x, of_block = block(*x, condition, run=run)  # ... -> [batch, 16, 16, 8 ch]
-            statistics += of_block
+            x, statistics_of_block = block(*x, condition, wrap=wrap)  # ... -> [batch, 16, 16, 8 ch]
+            statistics += statistics_of_block
 
         attention = None
         if self.region_projection is not None:
-            context, attention = run(self._attend, [x.value], constant_rows=[text, word_weights])
+            context, attention = wrap(self._attend)(x.value, text, word_weights)
             condition = Condition(condition.vector, context)
 
         for block in self.word_blocks:
-            x, of_block = block(*x, condition, run=run)  # ... -> [batch, size, size, ch]
-            statistics += of_block
-        statistics.append(self.last_modulation.statistics.of_batch(x.moments))
-        image = run(self._to_image, [x.value, condition], statistics[-1:])
+            x, statistics_of_block = block(*x, condition, wrap=wrap)  # ... -> [batch, size, size, ch]
+            statistics += statistics_of_block
+        statistics.append(batch_statistics(self.last_modulation, x.moments))
+        image = wrap(self._to_image)(x.value, condition, statistics=statistics[-1])
         return GeneratorOutput(image, attention, statistics)
 
     def _attend(self, x: tf.Tensor, text: TextFeatures, word_weights: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -125,11 +138,16 @@ class Generator(tf.keras.Model):
 
     def follow(self, statistics: list[Statistics]) -> None:
         """Moves the moving averages towards the statistics of a step, as `call` has returned them."""
-        for modulation, of_modulation in zip(self.modulations, statistics):
-            modulation.statistics.follow(of_modulation)
+        for modulation, seen in zip(self.modulations, statistics):
+            modulation.statistics.follow(seen)
+
+    @property
+    def blocks(self) -> list[GeneratorBlock]:
+        """All of them, from the first to the last."""
+        return [*self.sentence_blocks, *self.word_blocks]
 
     @property
     def modulations(self) -> list[SelfModulation]:
         """All of them, from the first to the last."""
-        blocks = (*self.sentence_blocks, *self.word_blocks)
-        return [*(each for block in blocks for each in (block.modulation_0, block.modulation_1)), self.last_modulation]
+        in_blocks = [modulation for block in self.blocks for modulation in (block.modulation_0, block.modulation_1)]
+        return [*in_blocks, self.last_modulation]

@@ -6,13 +6,15 @@ Gamma and beta are computed where the condition lives (a vector, or a 16 x 16 ma
 statistics are folded into them there; only then are they up-sampled to the feature map, which is read once. A
 1 x 1 convolution commutes with nearest up-sampling, so this equals the formula on the up-sampled condition.
 
-A layer has no effects: who uses it takes the moments of its input, makes them the statistics of the batch, gives them
-to the layer, and lets the moving averages follow once a step.
+A layer has no effects, so that it can be called for a part of the batch, and again: who uses it takes the moments of
+its input (`measured`), makes them the statistics of the batch (`batch_statistics`), gives them to the layer, and lets
+the moving averages follow once a step.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import Callable, NamedTuple
 
 import tensorflow as tf
 
@@ -52,42 +54,62 @@ def feature_map(value: tf.Tensor, training: bool) -> FeatureMap:
     return FeatureMap(value, moments[tf.newaxis])
 
 
-class BatchStatistics(tf.keras.layers.Layer):
-    """Mean and variance of each channel: the batch's in training, their moving averages outside."""
+def measured(stage: Callable[..., tf.Tensor]) -> Callable[..., FeatureMap]:
+    """Decorates what a network does between two batch normalizations, to give a `FeatureMap` for the second one.
 
-    def __init__(self, momentum: float, replicas_per_group: int, **kwargs):
-        """Args:
-        momentum: of the moving averages.
-        replicas_per_group: replicas that share statistics, see `group_mean`.
+    Args:
+      stage: a method of rows and of `statistics`, those of the first normalization; None outside of training.
+    """
+
+    @functools.wraps(stage)
+    def measured_stage(*rows, statistics: Statistics | None) -> FeatureMap:
+        return feature_map(stage(*rows, statistics=statistics), training=statistics is not None)
+
+    return measured_stage
+
+
+class BatchStatistics(tf.Module):
+    """Mean and variance of each channel: how they come from a batch, and their moving averages."""
+
+    def __init__(self, momentum: float, replicas_per_group: int, name: str = "statistics"):
+        """Makes it, but for its variables, see `build`.
+
+        Args:
+          momentum: of the moving averages.
+          replicas_per_group: replicas that share statistics, see `group_mean`.
+          name: the scope of its variables.
         """
-        super().__init__(**kwargs)
+        super().__init__(name)
         self.momentum = momentum
         self.replicas_per_group = replicas_per_group
 
-    def build(self, input_shape) -> None:
-        channels = [input_shape[-1]]
-        # Each replica keeps the averages of what it saw; saving and reading takes their mean.
-        shared = {
-            "trainable": False,
-            "dtype": self.dtype if tf.as_dtype(self.dtype).size >= 4 else tf.float32,
-            "synchronization": tf.VariableSynchronization.ON_READ,
-            "aggregation": tf.VariableAggregation.MEAN,
-            "experimental_autocast": False,
-        }
-        self.moving_mean = self.add_weight("moving_mean", channels, initializer="zeros", **shared)
-        self.moving_variance = self.add_weight("moving_variance", channels, initializer="ones", **shared)
+    def build(self, channels: int, dtype: tf.DType) -> None:
+        """Makes the moving averages, of at least 32 bits."""
 
-    def of_batch(self, moments: tf.Tensor | None) -> Statistics | None:
+        def average(name: str, initial_value: tf.Tensor) -> tf.Variable:
+            # Each replica keeps the averages of what it saw; saving and reading takes their mean.
+            return tf.Variable(
+                initial_value,
+                trainable=False,
+                name=name,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.MEAN,
+            )
+
+        dtype = dtype if dtype.size >= 4 else tf.float32
+        with tf.name_scope(self.name):
+            self.moving_mean = average("moving_mean", tf.zeros([channels], dtype))
+            self.moving_variance = average("moving_variance", tf.ones([channels], dtype))
+
+    def from_moments(self, moments: tf.Tensor) -> Statistics:
         """The statistics of the whole batch, or of that of a group of replicas, from the moments of its parts.
 
         Args:
-          moments: of this replica's parts of equal size, [parts, 2, channels]; None outside of training.
+          moments: of this replica's parts of equal size, [parts, 2, channels].
 
         Returns:
-          Statistics with one row; None outside of training.
+          Statistics with one row.
         """
-        if moments is None:
-            return None
         moments = group_mean(tf.reduce_mean(moments, axis=0, keepdims=True), self.replicas_per_group)
         mean, mean_of_squares = moments[:, 0], moments[:, 1]  # [1, channels]
         return Statistics(mean, tf.maximum(mean_of_squares - tf.square(mean), 0.0))
@@ -112,10 +134,12 @@ class LinearOfCondition(tf.keras.layers.Layer):
     """
 
     def __init__(self, units: int, **kwargs):
+        """Makes the layer, of so many outputs."""
         super().__init__(**kwargs)
         self.units = units
 
     def build(self, input_shape: list) -> None:
+        """Makes the kernel for inputs of these shapes, in the order of the concatenation."""
         inputs = sum(shape[-1] for shape in input_shape)
         self.kernel = self.add_weight("kernel", [inputs, self.units], initializer="glorot_normal")
         self.bias = self.add_weight("bias", [self.units], initializer="zeros")
@@ -124,36 +148,46 @@ class LinearOfCondition(tf.keras.layers.Layer):
         """[vector] -> [batch, 1, 1, units]; [context, vector] -> [batch, 16, 16, units]."""
         *context, vector = parts
         split = self.kernel.shape[0] - vector.shape[-1]
-        of_vector = tf.matmul(vector, self.kernel[split:]) + self.bias
-        of_vector = of_vector[:, None, None, :]
+        from_vector = tf.matmul(vector, self.kernel[split:]) + self.bias
+        from_vector = from_vector[:, None, None, :]
         if not context:
-            return of_vector
+            return from_vector
         # As one matrix product: on maps, the kernel's gradient would be one for each of their rows, then summed up.
-        of_regions = tf.matmul(tf.reshape(context[0], [-1, split]), self.kernel[:split])
-        return tf.reshape(of_regions, [-1, *context[0].shape[1:3], self.units]) + of_vector
+        from_regions = tf.matmul(tf.reshape(context[0], [-1, split]), self.kernel[:split])
+        return tf.reshape(from_regions, [-1, *context[0].shape[1:3], self.units]) + from_vector
 
 
 class SelfModulation(tf.keras.layers.Layer):
     """Modulates every region alike, by the noise and the sentence (Chen et al. 2019)."""
 
     def __init__(self, momentum: float, epsilon: float, replicas_per_group: int, **kwargs):
-        """Args:
-        momentum: of the moving averages of the batch statistics.
-        epsilon: added to the variance.
-        replicas_per_group: replicas that share batch statistics, see `group_mean`.
+        """Makes the layer.
+
+        Args:
+          momentum: of the moving averages of the batch statistics.
+          epsilon: added to the variance.
+          replicas_per_group: replicas that share batch statistics, see `group_mean`.
+          **kwargs: of every Keras layer.
         """
         super().__init__(**kwargs)
         self.epsilon = epsilon
-        self.statistics = BatchStatistics(momentum, replicas_per_group, name="statistics")
-        self.scale_and_shift: LinearOfCondition | None = None  # In the place of gamma and beta, see `fold`.
+        self.statistics = BatchStatistics(momentum, replicas_per_group)
 
     def build(self, input_shape) -> None:
-        with tf.name_scope(self.statistics.name):
-            self.statistics.build(input_shape)
-        self.gamma = LinearOfCondition(input_shape[-1], name="gamma")
-        self.beta = LinearOfCondition(input_shape[-1], name="beta")
+        """Makes gamma, beta and the moving averages for maps of this shape."""
+        channels = input_shape[-1]
+        self.statistics.build(channels, tf.as_dtype(self.dtype))
+        self.gamma = LinearOfCondition(channels, name="gamma")
+        self.beta = LinearOfCondition(channels, name="beta")
 
-    def _parts(self, condition: Condition) -> list:
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """With the moving averages: of itself, Keras looks for weights in layers alone."""
+        return [*super().non_trainable_weights, *self.statistics.variables]
+
+    @staticmethod
+    def inputs_of_linear(condition: Condition) -> list[tf.Tensor]:
+        """What gamma and beta are linear in, see `LinearOfCondition`."""
         return [condition.vector]
 
     def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
@@ -167,48 +201,40 @@ class SelfModulation(tf.keras.layers.Layer):
         Returns:
           The shape of `x`.
         """
-        parts = self._parts(condition)
-        if self.scale_and_shift is not None:
-            scale, shift = tf.split(self.scale_and_shift(parts), 2, axis=-1)
-        else:
-            gamma, beta = at_least_float32(self.gamma(parts)), at_least_float32(self.beta(parts))
-            mean, variance = self.statistics.average() if statistics is None else statistics
-            scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
-            shift = beta - mean * scale
-        scale, shift = tf.cast(scale, x.dtype), tf.cast(shift, x.dtype)
-        if scale.shape[1] > 1:
-            factor = x.shape[1] // scale.shape[1]
-            scale, shift = upsample(scale, factor), upsample(shift, factor)
-        return x * scale + shift
-
-    def fold(self) -> None:
-        """Makes gamma, beta and the moving averages one linear layer, which ends all training of this one.
-
-        Scale and shift are linear in the condition, as gamma and beta are.
-        """
-        if self.scale_and_shift is not None:
-            return
-        mean, variance = self.statistics.average()  # [1, channels]
-        inverse_deviation = tf.math.rsqrt(variance + self.epsilon)
-        (gamma_kernel, gamma_bias), (beta_kernel, beta_bias) = (
-            (at_least_float32(layer.kernel.value()), at_least_float32(layer.bias.value()))
-            for layer in (self.gamma, self.beta)
-        )
-        scale_kernel, scale_bias = inverse_deviation * gamma_kernel, inverse_deviation[0] * (1.0 + gamma_bias)
-        shift_kernel, shift_bias = beta_kernel - mean * scale_kernel, beta_bias - mean[0] * scale_bias
-        folded = LinearOfCondition(2 * self.gamma.units, dtype=self.dtype_policy, name="scale_and_shift")
-        folded([tf.zeros([1, self.gamma.kernel.shape[0]])])  # Makes its variables.
-        for variable, value in (
-            (folded.kernel, tf.concat([scale_kernel, shift_kernel], axis=1)),
-            (folded.bias, tf.concat([scale_bias, shift_bias], axis=0)),
-        ):
-            variable.assign(tf.cast(value, variable.dtype))
-        self.scale_and_shift = folded
-        self.gamma = self.beta = None
+        inputs = self.inputs_of_linear(condition)
+        gamma, beta = at_least_float32(self.gamma(inputs)), at_least_float32(self.beta(inputs))
+        mean, variance = self.statistics.average() if statistics is None else statistics
+        scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
+        shift = beta - mean * scale
+        return scale_and_shift(x, scale, shift)
 
 
 class AttentionalSelfModulation(SelfModulation):
     """Modulates each region by its word context as well (the equations of section 4.2)."""
 
-    def _parts(self, condition: Condition) -> list:
+    @staticmethod
+    def inputs_of_linear(condition: Condition) -> list[tf.Tensor]:
+        """The word context of each region, and the vector."""
         return [condition.context, condition.vector]
+
+
+def batch_statistics(modulation: SelfModulation, moments: tf.Tensor | None) -> Statistics | None:
+    """What a modulation normalizes its input by in training: see `BatchStatistics.from_moments`; outside of it None."""
+    return None if moments is None else modulation.statistics.from_moments(moments)
+
+
+def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """x * scale + shift.
+
+    Args:
+      x: [batch, height, width, channels].
+      scale, shift: [batch, 1, 1, channels], or a map [batch, 16, 16, channels] that is up-sampled to the size of `x`.
+
+    Returns:
+      The shape and type of `x`.
+    """
+    scale, shift = tf.cast(scale, x.dtype), tf.cast(shift, x.dtype)
+    if scale.shape[1] > 1:
+        factor = x.shape[1] // scale.shape[1]
+        scale, shift = upsample(scale, factor), upsample(shift, factor)
+    return x * scale + shift

@@ -14,100 +14,116 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-
-def directly(
-    function: Callable[..., Any], rows: Sequence[Any], shared: Sequence[Any] = (), *, constant_rows: Sequence[Any] = ()
-) -> Any:
-    """Calls the function: what `recompute` equals, with everything kept for the gradient."""
-    return function(*rows, *constant_rows, *shared)
+Function = Callable[..., Any]
+# What `recompute` and `keep` are: a function -> one of the same signature that equals it.
+Wrapper = Callable[[Function], Function]
 
 
-def recompute(
-    function: Callable[..., Any],
-    rows: Sequence[Any],
-    shared: Sequence[Any] = (),
-    *,
-    constant_rows: Sequence[Any] = (),
-    parts: int = 1,
-    frozen: bool = False,
-) -> Any:
-    """`function(*rows, *constant_rows, *shared)` in parts of the batch, keeping only the arguments for the gradient.
+def keep(function: Function) -> Function:
+    """The function itself, whose activations are kept for the gradient: what `recompute` stands in for."""
+    return function
 
-    Equal to the call itself in values and gradients, up to the order in which the parts' gradients with respect to
-    `shared` and to variables are summed up. The function must be free of effects and, with several parts, of
-    collectives, as it is called again and in a loop.
+
+def recompute(function: Function, *, parts: int = 1, frozen: bool = False) -> Function:
+    """The function in parts of the batch, of which only the arguments are kept for the gradient.
+
+    As `tf.recompute_grad` and JAX's `jax.checkpoint`, but for the parts. Equal to the function in values and
+    gradients, up to the order in which the parts' gradients with respect to keyword arguments and variables are summed
+    up. The function must be free of effects and, with several parts, of collectives, as it is called again and in a
+    loop.
 
     Args:
-      function: tensors -> a structure of tensors, or Nones, whose first axis is the batch's or has as many rows in
-        each part.
-      rows: structures of tensors [batch, ...] with a static batch, or Nones; each part sees its share.
-      shared: structures of tensors, or Nones, that each part sees whole.
-      constant_rows: like `rows`, but without gradient.
+      function: returns a structure of tensors, or Nones, whose first axis is the batch's or has as many rows in each
+        part. Its positional arguments are structures of tensors [batch, ...] with a static batch, or Nones: each part
+        sees its rows. Its keyword arguments are structures that each part sees whole. Other tensors that it uses are
+        constants to the gradient.
       parts: how many; divides the batch.
-      frozen: `shared` and variables are constants. Otherwise they receive their gradients, as far as they are
-        trainable; other tensors that the function uses are constants in any case.
+      frozen: keyword arguments and variables are constants. Otherwise they receive their gradients, as far as they are
+        trainable.
 
     Returns:
-      What the function returns; that of several parts one after another along the first axis.
+      A function of the same signature; it returns the results of several parts one after another along the first axis.
     """
-    arguments = [list(rows), list(constant_rows), list(shared)]
-    num_rows, num_constants, _ = (len(_tensors(part)) for part in arguments)
-    num_split = num_rows + num_constants
-    outputs_like: list[Any] = []
 
-    def call(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        outputs = function(*(x for part in _pack(arguments, tensors) for x in part))
-        outputs_like[:] = [outputs]
-        return _tensors(outputs)
+    def recomputed(*rows: Any, **shared: Any) -> Any:
+        return _Call(function, rows, shared, parts, frozen).run()
 
-    def takes_gradient(i: int, x: tf.Tensor) -> bool:
-        return x.dtype.is_floating and (i < num_rows or (i >= num_split and not frozen))
+    return recomputed
 
-    def sources_of(given: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """What receives gradients: what a part has alone, and what all parts share."""
-        own = [x for i, x in enumerate(given[:num_split]) if takes_gradient(i, x)]
-        return own, [x for i, x in enumerate(given) if i >= num_split and takes_gradient(i, x)]
 
-    @tf.custom_gradient
-    def run(*tensors: tf.Tensor):
-        def part(i: int | tf.Tensor) -> list[tf.Tensor]:
-            return [_part(x, i, parts) for x in tensors[:num_split]] + list(tensors[num_split:])
+class _Call:
+    """One call of a recomputed function. Its tensors stand in one list, those that are split into parts first."""
 
-        def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
-            upstream = [tf.convert_to_tensor(g) for g in upstream]
-            trained = [] if frozen else list(variables or ())
+    def __init__(self, function: Function, rows: tuple, shared: dict[str, Any], parts: int, frozen: bool):
+        self._function = function
+        self._arguments = (rows, shared)
+        self._num_rows = len(_tensors(rows))
+        self._parts = parts
+        self._frozen = frozen
+        self._outputs_like: Any = None  # Until the function has been called.
 
-            def of_part(i: int | tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-                given = part(i)
-                if parts == 1:  # Outside of a loop nothing else keeps it from being computed at once.
-                    given[:num_split] = _after(upstream, given[:num_split])
-                own, common = sources_of(given)
-                sources = [*own, *common, *trained]
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(sources)
-                    outputs = call(given)
-                results = tape.gradient(
-                    outputs,
-                    sources,
-                    output_gradients=[_part(g, i, parts) for g in upstream],
-                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
-                )
-                results = [tf.convert_to_tensor(result) for result in results]
-                return results[: len(own)], results[len(own) :]
+    def run(self) -> Any:
+        @tf.custom_gradient
+        def run(*tensors: tf.Tensor):
+            def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
+                return self._gradient(tensors, upstream, variables)
 
-            own, common = sources_of(tensors)
-            of_rows, of_common = _collect(of_part, parts, (own, [*common, *trained]))
-            results = iter([*of_rows, *of_common])
-            inputs = [next(results) if takes_gradient(i, x) else None for i, x in enumerate(tensors)]
-            if variables is None:
-                return inputs
-            return inputs, [None] * len(variables) if frozen else list(results)
+            outputs, _ = _collect(lambda i: (self._compute(self._part(tensors, i)), []), self._parts)
+            return outputs, gradient
 
-        outputs, _ = _collect(lambda i: (call(part(i)), []), parts)
-        return outputs, gradient
+        outputs = tf.nest.flatten(run(*_tensors(self._arguments)))
+        return _pack(self._outputs_like, outputs)
 
-    outputs = tf.nest.flatten(run(*_tensors(arguments)))
-    return _pack(outputs_like[0], outputs)
+    def _part(self, tensors: Sequence[tf.Tensor], i: int | tf.Tensor) -> list[tf.Tensor]:
+        """What the i-th part sees."""
+        rows, shared = tensors[: self._num_rows], tensors[self._num_rows :]
+        return [*(_part(x, i, self._parts) for x in rows), *shared]
+
+    def _compute(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        rows, shared = _pack(self._arguments, tensors)
+        self._outputs_like = self._function(*rows, **shared)
+        return _tensors(self._outputs_like)
+
+    def _receives_gradient(self, i: int, x: tf.Tensor) -> bool:
+        return x.dtype.is_floating and (i < self._num_rows or not self._frozen)
+
+    def _sources(self, tensors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """What receives gradients: of rows, and of what all parts share."""
+        sources = [(i, x) for i, x in enumerate(tensors) if self._receives_gradient(i, x)]
+        return [x for i, x in sources if i < self._num_rows], [x for i, x in sources if i >= self._num_rows]
+
+    def _gradient(
+        self, tensors: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], variables: Sequence[tf.Variable] | None
+    ) -> Any:
+        """What a custom gradient returns: the gradients of the tensors, and of the variables if there are any."""
+        upstream = [tf.convert_to_tensor(g) for g in upstream]
+        trained = [] if self._frozen else list(variables or ())
+
+        def part_gradients(i: int | tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+            given = self._part(tensors, i)
+            if self._parts == 1:  # Outside of a loop nothing else keeps it from being computed at once.
+                given[: self._num_rows] = _after(upstream, given[: self._num_rows])
+            rows, shared = self._sources(given)
+            sources = [*rows, *shared, *trained]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(sources)
+                outputs = self._compute(given)
+            gradients = tape.gradient(
+                outputs,
+                sources,
+                output_gradients=[_part(g, i, self._parts) for g in upstream],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+            return gradients[: len(rows)], gradients[len(rows) :]
+
+        rows, shared = self._sources(tensors)
+        d_rows, d_shared = _collect(part_gradients, self._parts, (rows, [*shared, *trained]))
+        gradients = iter([*d_rows, *d_shared])
+        d_tensors = [next(gradients) if self._receives_gradient(i, x) else None for i, x in enumerate(tensors)]
+        if variables is None:
+            return d_tensors
+        return d_tensors, [None] * len(variables) if self._frozen else list(gradients)
 
 
 def _tensors(structure: Any) -> list[tf.Tensor]:
@@ -129,14 +145,14 @@ def _part(x: tf.Tensor, i: int | tf.Tensor, parts: int) -> tf.Tensor:
 
 
 def _collect(
-    of_part: Callable[[int | tf.Tensor], tuple[list[tf.Tensor], list[tf.Tensor]]],
+    compute_part: Callable[[int | tf.Tensor], tuple[list[tf.Tensor], list[tf.Tensor]]],
     parts: int,
     like: tuple[list[tf.Tensor], list[tf.Tensor]] | None = None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Goes through the parts one after another, so that one is held at a time.
 
     Args:
-      of_part: number of a part -> tensors [rows, ...], and tensors of which the parts' sum counts.
+      compute_part: number of a part -> tensors [rows, ...], and tensors of which the parts' sum counts.
       parts: how many.
       like: tensors of the shapes and types of the result; None finds them out from the first part.
 
@@ -144,9 +160,9 @@ def _collect(
       The former of all parts, [parts * rows, ...], and the sums of the latter.
     """
     if parts == 1:
-        return of_part(0)
+        return compute_part(0)
     if like is None:
-        first_rows, sums = of_part(0)
+        first_rows, sums = compute_part(0)
         shapes = [x.shape for x in first_rows]
         arrays = [tf.TensorArray(x.dtype, parts, element_shape=x.shape).write(0, x) for x in first_rows]
     else:
@@ -155,7 +171,7 @@ def _collect(
         sums = [tf.zeros(x.shape, x.dtype) for x in like[1]]
 
     def body(i: tf.Tensor, arrays: list[tf.TensorArray], sums: list[tf.Tensor]):
-        rows, more = of_part(i)
+        rows, more = compute_part(i)
         return i + 1, [array.write(i, x) for array, x in zip(arrays, rows)], [a + b for a, b in zip(sums, more)]
 
     start = tf.constant(1 if like is None else 0)

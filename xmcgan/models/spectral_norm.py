@@ -89,17 +89,21 @@ class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
     """`Conv2D` ('same' padding, stride 1, Glorot normal kernel) under spectral normalization."""
 
     def __init__(self, filters: int, kernel_size: int, epsilon: float, down: bool = False, **kwargs):
-        """Args:
-        filters: channels of the output.
-        kernel_size: pixels a side.
-        epsilon: added to the norms of u and v.
-        down: the output is averaged over 2 x 2 pixels (3 x 3 kernels only).
+        """Makes the layer.
+
+        Args:
+          filters: channels of the output.
+          kernel_size: pixels a side.
+          epsilon: added to the norms of u and v.
+          down: the output is averaged over 2 x 2 pixels (3 x 3 kernels only).
+          **kwargs: of every Keras layer.
         """
         super().__init__(filters, kernel_size, padding="same", kernel_initializer="glorot_normal", **kwargs)
         self.epsilon = epsilon
         self.down = down
 
     def build(self, input_shape) -> None:
+        """Makes the kernel, the bias and u."""
         super().build(input_shape)
         self._build_power_iteration(self.filters)
 
@@ -115,10 +119,18 @@ class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):
     """`Dense` (Glorot normal kernel) under spectral normalization."""
 
     def __init__(self, units: int, epsilon: float, **kwargs):
+        """Makes the layer.
+
+        Args:
+          units: width of the output.
+          epsilon: added to the norms of u and v.
+          **kwargs: of every Keras layer.
+        """
         super().__init__(units, kernel_initializer="glorot_normal", **kwargs)
         self.epsilon = epsilon
 
     def build(self, input_shape) -> None:
+        """Makes the kernel, the bias and u."""
         super().build(input_shape)
         self._build_power_iteration(self.units)
 

@@ -216,7 +216,7 @@ class CaptionToImage(tf.Module):
     def _draw(
         self, text: TextFeatures, z: tf.Tensor, word_weights: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        output = self.generator(z, text, training=False, word_weights=word_weights)
+        output = self.generator(z, text, word_weights=word_weights)
         return to_uint8(output.image), output.attention
 
     def _words(self, tokens: Mapping[str, tf.Tensor]) -> tf.Tensor:

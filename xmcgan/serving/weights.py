@@ -6,13 +6,54 @@ import tensorflow as tf
 
 from xmcgan.config import Config
 from xmcgan.models.generator import Generator
+from xmcgan.models.modulation import Condition, LinearOfCondition, SelfModulation, Statistics, scale_and_shift
+from xmcgan.models.precision import at_least_float32
 from xmcgan.training.state import build_generator
+
+
+class FoldedModulation(tf.keras.layers.Layer):
+    """A trained modulation with its moving averages folded in: scale and shift as one linear map of the condition.
+
+    They are linear in the condition, as gamma and beta are.
+    """
+
+    def __init__(self, modulation: SelfModulation):
+        """Makes what draws the same as `modulation` does outside of training."""
+        super().__init__(name=modulation.name, dtype=modulation.dtype_policy)
+        self.inputs_of_linear = modulation.inputs_of_linear
+        gamma, beta = modulation.gamma, modulation.beta
+        self.scale_and_shift = LinearOfCondition(2 * gamma.units, dtype=self.dtype_policy, name="scale_and_shift")
+        self.scale_and_shift([tf.zeros([1, gamma.kernel.shape[0]])])  # Makes its variables.
+
+        mean, variance = modulation.statistics.average()  # [1, channels]
+        inverse_deviation = tf.math.rsqrt(variance + modulation.epsilon)
+        (gamma_kernel, gamma_bias), (beta_kernel, beta_bias) = (
+            (at_least_float32(layer.kernel.value()), at_least_float32(layer.bias.value())) for layer in (gamma, beta)
+        )
+        scale_kernel, scale_bias = inverse_deviation * gamma_kernel, inverse_deviation[0] * (1.0 + gamma_bias)
+        shift_kernel, shift_bias = beta_kernel - mean * scale_kernel, beta_bias - mean[0] * scale_bias
+        for variable, values in (
+            (self.scale_and_shift.kernel, tf.concat([scale_kernel, shift_kernel], axis=1)),
+            (self.scale_and_shift.bias, tf.concat([scale_bias, shift_bias], axis=0)),
+        ):
+            variable.assign(tf.cast(values, variable.dtype))
+
+    def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
+        """As `SelfModulation.call`; there are no statistics of a batch here."""
+        del statistics
+        scale, shift = tf.split(self.scale_and_shift(self.inputs_of_linear(condition)), 2, axis=-1)
+        return scale_and_shift(x, scale, shift)
 
 
 def fold_statistics(generator: Generator) -> None:
     """Makes the batch statistics part of the modulations, which ends all training of the generator."""
-    for modulation in generator.modulations:
-        modulation.fold()
+    for block in generator.blocks:
+        block.modulation_0, block.modulation_1 = _folded(block.modulation_0), _folded(block.modulation_1)
+    generator.last_modulation = _folded(generator.last_modulation)
+
+
+def _folded(modulation: SelfModulation | FoldedModulation) -> FoldedModulation:
+    return modulation if isinstance(modulation, FoldedModulation) else FoldedModulation(modulation)
 
 
 def in_precision(generator: Generator, config: Config, precision: str) -> Generator:
@@ -32,7 +73,7 @@ def in_precision(generator: Generator, config: Config, precision: str) -> Genera
     if precision == "float32":
         return generator
     smaller = build_generator(config, precision, small=True)
-    if generator.last_modulation.scale_and_shift is not None:  # The same variables; their values follow.
+    if isinstance(generator.last_modulation, FoldedModulation):  # The same variables; their values follow.
         fold_statistics(smaller)
     for target, source in zip(smaller.variables, generator.variables):
         value = tf.cast(source, target.dtype)

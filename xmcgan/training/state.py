@@ -74,7 +74,7 @@ def build_generator(config: Config, precision: str = "float32", small: bool = Fa
         lengths=tf.ones([1], tf.int32),
     )
     with activations_in(precision, weights=small):  # Some layers are made in the first call.
-        generator = Generator(config)
+        generator = Generator(config.generator, config.data.image_size, config.text.dim)
         generator(tf.zeros([1, config.generator.noise_dim]), text)
     return generator
 
@@ -83,7 +83,7 @@ def build_discriminator(config: Config, precision: str = "float32") -> Discrimin
     """A discriminator with its variables made, whose activations are of this precision."""
     size = config.data.image_size
     with activations_in(precision):
-        discriminator = Discriminator(config)
+        discriminator = Discriminator(config.discriminator, size, config.text.dim)
         discriminator(tf.zeros([1, size, size, 3]), tf.zeros([1, config.text.dim]))
     return discriminator
 

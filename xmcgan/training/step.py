@@ -11,7 +11,7 @@ from xmcgan.config import Config
 from xmcgan.losses.objectives import Objective, Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.generator import GeneratorOutput
-from xmcgan.models.recomputation import directly, recompute
+from xmcgan.models.recomputation import recompute
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import num_replicas, replica_rows, sum_over_replicas
 from xmcgan.training.state import TrainState
@@ -130,19 +130,17 @@ class TrainingStep:
         }
 
     def _draw(self, example: Example) -> GeneratorOutput:
-        """G in training mode; see `training.micro_batches` for what is done in parts."""
-        generator, options = self._state.generator, self._config.training
-        if options.micro_batches > 1 and options.micro_batch_statistics == "batch":
+        """G by the statistics of its batch; see `training.micro_batches` for what is done in parts."""
+        options, parts = self._config.training, self._config.training.micro_batches
+        draw = functools.partial(self._state.generator, use_batch_statistics=True)
+        if parts > 1 and options.micro_batch_statistics == "batch":
             # From one batch normalization to the next: only the maps in between are held for the whole batch.
-            run = functools.partial(recompute, parts=options.micro_batches)
-            return generator(example.z, example.text, training=True, run=run)
-
-        def draw(z: tf.Tensor, text: TextFeatures) -> GeneratorOutput:
-            return generator(z, text, training=True, run=recompute if options.recompute else directly)
-
-        if options.micro_batches == 1:
-            return draw(example.z, example.text)
-        return recompute(draw, [], constant_rows=[example.z, example.text], parts=options.micro_batches)
+            return draw(example.z, example.text, wrap=functools.partial(recompute, parts=parts))
+        if options.recompute:
+            draw = functools.partial(draw, wrap=recompute)
+        if parts > 1:
+            draw = recompute(draw, parts=parts)
+        return draw(example.z, example.text)
 
     def _discriminate(
         self, images: tf.Tensor, sentences: tf.Tensor, parameters: dict[str, Any], frozen: bool = False
@@ -155,24 +153,19 @@ class TrainingStep:
           parameters: D's, of this step.
           frozen: no gradient with respect to D's parameters is asked for.
         """
-        options = self._config.training
-        again = functools.partial(recompute, frozen=frozen)
-
-        def discriminate(images: tf.Tensor, sentences: tf.Tensor, parameters: dict[str, Any]) -> DiscriminatorOutput:
-            run = again if options.recompute else directly
-            return self._state.discriminator(images, sentences, parameters, run=run)
-
-        if options.micro_batches == 1:
-            return discriminate(images, sentences, parameters)
-        constants, parts = [sentences], options.micro_batches
-        return again(discriminate, [images], [parameters], constant_rows=constants, parts=parts)
+        options, discriminate = self._config.training, self._state.discriminator
+        if options.recompute:
+            discriminate = functools.partial(discriminate, wrap=functools.partial(recompute, frozen=frozen))
+        if options.micro_batches > 1:
+            discriminate = recompute(discriminate, parts=options.micro_batches, frozen=frozen)
+        return discriminate(images, sentences, parameters=parameters)
 
     def _encode(self, images: tf.Tensor) -> tf.Tensor:
         """The frozen image encoder's features of a whole batch, micro-batch by micro-batch."""
-        options = self._config.training
-        if options.micro_batches == 1 and not options.recompute:
-            return self._image_encoder(images)
-        return recompute(self._image_encoder, [images], parts=options.micro_batches, frozen=True)
+        options, encode = self._config.training, self._image_encoder
+        if options.micro_batches > 1 or options.recompute:
+            encode = recompute(encode, parts=options.micro_batches, frozen=True)
+        return encode(images)
 
     def _generator_objective(
         self,

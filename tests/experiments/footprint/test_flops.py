@@ -6,9 +6,7 @@ import pytest
 import tensorflow as tf
 
 from experiments.footprint import flops
-from tests.support.tiny_networks import random_example, tiny_config
-from xmcgan.models.discriminator import Discriminator
-from xmcgan.models.generator import Generator
+from tests.support.tiny_networks import build_networks, random_example, tiny_config
 
 
 def _graph(function, *shapes):
@@ -83,11 +81,11 @@ def test_unknown_shapes_and_turns_are_refused():
 def test_the_networks_as_tensorflows_profiler_counts_them():
     config = tiny_config()
     example = random_example(config, 2)
-    generator, discriminator = Generator(config), Discriminator(config)
+    generator, discriminator = build_networks(config, example)
 
     @tf.function(autograph=False)
     def both():
-        image = generator(example.z, example.text, training=False).image
+        image = generator(example.z, example.text).image
         return discriminator(image, example.text.sentence, training=False).logits
 
     both()

@@ -21,7 +21,7 @@ class _Shift(tf.keras.layers.Layer):
         super().__init__(name=name)
         self.own = 0.5 if name == "modulation_0" else -0.5
         self.seen = []
-        self.statistics = types.SimpleNamespace(of_batch=lambda moments: moments)
+        self.statistics = types.SimpleNamespace(from_moments=lambda moments: moments)
 
     def call(self, x, condition, statistics):
         self.seen.append(statistics)
@@ -57,7 +57,7 @@ def test_generator_block_is_that_of_figure_6b(size, float64):
     np.testing.assert_allclose(output.value, expected, atol=1e-10)
 
 
-def test_generator_block_normalises_by_its_batch_in_training(float64):
+def test_generator_block_normalizes_by_its_batch_in_training(float64):
     block = GeneratorBlock(FILTERS, _Shift)
     x, condition = _random(2, 4, 4, CHANNELS), Condition(_random(2, 1, seed=1))
     block(x, None, condition)

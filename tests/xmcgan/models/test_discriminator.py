@@ -48,7 +48,8 @@ def test_shapes_of_the_papers_discriminator(monkeypatch):
 
     monkeypatch.setattr(DiscriminatorBlock, "call", recorded)
     with tf.Graph().as_default():
-        output = Discriminator(preset("coco2014"))(tf.zeros([2, 256, 256, 3]), tf.zeros([2, 768]))
+        discriminator = Discriminator(preset("coco2014").discriminator, 256, 768)
+        output = discriminator(tf.zeros([2, 256, 256, 3]), tf.zeros([2, 768]))
     ch = 96
     assert shapes == [  # Table 8b
         (128, 128, ch),
@@ -68,7 +69,7 @@ def test_shapes_of_the_papers_discriminator(monkeypatch):
 @pytest.mark.parametrize("image_size", [64, 128, 256])
 def test_shapes_of_small_images(image_size):
     config = tiny_config(**{"data.image_size": image_size})
-    output = _discriminate(config, Discriminator(config))
+    output = _discriminate(config, Discriminator(config.discriminator, image_size, config.text.dim))
     shapes = [tuple(tensor.shape) for tensor in output]
     assert shapes == [(BATCH,), (BATCH, 16), (BATCH, 16), (BATCH, 256, config.text.dim)]
 
@@ -94,7 +95,7 @@ def test_the_logit_is_the_projection_discriminators():
     np.testing.assert_allclose(output.logits, linear + np.sum(pooled * sentence, axis=1), rtol=1e-4, atol=1e-4)
 
 
-def test_regions_are_a_image_at_16_x_16():
+def test_regions_are_an_image_at_16_x_16():
     config = tiny_config()
     discriminator, example = build_discriminator(config), random_example(config, BATCH)
     before = _discriminate(config, discriminator, example).region_features

@@ -14,8 +14,12 @@ from xmcgan.training.state import build_generator
 BATCH = 3
 
 
+def _unbuilt(config):
+    return Generator(config.generator, config.data.image_size, config.text.dim)
+
+
 def _generate(config, generator=None, batch=BATCH, text=None, z=None, **mode):
-    generator = generator or Generator(config)
+    generator = generator or _unbuilt(config)
     z = tf.random.stateless_normal([batch, config.generator.noise_dim], [1, 2]) if z is None else z
     return generator(z, random_text(config, batch) if text is None else text, **mode)
 
@@ -50,7 +54,7 @@ def test_shapes_and_size_of_the_papers_generator(monkeypatch):
     monkeypatch.setattr(GeneratorBlock, "call", recorded)
     with tf.Graph().as_default():
         config = preset("coco2014")
-        generator = Generator(config)
+        generator = _unbuilt(config)
         text = TextFeatures(tf.zeros([2, 768]), tf.zeros([2, 17, 768]), tf.ones([2], tf.int32))
         output = generator(tf.zeros([2, 128]), text)
     ch = 96
@@ -75,11 +79,11 @@ def test_shapes_and_size_of_the_papers_generator(monkeypatch):
 @pytest.mark.parametrize("image_size", [64, 128, 256])
 def test_draws_images_in_range(image_size):
     config = tiny_config(**{"data.image_size": image_size})
-    generator = Generator(config)
+    generator = _unbuilt(config)
     _generate(config, generator)
     generator.to_rgb.kernel.assign(1e3 * generator.to_rgb.kernel)
-    for training in (True, False):
-        output = _generate(config, generator, training=training)
+    for use_batch_statistics in (True, False):
+        output = _generate(config, generator, use_batch_statistics=use_batch_statistics)
         assert output.image.shape == (BATCH, image_size, image_size, 3)
         assert tf.reduce_min(output.image) >= 0
         assert tf.reduce_max(output.image) <= 1
@@ -88,7 +92,7 @@ def test_draws_images_in_range(image_size):
 
 def test_looks_at_real_words_alone():
     config = tiny_config()
-    generator, text = Generator(config), random_text(config, BATCH)
+    generator, text = _unbuilt(config), random_text(config, BATCH)
     output = _generate(config, generator, text=text)
     real = np.arange(config.data.text_length) < text.lengths.numpy()[:, None]  # [batch, words]
     attention = output.attention.numpy()
@@ -103,7 +107,7 @@ def test_looks_at_real_words_alone():
 
 def test_self_modulation_has_no_attention():
     config = tiny_config(**{"generator.modulation": "self"})
-    generator, text = Generator(config), random_text(config, BATCH)
+    generator, text = _unbuilt(config), random_text(config, BATCH)
     output = _generate(config, generator, text=text)
     assert output.attention is None
     assert generator.region_projection is None
@@ -116,7 +120,7 @@ def test_self_modulation_has_no_attention():
 @pytest.mark.parametrize("stem", ["condition", "noise"])
 def test_the_stem_sees_the_sentence_or_the_noise_alone(stem):
     config = tiny_config(**{"generator.stem": stem})
-    generator, text, seen = Generator(config), random_text(config, BATCH), []
+    generator, text, seen = _unbuilt(config), random_text(config, BATCH), []
     _generate(config, generator, text=text)
     z = tf.random.stateless_normal([BATCH, config.generator.noise_dim], [3, 4])
     call = generator.stem.call
@@ -129,7 +133,7 @@ def test_the_stem_sees_the_sentence_or_the_noise_alone(stem):
 
 def test_noise_and_sentence_reach_the_image():
     config = tiny_config()
-    generator, text = Generator(config), random_text(config, BATCH)
+    generator, text = _unbuilt(config), random_text(config, BATCH)
     image = _generate(config, generator, text=text).image
     other_z = tf.random.stateless_normal([BATCH, config.generator.noise_dim], [5, 6])
     assert np.ptp(_generate(config, generator, text=text, z=other_z).image - image) > 0
@@ -141,8 +145,8 @@ def test_averages_follow_when_they_are_told():
     config = tiny_config()
     generator = build_generator(config)
     before = [variable.numpy() for variable in generator.non_trainable_variables]
-    _generate(config, generator, training=False)
-    statistics = _generate(config, generator, training=True).statistics
+    _generate(config, generator)
+    statistics = _generate(config, generator, use_batch_statistics=True).statistics
     for variable, value in zip(generator.non_trainable_variables, before):
         np.testing.assert_array_equal(variable, value)
     generator.follow(statistics)
@@ -155,5 +159,5 @@ def test_every_parameter_has_a_gradient(image_size):
     config = tiny_config(**{"data.image_size": image_size})
     generator = build_generator(config)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(_generate(config, generator, training=True).image))
+        loss = tf.reduce_sum(tf.square(_generate(config, generator, use_batch_statistics=True).image))
     assert None not in tape.gradient(loss, generator.trainable_variables)

@@ -12,9 +12,9 @@ def _random(*shape, seed):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def _of_batch(layer, *parts):
+def _statistics(layer, *parts):
     """The statistics of a batch that came in parts."""
-    return layer.statistics.of_batch(tf.concat([feature_map(tf.constant(x), True).moments for x in parts], axis=0))
+    return layer.statistics.from_moments(tf.concat([feature_map(tf.constant(x), True).moments for x in parts], axis=0))
 
 
 @pytest.fixture(params=["self", "attentional"])
@@ -42,8 +42,8 @@ def test_training_uses_the_batch(case):
     layer, x, condition, gamma, beta = case
     mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
     expected = (x - mean) / np.sqrt(variance + EPSILON) * (1 + gamma) + beta
-    np.testing.assert_allclose(layer(tf.constant(x), condition, _of_batch(layer, x)), expected, atol=1e-9)
-    in_parts = layer(tf.constant(x), condition, _of_batch(layer, x[:1], x[1:2], x[2:]))
+    np.testing.assert_allclose(layer(tf.constant(x), condition, _statistics(layer, x)), expected, atol=1e-9)
+    in_parts = layer(tf.constant(x), condition, _statistics(layer, x[:1], x[1:2], x[2:]))
     np.testing.assert_allclose(in_parts, expected, atol=1e-9)
 
 
@@ -52,7 +52,7 @@ def test_moving_averages_follow_the_biased_statistics(case):
     mean, variance = np.zeros(CHANNELS), np.ones(CHANNELS)
     for i in range(3):
         batch = (i + 1) * x + i
-        layer.statistics.follow(_of_batch(layer, batch))
+        layer.statistics.follow(_statistics(layer, batch))
         mean = MOMENTUM * mean + (1 - MOMENTUM) * batch.mean(axis=(0, 1, 2))
         variance = MOMENTUM * variance + (1 - MOMENTUM) * batch.var(axis=(0, 1, 2))
     np.testing.assert_allclose(layer.statistics.moving_mean, mean, rtol=1e-9)
@@ -61,7 +61,7 @@ def test_moving_averages_follow_the_biased_statistics(case):
 
 def test_averages_follow_parts_with_statistics_of_their_own_as_one_batch(case):
     layer, x, _, _, _ = case
-    apart = [_of_batch(layer, part + i) for i, part in enumerate(x[:, None])]
+    apart = [_statistics(layer, part + i) for i, part in enumerate(x[:, None])]
     layer.statistics.follow(type(apart[0])(*(tf.concat(rows, axis=0) for rows in zip(*apart))))
     whole = x + np.arange(BATCH)[:, None, None, None]
     mean, variance = (0.1 * whole.mean(axis=(0, 1, 2)), 0.9 + 0.1 * whole.var(axis=(0, 1, 2)))
@@ -72,7 +72,7 @@ def test_averages_follow_parts_with_statistics_of_their_own_as_one_batch(case):
 def test_a_layer_has_no_effects(case):
     layer, x, condition, _, _ = case
     before = [variable.numpy() for variable in layer.non_trainable_variables]
-    layer(tf.constant(x), condition, _of_batch(layer, x))
+    layer(tf.constant(x), condition, _statistics(layer, x))
     for variable, value in zip(layer.non_trainable_variables, before):
         np.testing.assert_array_equal(variable, value)
 
@@ -105,4 +105,4 @@ def test_attentional_is_a_convolution_of_the_concatenation():
     )
     mean, variance = tf.nn.moments(x, [0, 1, 2])
     expected = tf.nn.batch_normalization(x, mean, variance, beta, 1.0 + gamma, EPSILON)
-    np.testing.assert_allclose(layer(x, Condition(vector, context), _of_batch(layer, x)), expected, atol=1e-4)
+    np.testing.assert_allclose(layer(x, Condition(vector, context), _statistics(layer, x)), expected, atol=1e-4)

@@ -16,7 +16,7 @@ class _Function:
         self.frozen = tf.Variable(np.random.default_rng(1).normal(size=[DIM]), trainable=False)
         self.calls = 0
 
-    def __call__(self, rows, number, shared):
+    def __call__(self, rows, number, *, shared):
         self.calls += 1
         weight, nothing = shared
         assert nothing is None
@@ -54,17 +54,15 @@ def _gradients(call, mode):
 @pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_equals_the_call_itself(parts, mode):
-    expected = _gradients(lambda f, rows, number, shared: f(rows, number, shared), "eager")
-    found = _gradients(
-        lambda f, rows, number, shared: recompute(f, [rows], [shared], constant_rows=[number], parts=parts), mode
-    )
+    expected = _gradients(lambda f, rows, number, shared: f(rows, number, shared=shared), "eager")
+    found = _gradients(lambda f, rows, number, shared: recompute(f, parts=parts)(rows, number, shared=shared), mode)
     for ours, theirs in zip(found, expected):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_structures_come_back_as_they_are():
     rows, number, weight = _arguments()
-    outputs = recompute(_Function(), [rows], [[weight, None]], constant_rows=[number], parts=3)
+    outputs = recompute(_Function(), parts=3)(rows, number, shared=[weight, None])
     assert outputs["nothing"] is None
     assert outputs["features"].shape == (ROWS, 2)
     assert outputs["mean"].shape == (3, DIM)  # One row of each part.
@@ -76,19 +74,22 @@ def test_frozen_parameters_have_no_gradient(parts):
     rows, number, weight = _arguments()
     with tf.GradientTape() as tape:
         tape.watch([rows, weight])
-        loss = _loss(recompute(function, [rows], [[weight, None]], constant_rows=[number], parts=parts, frozen=True))
-    of_rows, *others = tape.gradient(loss, [rows, weight, function.variable])
+        loss = _loss(recompute(function, parts=parts, frozen=True)(rows, number, shared=[weight, None]))
+    d_rows, *others = tape.gradient(loss, [rows, weight, function.variable])
     assert others == [None, None]
-    expected = _gradients(lambda f, *arguments: f(*arguments), "eager")[1]
-    np.testing.assert_allclose(of_rows, expected, rtol=1e-12)
+    expected = _gradients(lambda f, rows, number, shared: f(rows, number, shared=shared), "eager")[1]
+    np.testing.assert_allclose(d_rows, expected, rtol=1e-12)
 
 
-def test_a_constant_row_has_no_gradient():
-    x, y = tf.ones([2, 1]), tf.ones([2, 1])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_what_is_not_an_argument_is_a_constant(parts):
+    x, y = tf.ones([2, 1]), tf.ones([1, 1])
     with tf.GradientTape() as tape:
         tape.watch([x, y])
-        product = recompute(lambda x, y: x * y, [x], constant_rows=[y])
-    assert tape.gradient(product, y) is None
+        product = recompute(lambda x: x * y, parts=parts)(x)
+    d_x, d_y = tape.gradient(product, [x, y])
+    np.testing.assert_array_equal(d_x, [[1.0], [1.0]])
+    assert d_y is None
 
 
 def _softmax_operations():
@@ -99,7 +100,7 @@ def _softmax_operations():
     def run(rows):
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            loss = tf.reduce_sum(recompute(lambda x, w: tf.nn.softmax(x @ w), [rows], [weight]) ** 2)
+            loss = tf.reduce_sum(recompute(lambda x, w: tf.nn.softmax(x @ w))(rows, w=weight) ** 2)
         return tape.gradient(loss, rows)
 
     context.enable_graph_collection()
@@ -108,7 +109,7 @@ def _softmax_operations():
         collected = context.export_run_metadata()
     finally:
         context.disable_graph_collection()
-    graphs = [graph for of_function in collected.function_graphs for graph in of_function.partition_graphs]
+    graphs = [graph for function in collected.function_graphs for graph in function.partition_graphs]
     return sum(node.op == "Softmax" for graph in graphs for node in graph.node)
 
 

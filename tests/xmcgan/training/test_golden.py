@@ -43,7 +43,7 @@ def _text(numbers, prefix="") -> TextFeatures:
 
 
 def _assert_draws_the_image(generator, numbers):
-    image = generator(tf.constant(numbers["z"]), _text(numbers), training=False).image
+    image = generator(tf.constant(numbers["z"]), _text(numbers)).image
     np.testing.assert_allclose(image, numbers["picture"], atol=1e-5)
     assert np.abs(to_uint8(image).numpy().astype(int) - numbers["picture_uint8"]).max() <= 1
 

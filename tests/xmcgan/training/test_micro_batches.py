@@ -80,6 +80,11 @@ def test_a_step_in_parts_is_the_step(step, changes, case):
     _assert_same(_take(networks, step, example, **changes), expected[step])
 
 
+def _draw_rows(generator, example, rows):
+    text = type(example.text)(*(x[rows] for x in example.text))
+    return generator(example.z[rows], text, use_batch_statistics=True)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 def test_statistics_of_each_micro_batch(recompute, case):
     """Exact, but for what it says: each part of G is normalized by its own statistics."""
@@ -93,10 +98,7 @@ def test_statistics_of_each_micro_batch(recompute, case):
     discriminator, sentence = networks.discriminator, example.text.sentence
     u = [variable.numpy() for variable in discriminator.non_trainable_variables]
     with tf.GradientTape() as tape:
-        parts = [
-            networks.generator(example.z[rows], type(example.text)(*(x[rows] for x in example.text)), training=True)
-            for rows in (slice(0, half), slice(half, None))
-        ]
+        parts = [_draw_rows(networks.generator, example, rows) for rows in (slice(0, half), slice(half, None))]
         image = tf.concat([part.image for part in parts], axis=0)
         output = discriminator(tf.concat([example.image, image], 0), tf.concat([sentence] * 2, 0), training=True)
         real, fake = (type(output)(*halves) for halves in zip(*(tf.split(x, 2) for x in output)))
@@ -113,8 +115,8 @@ def test_statistics_of_each_micro_batch(recompute, case):
     # The discriminator's step has no part in it but the images.
     moved = [value for name, value in found.items() if name.startswith("state/") and "moving_mean" in name]
     assert len(moved) == len(parts[0].statistics)
-    for value, of_parts in zip(moved, zip(*(part.statistics for part in parts))):
-        np.testing.assert_allclose(value, 0.1 * np.mean([s.mean[0] for s in of_parts], axis=0), atol=1e-9)
+    for value, seen in zip(moved, zip(*(part.statistics for part in parts))):
+        np.testing.assert_allclose(value, 0.1 * np.mean([s.mean[0] for s in seen], axis=0), atol=1e-9)
 
 
 def test_replicas_do_not_share_statistics_of_micro_batches(monkeypatch):
