@@ -71,9 +71,9 @@ def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if replicas_per_group in (0, replicas):
         return context.all_reduce(tf.distribute.ReduceOp.MEAN, x)
-    of_all = tf.ensure_shape(context.all_gather(x[tf.newaxis], axis=0), [replicas, *x.shape])
+    gathered = tf.ensure_shape(context.all_gather(x[tf.newaxis], axis=0), [replicas, *x.shape])
     first = context.replica_id_in_sync_group // replicas_per_group * replicas_per_group
-    return tf.reduce_mean(_rows(of_all, first, replicas_per_group), axis=0)
+    return tf.reduce_mean(_rows(gathered, first, replicas_per_group), axis=0)
 
 
 def check_groups(replicas_per_group: int, replicas: int) -> None:
@@ -90,7 +90,7 @@ def check_groups(replicas_per_group: int, replicas: int) -> None:
         groups = [str(size) for size in range(2, replicas) if replicas % size == 0]
         possible = ", ".join(["0 (all of them together)", "1 (each alone)", *groups])
         raise ValueError(
-            f"config.generator.batch_norm_replicas={replicas_per_group} does not divide {replicas} replica(s): "
+            f"generator.batch_norm_replicas={replicas_per_group} does not divide {replicas} replica(s): "
             f"set it to one of {possible}"
         )
 

@@ -106,9 +106,7 @@ def check_model(arrays: Arrays, report: Report) -> None:
         assign(state.discriminator, arrays, "d/params/", "d/spectral_norm_stats/")
 
     restore()
-    report.compare(
-        "value", "out/g_eval", state.generator(example.z, example.text).image, arrays["out/g_eval"]
-    )
+    report.compare("value", "out/g_eval", state.generator(example.z, example.text).image, arrays["out/g_eval"])
     trained = state.generator(example.z, example.text, use_batch_statistics=True)
     state.generator.follow(trained.statistics)
     report.compare("value", "out/g_train", trained.image, arrays["out/g_train"])

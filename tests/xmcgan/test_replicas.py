@@ -44,7 +44,7 @@ def test_groups_that_do_not_come_out_even_are_refused():
     for size in (0, 1, 2, 3, 4, 6, 12):
         replicas.check_groups(size, 12)
     message = (
-        r"config\.generator\.batch_norm_replicas=8 does not divide 12 replica\(s\): "
+        r"generator\.batch_norm_replicas=8 does not divide 12 replica\(s\): "
         r"set it to one of 0 \(all of them together\), 1 \(each alone\), 2, 3, 4, 6$"
     )
     with pytest.raises(ValueError, match=message):

@@ -36,9 +36,11 @@ class Objectives:
     """The objectives of one experiment."""
 
     def __init__(self, options: LossConfig, static_shapes: bool = False):
-        """Args:
-        options: weights and constants.
-        static_shapes: all shapes are known before anything runs, as XLA needs it.
+        """Makes the objectives.
+
+        Args:
+          options: weights and constants.
+          static_shapes: all shapes are known before anything runs, as XLA needs it.
         """
         self._options = options
         self._static_shapes = static_shapes

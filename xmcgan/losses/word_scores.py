@@ -123,8 +123,14 @@ def _align_by_gram(
     which goes over the maps of products and attention a third as often.
 
     Args:
-      words, rho_1, regions, inverse_norms: as of `_align`.
+      words: as of `_align`, as are the next three.
+      rho_1: sharpness.
+      regions: [images, regions, dim].
+      inverse_norms: [images, regions].
       gram: R R^T of every image, [images, regions, regions].
+
+    Returns:
+      [images, k].
     """
 
     @tf.custom_gradient

@@ -17,14 +17,14 @@ _GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
 _CHUNK = 1 << 20
 
 
-def load(handle: str, flag: str) -> tf.Module:
+def load(handle: str, name: str) -> tf.Module:
     """Fetches (unless cached) and loads a SavedModel; one in TF1's Hub format has `signatures` only.
 
     Create it inside `strategy.scope()`: every device then holds its own copy of the weights.
 
     Args:
       handle: TF-Hub handle, or folder of a SavedModel.
-      flag: how the user passes it, such as '--config.text.encoder': named by the errors.
+      name: what the user knows it by, such as the config's field 'text.encoder': begins the errors.
 
     Returns:
       The SavedModel.
@@ -34,18 +34,18 @@ def load(handle: str, flag: str) -> tf.Module:
       ValueError: the SavedModel is broken.
     """
     if "://" in handle:
-        folder = _fetch(handle, flag)
+        folder = _fetch(handle, name)
     elif tf.io.gfile.exists(os.path.join(handle, _GRAPH)):
         folder = handle
     else:
         raise FileNotFoundError(
-            f"{flag}='{handle}': this folder holds no SavedModel (no {_GRAPH}): pass {flag}=FOLDER, or a TF-Hub handle"
+            f"{name}='{handle}': this folder holds no SavedModel (no {_GRAPH}): pass {name}=FOLDER, or a TF-Hub handle"
         )
     try:
         return hub.load(folder)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise ValueError(
-            f"{flag}='{handle}': the SavedModel in '{folder}' cannot be read "
+            f"{name}='{handle}': the SavedModel in '{folder}' cannot be read "
             f"({one_line(error)}): remove that folder and fetch it again"
         ) from error
 
@@ -99,7 +99,7 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _fetch(handle: str, flag: str) -> str:
+def _fetch(handle: str, name: str) -> str:
     """Downloads a handle into TF Hub's cache, and returns its folder there."""
     try:
         with connection_timeout():
@@ -107,8 +107,8 @@ def _fetch(handle: str, flag: str) -> str:
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         compressed = f"{handle}?tf-hub-format=compressed" if handle.startswith("http") else handle
         raise FileNotFoundError(
-            f"{flag}='{handle}' cannot be fetched ({one_line(error)}): fetch {compressed} by hand, "
-            f"unpack it (tar -xzf) into a folder, and pass {flag}=FOLDER"
+            f"{name}='{handle}' cannot be fetched ({one_line(error)}): fetch {compressed} by hand, "
+            f"unpack it (tar -xzf) into a folder, and pass {name}=FOLDER"
         ) from error
 
 

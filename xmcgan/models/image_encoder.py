@@ -13,7 +13,7 @@ from xmcgan.config import Config
 from xmcgan.models import hub_files, keras_weights
 from xmcgan.models.inlined_network import inline
 
-_FLAG = "--config.image_encoder.weights"
+_FIELD = "image_encoder.weights"
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
 HUB = "hub"
 # Layers that come with the classifier. 'logits' is the last one, before the softmax.
@@ -24,34 +24,37 @@ _BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks 
 
 
 class ImageNetPreprocessing(tf.keras.layers.Layer):
-    """[batch, any height, any width, 3] RGB in [0, 1] -> [batch, size, size, 3] BGR in 0..255 minus the means.
-
-    Differentiable with respect to the images.
-    """
+    """What both networks were trained on; differentiable with respect to the images."""
 
     def __init__(self, size: int, **kwargs):
+        """Makes the layer, for images of so many pixels a side."""
         super().__init__(**kwargs)
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
+        """[batch, any height, any width, 3] RGB in [0, 1] -> [batch, size, size, 3] BGR in 0..255 minus the means."""
         resized = _resize(images, self.size)
         return 255.0 * resized[..., ::-1] - tf.constant(_BGR_MEANS, resized.dtype)
 
     def get_config(self) -> dict:
+        """As Keras has it: what the layer can be made from."""
         return {**super().get_config(), "size": self.size}
 
 
 class Resizing(tf.keras.layers.Layer):
-    """[batch, any height, any width, 3] -> [batch, size, size, 3]; those of that size as they are."""
+    """Bilinear resizing."""
 
     def __init__(self, size: int, **kwargs):
+        """Makes the layer, for images of so many pixels a side."""
         super().__init__(**kwargs)
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
+        """[batch, any height, any width, 3] -> [batch, size, size, 3]; those of that size as they are."""
         return _resize(images, self.size)
 
     def get_config(self) -> dict:
+        """As Keras has it: what the layer can be made from."""
         return {**super().get_config(), "size": self.size}
 
 
@@ -81,7 +84,7 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
         return _build_feature_vector(weights, image_size)
     if architecture not in _BACKBONES:
         raise ValueError(
-            f"config.image_encoder.architecture={architecture!r} is not possible: choose one of "
+            f"image_encoder.architecture={architecture!r} is not possible: choose one of "
             f"{', '.join([*_BACKBONES, HUB])}"
         )
     backbone = _build_backbone(architecture, weights, layer, image_size)
@@ -131,8 +134,8 @@ def _resize(images: tf.Tensor, size: int) -> tf.Tensor:
 
 def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
     """The image encoder of a SavedModel."""
-    network = hub_files.load(handle, _FLAG)
-    problem = f"{_FLAG}='{handle}' is no image feature vector by the API of TF Hub (https://www.tensorflow.org/hub)"
+    network = hub_files.load(handle, _FIELD)
+    problem = f"{_FIELD}='{handle}' is no image feature vector by the API of TF Hub (https://www.tensorflow.org/hub)"
     if not callable(network):
         raise ValueError(f"{problem}: it has no function to call")
     images = tf.keras.Input([None, None, 3], name="images")
@@ -141,7 +144,7 @@ def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
         features = hub.KerasLayer(network, trainable=False)(resized)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{problem}, or not of pictures with config.image_encoder.image_size={image_size}: it does not take "
+            f"{problem}, or not of images with image_encoder.image_size={image_size}: it does not take "
             f"float32 [batch, {image_size}, {image_size}, 3] ({hub_files.one_line(error)})"
         ) from error
     if getattr(getattr(features, "shape", None), "rank", None) != 2:
@@ -156,14 +159,14 @@ def _build_backbone(architecture: str, weights: str, layer: str, image_size: int
     with_classifier = layer in _CLASSIFIER_LAYERS[architecture]
     if with_classifier and image_size != _CLASSIFIER_IMAGE_SIZE:
         raise ValueError(
-            f"config.image_encoder.image_size={image_size} does not suit layer='{layer}', which belongs to the "
+            f"image_encoder.image_size={image_size} does not suit layer='{layer}', which belongs to the "
             f"classifier: set it to {_CLASSIFIER_IMAGE_SIZE}"
         )
     if image_size < _MIN_IMAGE_SIZE:
         raise ValueError(
-            f"config.image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more"
+            f"image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more"
         )
-    with keras_weights.downloading(_FLAG):
+    with keras_weights.downloading(_FIELD):
         return _BACKBONES[architecture](
             include_top=with_classifier,
             weights="imagenet" if weights == "imagenet" else None,
@@ -180,7 +183,7 @@ def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf
     if layer not in names:
         nearest = difflib.get_close_matches(layer, names, n=4, cutoff=0.0)
         raise ValueError(
-            f"config.image_encoder.layer='{layer}' is not a layer of {architecture} in tf.keras.applications: "
+            f"image_encoder.layer='{layer}' is not a layer of {architecture} in tf.keras.applications: "
             f"choose 'logits' or such as {', '.join(nearest)}"
         )
     return backbone.get_layer(layer).output
@@ -188,7 +191,7 @@ def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf
 
 def _load_weights(trunk: tf.keras.Model, backbone: tf.keras.Model, path: str, architecture: str) -> None:
     """Fills `trunk` (the part of `backbone` up to the feature) from a Keras weights file."""
-    with keras_weights.reading(path, _FLAG, f"{architecture} up to its layer '{trunk.layers[-1].name}'"):
+    with keras_weights.reading(path, _FIELD, f"{architecture} up to its layer '{trunk.layers[-1].name}'"):
         needed = {layer.name for layer in trunk.layers if layer.weights}
         # By name, so that a file with the classifier serves a trunk without it. Files whose layers are named
         # otherwise (the published ResNet-50 calls its last one 'probs') can still fit in their order.

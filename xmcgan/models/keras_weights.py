@@ -10,11 +10,11 @@ from xmcgan.models.hub_files import connection_timeout, one_line
 
 
 @contextlib.contextmanager
-def downloading(flag: str) -> Iterator[None]:
+def downloading(name: str) -> Iterator[None]:
     """Around the construction of a network with weights='imagenet'.
 
     Args:
-      flag: how the user passes weights, such as '--config.image_encoder.weights': named by the error.
+      name: what the user knows the weights by, such as the config's field 'image_encoder.weights': begins the error.
 
     Raises:
       FileNotFoundError: the download failed; says which file to fetch by hand.
@@ -26,18 +26,18 @@ def downloading(flag: str) -> Iterator[None]:
         if "URL fetch failure" not in str(error):
             raise
         raise FileNotFoundError(
-            f"{flag}: the ImageNet weights cannot be downloaded ({one_line(error)}): fetch that file by hand, "
-            f"and pass {flag}=FILE"
+            f"{name}: the ImageNet weights cannot be downloaded ({one_line(error)}): fetch that file by hand, "
+            f"and pass {name}=FILE"
         ) from error
 
 
 @contextlib.contextmanager
-def reading(path: str, flag: str, network: str) -> Iterator[None]:
+def reading(path: str, name: str, network: str) -> Iterator[None]:
     """Around `load_weights` from a user's file.
 
     Args:
       path: of the weights file.
-      flag: how the user passes it: named by the errors.
+      name: what the user knows it by: begins the errors.
       network: whose weights they must be, in words.
 
     Raises:
@@ -46,12 +46,12 @@ def reading(path: str, flag: str, network: str) -> Iterator[None]:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            f"{flag}='{path}' does not exist: pass a Keras weights file (.h5), or leave {flag} at its default"
+            f"{name}='{path}' does not exist: pass a Keras weights file (.h5), or leave {name} at its default"
         )
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{flag}='{path}' are not weights of {network} ({one_line(error)}): "
-            f"pass a Keras weights file of that network, or leave {flag} at its default"
+            f"{name}='{path}' are not weights of {network} ({one_line(error)}): "
+            f"pass a Keras weights file of that network, or leave {name} at its default"
         ) from error

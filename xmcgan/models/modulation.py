@@ -224,11 +224,12 @@ def batch_statistics(modulation: SelfModulation, moments: tf.Tensor | None) -> S
 
 
 def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """x * scale + shift.
+    """Scales and shifts every region of a map.
 
     Args:
       x: [batch, height, width, channels].
-      scale, shift: [batch, 1, 1, channels], or a map [batch, 16, 16, channels] that is up-sampled to the size of `x`.
+      scale: [batch, 1, 1, channels], or a map [batch, 16, 16, channels] that is up-sampled to the size of `x`.
+      shift: like `scale`.
 
     Returns:
       The shape and type of `x`.

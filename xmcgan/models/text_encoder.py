@@ -69,20 +69,20 @@ class TextEncoder(tf.Module):
         super().__init__(name="text_encoder")
         if sentence_pooling not in SENTENCE_POOLINGS:
             raise ValueError(
-                f"config.text.sentence_pooling={sentence_pooling!r} is not possible: "
+                f"text.sentence_pooling={sentence_pooling!r} is not possible: "
                 f"choose one of {', '.join(SENTENCE_POOLINGS)}"
             )
         self.preprocessor = preprocessor
         self.text_length = text_length
         self.sentence_pooling = sentence_pooling
         self._preprocessor = load_preprocessor(preprocessor)
-        self._encoder = hub_files.load(encoder, "--config.text.encoder")
+        self._encoder = hub_files.load(encoder, "text.encoder")
         self.dim = None  # Until the encoder has shown it.
         self.dim = self._probe(preprocessor, encoder)
         if dim is not None and dim != self.dim:
             raise ValueError(
-                f"config.text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: "
-                f"pass --config.text.dim={self.dim}"
+                f"text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: "
+                f"set text.dim={self.dim}"
             )
 
     def __call__(self, captions: tf.Tensor) -> TextFeatures:
@@ -158,14 +158,14 @@ class TextEncoder(tf.Module):
             return strategy.experimental_local_results(features.words)[0].shape[-1]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"config.text.encoder='{encoder}' is not a BERT of TF Hub's text API (a dict of "
+                f"text.encoder='{encoder}' is not a BERT of TF Hub's text API (a dict of "
                 f"{', '.join(TOKEN_FEATURES)} in, pooled_output and sequence_output out): "
                 "pass one such as bert_en_uncased_L-12_H-768_A-12"
             ) from error
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(
-                f"config.text.encoder='{encoder}' does not take {self.text_length} tokens from "
-                f"'{preprocessor}': lower --config.data.text_length, or pass the preprocessor of this encoder"
+                f"text.encoder='{encoder}' does not take {self.text_length} tokens from "
+                f"'{preprocessor}': lower data.text_length, or pass the preprocessor of this encoder"
             ) from error
 
 
@@ -191,12 +191,12 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
     )
 
 
-def load_preprocessor(handle: str, flag: str = "--config.text.preprocessor") -> tf.Module:
+def load_preprocessor(handle: str, name: str = "text.preprocessor") -> tf.Module:
     """Loads the preprocessor alone, which can tokenize without any BERT.
 
     Args:
       handle: of TF Hub, or folder of a SavedModel.
-      flag: how the user passes it: named by the errors.
+      name: what the user knows it by: begins the errors.
 
     Returns:
       The SavedModel, with the methods `tokenize` and `bert_pack_inputs`.
@@ -205,11 +205,11 @@ def load_preprocessor(handle: str, flag: str = "--config.text.preprocessor") -> 
       FileNotFoundError: it cannot be fetched, or the folder holds no SavedModel.
       ValueError: it is broken or of another API.
     """
-    preprocessor = hub_files.load(handle, flag)
+    preprocessor = hub_files.load(handle, name)
     for name in ("tokenize", "bert_pack_inputs"):
         if not hasattr(preprocessor, name):
             raise ValueError(
-                f"{flag}='{handle}' has no method '{name}': "
+                f"{name}='{handle}' has no method '{name}': "
                 "pass one of TF Hub's text preprocessors, such as bert_en_uncased_preprocess"
             )
     return preprocessor

@@ -48,8 +48,8 @@ class TrainingStep:
         own_statistics = options.micro_batches > 1 and options.micro_batch_statistics == "micro_batch"
         if own_statistics and num_replicas() > 1 and config.generator.batch_norm_replicas != 1:
             raise ValueError(
-                "config.training.micro_batch_statistics='micro_batch' are a replica's own: set "
-                "config.generator.batch_norm_replicas=1, or take the statistics of the 'batch'"
+                "training.micro_batch_statistics='micro_batch' are a replica's own: set "
+                "generator.batch_norm_replicas=1, or take the statistics of the 'batch'"
             )
 
     @staticmethod

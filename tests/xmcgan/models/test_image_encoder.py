@@ -98,10 +98,10 @@ def test_is_frozen_but_passes_gradients_to_the_images(vgg_file):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "alexnet"}, r"config.image_encoder.architecture='alexnet' is not possible: .*vgg19"),
-        ({"layer": "block9_conv1"}, r"config.image_encoder.layer='block9_conv1' is not a layer of vgg19"),
-        ({"layer": "logits"}, r"config.image_encoder.image_size=32 does not suit layer='logits'.*224"),
-        ({"image_size": 16}, r"config.image_encoder.image_size=16 is too small: set it to 32"),
+        ({"architecture": "alexnet"}, r"image_encoder.architecture='alexnet' is not possible: .*vgg19"),
+        ({"layer": "block9_conv1"}, r"image_encoder.layer='block9_conv1' is not a layer of vgg19"),
+        ({"layer": "logits"}, r"image_encoder.image_size=32 does not suit layer='logits'.*224"),
+        ({"image_size": 16}, r"image_encoder.image_size=16 is too small: set it to 32"),
         ({"architecture": "resnet50", "layer": "conv1_relu"}, r"are not weights of resnet50"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_failed_download_names_the_file_and_the_flag(monkeypatch):
         raise Exception("URL fetch failure on https://host/vgg19.h5: None -- name not known")  # As Keras does.
 
     monkeypatch.setitem(image_encoder._BACKBONES, "vgg19", unreachable)
-    message = r"https://host/vgg19.h5.*fetch that file by hand.*--config.image_encoder.weights=FILE"
+    message = r"https://host/vgg19.h5.*fetch that file by hand.*pass image_encoder.weights=FILE"
     with pytest.raises(FileNotFoundError, match=message):
         image_encoder.build_image_encoder("vgg19", "imagenet", "block5_conv4", 224)
 

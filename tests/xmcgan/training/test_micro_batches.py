@@ -122,6 +122,6 @@ def test_statistics_of_each_micro_batch(recompute, case):
 def test_replicas_do_not_share_statistics_of_micro_batches(monkeypatch):
     monkeypatch.setattr(step_lib, "num_replicas", lambda: 2)
     changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
-    with pytest.raises(ValueError, match=r"a replica's own: set config\.generator\.batch_norm_replicas=1"):
+    with pytest.raises(ValueError, match=r"a replica's own: set generator\.batch_norm_replicas=1"):
         TrainingStep(tiny_config(**changes), None)
     TrainingStep(tiny_config(**changes, **{"generator.batch_norm_replicas": 1}), None)
