@@ -142,6 +142,8 @@ def test_a_wrong_command_line_is_one_line_and_status_2(call, arguments, message)
     ("error", "line"),
     [
         ("ValueError('captions.txt: line 3 is empty: remove it')", "captions.txt: line 3 is empty: remove it"),
+        ("ValueError('text.dim=7: pass config.text.dim=8')", "--config.text.dim=7: pass --config.text.dim=8"),
+        ("ValueError('data/text.dim or text.dimension')", "data/text.dim or text.dimension"),
         ("ValueError('one\\ntwo')", "one (--traceback shows the rest)"),
         ("FileNotFoundError('runs/x: no checkpoint: train first')", "runs/x: no checkpoint: train first"),
         ("FileNotFoundError(2, 'No such file or directory', 'a.txt')", "a.txt: No such file or directory"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import tensorflow as tf
 
 from xmcgan.models.attention import EPSILON, MASKED
@@ -48,7 +50,7 @@ def word_region_scores(
         regions = tf.math.l2_normalize(regions, axis=-1, epsilon=EPSILON)
     if regions.shape[1] < words.shape[2]:
         gram = _gram(regions)
-        align = _align_by_gram
+        align: Callable[..., tf.Tensor] = _align_by_gram
         images = {"regions": regions, "inverse_norms": _inverse_root(tf.linalg.diag_part(gram)), "gram": gram}
     else:
         align = _align

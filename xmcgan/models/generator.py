@@ -121,6 +121,7 @@ class Generator(tf.keras.Model):
 
     def _attend(self, x: tf.Tensor, text: TextFeatures, word_weights: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """[batch, 16, 16, channels] -> context [batch, 16, 16, dim] and attention [batch, 256, words]."""
+        assert self.region_projection is not None
         dim = text.words.shape[-1]
         context, attention = attend_to_words(
             tf.reshape(at_least_float32(self.region_projection(x)), [-1, 16 * 16, dim]),

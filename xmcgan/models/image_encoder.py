@@ -163,9 +163,7 @@ def _build_backbone(architecture: str, weights: str, layer: str, image_size: int
             f"classifier: set it to {_CLASSIFIER_IMAGE_SIZE}"
         )
     if image_size < _MIN_IMAGE_SIZE:
-        raise ValueError(
-            f"image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more"
-        )
+        raise ValueError(f"image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more")
     with keras_weights.downloading(_FIELD):
         return _BACKBONES[architecture](
             include_top=with_classifier,

@@ -30,9 +30,14 @@ class SpectralNormalization:
     that several passes, of parts of a batch or computed again, share one power iteration and one division.
     """
 
+    name: str
+    kernel: tf.Variable
+    bias: tf.Variable
+    epsilon: float
+
     def add_weight(self, *args, **kwargs):
         """Keras' own, but in mixed precision the layer reads the weights as they are."""
-        return super().add_weight(*args, **{**kwargs, "experimental_autocast": False})
+        return super().add_weight(*args, **{**kwargs, "experimental_autocast": False})  # type: ignore[misc]
 
     def _build_power_iteration(self, outputs: int) -> None:
         self.u = self.add_weight(

@@ -80,10 +80,7 @@ class TextEncoder(tf.Module):
         self.dim = None  # Until the encoder has shown it.
         self.dim = self._probe(preprocessor, encoder)
         if dim is not None and dim != self.dim:
-            raise ValueError(
-                f"text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: "
-                f"set text.dim={self.dim}"
-            )
+            raise ValueError(f"text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: set text.dim={self.dim}")
 
     def __call__(self, captions: tf.Tensor) -> TextFeatures:
         """Encodes captions: `tokenize`, then `encode`.

@@ -187,11 +187,11 @@ def test_runs_on_two_replicas(handles):
 
 
 def test_refuses_folders_without_a_saved_model(handles, tmp_path):
-    message = r"config.text.preprocessor='.*': this folder holds no SavedModel.*--config.text.preprocessor=FOLDER"
+    message = r"text.preprocessor='.*': this folder holds no SavedModel.*pass text.preprocessor=FOLDER"
     with pytest.raises(FileNotFoundError, match=message):
         text_encoder.TextEncoder(str(tmp_path), handles[1], TEXT_LENGTH)
     (tmp_path / "saved_model.pb").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"config.text.encoder='.*': the SavedModel in '.*' cannot be read"):
+    with pytest.raises(ValueError, match=r"text.encoder='.*': the SavedModel in '.*' cannot be read"):
         text_encoder.TextEncoder(handles[0], str(tmp_path), TEXT_LENGTH)
 
 
@@ -199,8 +199,8 @@ def test_a_handle_that_cannot_be_fetched_says_what_to_fetch(handles, monkeypatch
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", _unreachable)
     message = (
-        r"config.text.encoder='https://tfhub.dev/bert/4' cannot be fetched \(no route\): "
-        r"fetch https://tfhub.dev/bert/4\?tf-hub-format=compressed by hand, .*--config.text.encoder=FOLDER"
+        r"text.encoder='https://tfhub.dev/bert/4' cannot be fetched \(no route\): "
+        r"fetch https://tfhub.dev/bert/4\?tf-hub-format=compressed by hand, .*pass text.encoder=FOLDER"
     )
     with pytest.raises(FileNotFoundError, match=message) as error:
         text_encoder.TextEncoder(handles[0], "https://tfhub.dev/bert/4", TEXT_LENGTH)
@@ -213,13 +213,13 @@ def _unreachable(*args, **kwargs):
 
 def test_refuses_what_does_not_fit(handles):
     preprocessor, encoder = handles
-    with pytest.raises(ValueError, match=rf"config.text.dim=768, but the encoder .* pass --config.text.dim={DIM}"):
+    with pytest.raises(ValueError, match=rf"text.dim=768, but the encoder .* set text.dim={DIM}"):
         text_encoder.TextEncoder(preprocessor, encoder, TEXT_LENGTH, dim=768)
-    with pytest.raises(ValueError, match=r"config.text.sentence_pooling='max' is not possible: choose one of mean"):
+    with pytest.raises(ValueError, match=r"text.sentence_pooling='max' is not possible: choose one of mean"):
         text_encoder.TextEncoder(preprocessor, encoder, TEXT_LENGTH, "max")
-    with pytest.raises(ValueError, match=r"config.text.preprocessor='.*' has no method 'tokenize'"):
+    with pytest.raises(ValueError, match=r"text.preprocessor='.*' has no method 'tokenize'"):
         text_encoder.TextEncoder(encoder, encoder, TEXT_LENGTH)
-    with pytest.raises(ValueError, match=r"config.text.encoder='.*' is not a BERT of TF Hub's text API"):
+    with pytest.raises(ValueError, match=r"text.encoder='.*' is not a BERT of TF Hub's text API"):
         text_encoder.TextEncoder(preprocessor, preprocessor, TEXT_LENGTH)
 
 
