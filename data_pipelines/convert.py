@@ -40,7 +40,7 @@ _CAPTIONS_ONLY = flags.DEFINE_bool(
 _MAX_SKIPPED = flags.DEFINE_float(
     "max_skipped",
     0.01,
-    "Fail if more than this share of a split's pictures, or captions, is unfit.",
+    "Fail if more than this share of a split's images, or captions, is unfit.",
     lower_bound=0,
     upper_bound=1,
 )
@@ -53,6 +53,7 @@ _BEAM_OPTIONS = flags.DEFINE_multi_string(
 
 
 def main(argv: list[str]) -> None:
+    """Runs the command."""
     del argv
     dataset, data_dir, source = _DATASET.value, _DATA_DIR.value, _SOURCE.value
     published = datasets.get(dataset).published
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("--beam_runner needs --source: `python -m data_pipelines.scenes` draws scenes into one")
     from data_pipelines import prepare, records
 
-    if _DOWNLOAD.value and not records.is_converted(dataset, data_dir):
+    if _DOWNLOAD.value and published and source and not records.is_converted(dataset, data_dir):
         from data_pipelines import download
 
         download.download(published, source, _CAPTIONS_ONLY.value)
@@ -79,7 +80,7 @@ def main(argv: list[str]) -> None:
     folder = records.directory(dataset, data_dir)
     splits = records.open_dataset(dataset, data_dir).info.splits
     counts = ", ".join(f"{split.num_examples} {name}" for name, split in splits.items())
-    print(f"{'converted' if worked else 'nothing to do, already converted'}: {counts} pictures")
+    print(f"{'converted' if worked else 'nothing to do, already converted'}: {counts} images")
     print(f"records in {os.fspath(folder)}")
     if (folder / records.SKIPPED_FILE).stat().length:
         print(f"what was left out or mended is listed in {os.fspath(folder / records.SKIPPED_FILE)}")

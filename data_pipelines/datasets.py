@@ -24,7 +24,7 @@ from xmcgan.config import (
 )
 
 if TYPE_CHECKING:  # Builders import TFDS, which takes seconds: only who converts needs them.
-    from data_pipelines.builders.base import ImageBuilder
+    from data_pipelines.builders.image_builder import ImageBuilder
 
 
 @dataclasses.dataclass(frozen=True)

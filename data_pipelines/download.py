@@ -18,7 +18,7 @@ import requests
 from absl import logging
 
 from data_pipelines import published_files
-from data_pipelines.fetching import archives, checksums, many_files, one_file, pictures, server
+from data_pipelines.fetching import archives, checksums, many_files, one_file, open_images, server
 from data_pipelines.published_files import Published
 from xmcgan.files import check_room
 
@@ -42,7 +42,7 @@ def download(published: Published, source: str | os.PathLike, captions_only: boo
     files = published.light_files if captions_only and published.light_files else published.files
     folders = published.image_folders
     for file in files:
-        shutil.rmtree(_aside(file, source), ignore_errors=True)  # Of a run that was stopped, and takes up room.
+        shutil.rmtree(_unpacked(file, source), ignore_errors=True)  # Of a run that was stopped, and takes up room.
     missing = [file for file in files if not _is_there(file, source)]
     with server.session() as connection:
         sizes = {file.name: _size(connection, file, source) for file in missing}
@@ -73,8 +73,9 @@ def _is_there(file: published_files.PublishedFile, source: pathlib.Path) -> bool
 
 def _place(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
     """Where a file that is kept as it is lies: under its name, or joined with its other shards."""
-    joined = file.whole_name is not None and (source / file.whole_name).exists()
-    return source / (file.whole_name if joined else file.name)
+    if file.whole_name is not None and (source / file.whole_name).exists():
+        return source / file.whole_name
+    return source / file.name
 
 
 def _count(folder: pathlib.Path) -> int:
@@ -83,11 +84,11 @@ def _count(folder: pathlib.Path) -> int:
 
 
 def _target(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
-    """Where a file is fetched to: archives, being ours to delete, aside."""
+    """Where a file is fetched to: archives, being ours to delete, into the work folder."""
     return (source / _WORK_FOLDER if file.unpacks_to else source) / file.name
 
 
-def _aside(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
+def _unpacked(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
     """Where an archive is unpacked at first."""
     return source / _WORK_FOLDER / f"{file.name}.unpacked"
 
@@ -121,7 +122,7 @@ def _provide(connection: requests.Session, file: published_files.PublishedFile, 
     target.parent.mkdir(parents=True, exist_ok=True)
     if file.unpacks_to and own.exists():
         try:
-            one_file.verify(own, file.size, file.sha256 and checksums.Checksum("sha256", file.sha256))
+            one_file.verify(own, file.size, checksums.Checksum("sha256", file.sha256) if file.sha256 else None)
         except ValueError as error:
             raise ValueError(f"{error}: delete it, and run this again to have it fetched") from error
         target = own
@@ -129,30 +130,30 @@ def _provide(connection: requests.Session, file: published_files.PublishedFile, 
         with _with_remedy(_by_hand(file, source)):
             one_file.fetch(connection, file.url, target, file.size, file.sha256)
     if file.unpacks_to:
-        archives.unpack(target, source, _aside(file, source))
+        archives.unpack(target, source, _unpacked(file, source))
         if target is not own:
             target.unlink()
 
 
 def _most_bytes(folder: published_files.ImageFolder, source: pathlib.Path) -> int:
     """The most that the images still to be fetched can come to."""
-    return max(0, folder.num_narratives - pictures.count(folder, source)) * folder.image_size
+    return max(0, folder.num_narratives - open_images.count(folder, source)) * folder.image_size
 
 
 def _provide_images(folder: published_files.ImageFolder, narratives: set[pathlib.Path], source: pathlib.Path) -> None:
     """Fetches the images that the narratives of a split speak of."""
-    wanted, total = pictures.wanted(folder, sorted(narratives), source)
+    wanted, total = open_images.wanted(folder, sorted(narratives), source)
     if not wanted:
         return
-    logging.info("fetching %d of %d %s pictures, published at %s", len(wanted), total, folder.split, folder.page)
-    check_room(source, len(wanted) * folder.image_size, f"fetch {len(wanted)} {folder.split} pictures")
+    logging.info("fetching %d of %d %s images, published at %s", len(wanted), total, folder.split, folder.page)
+    check_room(source, len(wanted) * folder.image_size, f"fetch {len(wanted)} {folder.split} images")
     for parent in {file.path.parent for file in wanted}:
         parent.mkdir(parents=True, exist_ok=True)
     with _with_remedy(f"fetch the archives by hand and put them into {source} (published at {folder.page})"):
-        gone = many_files.fetch_all(wanted, f"fetching {folder.split} pictures")
+        gone = many_files.fetch_all(wanted, f"fetching {folder.split} images")
     if gone:
         logging.warning(
-            "%d of %d %s pictures are not to be had any more (first: %s): the conversion will count them as missing",
+            "%d of %d %s images are not to be had any more (first: %s): the conversion will count them as missing",
             len(gone),
             total,
             folder.split,

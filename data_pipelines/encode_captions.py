@@ -13,7 +13,7 @@ import tqdm
 from absl import logging
 from etils import epath
 
-from data_pipelines import prepare, records, text_feature_files, text_features, text_identity
+from data_pipelines import prepare, records, text_feature_files, text_features
 from data_pipelines.text_features import ImageText
 from xmcgan.config import Config
 from xmcgan.files import check_room, remove_temporary, temporary_path
@@ -44,7 +44,7 @@ def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEn
       ValueError: float16 cannot hold a feature.
       OSError: the disk has not enough room.
     """
-    identity = text_identity.of_config(config, data_dir)
+    identity = text_feature_files.identify(config, data_dir)
     info = records.open_dataset(config.dataset, data_dir).info.splits[split]
     target = text_feature_files.folder(config.dataset, data_dir, identity)
     with prepare.alone(config.dataset, data_dir):  # A second process waits, and then finds the work done.
@@ -60,7 +60,7 @@ def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEn
             total=info.num_examples,
             initial=info.num_examples - num_left,
             desc=f"encoding the captions of {split}",
-            unit="picture",
+            unit="image",
             disable=None,
             dynamic_ncols=True,
         )
@@ -142,4 +142,4 @@ def _check_room(target: epath.Path, sources: Sequence[epath.Path], num_images: i
         num_sampled += image_ids.shape[0]
         rows += captions.flat_values.shape[0] + int(tf.reduce_sum(tokens["input_mask"]))  # Sentences and words.
     needed = _ROOM * np.dtype(np.float16).itemsize * encoder.dim * rows / num_sampled * num_images
-    check_room(target, needed, f"store the text features of {num_images} pictures")
+    check_room(target, needed, f"store the text features of {num_images} images")

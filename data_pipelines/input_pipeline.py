@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import picture_source, record_index, records
-from data_pipelines.picture_source import ImageSource
+from data_pipelines import image_source, record_index, records
+from data_pipelines.image_source import ImageSource
 from data_pipelines.record_index import RecordIndex
 from data_pipelines.text_features import StoredText
 from xmcgan.models.text_encoder import TextFeatures
 
-CACHES = {"none": picture_source.reread, "memory": picture_source.in_memory}
+CACHES = {"none": image_source.reread, "memory": image_source.in_memory}
 # Of the cipher that permutes an epoch. With TensorFlow's own 4, the orders of successive epochs of COCO-14 correlate by
 # 0.3; from 8 on nothing is left of that.
 _CIPHER_ROUNDS = 24
@@ -84,8 +84,8 @@ def training_batches(
       random_flip: mirror every other image, by lot.
       seed: of order, captions and flips, at least 0.
       start_batch: number of the first batch, at least 0.
-      cache: a key of CACHES: images are read and decoded in each epoch anew ('none'), or once ('memory').
-      stored_text: features of the training captions, to come with them; read anew in each epoch.
+      cache: a key of CACHES: images are read and decoded again in each epoch ('none'), or once ('memory').
+      stored_text: features of the training captions, to come with them; read again in each epoch.
       context: which host this is, and the number of hosts and replicas: of `distribute_datasets_from_function`.
         By default there is one of each.
 
@@ -123,7 +123,7 @@ def training_batches(
             image = tf.cond(lot[0] % 2 == 1, lambda: tf.image.flip_left_right(image), lambda: image)
         number = lot[1] % tf.size(captions, tf.int64)
         batch = Batch(image, captions[number], image_id)
-        if text is None:
+        if stored_text is None or text is None:
             return batch
         return EncodedBatch(*batch, stored_text.decode(text, number, batch.caption, image_id))
 

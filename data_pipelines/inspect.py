@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 from absl import flags, logging
-from etils import epath, epy
+from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
@@ -43,8 +43,8 @@ def main(argv: list[str]) -> None:
     config = command_line.get_config()
     dataset, data_dir = config.dataset, _DATA_DIR.value
     splits = report.choose_splits(dataset, data_dir, _SPLIT.value)
-    sheet_file = check_output(_SHEET.value or os.path.join(data_dir, f"inspect_{dataset}.html"))
-    json_file = check_output(_OUTPUT.value) if _OUTPUT.value else None
+    sheet_file = sheet.check_output(_SHEET.value or os.path.join(data_dir, f"inspect_{dataset}.html"))
+    json_file = sheet.check_output(_OUTPUT.value) if _OUTPUT.value else None
 
     token_counter, hint = None, ""
     try:
@@ -61,26 +61,6 @@ def main(argv: list[str]) -> None:
         write_text(json_file, report.to_json(found))
         print(f"numbers in {json_file}")
     print(f"sheet in {sheet_file}")
-
-
-def check_output(path: str | os.PathLike) -> str:
-    """Refuses, before the work, a file that could not be written at its end; makes its folder.
-
-    Args:
-      path: of the file; replaced if it is there.
-
-    Returns:
-      The path, with the user's folder for '~'.
-
-    Raises:
-      ValueError: it is a folder.
-      OSError: its folder cannot be made.
-    """
-    file = epath.Path(path).expanduser()
-    if file.is_dir():
-        raise ValueError(f"{os.fspath(file)} is a folder: name a file in it")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return os.fspath(file)
 
 
 if __name__ == "__main__":

@@ -15,23 +15,28 @@ from __future__ import annotations
 
 import os
 
+from etils import epy
+
 from data_pipelines import datasets
 from xmcgan import command_line
+
+with epy.lazy_imports():  # They load TensorFlow, which takes seconds and is not needed for --help.
+    from data_pipelines import encode_captions, prepare, records, text_feature_files
+    from xmcgan.models import text_encoder
 
 _DATA_DIR = command_line.define_data_dir()
 command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
+    """Runs the command."""
     del argv
-    from data_pipelines import encode_captions, prepare, records, text_feature_files, text_identity
-    from xmcgan.models.text_encoder import load_text_encoder
-
     config, data_dir = command_line.get_config(), _DATA_DIR.value
     prepare.prepare_for(config, data_dir)
     records.open_dataset(config.dataset, data_dir)  # Before a BERT is fetched in vain.
-    worked = encode_captions.encode_captions(config, data_dir, load_text_encoder(config, data_dir))
-    folder = text_feature_files.folder(config.dataset, data_dir, text_identity.of_config(config, data_dir))
+    encoder = text_encoder.load_text_encoder(config, data_dir)
+    worked = encode_captions.encode_captions(config, data_dir, encoder)
+    folder = text_feature_files.folder(config.dataset, data_dir, text_feature_files.identify(config, data_dir))
     print("stored the text features of all training captions" if worked else "nothing to do, already stored")
     print(f"features in {os.fspath(folder)}")
 

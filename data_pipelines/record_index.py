@@ -36,10 +36,12 @@ class RecordIndex:
     """
 
     def __init__(self, files: Sequence[str], file_numbers: np.ndarray, offsets: np.ndarray):
-        """Args:
-        files: names of the TFRecord files.
-        file_numbers: of each record's file, [records] int32.
-        offsets: of each record in its file, [records] int64 bytes.
+        """Keeps the place of each record.
+
+        Args:
+          files: names of the TFRecord files.
+          file_numbers: of each record's file, [records] int32.
+          offsets: of each record in its file, [records] int64 bytes.
         """
         self.files = list(files)
         # Tensors, of which a graph holds the reference: arrays would be copied into it. tf.data works on the host.
@@ -131,18 +133,18 @@ def load(
         offsets = _read(path(folder, split), files, lengths)
     else:
         logging.info("%s is missing: looking through %d records", path(folder, split), sum(lengths))
-        of_files = [_scan(file) for file in files]
-        for file, offsets, length in zip(files, of_files, lengths):
+        scanned = [_scan(file) for file in files]
+        for file, offsets, length in zip(files, scanned, lengths):
             if len(offsets) != length:
                 raise ValueError(f"{file} holds {len(offsets)} records instead of {length}: {_convert_again(folder)}")
-        offsets = np.concatenate(of_files)
+        offsets = np.concatenate(scanned)
     file_numbers = np.repeat(np.arange(len(files), dtype=np.int32), lengths)
     return RecordIndex([os.fspath(file) for file in files], file_numbers, offsets)
 
 
 def _read(source: epath.Path, files: Sequence[epath.Path], lengths: Sequence[int]) -> np.ndarray:
     """The offsets in a file of `write`, if they fit the records."""
-    remedy = "remove it, and the records are looked through anew"
+    remedy = "remove it, and the records are looked through again"
     try:
         with source.open("rb") as content:
             offsets = np.load(content)
@@ -152,8 +154,8 @@ def _read(source: epath.Path, files: Sequence[epath.Path], lengths: Sequence[int
         raise ValueError(
             f"{source} is not the index of {sum(lengths)} records, but of {offsets.dtype}{offsets.shape}: {remedy}"
         )
-    for file, of_file in zip(files, np.split(offsets, np.cumsum(lengths)[:-1])):
-        if not _fits(file, of_file):
+    for file, own in zip(files, np.split(offsets, np.cumsum(lengths)[:-1])):
+        if not _fits(file, own):
             raise ValueError(f"{source} does not fit the records in {file.name}: {remedy}")
     return offsets
 

@@ -9,22 +9,23 @@ They lie within the dataset's folder of records, for each text encoder in a fold
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from data_pipelines import datasets, record_index, records, text_identity
+from data_pipelines import datasets, record_index, records
 from data_pipelines.record_index import RecordIndex
 from data_pipelines.text_features import StoredText
-from data_pipelines.text_identity import TextIdentity
 from xmcgan import config as config_lib
 from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.files import write_text
+from xmcgan.models import hub_files
 
 _FOLDER = "text_features"
 _DIGITS = 16  # Of the fingerprint, in the name of its folder.
@@ -37,6 +38,38 @@ _FIELDS = {
     "text_length": "data.text_length",
     "sentence_pooling": "text.sentence_pooling",
 }
+
+
+class TextIdentity(NamedTuple):
+    """All that decides the features of a caption; equal for equal features, wherever the SavedModels lie."""
+
+    preprocessor: str  # SHA-256 of the SavedModel's content, in hexadecimal.
+    encoder: str  # The same of the encoder.
+    text_length: int
+    sentence_pooling: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all of it, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self._asdict(), sort_keys=True).encode()).hexdigest()
+
+
+def identify(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
+    """The identity of an experiment's text features; reads both SavedModels, a second or two for a BERT.
+
+    Call it when the `TextEncoder` has been loaded: that fetches them, and has the better words if it cannot.
+
+    Args:
+      config: the experiment.
+      data_dir: folder of all records.
+    """
+    preprocessor, encoder = handles.resolve_text(config.text, data_dir)
+    return TextIdentity(
+        preprocessor=hub_files.saved_model_digest(preprocessor),
+        encoder=hub_files.saved_model_digest(encoder),
+        text_length=config.data.text_length,
+        sentence_pooling=config.text.sentence_pooling,
+    )
 
 
 def folder(dataset: str, data_dir: str | os.PathLike, identity: TextIdentity) -> epath.Path:
@@ -76,7 +109,7 @@ def finish(config: Config, data_dir: str | os.PathLike, identity: TextIdentity, 
 def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> StoredText:
     """The stored features of a split for an experiment, held against its text encoder and its records.
 
-    Call it when the experiment's `TextEncoder` has been loaded (see `text_identity.of_config`).
+    Call it when the experiment's `TextEncoder` has been loaded (see `identify`).
 
     Args:
       config: the experiment.
@@ -91,7 +124,7 @@ def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> S
       ValueError: those that are there were made by another text encoder, or otherwise than the config says, or for
         other records, or are damaged; says what differs, and what to do.
     """
-    identity = text_identity.of_config(config, data_dir)
+    identity = identify(config, data_dir)
     target = folder(config.dataset, data_dir, identity)
     info = records.open_dataset(config.dataset, data_dir).info.splits[split]
     if not is_whole(config.dataset, data_dir, identity, split):
@@ -103,8 +136,8 @@ def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> S
         what, _, _ = str(error).partition(": ")  # What follows is what to do about records.
         raise ValueError(f"the stored text features are damaged: {what}: {remedy}") from error
     stored = StoredText(index, config.data.text_length, config.text.dim, remedy)
-    of_dataset = records.directory(config.dataset, data_dir)
-    _compare(record_index.load(of_dataset, split, info.filepaths, info.shard_lengths), stored, remedy)
+    own = records.directory(config.dataset, data_dir)
+    _compare(record_index.load(own, split, info.filepaths, info.shard_lengths), stored, remedy)
     return stored
 
 
@@ -131,9 +164,9 @@ def _compare(index: RecordIndex, stored: StoredText, remedy: str) -> None:
         try:
             stored.decode(text, tf.constant(0), record.captions[0], record.image_id)
         except tf.errors.InvalidArgumentError as error:
+            image_id = tf.convert_to_tensor(record.image_id).numpy().decode()
             raise ValueError(
-                f"the stored text features are not of these records (picture {record.image_id.numpy().decode()}): "
-                f"{remedy}"
+                f"the stored text features are not of these records (image {image_id}): {remedy}"
             ) from error
 
 

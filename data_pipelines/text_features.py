@@ -33,11 +33,13 @@ class StoredText:
     """The text features of a split, by the number of the record; the stages are those of a `ImageSource`."""
 
     def __init__(self, index: RecordIndex, text_length: int, dim: int, remedy: str):
-        """Args:
-        index: of the stored features.
-        text_length: words a caption is padded to.
-        dim: width of the features.
-        remedy: what to do about features that are not of the records, for the error.
+        """Reads nothing yet.
+
+        Args:
+          index: of the stored features.
+          text_length: words a caption is padded to.
+          dim: width of the features.
+          remedy: what to do about features that are not of the records, for the error.
         """
         self._index = index
         self._text_length = text_length
@@ -78,7 +80,7 @@ class StoredText:
         )
         same_caption = tf.reduce_any(stored["captions"][number : number + 1] == _hash(caption))
         same = (stored["image_id"] == image_id) & same_caption
-        told = ["the stored text features are not of the picture and caption", image_id, caption, self._remedy]
+        told = ["the stored text features are not of the image and caption", image_id, caption, self._remedy]
         with tf.control_dependencies([tf.debugging.Assert(same, told)]):
             length = stored["lengths"][number]
         sentence = self._rows(stored["sentences"], number, 1)  # [1, dim]
@@ -103,22 +105,22 @@ def serialize(text: ImageText) -> bytes:
     """
     if not (np.isfinite(text.sentences).all() and np.isfinite(text.words).all()):
         raise ValueError(
-            f"a caption of picture {text.image_id} has text features that float16 cannot hold: "
+            f"a caption of image {text.image_id} has text features that float16 cannot hold: "
             "train with --noconfig.text.precomputed"
         )
 
-    def of_bytes(value: bytes) -> tf.train.Feature:
+    def bytes_feature(value: bytes) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
-    def of_ints(values: np.ndarray) -> tf.train.Feature:
+    def ints_feature(values: np.ndarray) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
     feature = {
-        "image_id": of_bytes(text.image_id.encode()),
-        "captions": of_ints(_hash(tf.constant(text.captions, tf.string)).numpy()),
-        "lengths": of_ints(text.lengths),
-        "sentences": of_bytes(text.sentences.astype(_HALF).tobytes()),
-        "words": of_bytes(text.words.astype(_HALF).tobytes()),
+        "image_id": bytes_feature(text.image_id.encode()),
+        "captions": ints_feature(_hash(tf.constant(text.captions, tf.string)).numpy()),
+        "lengths": ints_feature(text.lengths),
+        "sentences": bytes_feature(text.sentences.astype(_HALF).tobytes()),
+        "words": bytes_feature(text.words.astype(_HALF).tobytes()),
     }
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 

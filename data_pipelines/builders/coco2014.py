@@ -5,14 +5,14 @@ Source: `train2014/`, `val2014/` and `annotations/{captions,instances}_{train,va
 
 from __future__ import annotations
 
-from data_pipelines.builders import base, coco_annotations
+from data_pipelines.builders import coco_files, image_builder
 from data_pipelines.builders.skipped import LEFT_OUT, Note
 
 # COCO's name of each split.
 _SPLITS = {"train": "train2014", "validation": "val2014"}
 
 
-class Coco2014(base.ImageBuilder):
+class Coco2014(image_builder.ImageBuilder):
     """COCO 2014 captions (Lin et al. 2014; Chen et al. 2015), the paper's first dataset (section 5.1)."""
 
     def splits(self) -> list[str]:
@@ -27,16 +27,16 @@ class Coco2014(base.ImageBuilder):
             )
         return list(_SPLITS)
 
-    def plan(self, split: str) -> base.Plan:
+    def plan(self, split: str) -> image_builder.Plan:
         """See `ImageBuilder`."""
-        images, notes = coco_annotations.read_captions(self._source / _annotations("captions", split))
-        labels = coco_annotations.read_labels(self._source / _annotations("instances", split))
-        items: dict[int, base.Item] = {}
+        images, notes = coco_files.read_captions(self._source / _annotations("captions", split))
+        labels = coco_files.read_labels(self._source / _annotations("instances", split))
+        items: dict[int, image_builder.Item] = {}
         for image in images:
             if image.image_id in items:
-                notes.append(Note(LEFT_OUT, "picture", image.file_name, "duplicate id", str(image.image_id)))
+                notes.append(Note(LEFT_OUT, "image", image.file_name, "duplicate id", str(image.image_id)))
                 continue
-            items[image.image_id] = base.Item(
+            items[image.image_id] = image_builder.Item(
                 image_id=str(image.image_id),
                 file_name=image.file_name,
                 path=str(self._source / _SPLITS[split] / image.file_name),
@@ -45,7 +45,7 @@ class Coco2014(base.ImageBuilder):
             )
         num_captions = sum(len(item.captions) for item in items.values())
         num_captions += sum(note.what == "caption" for note in notes)
-        return base.Plan(base.units_of(list(items.values())), notes, num_captions)
+        return image_builder.Plan(image_builder.units_of(list(items.values())), notes, num_captions)
 
 
 class Scenes(Coco2014):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from etils import epath
 
-from data_pipelines.builders import base, coco_annotations, narratives
+from data_pipelines.builders import coco_files, image_builder, narratives
 
 # COCO's name of each split, and that of Localized Narratives.
 _SPLITS = {"train": ("train2017", "coco_train"), "validation": ("val2017", "coco_val")}
 
 
-class LnCoco(base.ImageBuilder):
+class LnCoco(image_builder.ImageBuilder):
     """LN-COCO (Pont-Tuset et al. 2020 on the images of COCO 2017), the paper's second dataset (section 5.1)."""
 
     def splits(self) -> list[str]:
@@ -33,18 +33,18 @@ class LnCoco(base.ImageBuilder):
             )
         return list(_SPLITS)
 
-    def plan(self, split: str) -> base.Plan:
+    def plan(self, split: str) -> image_builder.Plan:
         """See `ImageBuilder`."""
         folder = _SPLITS[split][0]
         instances = self._source / "annotations" / f"instances_{folder}.json"
-        labels = coco_annotations.read_labels(instances) if instances.exists() else {}
+        labels = coco_files.read_labels(instances) if instances.exists() else {}
         told, notes, num_captions = narratives.by_image(self._narratives(split))
         items = []
         for image_id, lines in told.items():
             # COCO's file names carry the id in twelve digits; any other id has no image.
             file_name = f"{image_id:0>12}.jpg"
             items.append(
-                base.Item(
+                image_builder.Item(
                     image_id=image_id,
                     file_name=file_name,
                     path=str(self._source / folder / file_name),
@@ -52,7 +52,7 @@ class LnCoco(base.ImageBuilder):
                     lines=tuple(lines),
                 )
             )
-        return base.Plan(base.units_of(items), notes, num_captions)
+        return image_builder.Plan(image_builder.units_of(items), notes, num_captions)
 
     def _narratives(self, split: str) -> list[epath.Path]:
         name = _SPLITS[split][1]

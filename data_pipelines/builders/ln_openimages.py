@@ -12,14 +12,14 @@ import collections
 
 from etils import epath
 
-from data_pipelines.builders import base, narratives
+from data_pipelines.builders import image_builder, narratives
 
 # How the files of each split's narratives begin.
 _SPLITS = {"train": "open_images_train_v6", "validation": "open_images_validation", "test": "open_images_test"}
 _ARCHIVE_ENDINGS = (".tar.gz", ".tar")
 
 
-class LnOpenImages(base.ImageBuilder):
+class LnOpenImages(image_builder.ImageBuilder):
     """LN-OpenImages (Pont-Tuset et al. 2020 on images of Open Images), the paper's third dataset (section 5.1)."""
 
     name = "ln_openimages"
@@ -33,22 +33,22 @@ class LnOpenImages(base.ImageBuilder):
             if split not in found
         ]
         missing += [
-            f"the pictures of {split} ({split}/ or {split}*.tar.gz)" for split in found if not self._places(split)
+            f"the images of {split} ({split}/ or {split}*.tar.gz)" for split in found if not self._places(split)
         ]
         if missing:
             raise FileNotFoundError(
                 f"source folder {self._source} lacks {', '.join(missing)}: put Localized Narratives' Open Images files "
-                "and Open Images' pictures there, or let --download fetch them"
+                "and Open Images' images there, or let --download fetch them"
             )
         return found
 
-    def plan(self, split: str) -> base.Plan:
+    def plan(self, split: str) -> image_builder.Plan:
         """See `ImageBuilder`."""
         told, notes, num_captions = narratives.by_image(self._narratives(split))
         places = self._places(split)
         files, archived = [], collections.defaultdict(list)
         for image_id, lines in told.items():
-            item = base.Item(image_id, file_name=f"{image_id}.jpg", path="", lines=tuple(lines))
+            item = image_builder.Item(image_id, file_name=f"{image_id}.jpg", path="", lines=tuple(lines))
             candidates = [place for name in _place_names(split, image_id) for place in places.get(name, ())]
             folders = [place for place in candidates if place.is_dir()]
             archives = [place for place in candidates if not place.is_dir()]
@@ -57,8 +57,10 @@ class LnOpenImages(base.ImageBuilder):
                 archived[str(archives[0])].append(item)
             else:
                 files.append(item._replace(path=str((found or self._source / split) / item.file_name)))
-        units = base.units_of(files) + [base.Unit(items, archive) for archive, items in sorted(archived.items())]
-        return base.Plan(units, notes, num_captions)
+        units = image_builder.units_of(files) + [
+            image_builder.Unit(items, archive) for archive, items in sorted(archived.items())
+        ]
+        return image_builder.Plan(units, notes, num_captions)
 
     def _narratives(self, split: str) -> list[epath.Path]:
         return narratives.find_files(

@@ -58,7 +58,7 @@ def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Pat
             return [source / f"{stem}.jsonl"]
         shards = sorted(path for path in source.glob(f"{stem}-*-of-*.jsonl") if _SHARD.search(path.name))
         if shards:
-            count = int(_SHARD.search(shards[0].name)[2])
+            count = int(shards[0].name.removesuffix(".jsonl").rpartition("-")[2])
             wanted = [source / f"{stem}-{number:05d}-of-{count:05d}.jsonl" for number in range(count)]
             missing = [path.name for path in wanted if path not in shards]
             if missing:

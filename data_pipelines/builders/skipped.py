@@ -36,7 +36,7 @@ class Kind(NamedTuple):
     action: str
     what: str
     reason: str
-    count: int
+    count: int  # type: ignore[assignment]  # As the JSON file of an inspection calls it; tuples have a method `count`.
     names: list[str]  # Of the first ones, with their details.
 
 
@@ -89,7 +89,7 @@ class SkippedLog:
                 logging.warning("%s: %s: %s", self._split, action, summary)
         if not num_written:
             reasons = self._summary(LEFT_OUT) or "it is empty"
-            raise ValueError(f"split '{self._split}' has no picture that can be used ({reasons}): mend the source")
+            raise ValueError(f"split '{self._split}' has no image that can be used ({reasons}): mend the source")
 
     def write(self, path: epath.Path) -> None:
         """Appends the notes to `path`, one JSON line each; without any, an empty file."""

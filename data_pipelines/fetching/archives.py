@@ -39,7 +39,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path, temporary: pathlib.Path)
             for member in tqdm.tqdm(members, desc=f"unpacking {archive.name}", unit="file", disable=None):
                 opened.extract(member, temporary)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{archive} is damaged ({error}): delete it, and run this again to fetch it anew") from error
+        raise ValueError(f"{archive} is damaged ({error}): delete it, and run this again to fetch it again") from error
     for path in temporary.iterdir():
         _move(path, folder / path.name)
     shutil.rmtree(temporary)

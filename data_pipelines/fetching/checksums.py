@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import google_crc32c
 import tqdm
 
 _CHUNK = 1 << 22
-_KINDS = {"sha256": hashlib.sha256, "md5": hashlib.md5, "crc32c": google_crc32c.Checksum}
+_KINDS: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib.md5, "crc32c": google_crc32c.Checksum}
 
 
 class Checksum(NamedTuple):
@@ -20,14 +21,14 @@ class Checksum(NamedTuple):
     value: str
 
 
-def of_bytes(data: bytes, kind: str) -> Checksum:
+def checksum_bytes(data: bytes, kind: str) -> Checksum:
     """The checksum of `data`."""
     digest = _KINDS[kind]()
     digest.update(data)
     return Checksum(kind, digest.digest().hex())
 
 
-def of_file(path: pathlib.Path, kind: str) -> Checksum:
+def checksum_file(path: pathlib.Path, kind: str) -> Checksum:
     """The checksum of a file, with a progress bar on a terminal."""
     digest = _KINDS[kind]()
     progress = tqdm.tqdm(

@@ -39,7 +39,7 @@ def fetch_all(files: Sequence[SmallFile], description: str) -> list[SmallFile]:
       server.FetchError: a server cannot be reached, or sends a file damaged time and again.
     """
     gone = []
-    progress = tqdm.tqdm(total=len(files), desc=description, unit="picture", disable=None)
+    progress = tqdm.tqdm(total=len(files), desc=description, unit="image", disable=None)
     pool = concurrent.futures.ThreadPoolExecutor(_CONNECTIONS)
     pending: collections.deque = collections.deque()
 
@@ -76,7 +76,7 @@ def _fetch(connection: requests.Session, file: SmallFile) -> bool:
             continue
         if stated.size not in (None, len(content)):
             cause = f"{len(content)} bytes of {stated.size} came"
-        elif stated.checksum and checksums.of_bytes(content, stated.checksum.kind) != stated.checksum:
+        elif stated.checksum and checksums.checksum_bytes(content, stated.checksum.kind) != stated.checksum:
             cause = f"its {stated.checksum.kind} is not {stated.checksum.value}"
         else:
             part = file.path.with_name(file.path.name + ".part")

@@ -83,7 +83,7 @@ def fetch(
         verify(part.path, size or stated.size, checksums.Checksum("sha256", sha256) if sha256 else stated.checksum)
     except ValueError as error:
         part.discard()
-        raise ValueError(f"{url} came damaged, and was deleted: {error}; run this again to fetch it anew") from error
+        raise ValueError(f"{url} came damaged, and was deleted: {error}; run this again to fetch it again") from error
     part.finish(path)
 
 
@@ -98,7 +98,7 @@ def verify(path: pathlib.Path, size: int | None, checksum: checksums.Checksum | 
         raise ValueError(f"{path} has {found} bytes, not {size}")
     if checksum is None:
         logging.warning("%s: nobody states a checksum, so only its size was checked", path.name)
-    elif checksums.of_file(path, checksum.kind) != checksum:
+    elif checksums.checksum_file(path, checksum.kind) != checksum:
         raise ValueError(f"the {checksum.kind} of {path} is not {checksum.value}")
 
 
@@ -127,11 +127,12 @@ def _receive_all(
 
 def _receive(connection: requests.Session, url: str, part: _Part, size: int | None, progress: tqdm.tqdm) -> bool:
     """Receives what one request brings. Returns False if the part was of no use, True at the end of the answer."""
-    known, offset = part.stated(), part.size()
-    if known is None or known.etag is None:
-        offset = 0  # There is no telling whether the server still has the same version.
+    known = part.stated()
+    etag = known.etag if known else None
+    # Without an etag there is no telling whether the server still has the same version.
+    offset = part.size() if etag else 0
     with contextlib.ExitStack() as stack:
-        response = stack.enter_context(server.get(connection, url, offset, known.etag if offset else None))
+        response = stack.enter_context(server.get(connection, url, offset, etag if offset else None))
         stated = server.stated(response)
         if size is not None and stated.size not in (None, size):
             raise ValueError(
@@ -141,7 +142,7 @@ def _receive(connection: requests.Session, url: str, part: _Part, size: int | No
         if response.status_code == 200:
             offset = 0
             part.begin(stated)
-        elif response.status_code == 416 or not _continues(response, stated, known, offset):
+        elif response.status_code == 416 or not _continues(response, stated, etag, offset):
             part.discard()
             return False
         progress.total = size or stated.size
@@ -154,7 +155,7 @@ def _receive(connection: requests.Session, url: str, part: _Part, size: int | No
     return True
 
 
-def _continues(response: requests.Response, stated: server.Stated, known: server.Stated, offset: int) -> bool:
+def _continues(response: requests.Response, stated: server.Stated, etag: str | None, offset: int) -> bool:
     """Whether the answer to a request for the rest is indeed the rest of the same version."""
     starts = response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
-    return starts and stated.etag in (None, known.etag)
+    return starts and stated.etag in (None, etag)

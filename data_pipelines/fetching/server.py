@@ -78,7 +78,7 @@ def get(
       GoneError: the server has no such file.
       FetchError: the server cannot be reached, or answers with another error.
     """
-    headers = {"Range": f"bytes={offset}-", "If-Range": etag} if offset else {}
+    headers = {"Range": f"bytes={offset}-", "If-Range": etag} if offset and etag else {}
     try:
         response = connection.request(
             "HEAD" if head else "GET", url, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=True

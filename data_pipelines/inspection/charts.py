@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ _WHOLE = 99.5
 _WIDTH, _HEIGHT, _TITLE, _LINE = 6.0, 2.6, 0.6, 0.26
 # Neither light nor dark: they are seen on the sheet's light background and on its dark one.
 _INK, _BAR, _BEYOND = "#7a8696", "#4d80d6", "#d0702c"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "data_pipelines",  # The same numbers make the same file.
     "font.size": 10,
     "axes.spines.top": False,

@@ -24,7 +24,7 @@ class Histogram(collections.Counter[T]):
         """How many values there are."""
         return sum(self.values())
 
-    def mean(self) -> float:
+    def mean(self: Histogram[int]) -> float:
         """The mean of numbers."""
         return sum(value * count for value, count in self.items()) / self.size
 
@@ -35,11 +35,15 @@ class Histogram(collections.Counter[T]):
           percent: in [0, 100]; 0 gives the smallest value and 100 the largest one.
           key: what values are ordered by; by default themselves.
         """
-        values = sorted(self, key=key)
+        values = sorted(self, key=key or _itself)
         reached = np.cumsum([self[value] for value in values])
         # In whole numbers: 0.9 * 10 and the like are not exact.
         return values[int(np.searchsorted(100 * reached, percent * reached[-1]))]
 
-    def share_above(self, limit: float) -> float:
+    def share_above(self: Histogram[int], limit: float) -> float:
         """The share, 0 .. 1, of numbers that exceed `limit`."""
         return sum(count for value, count in self.items() if value > limit) / self.size
+
+
+def _itself(value: Any) -> Any:
+    return value

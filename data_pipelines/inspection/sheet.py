@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jinja2
 import numpy as np
+from etils import epath
 from PIL import Image
 
 from data_pipelines.images import decode_image
@@ -21,6 +23,7 @@ from data_pipelines.inspection.report import Report
 from data_pipelines.inspection.samples import Sample
 from data_pipelines.inspection.split_statistics import SplitStatistics
 from data_pipelines.inspection.tokens import TokenCounter
+from data_pipelines.records import Narrative
 
 # Object classes whose bars are shown.
 _CLASSES = 16
@@ -56,6 +59,26 @@ def render(report: Report, samples: Sequence[Sample], token_counter: TokenCounte
         cards=[_card(sample, report.text_length, token_counter) for sample in samples],
         side=traces.SIDE,
     )
+
+
+def check_output(path: str | os.PathLike) -> str:
+    """Refuses, before the work, a file that could not be written at its end; makes its folder.
+
+    Args:
+      path: of the file; replaced if it is there.
+
+    Returns:
+      The path, with the user's folder for '~'.
+
+    Raises:
+      ValueError: it is a folder.
+      OSError: its folder cannot be made.
+    """
+    file = epath.Path(path).expanduser()
+    if file.is_dir():
+        raise ValueError(f"{os.fspath(file)} is a folder: name a file in it")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return os.fspath(file)
 
 
 def _tiles(report: Report) -> Iterator[tuple[str, str]]:
@@ -112,7 +135,7 @@ def _card(sample: Sample, text_length: int, token_counter: TokenCounter | None) 
     pixels = decode_image(record.image).numpy()  # [height, width, 3]
     height, width, _ = pixels.shape
     kept = [token_counter.words_kept(caption, text_length) if token_counter else None for caption in record.captions]
-    narratives = record.narratives or [None] * len(record.captions)
+    narratives: list[Narrative | None] = [*record.narratives] or [None] * len(record.captions)
     return {
         "record": record,
         "facts": f"{sample.split} · {width} x {height} · {len(record.image) / 1000:.1f} kB",
@@ -126,7 +149,7 @@ def _card(sample: Sample, text_length: int, token_counter: TokenCounter | None) 
     }
 
 
-def _clock(narrative: Any) -> str:
+def _clock(narrative: Narrative) -> str:
     return f"{traces.seconds(narrative):.1f} s{'' if len(narrative.points) else ', no trace'}"
 
 

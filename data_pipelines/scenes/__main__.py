@@ -23,9 +23,9 @@ from xmcgan import command_line
 
 _LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Whose source layout to write.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
-_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Training pictures.", required=True, lower_bound=1)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Training images.", required=True, lower_bound=1)
 _NUM_VAL_IMAGES = flags.DEFINE_integer(
-    "num_val_images", None, "Validation pictures; by default a tenth of --num_images.", lower_bound=1
+    "num_val_images", None, "Validation images; by default a tenth of --num_images.", lower_bound=1
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", draw.DEFAULT_SIZE, "Pixels a side.", lower_bound=32)
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other scenes.", lower_bound=0)
@@ -33,20 +33,21 @@ _CAPTIONS_ONLY = flags.DEFINE_bool(
     "captions_only", False, "With ln_*: write the lighter *_captions.jsonl, without timed words and traces."
 )
 _ARCHIVES = flags.DEFINE_bool(
-    "archives", False, "With ln_openimages: pack the pictures into train_0.tar.gz and so on, as published."
+    "archives", False, "With ln_openimages: pack the images into train_0.tar.gz and so on, as published."
 )
 # Which layouts know an option.
 _OPTIONS = ((_CAPTIONS_ONLY, ("ln_coco", "ln_openimages")), (_ARCHIVES, ("ln_openimages",)))
 
 
 def main(argv: list[str]) -> None:
+    """Runs the command."""
     del argv
-    options = {}
-    for flag, of_layouts in _OPTIONS:
-        if flag.value and _LAYOUT.value not in of_layouts:
-            fitting = " or ".join(f"--layout={layout}" for layout in of_layouts)
+    options: dict[str, bool] = {}
+    for flag, knowing in _OPTIONS:
+        if flag.value and _LAYOUT.value not in knowing:
+            fitting = " or ".join(f"--layout={layout}" for layout in knowing)
             raise app.UsageError(f"--{flag.name} does not apply to --layout={_LAYOUT.value}: only to {fitting}")
-        if _LAYOUT.value in of_layouts:
+        if _LAYOUT.value in knowing:
             options[flag.name] = flag.value
     layouts.LAYOUTS[_LAYOUT.value](
         _OUTPUT.value,

@@ -27,7 +27,7 @@ def render(background: str, variant: int, size: int) -> Image.Image:
     """
     canvas = _Canvas(size * _SUPERSAMPLING)
     _PAINTERS[background](canvas, np.random.default_rng([variant, list(spec.BACKGROUNDS).index(background)]))
-    return canvas.image.resize((size, size), Image.BOX)
+    return canvas.image.resize((size, size), Image.Resampling.BOX)
 
 
 class _Canvas:
@@ -37,37 +37,37 @@ class _Canvas:
         self._side = side
         self.image = Image.new("RGB", (side, side))
 
-    def blend(self, top: float, bottom: float, *colours: tuple[int, int, int]) -> None:
+    def blend(self, top: float, bottom: float, *colors: tuple[int, int, int]) -> None:
         """Fills the rows from `top` to `bottom` with colors that run into each other downwards."""
         first, last = round(top * self._side), round(bottom * self._side)
-        at = np.linspace(0, len(colours) - 1, last - first)
-        column = np.stack([np.interp(at, range(len(colours)), channel) for channel in zip(*colours)], axis=-1)
+        at = np.linspace(0, len(colors) - 1, last - first)
+        column = np.stack([np.interp(at, range(len(colors)), channel) for channel in zip(*colors)], axis=-1)
         strip = Image.fromarray(column.astype(np.uint8)[:, None])
         self.image.paste(strip.resize((self._side, last - first)), (0, first))
 
-    def box(self, left: float, top: float, right: float, bottom: float, colour: tuple[int, int, int]) -> None:
-        ImageDraw.Draw(self.image).rectangle([value * self._side for value in (left, top, right, bottom)], fill=colour)
+    def box(self, left: float, top: float, right: float, bottom: float, color: tuple[int, ...]) -> None:
+        ImageDraw.Draw(self.image).rectangle([value * self._side for value in (left, top, right, bottom)], fill=color)
 
-    def ellipse(self, left: float, top: float, right: float, bottom: float, colour: tuple[int, int, int]) -> None:
-        ImageDraw.Draw(self.image).ellipse([value * self._side for value in (left, top, right, bottom)], fill=colour)
+    def ellipse(self, left: float, top: float, right: float, bottom: float, color: tuple[int, ...]) -> None:
+        ImageDraw.Draw(self.image).ellipse([value * self._side for value in (left, top, right, bottom)], fill=color)
 
-    def polygon(self, points: list[tuple[float, float]], colour: tuple[int, int, int]) -> None:
-        ImageDraw.Draw(self.image).polygon([(x * self._side, y * self._side) for x, y in points], fill=colour)
+    def polygon(self, points: list[tuple[float, float]], color: tuple[int, ...]) -> None:
+        ImageDraw.Draw(self.image).polygon([(x * self._side, y * self._side) for x, y in points], fill=color)
 
     def soften(self, radius: float) -> None:
         self.image = self.image.filter(ImageFilter.GaussianBlur(radius * self._side))
 
 
-def _hills(canvas: _Canvas, rng: np.random.Generator, level: float, height: float, colour) -> None:
+def _hills(canvas: _Canvas, rng: np.random.Generator, level: float, height: float, color) -> None:
     x = np.linspace(0, 1, 33)
     waves = sum(np.sin(2 * np.pi * (k * x + rng.uniform())) / k for k in (1, 2, 3))
-    canvas.polygon([(0, 1), *zip(x, level - height * (waves + 1.8) / 3.6), (1, 1)], colour)
+    canvas.polygon([(0, 1), *zip(x, level - height * (waves + 1.8) / 3.6), (1, 1)], color)
 
 
-def _cloud(canvas: _Canvas, x: float, y: float, width: float, colour) -> None:
+def _cloud(canvas: _Canvas, x: float, y: float, width: float, color) -> None:
     for dx, dy, radius in ((-0.3, 0.05, 0.22), (0.0, 0.0, 0.3), (0.3, 0.06, 0.2)):
         x0, y0, reach = x + dx * width, y + dy * width, radius * width
-        canvas.ellipse(x0 - 1.4 * reach, y0 - 0.8 * reach, x0 + 1.4 * reach, y0 + 0.8 * reach, colour)
+        canvas.ellipse(x0 - 1.4 * reach, y0 - 0.8 * reach, x0 + 1.4 * reach, y0 + 0.8 * reach, color)
 
 
 def _meadow(canvas: _Canvas, rng: np.random.Generator) -> None:
@@ -134,8 +134,8 @@ def _bricks(canvas: _Canvas, rng: np.random.Generator) -> None:
         y = course / 8.5
         for x in np.arange(-1, 6) / 5 + (0.1 if course % 2 else 0) + rng.uniform(-0.004, 0.004):
             tone = rng.uniform(0.86, 1.08)
-            colour = tuple(int(tone * channel) for channel in (176, 92, 66))
-            canvas.box(x + 0.008, y + 0.008, x + 0.192, y + 0.11, colour)
+            color = tuple(int(tone * channel) for channel in (176, 92, 66))
+            canvas.box(x + 0.008, y + 0.008, x + 0.192, y + 0.11, color)
 
 
 def _wood(canvas: _Canvas, rng: np.random.Generator) -> None:

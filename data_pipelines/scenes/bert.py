@@ -1,4 +1,4 @@
-"""The small BERT of the embedded dataset: learnt from its captions, saved as the published one is.
+"""The small BERT of the embedded dataset: learned from its captions, saved as the published one is.
 
 No model hub is needed for `scenes`: the vocabulary comes from TF Text's WordPiece learner, the weights from less than
 a minute of pre-training, and the two SavedModels speak TF Hub's text API (see `xmcgan.models.text_encoder`).
@@ -28,7 +28,7 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     """Learns a vocabulary and a small BERT from captions, and saves both as SavedModels.
 
     Writes `output_dir/preprocessor`, `output_dir/encoder` and `output_dir/pretraining.json` (what is returned),
-    aside first. Does nothing where they are already.
+    which appear when they are whole. Does nothing where they are already.
 
     Args:
       captions: the captions of each image, one or more.
@@ -47,10 +47,10 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
         with open(report_path, encoding="utf-8") as file:
             return json.load(file)
     if len(captions) < 4:
-        raise ValueError(f"captions of {len(captions)} pictures are too few to pre-train on: give 4 or more")
+        raise ValueError(f"captions of {len(captions)} images are too few to pre-train on: give 4 or more")
     for number, group in enumerate(captions, start=1):
         if isinstance(group, str) or not group:
-            raise ValueError(f"picture {number} needs a list of one or more captions, not {group!r}")
+            raise ValueError(f"image {number} needs a list of one or more captions, not {group!r}")
     start = time.time()
     flat = list(itertools.chain.from_iterable(captions))
     vocabulary = learn_vocabulary(flat)

@@ -93,7 +93,7 @@ class Encoder(tf.Module):
 
 
 def initialize(variables: Sequence[tf.Variable], seed: int) -> None:
-    """Draws kernels and embeddings anew, each from (seed, its place), whatever the global seed is."""
+    """Draws kernels and embeddings again, each from (seed, its place), whatever the global seed is."""
     for place, variable in enumerate(variables):
         if variable.shape.rank > 1:  # Biases and norms keep their zeros and ones.
             variable.assign(0.02 * tf.random.stateless_truncated_normal(variable.shape, [seed, place]))

@@ -72,11 +72,11 @@ def pretrain(
     held_out = min(_MAX_HELD_OUT, len(captions) // 4)
     rng = np.random.default_rng(seed)
 
-    def pairs(pictures: np.ndarray) -> tf.Tensor:
+    def pairs(images: np.ndarray) -> tf.Tensor:
         """[2 * images, words]: one caption of each image, then another one of each."""
-        first = rng.integers(counts[pictures])
-        other = (first + rng.integers(1, np.maximum(counts[pictures], 2))) % counts[pictures]
-        return tf.constant(word_ids[np.concatenate([starts[pictures] + first, starts[pictures] + other])])
+        first = rng.integers(counts[images])
+        other = (first + rng.integers(1, np.maximum(counts[images], 2))) % counts[images]
+        return tf.constant(word_ids[np.concatenate([starts[images] + first, starts[images] + other])])
 
     heads = PretrainingHeads(encoder.token_embedding.embeddings, seed)
     variables = [*encoder.trainable_variables, *heads.trainable_variables]
@@ -170,15 +170,15 @@ def _match(sentences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Contrastive loss, retrieval accuracy and mean cosine of others, of [2 * images, dim]; see `pretrain`."""
     first, second = tf.split(tf.nn.l2_normalize(sentences, axis=1), 2)  # [images, dim] each
     cosines = tf.matmul(first, second, transpose_b=True)  # [images, images]
-    pictures = tf.range(tf.shape(cosines)[0])
+    images = tf.range(tf.shape(cosines)[0])
     loss = 0.5 * tf.add_n(
         [
-            tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(pictures, logits / _TEMPERATURE))
+            tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(images, logits / _TEMPERATURE))
             for logits in (cosines, tf.transpose(cosines))
         ]
     )
-    found = tf.equal(tf.argmax(cosines, axis=1, output_type=tf.int32), pictures)
-    others = tf.cast(tf.size(cosines) - tf.size(pictures), tf.float32)
+    found = tf.equal(tf.argmax(cosines, axis=1, output_type=tf.int32), images)
+    others = tf.cast(tf.size(cosines) - tf.size(images), tf.float32)
     mean_cosine = (tf.reduce_sum(cosines) - tf.linalg.trace(cosines)) / tf.maximum(others, 1.0)
     return loss, tf.reduce_mean(tf.cast(found, tf.float32)), mean_cosine
 

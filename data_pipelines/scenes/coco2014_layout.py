@@ -10,7 +10,7 @@ import functools
 import os
 import pathlib
 
-from data_pipelines.scenes import coco_annotations, describe, draw, sample, writing
+from data_pipelines.scenes import coco_entries, describe, draw, sample
 from xmcgan.files import new_folder
 
 # Folder and file names by split of `sample`.
@@ -42,25 +42,25 @@ def write_coco2014(
       ValueError: `num_train` or `num_val` is less than 1.
       FileExistsError: `output` holds something.
     """
-    counts = writing.counts(num_train, num_val)
+    counts = sample.counts(num_train, num_val)
     with new_folder(output) as folder:
         (folder / "annotations").mkdir()
         for split, name in _SPLITS.items():
             (folder / name).mkdir()
             first_id = 1 if split == "train" else num_train + 1  # COCO never gives an id twice, whatever the split.
             write = functools.partial(_write_scene, folder / name, split, first_id, seed, image_size)
-            annotated, captions = zip(*writing.each_scene(write, counts[split], num_processes, title=name))
+            annotated, captions = zip(*draw.each_scene(write, counts[split], num_processes, title=name))
             annotations = folder / "annotations"
-            coco_annotations.write_captions(annotations / f"captions_{name}.json", annotated, captions, 2014)
-            coco_annotations.write_instances(annotations / f"instances_{name}.json", annotated, 2014)
+            coco_entries.write_captions(annotations / f"captions_{name}.json", annotated, captions, 2014)
+            coco_entries.write_instances(annotations / f"instances_{name}.json", annotated, 2014)
 
 
 def _write_scene(
     folder: pathlib.Path, split: str, first_id: int, seed: int, image_size: int, index: int
-) -> tuple[coco_annotations.Annotated, list[str]]:
+) -> tuple[coco_entries.Annotated, list[str]]:
     """Draws one scene; gives its annotations and captions."""
     scene = sample.sample_scene(seed, split, index)
     image_id = first_id + index
     file_name = f"COCO_{folder.name}_{image_id:012d}.jpg"
-    writing.write_image(scene, folder / file_name, image_size)
-    return coco_annotations.annotate(scene, image_id, file_name, 2014, image_size), describe.describe(scene)
+    draw.write_image(scene, folder / file_name, image_size)
+    return coco_entries.annotate(scene, image_id, file_name, 2014, image_size), describe.describe(scene)

@@ -183,7 +183,7 @@ class _Teller:
         ]
 
     def _name(self, thing: spec.SceneObject, with_size: bool = True) -> str:
-        words = [thing.colour, self._one_of(NOUNS[thing.kind])]
+        words = [thing.color, self._one_of(NOUNS[thing.kind])]
         if with_size and self._rng.random() < (0.5 if self._single else 0.2):
             words.insert(0, self._one_of(SIZE_WORDS[thing.size]))
         return "a " + " ".join(words)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
+import tqdm
 from PIL import Image, ImageDraw, ImageFilter
 
 from data_pipelines.scenes import backgrounds, shapes, spec
 
 DEFAULT_SIZE = 128
+_JPEG_QUALITY = 95
 # Standard deviation of the noise, in gray levels of 255.
 _NOISE = 2.5
 # Backgrounds right behind the objects: all things cast a shadow on them. Elsewhere things at the top float.
 _FLAT = ("bricks", "wood")
+
+_Result = TypeVar("_Result")
 
 
 def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
@@ -36,9 +45,22 @@ def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
         elif thing.row == "bottom":
             shadow = _shadow(width, width // 4)
             image.paste(0, (left - round(0.2 * width), top + width - shadow.height * 3 // 5), shadow)
-        picture = shapes.render(thing.kind, thing.colour, width)
-        image.paste(picture, (left, top), picture)
+        drawn = shapes.render(thing.kind, thing.color, width)
+        image.paste(drawn, (left, top), drawn)
     return _light(image, rng)
+
+
+def write_image(scene: spec.Scene, path: pathlib.Path, image_size: int) -> None:
+    """Draws a scene into a JPEG file of `image_size` px a side."""
+    draw(scene, image_size).save(path, quality=_JPEG_QUALITY)
+
+
+def each_scene(write: Callable[[int], _Result], count: int, num_processes: int | None, title: str) -> Iterator[_Result]:
+    """Yields `write(0)`, ... `write(count - 1)` in this order, worked out by `num_processes` (None: one a core)."""
+    # Forked workers run nothing but NumPy and Pillow, and start at once even under a program that imports TensorFlow.
+    with multiprocessing.get_context("fork").Pool(num_processes or os.cpu_count() or 1) as pool:
+        results = pool.imap(write, range(count), chunksize=16)
+        yield from tqdm.tqdm(results, total=count, desc=f"drawing {title}", unit="image", disable=None)
 
 
 def pixel_box(thing: spec.SceneObject, size: int) -> tuple[int, int, int, int]:

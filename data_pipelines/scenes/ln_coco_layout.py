@@ -12,7 +12,7 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from data_pipelines.scenes import coco_annotations, draw, narrative_files, sample, writing
+from data_pipelines.scenes import coco_entries, draw, narrative_files, sample
 from xmcgan.files import new_folder
 
 # COCO's 118,000 training images have 134,000 narratives.
@@ -57,7 +57,7 @@ def write_ln_coco(
       ValueError: `num_train` or `num_val` is less than 1.
       FileExistsError: `output` holds something.
     """
-    counts = writing.counts(num_train, num_val)
+    counts = sample.counts(num_train, num_val)
     with new_folder(output) as folder:
         (folder / "annotations").mkdir()
         for split, (name, narratives, num_shards) in _SPLITS.items():
@@ -74,10 +74,10 @@ def write_ln_coco(
             write = functools.partial(_write_scene, folder / name, split, first_id, seed, image_size, collection)
             annotated = []
             with narrative_files.shards(folder, collection) as shards:
-                for entry, lines in writing.each_scene(write, counts[split], num_processes, title=name):
+                for entry, lines in draw.each_scene(write, counts[split], num_processes, title=name):
                     annotated.append(entry)
                     shards.add(lines)
-            coco_annotations.write_instances(folder / "annotations" / f"instances_{name}.json", annotated, 2017)
+            coco_entries.write_instances(folder / "annotations" / f"instances_{name}.json", annotated, 2017)
 
 
 def _write_scene(
@@ -88,11 +88,11 @@ def _write_scene(
     image_size: int,
     collection: narrative_files.Collection,
     index: int,
-) -> tuple[coco_annotations.Annotated, list[str]]:
+) -> tuple[coco_entries.Annotated, list[str]]:
     """Draws one scene; gives its annotations and the lines of its narratives."""
     scene = sample.sample_scene(seed, split, index)
     image_id = first_id + index
     file_name = f"{image_id:012d}.jpg"
-    writing.write_image(scene, folder / file_name, image_size)
-    annotated = coco_annotations.annotate(scene, image_id, file_name, 2017, image_size)
+    draw.write_image(scene, folder / file_name, image_size)
+    annotated = coco_entries.annotate(scene, image_id, file_name, 2017, image_size)
     return annotated, narrative_files.lines(collection, scene, str(image_id))

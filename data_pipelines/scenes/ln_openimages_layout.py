@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.scenes import draw, narrative_files, sample, writing
+from data_pipelines.scenes import draw, narrative_files, sample
 from xmcgan.files import new_folder
 
 # The 504,000 training images of Open Images with narratives have 507,000 of them.
@@ -71,7 +71,7 @@ def write_ln_openimages(
       ValueError: `num_train` or `num_val` is less than 1.
       FileExistsError: `output` holds something.
     """
-    counts = writing.counts(num_train, num_val)
+    counts = sample.counts(num_train, num_val)
     with new_folder(output) as folder:
         for split, (image_folders, dataset_id, narratives, num_shards) in _SPLITS.items():
             for name in image_folders:
@@ -86,7 +86,7 @@ def write_ln_openimages(
             )
             write = functools.partial(_write_scene, folder, split, seed, image_size, collection)
             with narrative_files.shards(folder, collection) as shards:
-                for lines in writing.each_scene(write, counts[split], num_processes, title=split):
+                for lines in draw.each_scene(write, counts[split], num_processes, title=split):
                     shards.add(lines)
             if archives:
                 for name in image_folders:
@@ -114,8 +114,8 @@ def _write_scene(
     """Draws one scene; gives the lines of its narratives."""
     scene = sample.sample_scene(seed, split, index)
     identity = image_id(seed, split, index)
-    of_image = "validation" if split == "validation" else f"train_{identity[0]}"
-    writing.write_image(scene, folder / of_image / f"{identity}.jpg", image_size)
+    folder_name = "validation" if split == "validation" else f"train_{identity[0]}"
+    draw.write_image(scene, folder / folder_name / f"{identity}.jpg", image_size)
     return narrative_files.lines(collection, scene, identity)
 
 
@@ -130,6 +130,6 @@ def _pack(folder: pathlib.Path) -> None:
         for path in sorted(folder.iterdir()):
             member = tarfile.TarInfo(f"{folder.name}/{path.name}")
             member.size = path.stat().st_size
-            with open(path, "rb") as picture:
-                archive.addfile(member, picture)
+            with open(path, "rb") as image:
+                archive.addfile(member, image)
     shutil.rmtree(folder)

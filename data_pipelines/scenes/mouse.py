@@ -74,13 +74,13 @@ def _entry(rng: np.random.Generator) -> _Stay:
 
 def _loops(region: Region, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
     """Loops around the middle of a region that never leave it, the slower the wider it is."""
-    centre = np.array([region.left + region.right, region.top + region.bottom]) / 2
+    center = np.array([region.left + region.right, region.top + region.bottom]) / 2
     half = np.array([region.right - region.left, region.bottom - region.top]) / 2
     radius = _REACH * half * rng.uniform(0.7, 1, size=2)
     # Unequal speeds sideways and upwards: a scribble rather than one ellipse again and again.
     speed = 2 * np.pi * 0.3 / (2 * half[0]) * rng.uniform(0.8, 1.2, size=2)  # Radians a second.
     phase = rng.uniform(0, 2 * np.pi, size=2)
-    return lambda times: centre + radius * np.sin(times[:, None] * speed + phase)  # [points, 2]
+    return lambda times: center + radius * np.sin(times[:, None] * speed + phase)  # [points, 2]
 
 
 def _follow(stays: Sequence[_Stay], times: np.ndarray) -> np.ndarray:

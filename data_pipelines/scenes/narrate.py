@@ -1,8 +1,8 @@
 """A scene becomes a long spoken narrative in the manner of Localized Narratives: words, their times, and the mouse.
 
 Speakers of Localized Narratives describe an image aloud and move the mouse over what they speak of; the words are
-then aligned with the recording. So here: `phrases` says what is told and where it points, `disfluency` how a mouth
-spoils it, `speech` when each word is said, `mouse` where the pointer is meanwhile.
+then aligned with the recording. So here: `phrases` says what is told and where it points, `speech` how a mouth spoils
+it and when each word is said, `mouse` where the pointer is meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_pipelines.scenes import disfluency, mouse, phrases, spec, speech
+from data_pipelines.scenes import mouse, phrases, spec, speech
 
 # Seconds that speakers take, of what a fast one takes: from the fastest to the slowest.
 _PACES = (1.0, 1.6)
@@ -43,7 +43,7 @@ def narrate(scene: spec.Scene, annotator: int = 0) -> SpokenNarrative:
     """
     pace = np.random.default_rng([annotator, 2]).uniform(*_PACES)
     rng = np.random.default_rng([scene.seed, annotator, 3])
-    utterances = speech.utter(disfluency.stumble(phrases.tell(scene, rng), rng), pace, rng)
+    utterances = speech.utter(speech.stumble(phrases.tell(scene, rng), rng), pace, rng)
     return SpokenNarrative(
         caption=" ".join(utterance.text for utterance in utterances),
         timed_caption=[

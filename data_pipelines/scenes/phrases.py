@@ -37,12 +37,12 @@ class Phrase(NamedTuple):
     """Words said in one go.
 
     `region` is what the speaker points at the while, or None where the mouse is on its way from one thing to the next.
-    `colour` is that of the object which the phrase names by its color, '' for every other phrase.
+    `color` is that of the object which the phrase names by its color, '' for every other phrase.
     """
 
     words: tuple[str, ...]
     region: Region | None = None
-    colour: str = ""
+    color: str = ""
 
 
 # What can be seen behind the objects, whatever the variant of the background, and where.
@@ -115,7 +115,7 @@ class _Teller:
         if not relations or self._rng.random() < 0.35:
             return _sentence(self._one_of(_CONTINUATIONS), self._name(thing), self._position(thing))
         relation = self._one_of(relations)
-        mention = self._mention(known, with_colour=self._rng.random() < 0.4)
+        mention = self._mention(known, with_color=self._rng.random() < 0.4)
         if self._rng.random() < 0.5:
             return _sentence(self._one_of(_CONTINUATIONS), self._name(thing), relation, mention)
         verb = self._one_of(("there is", "we can see", "I can see"))
@@ -123,8 +123,8 @@ class _Teller:
 
     def _details(self, thing: spec.SceneObject) -> list[Phrase]:
         size = self._one_of(describe.SIZE_WORDS[thing.size])
-        seen = self._one_of((f"is {size} in size", f"is in {thing.colour} color", f"is {size} and {thing.colour}"))
-        return _sentence(self._mention(thing, with_colour=False), seen)
+        seen = self._one_of((f"is {size} in size", f"is in {thing.color} color", f"is {size} and {thing.color}"))
+        return _sentence(self._mention(thing, with_color=False), seen)
 
     def _background(self) -> list[Phrase]:
         sights = _SIGHTS[self._scene.background]
@@ -139,15 +139,15 @@ class _Teller:
     def _name(self, thing: spec.SceneObject) -> Phrase:
         """'a large red ball', 'a red color ball', ..."""
         size = self._one_of(describe.SIZE_WORDS[thing.size]) if self._rng.random() < 0.8 / self._terseness else ""
-        colour = f"{thing.colour} color" if self._rng.random() < 0.3 else thing.colour
-        words = f"a {size} {colour} {self._one_of(describe.NOUNS[thing.kind])}"
-        return Phrase(tuple(words.split()), region_of(thing), thing.colour)
+        color = f"{thing.color} color" if self._rng.random() < 0.3 else thing.color
+        words = f"a {size} {color} {self._one_of(describe.NOUNS[thing.kind])}"
+        return Phrase(tuple(words.split()), region_of(thing), thing.color)
 
-    def _mention(self, thing: spec.SceneObject, with_colour: bool) -> Phrase:
+    def _mention(self, thing: spec.SceneObject, with_color: bool) -> Phrase:
         """'the ball' or 'the red ball'."""
-        colour = thing.colour if with_colour else ""
-        words = f"the {colour} {self._one_of(describe.NOUNS[thing.kind])}"
-        return Phrase(tuple(words.split()), region_of(thing), colour)
+        color = thing.color if with_color else ""
+        words = f"the {color} {self._one_of(describe.NOUNS[thing.kind])}"
+        return Phrase(tuple(words.split()), region_of(thing), color)
 
     def _position(self, thing: spec.SceneObject) -> str:
         places = _SIDES.get(thing.column) if self._rng.random() < 0.3 else None

@@ -24,7 +24,7 @@ def is_held_out(scene: spec.Scene) -> bool:
     What counts is the background together with the kinds and colors of the objects. A caption that names them all
     is therefore new to a model that has seen training scenes only, whatever their number and seed.
     """
-    content = sorted(f"{thing.colour} {thing.kind}" for thing in scene.objects)
+    content = sorted(f"{thing.color} {thing.kind}" for thing in scene.objects)
     return zlib.crc32("/".join([scene.background, *content]).encode()) % _HELD_OUT_ONE_IN == 0
 
 
@@ -48,18 +48,29 @@ def sample_scene(seed: int, split: str, index: int) -> spec.Scene:
             return scene
 
 
+def counts(num_train: int, num_val: int) -> dict[str, int]:
+    """How many scenes to draw, by split.
+
+    Raises:
+      ValueError: one of them is less than 1.
+    """
+    if num_train < 1 or num_val < 1:
+        raise ValueError(f"num_train={num_train}, num_val={num_val}: draw at least one scene for each split")
+    return dict(zip(SPLITS, (num_train, num_val)))
+
+
 def _sample(rng: np.random.Generator, background: str, num_objects: int) -> spec.Scene:
-    visible = [colour for colour in spec.COLOURS if colour not in spec.BACKGROUNDS[background]]
+    visible = [color for color in spec.COLORS if color not in spec.BACKGROUNDS[background]]
     kinds = rng.permutation(spec.KINDS)[:num_objects]
-    colours = rng.permutation(visible)[:num_objects]
+    colors = rng.permutation(visible)[:num_objects]
     # Within a scene no kind and no color comes twice: 'the ball' and 'the red one' stay unambiguous.
     while True:
-        objects = tuple(_place(rng, str(kind), str(colour)) for kind, colour in zip(kinds, colours))
+        objects = tuple(_place(rng, str(kind), str(color)) for kind, color in zip(kinds, colors))
         if not any(_touch(one, other) for one, other in itertools.combinations(objects, 2)):
             return spec.Scene(background, objects, seed=int(rng.integers(2**31)))
 
 
-def _place(rng: np.random.Generator, kind: str, colour: str) -> spec.SceneObject:
+def _place(rng: np.random.Generator, kind: str, color: str) -> spec.SceneObject:
     size = _choose(rng, list(spec.SIZES))
     column, row = _choose(rng, list(spec.COLUMNS)), _choose(rng, list(spec.ROWS))
     width = round(rng.uniform(*spec.SIZES[size]), 4)
@@ -67,7 +78,7 @@ def _place(rng: np.random.Generator, kind: str, colour: str) -> spec.SceneObject
     x, y = np.clip((spec.COLUMNS[column] + dx, spec.ROWS[row] + dy), width / 2, 1 - width / 2)
     return spec.SceneObject(
         kind=kind,
-        colour=colour,
+        color=color,
         size=size,
         column=column,
         row=row,

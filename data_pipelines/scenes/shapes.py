@@ -17,12 +17,12 @@ _CREAM = (244, 232, 208)
 
 
 @functools.lru_cache(maxsize=4096)
-def render(kind: str, colour: str, width: int) -> Image.Image:
+def render(kind: str, color: str, width: int) -> Image.Image:
     """An image of one object, `width` x `width` px, RGBA with the surroundings transparent.
 
     Args:
       kind: one of `spec.KINDS`.
-      color: a key of `spec.COLOURS`.
+      color: a key of `spec.COLORS`.
       width: pixels.
 
     Returns:
@@ -34,12 +34,12 @@ def render(kind: str, colour: str, width: int) -> Image.Image:
     for hole in _HOLES.get(kind, ()):
         alpha = Image.composite(Image.new("L", (side, side), 0), alpha, _paint(side, [(hole, 255)]))
     light = _relief(alpha) * np.asarray(_paint(side, facets, background=128), np.float32) / 128
-    rgb = _tint(np.array(spec.COLOURS[colour], np.float32), light)
-    for polygon, detail_colour in details:
+    rgb = _tint(np.array(spec.COLORS[color], np.float32), light)
+    for polygon, detail_color in details:
         cover = np.asarray(_paint(side, [(polygon, 255)]), np.float32)[..., None] / 255
-        rgb = rgb * (1 - cover) + np.array(detail_colour, np.float32) * np.clip(light, 0.7, 1)[..., None] * cover
+        rgb = rgb * (1 - cover) + np.array(detail_color, np.float32) * np.clip(light, 0.7, 1)[..., None] * cover
     rgba = np.concatenate([rgb, np.asarray(alpha, np.float32)[..., None]], axis=-1)
-    return Image.fromarray(np.clip(rgba, 0, 255).astype(np.uint8), "RGBA").resize((width, width), Image.BOX)
+    return Image.fromarray(np.clip(rgba, 0, 255).astype(np.uint8), "RGBA").resize((width, width), Image.Resampling.BOX)
 
 
 def _relief(alpha: Image.Image) -> np.ndarray:
@@ -50,10 +50,10 @@ def _relief(alpha: Image.Image) -> np.ndarray:
     return (1 + 0.8 * (down + 0.7 * right)) * (0.72 + 0.28 * np.clip(2.6 * rim - 1.5, 0, 1))
 
 
-def _tint(colour: np.ndarray, light: np.ndarray) -> np.ndarray:
+def _tint(color: np.ndarray, light: np.ndarray) -> np.ndarray:
     """A color [3] under light [side, side] of which 1 is neutral: darker below, towards white above."""
     light = np.clip(light, _DARKEST, _LIGHTEST)[..., None]
-    return np.where(light <= 1, colour * light, colour + (255 - colour) * (light - 1) * 1.2)
+    return np.where(light <= 1, color * light, color + (255 - color) * (light - 1) * 1.2)
 
 
 def _paint(side: int, parts: list, background: int = 0) -> Image.Image:

@@ -7,7 +7,7 @@ import dataclasses
 KINDS = ("ball", "box", "pyramid", "star", "ring", "moon", "heart", "mushroom")
 
 # sRGB in 0 .. 255.
-COLOURS = {
+COLORS = {
     "red": (218, 32, 38),
     "yellow": (252, 214, 32),
     "green": (40, 165, 62),
@@ -43,7 +43,7 @@ class SceneObject:
     """One object. `x`, `y` (center) and `width` are shares of the image's side, y downwards."""
 
     kind: str
-    colour: str
+    color: str
     size: str
     column: str
     row: str

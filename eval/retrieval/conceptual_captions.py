@@ -24,7 +24,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from data_pipelines.builders.pictures import read_jpeg
+from data_pipelines.builders.jpeg_files import read_jpeg
 from data_pipelines.images import decode_image, resize_image
 from data_pipelines.input_pipeline import Batch
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFilter
 
-from data_pipelines.scenes import draw, sample, spec, writing
+from data_pipelines.scenes import draw, sample, spec
 
 IMAGE_SIZE = 64  # Of the recognizer.
 # Faults of training images, at most; each image has each of the last three with even odds.
@@ -57,7 +57,7 @@ def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabelledI
       The images; a pure function of the arguments.
     """
     draw_one = functools.partial(_draw_one, seed, split, faulty)
-    drawn = list(writing.each_scene(draw_one, count, None, f"{split} scenes for the recogniser"))
+    drawn = list(draw.each_scene(draw_one, count, None, f"{split} scenes for the recogniser"))
     return LabelledImages(images=np.stack([image for image, _ in drawn]), targets=encode([scene for _, scene in drawn]))
 
 
@@ -74,7 +74,7 @@ def _draw_one(seed: int, split: str, faulty: bool, index: int) -> tuple[np.ndarr
 def as_read(scene: spec.Scene) -> Image.Image:
     """A scene as the input pipeline reads it: from a JPEG file of the usual size, halved to 64 px."""
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-        writing.write_image(scene, pathlib.Path(file.name), draw.DEFAULT_SIZE)
+        draw.write_image(scene, pathlib.Path(file.name), draw.DEFAULT_SIZE)
         with Image.open(file.name) as picture:
             return picture.reduce(draw.DEFAULT_SIZE // IMAGE_SIZE)  # Bilinear sampling between four pixels: their mean.
 

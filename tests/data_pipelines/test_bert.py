@@ -10,16 +10,16 @@ import tensorflow_text as tf_text
 from data_pipelines.scenes import bert, bert_model
 from xmcgan.models import text_encoder
 
-COLOURS = ("red", "green", "blue", "yellow", "black", "white")
+COLORS = ("red", "green", "blue", "yellow", "black", "white")
 SHAPES = ("ball", "cube", "star", "tree", "house", "boat")
 PLACES = ("on the sand", "on the snow", "at night", "in the city")
 
 
-def _captions(pictures, seed=0):
+def _captions(images, seed=0):
     rng = random.Random(seed)
     groups = []
-    for _ in range(pictures):
-        thing, place = f"a {rng.choice(COLOURS)} {rng.choice(SHAPES)}", rng.choice(PLACES)
+    for _ in range(images):
+        thing, place = f"a {rng.choice(COLORS)} {rng.choice(SHAPES)}", rng.choice(PLACES)
         groups.append([f"{thing} {place}", f"there is {thing} {place}.", f"{place}, {thing}"])
     return groups
 
@@ -115,9 +115,9 @@ def test_the_seed_decides(tmp_path):
 @pytest.mark.parametrize(
     ("captions", "message"),
     [
-        ([], "captions of 0 pictures are too few"),
-        ([["a"], ["b"], [], ["d"]], "picture 3 needs a list of one or more captions"),
-        ([["a"], "b", ["c"], ["d"]], "picture 2 needs a list of one or more captions"),
+        ([], "captions of 0 images are too few"),
+        ([["a"], ["b"], [], ["d"]], "image 3 needs a list of one or more captions"),
+        ([["a"], "b", ["c"], ["d"]], "image 2 needs a list of one or more captions"),
     ],
 )
 def test_refuses_what_it_cannot_learn_from(tmp_path, captions, message):

@@ -95,8 +95,8 @@ def _assert_from_source(batch: input_pipeline.Batch, source: pathlib.Path) -> No
         captions[str(annotation["image_id"])].append(annotation["caption"])
     for image, caption, image_id in zip(batch.image.numpy(), _text(batch.caption), _text(batch.image_id)):
         assert caption in captions[image_id]
-        picture = PIL.Image.open(source / "train2014" / file_names[image_id]).reduce(2)
-        difference = np.abs(image.astype(int) - np.asarray(picture).astype(int))
+        halved = PIL.Image.open(source / "train2014" / file_names[image_id]).reduce(2)
+        difference = np.abs(image.astype(int) - np.asarray(halved).astype(int))
         assert difference.mean() < 8, image_id
 
 
@@ -126,7 +126,7 @@ def test_unfit_captions_are_left_out_and_others_mended(source, tmp_path, caplog)
     first, second = (f"COCO_val2014_{image_id:012d}.jpg" for image_id in images[:2])
     assert left_out("coco2014", tmp_path / "data") == [
         ("caption", f"1 of {second}", "caption is not text"),
-        ("caption", "1 of image_id 999", "caption of a picture that is not listed"),
+        ("caption", "1 of image_id 999", "caption of an image that is not listed"),
         ("caption", f"2 of {first}", "empty caption"),
         ("caption", f"2 of {second}", "caption is not text"),
         ("caption", f"4 of {first}", "caption is not UTF-8"),
@@ -152,7 +152,7 @@ def test_unfit_images_are_left_out_and_listed(source, tmp_path, caplog):
     kept = {path.name: path.read_bytes() for path in train[9:]}
     train[0].write_bytes(train[0].read_bytes()[:-300])
     train[1].unlink()
-    train[2].write_bytes(b"no picture")
+    train[2].write_bytes(b"no image")
     lost = int(train[3].stem[-12:])
     PIL.Image.open(train[4]).save(train[4], format="png")
     train[5].write_bytes(b"")
@@ -171,25 +171,25 @@ def test_unfit_images_are_left_out_and_listed(source, tmp_path, caplog):
     with caplog.at_level("WARNING"):
         assert prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.25)
     assert left_out("coco2014", tmp_path / "data") == [
-        ("picture", train[0].name, "truncated JPEG"),
-        ("picture", train[1].name, "missing picture"),
-        ("picture", train[2].name, "not a JPEG"),
-        ("picture", train[3].name, "picture without caption"),
-        ("picture", train[4].name, "not a JPEG"),
-        ("picture", train[5].name, "empty picture"),
-        ("picture", train[6].name, "unreadable picture"),
-        ("picture", train[7].name, "corrupt JPEG"),
-        ("picture", train[8].name, "missing picture"),
-        ("picture", train[20].name, "duplicate id"),
+        ("image", train[0].name, "truncated JPEG"),
+        ("image", train[1].name, "missing image"),
+        ("image", train[2].name, "not a JPEG"),
+        ("image", train[3].name, "image without caption"),
+        ("image", train[4].name, "not a JPEG"),
+        ("image", train[5].name, "empty image"),
+        ("image", train[6].name, "unreadable image"),
+        ("image", train[7].name, "corrupt JPEG"),
+        ("image", train[8].name, "missing image"),
+        ("image", train[20].name, "duplicate id"),
     ]
     found = {
         record.file_name.numpy().decode(): record.image.numpy() for record in _read(tmp_path / "data", "train").values()
     }
     assert found == kept
-    assert "train: left out: 2 x not a JPEG (picture), 2 x missing picture (picture), 1 x unreadable" in caplog.text
+    assert "train: left out: 2 x not a JPEG (image), 2 x missing image (image), 1 x unreadable" in caplog.text
     for name, reason in [
         (train[0].name, "truncated JPEG"),
-        (train[5].name, "empty picture"),
+        (train[5].name, "empty image"),
         (train[1].name, "missing"),
     ]:
         assert f"train, {name}: left out: {reason}" in caplog.text
@@ -203,14 +203,14 @@ def test_the_log_names_the_first_three_of_a_reason(source, tmp_path, caplog):
         prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.2)
     named = [path.name for path in train if path.name in caplog.text]
     assert named == [path.name for path in train[:3]]
-    assert "train: left out: 6 x missing picture (picture)" in caplog.text
+    assert "train: left out: 6 x missing image (image)" in caplog.text
 
 
 def test_too_many_unfit_images_leave_nothing_behind(source, tmp_path):
     train = sorted((source / "train2014").iterdir())
     for path in train[:40]:
         path.write_bytes(path.read_bytes()[:100])
-    message = rf"3 of 45 pictures cannot be used so far, .*5.00% .*3 x .*first: {train[0].name}\): .*max_skipped"
+    message = rf"3 of 45 images cannot be used so far, .*5.00% .*3 x .*first: {train[0].name}\): .*max_skipped"
     with pytest.raises(ValueError, match=message) as error:
         prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.05)
     assert "\n" not in str(error.value)
@@ -232,7 +232,7 @@ def test_too_many_unfit_captions_fail_too(source, tmp_path):
 def test_a_split_without_any_use_is_refused(source, tmp_path):
     for path in (source / "val2014").iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match=r"'validation' has no picture that can be used \(12 x missing picture"):
+    with pytest.raises(ValueError, match=r"'validation' has no image that can be used \(12 x missing image"):
         prepare.convert("coco2014", source, tmp_path / "data", max_skipped=1.0)
     _assert_nothing_but_the_lock(tmp_path / "data")
 
@@ -250,7 +250,7 @@ def test_too_little_room_is_told_before_anything_is_written(drawn_source, tmp_pa
     size = sum(path.stat().st_size for path in drawn_source.glob("*2014/*.jpg"))
     written = []
     monkeypatch.setattr(records, "to_example", lambda record: written.append(record))
-    with pytest.raises(OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to convert 57 pictures") as error:
+    with pytest.raises(OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to convert 57 images") as error:
         convert_with(0.9 * size)
     assert "\n" not in str(error.value) and str(tmp_path / "coco2014") in str(error.value)
     assert not written

@@ -32,8 +32,8 @@ def _assert_same(dataset: str, first: pathlib.Path, second: pathlib.Path) -> Non
     }
 
 
-def _spoil(source: pathlib.Path, pictures: str, narratives: str) -> None:
-    for path in sorted(source.glob(pictures))[:2]:
+def _spoil(source: pathlib.Path, images: str, narratives: str) -> None:
+    for path in sorted(source.glob(images))[:2]:
         path.write_bytes(path.read_bytes()[:-300])
     (path,) = source.glob(narratives)
     with path.open("a") as file:
@@ -47,7 +47,7 @@ def test_the_same_as_without(ln_coco, tmp_path, caplog, monkeypatch):
         patch.setattr(tfds.download, "DownloadConfig", several_files)
         assert prepare.convert("ln_coco", ln_coco, tmp_path / "beam", 0.2, **RUNNER)
     assert len(records.open_dataset("ln_coco", tmp_path / "beam").info.splits["train"].filepaths) > 1
-    assert "validation: left out: 2 x truncated JPEG (picture), 1 x JSON line cut off" in caplog.text
+    assert "validation: left out: 2 x truncated JPEG (image), 1 x JSON line cut off" in caplog.text
     assert prepare.convert("ln_coco", ln_coco, tmp_path / "threads", 0.2)
     _assert_same("ln_coco", tmp_path / "beam", tmp_path / "threads")
     batch = next(iter(input_pipeline.training_batches("ln_coco", tmp_path / "beam", batch_size=4, image_size=16)))
@@ -72,8 +72,8 @@ def test_several_processes_and_archives(tmp_path):
 @pytest.mark.parametrize(
     ("max_skipped", "message"),
     [
-        (0.5, r"split 'validation': 7 of 12 pictures cannot be used so far, .*first: 0000000000\d\d.jpg"),
-        (1.0, r"split 'validation' has no picture that can be used \(12 x missing picture \(picture\)\): mend the sou"),
+        (0.5, r"split 'validation': 7 of 12 images cannot be used so far, .*first: 0000000000\d\d.jpg"),
+        (1.0, r"split 'validation' has no image that can be used \(12 x missing image \(image\)\): mend the sou"),
     ],
 )
 def test_a_failed_pipeline_says_why_in_one_line_and_leaves_nothing(ln_coco, tmp_path, max_skipped, message):

@@ -59,19 +59,19 @@ def test_command_line(source, command, tmp_path):
     lost.unlink()
     status, output, error = run(f"--source={source}")
     assert (status, output) == (1, "")
-    assert error.splitlines()[-1].startswith("error: split 'train': 1 of 45 pictures cannot be used so far")
+    assert error.splitlines()[-1].startswith("error: split 'train': 1 of 45 images cannot be used so far")
     assert "Traceback" not in error
     folder = records.directory("coco2014", tmp_path / "data")
     last = [f"records in {folder}", f"what was left out or mended is listed in {folder / records.SKIPPED_FILE}"]
     status, output, error = run(f"--source={source}", "--max_skipped=0.05")
     assert status == 0
-    assert output.splitlines() == ["converted: 44 train, 12 validation pictures", *last]
+    assert output.splitlines() == ["converted: 44 train, 12 validation images", *last]
     assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in error.splitlines()] == [
-        f"warning: train, {lost.name}: left out: missing picture",
-        "warning: train: left out: 1 x missing picture (picture)",
+        f"warning: train, {lost.name}: left out: missing image",
+        "warning: train: left out: 1 x missing image (image)",
         "writing 44 records of train",
         "writing 12 records of validation",
     ]
     status, output, error = run("--source=anything")
     assert (status, error) == (0, "")
-    assert output.splitlines() == ["nothing to do, already converted: 44 train, 12 validation pictures", *last]
+    assert output.splitlines() == ["nothing to do, already converted: 44 train, 12 validation images", *last]

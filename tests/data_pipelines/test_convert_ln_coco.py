@@ -163,9 +163,9 @@ def test_bad_lines_are_told_apart_and_good_ones_kept(ln_coco, caplog):
         ("caption", f"{VALIDATION}:{number}", reason) for number, reason in expected
     )
     uncaptioned = [f"{int(line['image_id']):012d}.jpg" for line in [lines[0], *lines[2:8]]]
-    pictures = [("picture", name, "picture without caption") for name in uncaptioned]
-    pictures.append(("picture", "000000999999.jpg", "missing picture"))
-    assert [each for each in skipped if each[0] == "picture"] == sorted(pictures)
+    images = [("image", name, "image without caption") for name in uncaptioned]
+    images.append(("image", "000000999999.jpg", "missing image"))
+    assert [each for each in skipped if each[0] == "image"] == sorted(images)
     found = stored("ln_coco", data_dir, "validation")
     assert set(found) == {line["image_id"] for line in [lines[8], *lines[10:]]}
     assert found[lines[8]["image_id"]].captions == ["In the image there is a ball."]
@@ -222,15 +222,15 @@ def test_bad_times_and_traces_cost_a_narrative_no_more_than_these(ln_coco, caplo
 
 
 def test_unfit_images_are_left_out(ln_coco):
-    pictures = sorted((ln_coco / "val2017").iterdir())
-    pictures[0].unlink()
-    pictures[1].write_bytes(pictures[1].read_bytes()[:-200])
+    images = sorted((ln_coco / "val2017").iterdir())
+    images[0].unlink()
+    images[1].write_bytes(images[1].read_bytes()[:-200])
     data_dir = _convert(ln_coco, max_skipped=0.2)
     assert left_out("ln_coco", data_dir) == [
-        ("picture", pictures[0].name, "missing picture"),
-        ("picture", pictures[1].name, "truncated JPEG"),
+        ("image", images[0].name, "missing image"),
+        ("image", images[1].name, "truncated JPEG"),
     ]
-    assert {r.file_name for r in stored("ln_coco", data_dir, "validation").values()} == {p.name for p in pictures[2:]}
+    assert {r.file_name for r in stored("ln_coco", data_dir, "validation").values()} == {p.name for p in images[2:]}
 
 
 def test_too_many_unfit_narratives_leave_nothing_behind(ln_coco):
@@ -250,8 +250,8 @@ def test_too_many_unfit_narratives_leave_nothing_behind(ln_coco):
             lambda source: (source / "coco_train_localized_narratives-00002-of-00004.jsonl").unlink(),
             "lacks coco_train_localized_narratives-00002-of-00004.jsonl: fetch",
         ),
-        (lambda source: (source / VALIDATION).write_text(""), r"'validation' has no picture .* \(it is empty\)"),
-        (lambda source: [path.unlink() for path in (source / "val2017").iterdir()], "12 pictures cannot be used"),
+        (lambda source: (source / VALIDATION).write_text(""), r"'validation' has no image .* \(it is empty\)"),
+        (lambda source: [path.unlink() for path in (source / "val2017").iterdir()], "12 images cannot be used"),
         (lambda source: (source / "annotations/instances_val2017.json").write_text("{"), "is not valid JSON"),
     ],
 )

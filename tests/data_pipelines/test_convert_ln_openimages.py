@@ -10,7 +10,7 @@ import tarfile
 import pytest
 
 from data_pipelines import input_pipeline, prepare, records
-from data_pipelines.builders import pictures
+from data_pipelines.builders import images
 from data_pipelines.scenes import layouts
 from tests.support.converted import assert_spoken, left_out, notes, published, stored
 
@@ -118,7 +118,7 @@ def test_the_test_split_is_taken_if_it_is_there(ln_openimages):
     shutil.copytree(ln_openimages / "validation", ln_openimages / "test")
     for path in ln_openimages.glob("open_images_validation_*.jsonl"):
         shutil.copy(path, ln_openimages / path.name.replace("validation", "test"))
-    with pytest.raises(FileNotFoundError, match=r"lacks the pictures of test \(test/ or test\*.tar.gz\)"):
+    with pytest.raises(FileNotFoundError, match=r"lacks the images of test \(test/ or test\*.tar.gz\)"):
         shutil.move(ln_openimages / "test", ln_openimages / "aside")
         _convert(ln_openimages)
     shutil.move(ln_openimages / "aside", ln_openimages / "test")
@@ -140,7 +140,7 @@ def test_a_broken_archive_is_told_by_each_image_that_it_should_hold(ln_openimage
     assert 0 < len(found) < len(names)
     assert found == {name: jpegs[name] for name in found}
     lost = sorted(set(names) - set(found))
-    assert left_out("ln_openimages", data_dir) == [("picture", name, "archive cut off or broken") for name in lost]
+    assert left_out("ln_openimages", data_dir) == [("image", name, "archive cut off or broken") for name in lost]
 
 
 def test_unfit_images_in_archives(ln_openimages, monkeypatch):
@@ -152,12 +152,10 @@ def test_unfit_images_in_archives(ln_openimages, monkeypatch):
     paths[3].write_bytes(paths[3].read_bytes() + bytes(60_000))
     (folder / "unknown.jpg").write_bytes(b"nobody tells of it")
     _pack(folder)
-    monkeypatch.setattr(pictures, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(images, "MAX_BYTES", 50_000)
     data_dir = _convert(ln_openimages, max_skipped=0.5)
-    reasons = ["missing picture", "truncated JPEG", "not a JPEG", "picture too large"]
-    assert left_out("ln_openimages", data_dir) == [
-        ("picture", path.name, reason) for path, reason in zip(paths, reasons)
-    ]
+    reasons = ["missing image", "truncated JPEG", "not a JPEG", "image too large"]
+    assert left_out("ln_openimages", data_dir) == [("image", path.name, reason) for path, reason in zip(paths, reasons)]
     found = stored("ln_openimages", data_dir, "validation")
     assert {record.file_name for record in found.values()} == {path.name for path in paths[4:]}
 
@@ -165,7 +163,7 @@ def test_unfit_images_in_archives(ln_openimages, monkeypatch):
 def test_an_archive_that_is_none_fails_at_once(ln_openimages):
     shutil.rmtree(ln_openimages / "validation")
     (ln_openimages / "validation.tar.gz").write_bytes(b"<html>404</html>")
-    with pytest.raises(ValueError, match=r"1 of 12 pictures .*1 x archive cut off or broken \(picture\)"):
+    with pytest.raises(ValueError, match=r"1 of 12 images .*1 x archive cut off or broken \(image\)"):
         _convert(ln_openimages)
     assert [path.name for path in (ln_openimages.parent / "data" / "ln_openimages").iterdir()] == [".lock"]
 
@@ -181,8 +179,8 @@ def test_an_archive_that_is_none_fails_at_once(ln_openimages):
             lambda source: next(source.glob("*-00003-of-00010.jsonl")).unlink(),
             "lacks open_images_train_v6_localized_narratives-00003-of-00010.jsonl: fetch",
         ),
-        (lambda source: [shutil.rmtree(path) for path in source.glob("train_?")], r"lacks the pictures of train \(tr"),
-        (lambda source: shutil.rmtree(source / "validation"), r"lacks the pictures of validation \(validation/ or val"),
+        (lambda source: [shutil.rmtree(path) for path in source.glob("train_?")], r"lacks the images of train \(tr"),
+        (lambda source: shutil.rmtree(source / "validation"), r"lacks the images of validation \(validation/ or val"),
     ],
 )
 def test_a_bad_source_is_refused_in_one_line(ln_openimages, harm, message):
@@ -200,6 +198,6 @@ def test_an_unknown_image_is_missing(ln_openimages):
             file.write(json.dumps({**said, "image_id": image_id}) + "\n")
     data_dir = _convert(ln_openimages, max_skipped=0.2)
     assert left_out("ln_openimages", data_dir) == [
-        ("picture", "0123456789abcdef.jpg", "missing picture"),
-        ("picture", "zebra.jpg", "missing picture"),
+        ("image", "0123456789abcdef.jpg", "missing image"),
+        ("image", "zebra.jpg", "missing image"),
     ]

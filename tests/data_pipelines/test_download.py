@@ -248,7 +248,7 @@ def test_counts_images_that_are_gone(server, monkeypatch, tmp_path, caplog):
         del expected[f"train_{image_id[0]}/{image_id}.jpg"]
     download.download(_published("ln_openimages"), tmp_path)
     assert _contents(tmp_path) == expected
-    assert "3 of 40 train pictures are not to be had any more" in caplog.text
+    assert "3 of 40 train images are not to be had any more" in caplog.text
 
 
 def test_says_what_to_do_when_the_owner_cannot_be_reached(monkeypatch, tmp_path, server):

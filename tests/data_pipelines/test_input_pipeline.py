@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_pipelines import input_pipeline, picture_source, record_index, records
+from data_pipelines import image_source, input_pipeline, record_index, records
 from tests.support.processes import ROOT
 
 SIZE = 32
@@ -56,8 +56,8 @@ def test_batches_show_the_source(data_dir, truth):
         assert batch.image.shape == (8, SIZE, SIZE, 3) and batch.image.dtype == np.uint8
     told = set()
     for image, caption, image_id in _flat(batches):
-        picture, captions = truth[image_id]
-        np.testing.assert_allclose(image, picture, atol=ATOL)
+        expected, captions = truth[image_id]
+        np.testing.assert_allclose(image, expected, atol=ATOL)
         told.add(captions.index(caption))
     assert told == set(range(5)), "every caption has its turn"
 
@@ -123,7 +123,7 @@ def test_hosts_share_the_stream_and_read_their_rows_alone(hosts, replicas, data_
         def noted(numbers):
             return tf.ensure_shape(tf.numpy_function(note, [numbers], tf.int64), [batch_size // hosts])
 
-        source = picture_source.reread(index, image_size)
+        source = image_source.reread(index, image_size)
         # Ends behind the last batch, so that nothing is read ahead.
         return source._replace(fetch=lambda numbers: source.fetch(numbers.take(number).map(noted)))
 
@@ -211,46 +211,44 @@ def test_replicas_that_cannot_share_a_batch(data_dir):
 def test_decoding_once_gives_the_same_stream(data_dir, monkeypatch):
     options = {"random_flip": True, "start_batch": 3}
     expected = _batches(data_dir, 12, **options)
-    monkeypatch.setattr(picture_source, "_CHUNK", 7)  # 45 images are several.
+    monkeypatch.setattr(image_source, "_CHUNK", 7)  # 45 images are several.
     dataset = input_pipeline.training_batches(
         "coco2014", data_dir, batch_size=8, image_size=SIZE, seed=5, cache="memory", **options
     )
     # From here on nothing is decoded, nor read.
-    monkeypatch.setattr(picture_source, "_decode", None)
+    monkeypatch.setattr(image_source, "_decode", None)
     for batch, cached in zip(expected, dataset.as_numpy_iterator()):
         for one, other in zip(batch, cached):
             np.testing.assert_array_equal(one, other)
 
 
 def test_a_cache_larger_than_the_memory_is_refused(data_dir, monkeypatch):
-    monkeypatch.setattr(picture_source, "free_memory", lambda: 100_000)
-    with pytest.raises(
-        ValueError, match=r"^config.data.cache='memory' needs 0.0 GB for 45 pictures of 32 px, .*=none$"
-    ):
+    monkeypatch.setattr(image_source, "free_memory", lambda: 100_000)
+    with pytest.raises(ValueError, match=r"^config.data.cache='memory' needs 0.0 GB for 45 images of 32 px, .*=none$"):
         _batches(data_dir, 1, cache="memory")
-    picture_source.check_memory([82_783, 256, 256, 3], 20_000_000_000)
+    image_source.check_memory([82_783, 256, 256, 3], 20_000_000_000)
     with pytest.raises(
         ValueError, match=r"needs 16.3 GB for 82,783 .* more than 90% of the 18.0 GB that are free: set"
     ):
-        picture_source.check_memory([82_783, 256, 256, 3], 18_000_000_000)
+        image_source.check_memory([82_783, 256, 256, 3], 18_000_000_000)
 
 
 def test_free_memory_of_a_container(monkeypatch, tmp_path):
-    of_machine = picture_source.free_memory()
+    of_machine = image_source.free_memory()
     assert 0 < of_machine <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    monkeypatch.setattr(picture_source, "_CONTAINER", tmp_path)
+    monkeypatch.setattr(image_source, "_CONTAINER", tmp_path)
     (tmp_path / "memory.stat").write_text("anon 3000\nfile 900000\n")
     (tmp_path / "memory.max").write_text("10000\n")
-    assert picture_source.free_memory() == 7000
+    assert image_source.free_memory() == 7000
     (tmp_path / "memory.max").write_text("max\n")
-    assert picture_source.free_memory() > 10000
+    assert image_source.free_memory() > 10000
 
 
 def test_half_the_images_are_flipped(data_dir, truth):
     flipped = []
     for image, _, image_id in _flat(_batches(data_dir, 25, random_flip=True)):
-        picture, _ = truth[image_id]
-        plain, mirrored = np.abs(image - picture).max(), np.abs(image[:, ::-1] - picture).max()
+        expected, _ = truth[image_id]
+        plain, mirrored = np.abs(image - expected).max(), np.abs(image[:, ::-1] - expected).max()
         assert min(plain, mirrored) < ATOL
         flipped.append(mirrored < plain)
     assert 0.35 < np.mean(flipped) < 0.65
@@ -280,8 +278,8 @@ def test_evaluation_list(data_dir, truth, num_captions):
     turns = {image_id: sum(image_id == other for _, _, other in found) for _, _, image_id in found}
     assert max(turns.values()) - min(turns.values()) <= 1
     for image, caption, image_id in found:
-        picture, captions = truth[image_id]
-        np.testing.assert_allclose(image, picture, atol=ATOL)
+        expected, captions = truth[image_id]
+        np.testing.assert_allclose(image, expected, atol=ATOL)
         assert caption in captions
     assert [pair[1:] for pair in pairs(batch_size=3)] == [pair[1:] for pair in found]
     assert [pair[1:] for pair in pairs(batch_size=7, cache="memory")] == [pair[1:] for pair in found]

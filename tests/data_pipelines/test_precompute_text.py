@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data_pipelines import encode_captions, input_pipeline, records, text_feature_files, text_identity
+from data_pipelines import encode_captions, input_pipeline, records, text_feature_files, text_features
 from data_pipelines.datasets import preset
 from tests.support.processes import ROOT
 from xmcgan import files, handles
@@ -40,7 +40,7 @@ def _encoder(config, data_dir) -> TextEncoder:
 
 
 def _folder(config, data_dir) -> pathlib.Path:
-    return pathlib.Path(text_feature_files.folder("scenes", data_dir, text_identity.of_config(config, data_dir)))
+    return pathlib.Path(text_feature_files.folder("scenes", data_dir, text_feature_files.identify(config, data_dir)))
 
 
 def _contents(folder) -> dict[str, bytes]:
@@ -160,7 +160,7 @@ def test_a_cut_run_is_gone_on_with(encoded, copy, encoder, monkeypatch):
     config, folder = _config(), _folder(_config(), copy)
     whole = _contents(folder)
     shutil.rmtree(folder)
-    serialize, left = encode_captions.text_features.serialize, iter(range(40))  # Into the third file, of 15 images.
+    serialize, left = text_features.serialize, iter(range(40))  # Into the third file, of 15 images.
 
     def until_cut(text):
         if next(left, None) is None:
@@ -168,7 +168,7 @@ def test_a_cut_run_is_gone_on_with(encoded, copy, encoder, monkeypatch):
         return serialize(text)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(encode_captions.text_features, "serialize", until_cut)
+        patch.setattr(text_features, "serialize", until_cut)
         encode_captions.encode_captions(config, copy, encoder)
     finished = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name in whole}
     assert len(finished) == 2
@@ -182,7 +182,7 @@ def test_a_cut_run_is_gone_on_with(encoded, copy, encoder, monkeypatch):
 def test_no_room(copy, encoder, monkeypatch):
     shutil.rmtree(_folder(_config(), copy))
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
-    with pytest.raises(OSError, match=r"0\.0 GB free, and 0\.0 GB .* store the text features of 60 pictures"):
+    with pytest.raises(OSError, match=r"0\.0 GB free, and 0\.0 GB .* store the text features of 60 images"):
         encode_captions.encode_captions(_config(), copy, encoder)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**6))
     assert encode_captions.encode_captions(_config(), copy, encoder)
@@ -235,7 +235,7 @@ def test_features_of_other_records(copy):
     first, second, *_ = sorted(folder.glob("scenes-train*"))
     first.write_bytes(second.read_bytes())
     (folder / "train.index.npy").unlink()
-    with pytest.raises(ValueError, match=rf"not of these records \(picture \d+\): remove {folder}, and make them"):
+    with pytest.raises(ValueError, match=rf"not of these records \(image \d+\): remove {folder}, and make them"):
         text_feature_files.load(_config(), copy)
 
 

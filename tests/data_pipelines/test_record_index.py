@@ -97,7 +97,7 @@ def _no_numbers(folder):
 def test_an_index_that_does_not_fit_is_refused(folder, spoil):
     record_index.write(folder, "train", NAMES)
     spoil(folder)
-    with pytest.raises(ValueError, match=r"train\.index\.npy .*: remove it, and the records are looked through anew$"):
+    with pytest.raises(ValueError, match=r"train\.index\.npy .*: remove it, and the records are looked through again$"):
         _load(folder)
     (folder / "train.index.npy").unlink()
     assert len(_load(folder)) == sum(LENGTHS)

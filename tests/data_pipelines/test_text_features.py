@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines import text_features, text_identity
+from data_pipelines import text_feature_files, text_features
 from data_pipelines.datasets import preset
 
 DIM, TEXT_LENGTH, LENGTHS = 6, 5, [2, 5, 3]
@@ -57,7 +57,7 @@ def test_each_caption_gives_its_own_features_padded_with_zeros(stored, number):
     ],
 )
 def test_features_of_another_caption_are_refused(stored, number, caption, image_id):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not of the picture and caption(.|\n)*make them again"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not of the image and caption(.|\n)*make them again"):
         stored.decode(tf.constant(text_features.serialize(_text())), tf.constant(number), caption, image_id)
 
 
@@ -65,7 +65,7 @@ def test_features_of_another_caption_are_refused(stored, number, caption, image_
 def test_what_float16_cannot_hold_is_not_stored(field):
     values = getattr(_text(), field).astype(np.float32)
     values[1, 2] = 70_000.0
-    with np.errstate(over="ignore"), pytest.raises(ValueError, match=r"picture 42 .*--noconfig\.text\.precomputed"):
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=r"image 42 .*--noconfig\.text\.precomputed"):
         text_features.serialize(_text(**{field: values.astype(np.float16)}))
 
 
@@ -73,7 +73,7 @@ def _identity(data_dir, **changes):
     config = preset("scenes")
     for name, value in changes.items():
         setattr(config.data if name == "text_length" else config.text, name, value)
-    return text_identity.of_config(config, data_dir)
+    return text_feature_files.identify(config, data_dir)
 
 
 def test_an_encoder_is_known_by_its_content(scenes_dir, tmp_path):

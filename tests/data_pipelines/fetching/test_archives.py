@@ -12,7 +12,7 @@ from data_pipelines.fetching import archives
 
 @pytest.fixture
 def archive(tmp_path):
-    path = tmp_path / "pictures.zip"
+    path = tmp_path / "images.zip"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("train/1.jpg", b"one")
         file.writestr("train/2.jpg", b"two")
@@ -76,12 +76,12 @@ def test_moves_nothing_of_a_damaged_archive(archive, tmp_path):
     content = bytearray(archive.read_bytes())
     content[content.index(b"two")] ^= 1
     archive.write_bytes(content)
-    with pytest.raises(ValueError, match=r"pictures\.zip is damaged \(.*\): delete it"):
+    with pytest.raises(ValueError, match=r"images\.zip is damaged \(.*\): delete it"):
         _unpack(archive, tmp_path)
     assert not _contents(tmp_path / "source")
 
 
 def test_looks_for_room_first(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=4))
-    with pytest.raises(OSError, match=r"source has 0\.0 GB free, and 0\.0 GB are needed to unpack pictures\.zip"):
+    with pytest.raises(OSError, match=r"source has 0\.0 GB free, and 0\.0 GB are needed to unpack images\.zip"):
         _unpack(archive, tmp_path)

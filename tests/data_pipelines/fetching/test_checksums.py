@@ -14,11 +14,11 @@ from data_pipelines.fetching import checksums
 def test_published_values(data, kind, value, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(data)
-    assert checksums.of_bytes(data, kind) == checksums.of_file(path, kind) == (kind, value)
+    assert checksums.checksum_bytes(data, kind) == checksums.checksum_file(path, kind) == (kind, value)
 
 
 def test_a_file_is_read_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(checksums, "_CHUNK", 4)
     path = tmp_path / "file"
     path.write_bytes(bytes(range(11)))
-    assert checksums.of_file(path, "sha256") == checksums.of_bytes(bytes(range(11)), "sha256")
+    assert checksums.checksum_file(path, "sha256") == checksums.checksum_bytes(bytes(range(11)), "sha256")

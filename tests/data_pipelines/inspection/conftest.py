@@ -20,11 +20,11 @@ HOSTILE = '<script>alert("1")</script> & </li></article> <b class="x">\'bold\''
 def varied_source(drawn_source, tmp_path_factory) -> pathlib.Path:
     """Drawn scenes, some resized, one truncated; an image with seven captions, among them a hostile one."""
     source = shutil.copytree(drawn_source, tmp_path_factory.mktemp("varied") / "source")
-    pictures = sorted((source / "train2014").iterdir())
-    for place, path in enumerate(pictures[:20]):
+    images = sorted((source / "train2014").iterdir())
+    for place, path in enumerate(images[:20]):
         with Image.open(path) as image:
             image.resize((40 + 7 * place, 90 - 3 * place)).save(path)
-    pictures[20].write_bytes(pictures[20].read_bytes()[:-200])
+    images[20].write_bytes(images[20].read_bytes()[:-200])
     file = source / "annotations/captions_train2014.json"
     content = json.loads(file.read_text())
     first = content["annotations"][0]

@@ -131,7 +131,7 @@ def test_scenes_have_no_numbers_in_the_paper(tmp_path):
 
 def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
     path = tmp_path / "new" / "sheet.html"
-    assert inspect.check_output(path) == str(path)
+    assert sheet.check_output(path) == str(path)
     assert path.parent.is_dir() and not path.exists()
     with pytest.raises(ValueError, match="is a folder: name a file in it"):
-        inspect.check_output(tmp_path)
+        sheet.check_output(tmp_path)

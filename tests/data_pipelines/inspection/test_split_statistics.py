@@ -41,9 +41,9 @@ def test_images_and_captions(varied_source, varied_data_dir, token_counter, spli
     for image in images["images"]:
         path = varied_source / folder / image["file_name"]
         try:
-            with Image.open(path) as picture:
-                picture.load()
-                sizes[image["id"]] = picture.size
+            with Image.open(path) as opened:
+                opened.load()
+                sizes[image["id"]] = opened.size
                 files[image["id"]] = path.stat().st_size
         except OSError:
             lost.add(image["id"])

@@ -11,7 +11,7 @@ from data_pipelines.inspection.split_statistics import SplitStatistics
 
 def _statistics(captions: dict[int, int], mean_length: float) -> SplitStatistics:
     """Of images by their number of captions, with captions of two lengths, ten words apart."""
-    total = sum(number * pictures for number, pictures in captions.items())
+    total = sum(number * images for number, images in captions.items())
     long = round(total * (mean_length - 5) / 50)
     words = Histogram({5: total - long, 55: long})
     return SplitStatistics(captions=Histogram(captions), words=words)
@@ -61,9 +61,9 @@ def test_table1_counts_narratives():
 
 
 def test_a_few_may_be_left_out():
-    for pictures, agrees in ((82_000, True), (81_900, False), (83_600, True), (83_700, False)):
-        found = _verdicts("coco2014", {"train": _statistics({5: pictures}, 10.5)})
-        assert found["train", "samples"].agrees == agrees, pictures
+    for images, agrees in ((82_000, True), (81_900, False), (83_600, True), (83_700, False)):
+        found = _verdicts("coco2014", {"train": _statistics({5: images}, 10.5)})
+        assert found["train", "samples"].agrees == agrees, images
         assert found["train", "captions"].agrees
     assert found["train", "samples"].verdict == "differs: more than the 82,783 images published"
 

@@ -27,12 +27,12 @@ def test_backgrounds_differ_more_than_their_variants():
         for name in spec.BACKGROUNDS
         for variant in range(3)
     }
-    for one, picture in thumbnails.items():
-        distance = {other: np.abs(picture - thumbnails[other]).mean() for other in thumbnails if other != one}
+    for one, image in thumbnails.items():
+        distance = {other: np.abs(image - thumbnails[other]).mean() for other in thumbnails if other != one}
         assert min(distance, key=distance.get)[0] == one[0]
 
 
-def test_colours_are_those_of_the_place():
+def test_colors_are_those_of_the_place():
     def of_half(background: str, lower: bool) -> np.ndarray:
         half = pixels(background)[SIZE // 2 + 8 :] if lower else pixels(background)[: SIZE // 2 - 8]
         return half.mean(axis=(0, 1))

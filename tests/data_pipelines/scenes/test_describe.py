@@ -11,7 +11,7 @@ from data_pipelines.scenes import describe, sample, spec
 
 KINDS = {"sphere": "ball", "cube": "box", **{kind: kind for kind in spec.KINDS}}
 SIZES = {"small": "small", "little": "small", "tiny": "small", "large": "large", "big": "large", "huge": "large"}
-THING = rf"\b(?:({'|'.join(SIZES)}) )?(?:({'|'.join(spec.COLOURS)}) )?({'|'.join(KINDS)})\b"
+THING = rf"\b(?:({'|'.join(SIZES)}) )?(?:({'|'.join(spec.COLORS)}) )?({'|'.join(KINDS)})\b"
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +37,17 @@ def test_five_different_captions_of_at_most_fifteen_tokens(told):
     assert {caption.endswith(".") for _, captions in told for caption in captions} == {True, False}
 
 
-def test_what_is_named_is_there_in_that_colour_and_size(told):
+def test_what_is_named_is_there_in_that_color_and_size(told):
     for scene, captions in told:
         for caption in captions:
             assert _things(scene, caption)
             for match, thing in _things(scene, caption):
                 assert thing is not None, caption
                 assert match[1] is None or SIZES[match[1]] == thing.size, caption
-                assert match[2] is None or match[2] == thing.colour, caption
+                assert match[2] is None or match[2] == thing.color, caption
 
 
-def test_one_or_two_objects_are_named_with_their_colours_in_four_of_five(told):
+def test_one_or_two_objects_are_named_with_their_colors_in_four_of_five(told):
     for scene, captions in told:
         if len(scene.objects) < 3:
             full = [len([1 for match, _ in _things(scene, caption) if match[2]]) for caption in captions]

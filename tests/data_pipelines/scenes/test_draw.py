@@ -33,15 +33,15 @@ def test_an_object_changes_its_place_and_little_else(kind, background):
     assert np.mean(difference[:, : left - 8]) < 1, "away from it and its shadow nothing changes"
 
 
-@pytest.mark.parametrize("colour", spec.COLOURS)
-def test_an_object_has_its_colour(colour):
-    thing = spec.SceneObject("ball", colour, "large", "middle", "bottom", x=0.5, y=0.7, width=0.44)
+@pytest.mark.parametrize("color", spec.COLORS)
+def test_an_object_has_its_color(color):
+    thing = spec.SceneObject("ball", color, "large", "middle", "bottom", x=0.5, y=0.7, width=0.44)
     pixels = _pixels(spec.Scene("wood", (thing,), seed=1))
     left, top, width, height = draw.pixel_box(thing, 64)
     middle = pixels[top + height // 3 : top + 2 * height // 3, left + width // 3 : left + 2 * width // 3]
     mean = middle.mean(axis=(0, 1))
-    nearest = min(spec.COLOURS, key=lambda name: np.sum((mean - spec.COLOURS[name]) ** 2))
-    assert nearest == colour
+    nearest = min(spec.COLORS, key=lambda name: np.sum((mean - spec.COLORS[name]) ** 2))
+    assert nearest == color
 
 
 def test_kinds_have_different_silhouettes():

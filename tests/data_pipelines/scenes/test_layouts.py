@@ -30,8 +30,8 @@ def test_files_and_fields(drawn_source):
         assert [category["name"] for category in instances["categories"]] == list(spec.KINDS)
         for image in captions["images"]:
             assert image["file_name"] == f"COCO_{split}_{image['id']:012d}.jpg"
-            with Image.open(drawn_source / split / image["file_name"]) as picture:
-                assert picture.format == "JPEG" and picture.size == (image["width"], image["height"]) == (64, 64)
+            with Image.open(drawn_source / split / image["file_name"]) as opened:
+                assert opened.format == "JPEG" and opened.size == (image["width"], image["height"]) == (64, 64)
         for content in (captions, instances):
             ids = [annotation["id"] for annotation in content["annotations"]]
             assert len(set(ids)) == len(ids)

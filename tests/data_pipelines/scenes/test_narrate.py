@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from data_pipelines.scenes import disfluency, draw, mouse, narrate, sample, spec
+from data_pipelines.scenes import draw, mouse, narrate, sample, spec, speech
 
 KINDS = {"sphere": "ball", "cube": "box", **{kind: kind for kind in spec.KINDS}}
 SIZES = {"small": "small", "little": "small", "tiny": "small", "large": "large", "big": "large", "huge": "large"}
-COLOUR = rf"(?:{'|'.join(spec.COLOURS)})"
+COLOUR = rf"(?:{'|'.join(spec.COLORS)})"
 THING = rf"(?:a|the) (?:(?:{'|'.join(SIZES)}) )?(?:{COLOUR} (?:color )?)?(?:{'|'.join(KINDS)})\b"
 STUMBLES = {
     "filler": r"\b(?:uh|um) ",
@@ -53,7 +53,7 @@ def _thing(scene, phrase):
     (thing,) = (thing for thing in scene.objects if thing.kind == KINDS[noun])
     for word in others:
         assert SIZES.get(word, thing.size) == thing.size, phrase
-        assert word not in spec.COLOURS or word == thing.colour, phrase
+        assert word not in spec.COLORS or word == thing.color, phrase
     return thing
 
 
@@ -90,7 +90,7 @@ def test_words_joined_are_the_caption_and_their_times_rise(spoken):
 def test_as_many_speakers_stumble_as_documented(spoken):
     captions = [narrative.caption.lower() for _, narrative in spoken]
     stumbled = [any(re.search(pattern, caption) for pattern in STUMBLES.values()) for caption in captions]
-    assert np.mean(stumbled) == pytest.approx(disfluency.SHARE_OF_NARRATIVES, abs=0.07)
+    assert np.mean(stumbled) == pytest.approx(speech.SHARE_OF_NARRATIVES, abs=0.07)
     for pattern in STUMBLES.values():
         assert sum(bool(re.search(pattern, caption)) for caption in captions) > 5, pattern
 
@@ -103,7 +103,7 @@ def test_every_object_is_named_and_what_is_named_is_true(spoken):
             thing = _thing(scene, phrase)
             for word in told.split():
                 assert SIZES.get(word, thing.size) == thing.size, narrative.caption
-                assert word not in spec.COLOURS or word == thing.colour, narrative.caption
+                assert word not in spec.COLORS or word == thing.color, narrative.caption
 
 
 def test_positions_are_true(spoken):
@@ -162,7 +162,7 @@ def test_the_background_comes_last_and_is_the_right_one(spoken):
 
 
 def test_the_mouse_is_on_an_object_while_it_is_named(spoken):
-    naming = {"a", "the", "uh", "um", "no", "color", *spec.COLOURS, *SIZES}
+    naming = {"a", "the", "uh", "um", "no", "color", *spec.COLORS, *SIZES}
     num_phrases = num_pointed = 0
     for scene, narrative in spoken:
         words, points = list(_words(narrative)), _points(narrative)

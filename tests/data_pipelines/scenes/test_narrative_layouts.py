@@ -68,7 +68,7 @@ def _image(layout, split, image_id):
 
 def test_the_files_are_those_published(layout, written):
     names = set(_files(written))
-    pictures = {_image(layout, split, image_id) for split, ids in _ids(layout).items() for image_id in ids}
+    images = {_image(layout, split, image_id) for split, ids in _ids(layout).items() for image_id in ids}
     if layout == "ln_coco":
         expected = {f"coco_train_localized_narratives-0000{shard}-of-00004.jsonl" for shard in range(4)}
         expected |= {"coco_val_localized_narratives.jsonl"}
@@ -77,10 +77,10 @@ def test_the_files_are_those_published(layout, written):
         expected = {f"open_images_train_v6_localized_narratives-0000{shard}-of-00010.jsonl" for shard in range(10)}
         expected |= {"open_images_validation_localized_narratives.jsonl"}
         assert all((written / f"train_{digit}").is_dir() for digit in "0123456789abcdef")
-    assert names == pictures | expected
-    for name in pictures:
-        with Image.open(written / name) as picture:
-            assert picture.format == "JPEG" and picture.size == (SIZE, SIZE)
+    assert names == images | expected
+    for name in images:
+        with Image.open(written / name) as image:
+            assert image.format == "JPEG" and image.size == (SIZE, SIZE)
 
 
 def test_every_image_is_told_of_by_one_or_two_annotators(layout, written):
@@ -130,8 +130,8 @@ def test_objects_of_ln_coco_are_those_of_coco2014(tmp_path):
         assert of_2017["info"]["year"] == 2017
         for new, old in zip(of_2017["images"], of_2014["images"]):
             assert new["file_name"] == f"{new['id']:012d}.jpg" and new["id"] == old["id"]
-            pictures = (f"ln_coco/{split}2017/{new['file_name']}", f"coco2014/{split}2014/{old['file_name']}")
-            assert len({(tmp_path / picture).read_bytes() for picture in pictures}) == 1
+            images = (f"ln_coco/{split}2017/{new['file_name']}", f"coco2014/{split}2014/{old['file_name']}")
+            assert len({(tmp_path / image).read_bytes() for image in images}) == 1
 
 
 def test_the_lighter_form_says_the_same(layout, tmp_path):

@@ -26,7 +26,7 @@ def test_a_scene_depends_on_seed_split_and_index_only():
 def test_no_content_is_in_both_splits(scenes):
     def contents(split):
         return {
-            (scene.background, frozenset((thing.kind, thing.colour) for thing in scene.objects))
+            (scene.background, frozenset((thing.kind, thing.color) for thing in scene.objects))
             for scene in scenes[split]
         }
 
@@ -41,7 +41,7 @@ def test_everything_comes_up_about_equally_often(scenes, split):
     things = [thing for scene in scenes[split] for thing in scene.objects]
     for seen, wanted in (
         ([thing.kind for thing in things], spec.KINDS),
-        ([thing.colour for thing in things], spec.COLOURS),
+        ([thing.color for thing in things], spec.COLORS),
         ([thing.size for thing in things], spec.SIZES),
         ([thing.column + thing.row for thing in things], [c + r for c in spec.COLUMNS for r in spec.ROWS]),
         ([scene.background for scene in scenes[split]], spec.BACKGROUNDS),
@@ -53,10 +53,10 @@ def test_everything_comes_up_about_equally_often(scenes, split):
 
 def test_objects_stand_out_and_apart_and_inside(scenes):
     for scene in itertools.chain.from_iterable(scenes.values()):
-        assert len({thing.kind for thing in scene.objects}) == len({thing.colour for thing in scene.objects})
+        assert len({thing.kind for thing in scene.objects}) == len({thing.color for thing in scene.objects})
         assert len({thing.kind for thing in scene.objects}) == len(scene.objects)
         for thing in scene.objects:
-            assert thing.colour not in spec.BACKGROUNDS[scene.background]
+            assert thing.color not in spec.BACKGROUNDS[scene.background]
             assert 0 <= min(thing.x, thing.y) - thing.width / 2 < max(thing.x, thing.y) + thing.width / 2 <= 1
         for one, other in itertools.combinations(scene.objects, 2):
             overlap_x = (one.width + other.width) / 2 - abs(one.x - other.x)

@@ -83,7 +83,7 @@ def test_unfit_images_are_left_out_and_remembered(folder, tmp_path, caplog, monk
     assert fit == [pair for pair in pairs if pair.file not in unfit]
     assert set(json.loads(memo.read_text())["unfit"]) == unfit
     assert "3 of 41 pictures are left out: " in caplog.text
-    assert "1 missing picture" in caplog.text
+    assert "1 missing image" in caplog.text
 
     monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Images are looked at once.
     assert fit_pairs(folder, pairs, memo) == fit
@@ -95,7 +95,7 @@ def test_half_of_the_images_must_be_there(folder, tmp_path):
     pairs = read_pairs(folder)
     gone = [Pair(f"gone/{i}.jpg", "gone") for i in range(COUNT)]
     assert fit_pairs(folder, pairs + gone, tmp_path / "memo.json") == pairs
-    with pytest.raises(ValueError, match=r"41 of 81 pictures in .* are unfit \(41 missing picture\): give the folder"):
+    with pytest.raises(ValueError, match=r"41 of 81 pictures in .* are unfit \(41 missing image\): give the folder"):
         fit_pairs(folder, [*pairs, *gone, Pair("gone/too.jpg", "gone")], tmp_path / "memo.json")
 
 

@@ -60,7 +60,7 @@ def test_a_killed_training_goes_on_to_the_same_end(command, pictures, tmp_path):
     process.communicate()
     assert not killed.exists()
     assert json.loads((tmp_path / "killed.training" / "unfit_pictures.json").read_text())["unfit"] == {
-        "gone.jpg": "missing picture"
+        "gone.jpg": "missing image"
     }
 
     process = command("eval.train_dual_encoder", *_arguments(pictures, killed))
@@ -68,7 +68,7 @@ def test_a_killed_training_goes_on_to_the_same_end(command, pictures, tmp_path):
     assert process.returncode == 0, log
     assert "of 6 held-out pictures find their caption among 4" in output
     assert "dual encoder 'drawn' in " in output
-    assert "1 of 61 pictures are left out: 1 missing picture" in log
+    assert "1 of 61 pictures are left out: 1 missing image" in log
     assert f"restored {checkpoints}" in log
     assert f"step {STEPS}/{STEPS}" in log
     assert "images/s" in log

@@ -12,7 +12,7 @@ import tensorflow as tf
 from etils import epath
 from PIL import Image
 
-from data_pipelines.builders import pictures
+from data_pipelines.builders import jpeg_files
 
 _END = b"\xff\xd9"
 _SIZE = 48
@@ -41,7 +41,7 @@ def _padded(data: bytes, marker: bytes, padding: bytes) -> bytes:
 
 def _reason(data: bytes) -> str:
     with pytest.raises(ValueError) as error:
-        pictures.check_jpeg(data)
+        jpeg_files.check_jpeg(data)
     return str(error.value)
 
 
@@ -63,19 +63,19 @@ def _reason(data: bytes) -> str:
     ids=str,
 )
 def test_fit_images_come_back_byte_for_byte(tmp_path, options):
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(_encode(**options))
     for kind in (str, epath.Path, type(path)):
-        assert pictures.read_jpeg(kind(path)) == _encode(**options)
+        assert jpeg_files.read_jpeg(kind(path)) == _encode(**options)
 
 
 def test_harmless_oddities_pass():
-    pictures.check_jpeg(_encode() + b"appended \xff\xda by a camera")
-    pictures.check_jpeg(_padded(_encode(), _END, bytes(8)))
+    jpeg_files.check_jpeg(_encode() + b"appended \xff\xda by a camera")
+    jpeg_files.check_jpeg(_padded(_encode(), _END, bytes(8)))
     for restart in range(0xD0, 0xD8):
-        pictures.check_jpeg(_padded(_encode(restart_marker_blocks=1), bytes([0xFF, restart]), bytes(8)))
+        jpeg_files.check_jpeg(_padded(_encode(restart_marker_blocks=1), bytes([0xFF, restart]), bytes(8)))
     # A marker may be led by any number of FFs.
-    pictures.check_jpeg(_encode().replace(b"\xff\xdb", b"\xff\xff\xff\xdb", 1))
+    jpeg_files.check_jpeg(_encode().replace(b"\xff\xdb", b"\xff\xff\xff\xdb", 1))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}, _RARE_SAMPLING], ids=str)
@@ -105,7 +105,7 @@ def test_damage_that_other_decoders_paint_over(progressive, zeroed):
 
 
 def test_reasons():
-    assert _reason(b"") == "empty picture"
+    assert _reason(b"") == "empty image"
     assert _reason(_encode(format="PNG")) == "not a JPEG"
     assert _reason(_encode(format="GIF")) == "not a JPEG"
     assert _reason(_encode()[:-2]) == "truncated JPEG"
@@ -114,38 +114,38 @@ def test_reasons():
     assert _reason(b"\xff\xd8\xff\xda" + _END) == "corrupt JPEG"
     assert _reason(_padded(_encode(), _END, bytes(100))) == "corrupt JPEG"
     for size in [(0, 0), (0, _SIZE), (_SIZE, 0)]:
-        assert _reason(_with_size(*size)) == "picture of 0 pixels"
+        assert _reason(_with_size(*size)) == "image of 0 pixels"
 
 
 def test_too_large_images_are_refused_before_they_are_decoded(monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", _SIZE**2)
-    pictures.check_jpeg(_encode())
-    monkeypatch.setattr(pictures, "MAX_PIXELS", _SIZE**2 - 1)
-    assert _reason(_encode()) == "picture too large"
+    monkeypatch.setattr(jpeg_files, "MAX_PIXELS", _SIZE**2)
+    jpeg_files.check_jpeg(_encode())
+    monkeypatch.setattr(jpeg_files, "MAX_PIXELS", _SIZE**2 - 1)
+    assert _reason(_encode()) == "image too large"
     monkeypatch.undo()
 
     def allocate(*args, **kwargs):
         pytest.fail("12 GB were to be allocated")
 
-    monkeypatch.setattr(pictures.simplejpeg, "decode_jpeg", allocate)
-    monkeypatch.setattr(pictures.tf.io, "decode_jpeg", allocate)
-    assert _reason(_with_size(65_000, 65_000)) == "picture too large"
+    monkeypatch.setattr(jpeg_files.simplejpeg, "decode_jpeg", allocate)
+    monkeypatch.setattr(jpeg_files.tf.io, "decode_jpeg", allocate)
+    assert _reason(_with_size(65_000, 65_000)) == "image too large"
 
 
 def test_images_that_cannot_be_read(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"^missing picture$"):
-        pictures.read_jpeg(tmp_path / "nowhere.jpg")
-    with pytest.raises(ValueError, match=r"^unreadable picture$"):
-        pictures.read_jpeg(tmp_path)
-    bucket = "gs://bucket/picture.jpg"
+    with pytest.raises(ValueError, match=r"^missing image$"):
+        jpeg_files.read_jpeg(tmp_path / "nowhere.jpg")
+    with pytest.raises(ValueError, match=r"^unreadable image$"):
+        jpeg_files.read_jpeg(tmp_path)
+    bucket = "gs://bucket/image.jpg"
     for error, reason in [(tf.errors.NotFoundError, "missing"), (tf.errors.PermissionDeniedError, "unreadable")]:
 
         def read_bytes(self, error=error):
             raise error(None, None, str(self))
 
         monkeypatch.setattr(type(epath.Path(bucket)), "read_bytes", read_bytes)
-        with pytest.raises(ValueError, match=rf"^{reason} picture$"):
-            pictures.read_jpeg(bucket)
+        with pytest.raises(ValueError, match=rf"^{reason} image$"):
+            jpeg_files.read_jpeg(bucket)
 
 
 def test_threads_agree():
@@ -154,10 +154,10 @@ def test_threads_agree():
 
     def verdict(data: bytes) -> str | None:
         try:
-            pictures.check_jpeg(data)
+            jpeg_files.check_jpeg(data)
         except ValueError as error:
             return str(error)
 
     with ThreadPoolExecutor(8) as executor:
         verdicts = list(executor.map(verdict, kinds))
-    assert verdicts == [None, "truncated JPEG", "corrupt JPEG", None, "empty picture"] * 20
+    assert verdicts == [None, "truncated JPEG", "corrupt JPEG", None, "empty image"] * 20

@@ -1,4 +1,4 @@
-"""Records -> decoded images with all their captions, by number: read each time anew, or held in memory."""
+"""Records -> decoded images with all their captions, by number: read each time again, or held in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST_SHARE = 0.9
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")
 
 
-class Picture(NamedTuple):
+class CaptionedImage(NamedTuple):
     """A record, decoded."""
 
     image: tf.Tensor  # [size, size, 3] uint8
@@ -35,8 +35,8 @@ class ImageSource(NamedTuple):
 
     # Dataset of int64 [rows], the numbers -> dataset of what there is of each image, one by one.
     fetch: Callable[[tf.data.Dataset], tf.data.Dataset]
-    # An element of that -> the `Picture`, within a `map`.
-    decode: Callable[[tf.Tensor], Picture]
+    # An element of that -> the `CaptionedImage`, within a `map`.
+    decode: Callable[[tf.Tensor], CaptionedImage]
 
 
 def reread(index: RecordIndex, image_size: int) -> ImageSource:
@@ -72,7 +72,7 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
         lambda serialized: _decode(serialized, image_size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     captions, image_ids = [], []
-    bar = tqdm.tqdm(total=len(index), desc="decoding into memory", unit="picture", disable=None, dynamic_ncols=True)
+    bar = tqdm.tqdm(total=len(index), desc="decoding into memory", unit="image", disable=None, dynamic_ncols=True)
     with tf.device("CPU:0"), bar:
         # A variable: of a tensor that a function captures, tf.data makes a second copy when it optimizes the graph.
         # For its sake enable_op_determinism takes the parallelism from the map, which has little work here.
@@ -88,7 +88,7 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
         captions, image_ids = tf.concat(captions, axis=0), tf.concat(image_ids, axis=0)
     return ImageSource(
         fetch=lambda numbers: numbers.unbatch(),
-        decode=lambda number: Picture(images.sparse_read(number), captions[number], image_ids[number]),
+        decode=lambda number: CaptionedImage(images.sparse_read(number), captions[number], image_ids[number]),
     )
 
 
@@ -104,7 +104,7 @@ def check_memory(shape: list[int], free: int) -> None:
     """
     if math.prod(shape) > _LARGEST_SHARE * free:
         raise ValueError(
-            f"config.data.cache='memory' needs {math.prod(shape) / 1e9:,.1f} GB for {shape[0]:,} pictures of "
+            f"config.data.cache='memory' needs {math.prod(shape) / 1e9:,.1f} GB for {shape[0]:,} images of "
             f"{shape[1]} px, more than {_LARGEST_SHARE:.0%} of the {free / 1e9:,.1f} GB that are free: "
             "set --config.data.cache=none"
         )
@@ -121,7 +121,7 @@ def free_memory() -> int:
         return free  # No container, or one without a limit ('max').
 
 
-def _decode(serialized: tf.Tensor, size: int) -> Picture:
+def _decode(serialized: tf.Tensor, size: int) -> CaptionedImage:
     record = records.parse(serialized)
     image = resize_image(decode_image(record.image), size)
-    return Picture(image, record.captions, record.image_id)
+    return CaptionedImage(image, record.captions, record.image_id)

@@ -10,7 +10,7 @@ import tarfile
 import PIL.Image
 import pytest
 
-from data_pipelines.builders import pictures, tars
+from data_pipelines.builders import jpeg_files
 
 
 def _jpeg(shade: int) -> bytes:
@@ -34,7 +34,7 @@ def _archive(path: pathlib.Path, members: dict[str, bytes], mode: str) -> pathli
 def _read(archive: pathlib.Path, names: list[str]) -> tuple[dict[str, bytes], dict[str, str]]:
     """Images, and reasons, by name; each must come once."""
     fit, unfit = {}, {}
-    for name, read in tars.read_images(str(archive), {name: name for name in names}):
+    for name, read in jpeg_files.read_archive(str(archive), {name: name for name in names}):
         assert name not in fit and name not in unfit
         try:
             fit[name] = read()
@@ -53,13 +53,13 @@ def test_all_images_come_out_wherever_they_lie(tmp_path, mode, folder):
 
 def test_what_is_not_wanted_or_not_there(tmp_path):
     archive = _archive(tmp_path / "a", {**JPEGS, "x/1.jpg": b"another 1.jpg"}, "w")
-    assert _read(archive, ["1.jpg", "9.jpg"]) == ({"1.jpg": JPEGS["1.jpg"]}, {"9.jpg": "missing picture"})
+    assert _read(archive, ["1.jpg", "9.jpg"]) == ({"1.jpg": JPEGS["1.jpg"]}, {"9.jpg": "missing image"})
 
 
 def test_a_large_member_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_BYTES", max(map(len, JPEGS.values())))
-    archive = _archive(tmp_path / "a", {"0.jpg": bytes(pictures.MAX_BYTES + 1), **JPEGS}, "w:gz")
-    assert _read(archive, ["0.jpg", *JPEGS]) == (JPEGS, {"0.jpg": "picture too large"})
+    monkeypatch.setattr(jpeg_files, "MAX_BYTES", max(map(len, JPEGS.values())))
+    archive = _archive(tmp_path / "a", {"0.jpg": bytes(jpeg_files.MAX_BYTES + 1), **JPEGS}, "w:gz")
+    assert _read(archive, ["0.jpg", *JPEGS]) == (JPEGS, {"0.jpg": "image too large"})
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
@@ -72,7 +72,7 @@ def test_wherever_an_archive_is_cut_no_image_is_lost_in_silence(tmp_path, mode):
         assert fit == {name: JPEGS[name] for name in fit}, length
         seen.update(unfit.values())
     # An archive that is not compressed tells nothing if it is cut between two images.
-    assert seen == {"archive cut off or broken", *(["missing picture"] if mode == "w" else [])}
+    assert seen == {"archive cut off or broken", *(["missing image"] if mode == "w" else [])}
 
 
 def test_damage_within_a_compressed_archive(tmp_path):

@@ -34,10 +34,10 @@ def wanted(
     archived = {name for name in _archives(folder) if any((source / f"{name}{end}").exists() for end in _ARCHIVE_ENDS)}
     files = []
     for image_id in ids:
-        name, picture = _archive_of(folder, image_id), f"{image_id}.jpg"
-        path = source / name / picture
-        if name not in archived and not path.exists() and not (source / folder.split / picture).exists():
-            files.append(many_files.SmallFile(f"{folder.url}/{picture}", path))
+        name, image = _archive_of(folder, image_id), f"{image_id}.jpg"
+        path = source / name / image
+        if name not in archived and not path.exists() and not (source / folder.split / image).exists():
+            files.append(many_files.SmallFile(f"{folder.url}/{image}", path))
     return files, len(ids)
 
 

@@ -25,7 +25,7 @@ import tqdm
 from etils import epath
 
 from data_pipelines import record_index, records
-from data_pipelines.builders import captions, narratives, pictures, skipped, tars
+from data_pipelines.builders import captions, jpeg_files, narratives, skipped
 from data_pipelines.builders.skipped import LEFT_OUT, Note
 from xmcgan.files import check_room
 
@@ -73,7 +73,7 @@ class Plan(NamedTuple):
     @property
     def num_images(self) -> int:
         """How many there are in the source."""
-        return self.num_items + sum(note.what == "picture" for note in self.notes)
+        return self.num_items + sum(note.what == "image" for note in self.notes)
 
 
 class Outcome(NamedTuple):
@@ -83,7 +83,7 @@ class Outcome(NamedTuple):
     notes: list[Note]
 
 
-class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Makes records of images with captions."""
 
     VERSION = tfds.core.Version(records.VERSION)
@@ -143,7 +143,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         plans = {split: self.plan(split) for split in self.splits()}
         _check_room(plans.values(), self.data_dir)
         for split, plan in plans.items():
-            totals = {"picture": plan.num_images, "caption": plan.num_captions}
+            totals = {"image": plan.num_images, "caption": plan.num_captions}
             self._logs[split] = skipped.SkippedLog(split, totals, self._max_skipped)
             self._logs[split].add(plan.notes)
         return {split: self._generate_examples(split, plan) for split, plan in plans.items()}
@@ -154,7 +154,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _examples(self, split: str, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
         """Converts on all cores of this machine."""
         num_written = 0
-        progress = tqdm.tqdm(total=plan.num_items, desc=f"converting {split}", unit=" pictures", disable=None)
+        progress = tqdm.tqdm(total=plan.num_items, desc=f"converting {split}", unit=" images", disable=None)
         with progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             read = (each for unit in plan.units for each in _images(unit))
             for outcome in _in_order(pool, lambda each: _convert(*each), read, ahead=8 * (os.cpu_count() or 1)):
@@ -219,8 +219,8 @@ def units_of(items: list[Item]) -> list[Unit]:
 def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], bytes]]]:
     """Each item with what reads its image, or raises ValueError with the reason if it is unfit."""
     if unit.archive:
-        return tars.read_images(unit.archive, {item.file_name: item for item in unit.items})
-    return ((item, functools.partial(pictures.read_jpeg, item.path)) for item in unit.items)
+        return jpeg_files.read_archive(unit.archive, {item.file_name: item for item in unit.items})
+    return ((item, functools.partial(jpeg_files.read_jpeg, item.path)) for item in unit.items)
 
 
 def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
@@ -239,11 +239,11 @@ def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
             told.append(caption)
             spoken.append(narrative)
     if not told:
-        return Outcome(None, [*notes, Note(LEFT_OUT, "picture", item.file_name, "picture without caption")])
+        return Outcome(None, [*notes, Note(LEFT_OUT, "image", item.file_name, "image without caption")])
     try:
         image = read_image()
     except ValueError as error:
-        return Outcome(None, [*notes, Note(LEFT_OUT, "picture", item.file_name, str(error))])
+        return Outcome(None, [*notes, Note(LEFT_OUT, "image", item.file_name, str(error))])
     if not any(len(narrative.utterances) or len(narrative.points) for narrative in spoken):
         spoken = []
     return Outcome(records.Record(image, item.image_id, item.file_name, told, item.labels, spoken), notes)
@@ -259,9 +259,9 @@ def _examples_of_unit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if outcome.record is not None:
             num_written += 1
             yield outcome.record.image_id, records.to_example(outcome.record)
-    aside = unit.with_suffix(f".{uuid.uuid4().hex}")
-    aside.write_bytes(pickle.dumps((notes, num_written)))
-    aside.replace(_report_of(unit))
+    temporary = unit.with_suffix(f".{uuid.uuid4().hex}")
+    temporary.write_bytes(pickle.dumps((notes, num_written)))
+    temporary.replace(_report_of(unit))
 
 
 def _report_of(unit: epath.Path) -> epath.Path:
@@ -291,4 +291,4 @@ def _check_room(plans: Iterable[Plan], folder: str) -> None:
     if sizes:
         total = sum(len(unit.items) for unit in units)
         needed = _ROOM * total * sum(sizes) / len(sizes)
-        check_room(pathlib.Path(folder).parent, needed, f"convert {total} pictures (estimated from {len(sizes)})")
+        check_room(pathlib.Path(folder).parent, needed, f"convert {total} images (estimated from {len(sizes)})")

@@ -1,17 +1,23 @@
-"""Says whether a JPEG file is fit to train on."""
+"""Reads JPEG files, from folders and from tar archives, and says whether they are fit to train on."""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import struct
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import simplejpeg
 import tensorflow as tf
 from etils import epath
 
-MAX_PIXELS = 100_000_000  # 300 MB as RGB; to check a progressive image takes up to 600 MB, of coefficients.
+T = TypeVar("T")
 
+MAX_PIXELS = 100_000_000  # 300 MB as RGB; to check a progressive image takes up to 600 MB, of coefficients.
 MAX_BYTES = 500_000_000  # More than any image of MAX_PIXELS takes.
 
 _START = b"\xff\xd8"
@@ -41,9 +47,9 @@ def read_jpeg(path: str | os.PathLike) -> bytes:
     try:
         data = epath.Path(path).read_bytes()
     except (FileNotFoundError, tf.errors.NotFoundError) as error:
-        raise ValueError("missing picture") from error
+        raise ValueError("missing image") from error
     except (OSError, tf.errors.OpError) as error:
-        raise ValueError("unreadable picture") from error
+        raise ValueError("unreadable image") from error
     check_jpeg(data)
     return data
 
@@ -66,17 +72,48 @@ def check_jpeg(data: bytes) -> None:
         "corrupt JPEG", "image of 0 pixels", or "image too large" (beyond `MAX_PIXELS`; nothing has been decoded).
     """
     if not data.startswith(_START):
-        raise ValueError("not a JPEG" if data else "empty picture")
+        raise ValueError("not a JPEG" if data else "empty image")
     height, width = _size(data)
     if not height * width:
-        raise ValueError("picture of 0 pixels")
+        raise ValueError("image of 0 pixels")
     if height * width > MAX_PIXELS:
-        raise ValueError("picture too large")
+        raise ValueError("image too large")
     _decode_strictly(data)
     try:
         tf.io.decode_jpeg(data, channels=3, ratio=8, try_recover_truncated=False)
     except tf.errors.InvalidArgumentError as error:
         raise ValueError("corrupt JPEG") from error
+
+
+def read_archive(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Callable[[], bytes]]]:
+    """Goes once through a tar archive, in the order in which the files lie there: compressed ones know no other.
+
+    Args:
+      archive: path of a tar file, compressed or not.
+      wanted: what to give for the file names that matter, whatever their folder in the archive.
+
+    Yields:
+      Everything wanted, once, with a function that checks the image and returns its bytes, or raises ValueError with
+      the reason why it is unfit.
+    """
+    wanted = dict(wanted)
+    lack = "missing image"
+    try:
+        with epath.Path(archive).open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
+            for member in tar:
+                name = member.name.rpartition("/")[2]
+                if member.isfile() and name in wanted:
+                    if member.size > MAX_BYTES:
+                        yield wanted.pop(name), functools.partial(_refuse, "image too large")
+                        continue
+                    content = tar.extractfile(member)
+                    assert content is not None  # As of every member that is a file.
+                    data = content.read()  # Fails if the archive is cut off: still wanted then.
+                    yield wanted.pop(name), functools.partial(_checked, data)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, tf.errors.OpError):
+        lack = "archive cut off or broken"
+    for each in wanted.values():
+        yield each, functools.partial(_refuse, lack)
 
 
 def _size(data: bytes) -> tuple[int, int]:
@@ -105,3 +142,12 @@ def _decode_strictly(data: bytes) -> None:
         if padded and int(padded[1]) <= _MAX_PADDING:
             return
         raise ValueError("truncated JPEG" if "Premature end of JPEG file" in message else "corrupt JPEG") from error
+
+
+def _checked(data: bytes) -> bytes:
+    check_jpeg(data)
+    return data
+
+
+def _refuse(reason: str) -> bytes:
+    raise ValueError(reason)

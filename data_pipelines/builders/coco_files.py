@@ -44,12 +44,12 @@ def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Note]]:
         ]
     for image in images:
         captions.pop(image.image_id, None)
-    unlisted = [
-        Note(LEFT_OUT, "caption", f"{number} of image_id {image_id}", "caption of a picture that is not listed")
-        for image_id, of_image in captions.items()
-        for number in range(1, len(of_image) + 1)
+    notes = [
+        Note(LEFT_OUT, "caption", f"{number} of image_id {image_id}", "caption of an image that is not listed")
+        for image_id, unlisted in captions.items()
+        for number in range(1, len(unlisted) + 1)
     ]
-    return images, unlisted
+    return images, notes
 
 
 def read_labels(path: epath.Path) -> dict[int, tuple[str, ...]]:
