@@ -13,9 +13,6 @@ from PIL import Image
 
 from data_pipelines import prepare, records
 from data_pipelines.inspection import report, samples, sheet
-from tests.support.command_modules import load
-
-inspect = load("data_pipelines.inspect")
 
 
 class Checker(html.parser.HTMLParser):
