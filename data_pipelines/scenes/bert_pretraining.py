@@ -10,7 +10,7 @@ It minimizes two losses over pairs of captions of one image, both with words mas
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -66,47 +66,76 @@ def pretrain(
       'accuracy' of the masked words; 'contrastive_loss'; 'retrieval', how often a sentence embedding finds the other
       one of its image first among all of them; 'cosine', the mean cosine of embeddings of different images.
     """
-    counts = np.array([len(group) for group in captions])
-    starts = np.cumsum(counts) - counts  # Of each image's captions among all.
     word_ids = _pack(preprocessor, list(itertools.chain.from_iterable(captions)))  # [captions, words]
     held_out = min(_MAX_HELD_OUT, len(captions) // 4)
     rng = np.random.default_rng(seed)
+    model = _Pretraining(encoder, PretrainingHeads(encoder.token_embedding.embeddings, seed), seed)
+    schedule = tf.keras.optimizers.schedules.PolynomialDecay(_LEARNING_RATE, max(steps, 1), end_learning_rate=0.0)
+    model.compile(tf.keras.optimizers.Adam(schedule))
 
-    def pairs(images: np.ndarray) -> tf.Tensor:
-        """[2 * images, words]: one caption of each image, then another one of each."""
-        first = rng.integers(counts[images])
-        other = (first + rng.integers(1, np.maximum(counts[images], 2))) % counts[images]
-        return tf.constant(word_ids[np.concatenate([starts[images] + first, starts[images] + other])])
+    evaluation = tf.constant(word_ids[_pairs(np.arange(held_out), captions, rng)])  # [2 * held_out, words]
+    report = {f"{name}_before": float(value) for name, value in model.measure(evaluation).items()}
+    if steps:
+        rows = [_pairs(rng.integers(held_out, len(captions), _BATCH_SIZE), captions, rng) for _ in range(steps)]
+        batches = tf.data.Dataset.from_tensor_slices(np.stack(rows)).map(lambda batch: tf.gather(word_ids, batch))
+        model.fit(batches, verbose=0, callbacks=[_log_progress(steps)])
+    report.update({f"{name}_after": float(value) for name, value in model.measure(evaluation).items()})
+    return report
 
-    heads = PretrainingHeads(encoder.token_embedding.embeddings, seed)
-    variables = [*encoder.trainable_variables, *heads.trainable_variables]
-    optimizer = tf.keras.optimizers.Adam(
-        tf.keras.optimizers.schedules.PolynomialDecay(_LEARNING_RATE, max(steps, 1), end_learning_rate=0.0)
-    )
 
-    @tf.function
-    def update(batch: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+class _Pretraining(tf.keras.Model):
+    """The encoder and its heads, as `fit` trains them: losses of words and of sentences need the whole batch."""
+
+    def __init__(self, encoder: bert_model.Encoder, heads: PretrainingHeads, seed: int):
+        super().__init__()
+        self._encoder, self._heads, self._seed = encoder, heads, seed
+        self._trained = [*encoder.trainable_variables, *heads.trainable_variables]
+
+    def train_step(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates the weights by [2 * images, words] captions; returns what `_pretraining_measures` does."""
+        seed = tf.stack([self._seed, tf.cast(self.optimizer.iterations, tf.int32)])  # Each step masks other words.
         with tf.GradientTape() as tape:
-            measures = _pretraining_measures(encoder, heads, batch, tf.stack([seed, step]))
+            measures = _pretraining_measures(self._encoder, self._heads, batch, seed)
             total = measures["loss"] + _CONTRASTIVE_WEIGHT * measures["contrastive_loss"]
-        optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
+        self.optimizer.apply_gradients(zip(tape.gradient(total, self._trained), self._trained))
         return measures
 
     @tf.function
-    def measure(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _pretraining_measures(encoder, heads, batch, tf.constant([seed, -1]))
+    def measure(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The same measures without an update, always with the same masks."""
+        return _pretraining_measures(self._encoder, self._heads, batch, tf.constant([self._seed, -1]))
 
-    evaluation = pairs(np.arange(held_out))
-    report = {f"{name}_before": float(value) for name, value in measure(evaluation).items()}
-    for step in range(steps):
-        measures = update(pairs(rng.integers(held_out, len(captions), _BATCH_SIZE)), tf.constant(step))
-        if (step + 1) % max(1, steps // 10) == 0:
+
+def _pairs(images: np.ndarray, captions: Sequence[Sequence[str]], rng: np.random.Generator) -> np.ndarray:
+    """Draws two captions of each image.
+
+    Args:
+      images: [images] numbers of images.
+      captions: of each image.
+      rng: chooses the captions.
+
+    Returns:
+      [2 * images] places among all captions, end to end: one caption of each image, then another one of each.
+    """
+    counts = np.array([len(group) for group in captions])
+    starts, counts = (np.cumsum(counts) - counts)[images], counts[images]
+    first = rng.integers(counts)
+    other = (first + rng.integers(1, np.maximum(counts, 2))) % counts
+    return np.concatenate([starts + first, starts + other])
+
+
+def _log_progress(steps: int) -> tf.keras.callbacks.Callback:
+    """Tells ten times how far the training is."""
+    log_every = max(1, steps // 10)
+
+    def log(step: int, measures: Mapping[str, float]) -> None:
+        if (step + 1) % log_every == 0:
             logging.info(
                 "small BERT: step %d of %d, masked words %.2f (%.0f%% right), contrastive %.2f",
                 step + 1, steps, measures["loss"], 100 * measures["accuracy"], measures["contrastive_loss"],
             )  # fmt: skip
-    report.update({f"{name}_after": float(value) for name, value in measure(evaluation).items()})
-    return report
+
+    return tf.keras.callbacks.LambdaCallback(on_train_batch_end=log)
 
 
 def _pretraining_measures(
