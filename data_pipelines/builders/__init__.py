@@ -1,0 +1,1 @@
+"""The builders of TFDS: what each owner publishes -> records."""

@@ -5,7 +5,7 @@ Source: `train2014/`, `val2014/` and `annotations/{captions,instances}_{train,va
 
 from __future__ import annotations
 
-from data_pipelines.builders import coco_files, image_builder
+from data_pipelines.builders import coco_annotations, image_builder
 from data_pipelines.builders.skipped import LEFT_OUT, Note
 
 # COCO's name of each split.
@@ -29,8 +29,8 @@ class Coco2014(image_builder.ImageBuilder):
 
     def plan(self, split: str) -> image_builder.Plan:
         """See `ImageBuilder`."""
-        images, notes = coco_files.read_captions(self._source / _annotations("captions", split))
-        labels = coco_files.read_labels(self._source / _annotations("instances", split))
+        images, notes = coco_annotations.read_captions(self._source / _annotations("captions", split))
+        labels = coco_annotations.read_labels(self._source / _annotations("instances", split))
         items: dict[int, image_builder.Item] = {}
         for image in images:
             if image.image_id in items:

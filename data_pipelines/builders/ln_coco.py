@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from etils import epath
 
-from data_pipelines.builders import coco_files, image_builder, narratives
+from data_pipelines.builders import coco_annotations, image_builder, narratives
 
 # COCO's name of each split, and that of Localized Narratives.
 _SPLITS = {"train": ("train2017", "coco_train"), "validation": ("val2017", "coco_val")}
@@ -37,7 +37,7 @@ class LnCoco(image_builder.ImageBuilder):
         """See `ImageBuilder`."""
         folder = _SPLITS[split][0]
         instances = self._source / "annotations" / f"instances_{folder}.json"
-        labels = coco_files.read_labels(instances) if instances.exists() else {}
+        labels = coco_annotations.read_labels(instances) if instances.exists() else {}
         told, notes, num_captions = narratives.by_image(self._narratives(split))
         items = []
         for image_id, lines in told.items():

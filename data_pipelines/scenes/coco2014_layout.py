@@ -10,7 +10,7 @@ import functools
 import os
 import pathlib
 
-from data_pipelines.scenes import coco_entries, describe, draw, sample
+from data_pipelines.scenes import annotation_files, describe, draw, sample
 from xmcgan.files import new_folder
 
 # Folder and file names by split of `sample`.
@@ -51,16 +51,16 @@ def write_coco2014(
             write = functools.partial(_write_scene, folder / name, split, first_id, seed, image_size)
             annotated, captions = zip(*draw.each_scene(write, counts[split], num_processes, title=name))
             annotations = folder / "annotations"
-            coco_entries.write_captions(annotations / f"captions_{name}.json", annotated, captions, 2014)
-            coco_entries.write_instances(annotations / f"instances_{name}.json", annotated, 2014)
+            annotation_files.write_captions(annotations / f"captions_{name}.json", annotated, captions, 2014)
+            annotation_files.write_instances(annotations / f"instances_{name}.json", annotated, 2014)
 
 
 def _write_scene(
     folder: pathlib.Path, split: str, first_id: int, seed: int, image_size: int, index: int
-) -> tuple[coco_entries.Annotated, list[str]]:
+) -> tuple[annotation_files.Annotated, list[str]]:
     """Draws one scene; gives its annotations and captions."""
     scene = sample.sample_scene(seed, split, index)
     image_id = first_id + index
     file_name = f"COCO_{folder.name}_{image_id:012d}.jpg"
     draw.write_image(scene, folder / file_name, image_size)
-    return coco_entries.annotate(scene, image_id, file_name, 2014, image_size), describe.describe(scene)
+    return annotation_files.annotate(scene, image_id, file_name, 2014, image_size), describe.describe(scene)

@@ -12,7 +12,7 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from data_pipelines.scenes import coco_entries, draw, narrative_files, sample
+from data_pipelines.scenes import annotation_files, draw, narrative_files, sample
 from xmcgan.files import new_folder
 
 # COCO's 118,000 training images have 134,000 narratives.
@@ -77,7 +77,7 @@ def write_ln_coco(
                 for entry, lines in draw.each_scene(write, counts[split], num_processes, title=name):
                     annotated.append(entry)
                     shards.add(lines)
-            coco_entries.write_instances(folder / "annotations" / f"instances_{name}.json", annotated, 2017)
+            annotation_files.write_instances(folder / "annotations" / f"instances_{name}.json", annotated, 2017)
 
 
 def _write_scene(
@@ -88,11 +88,11 @@ def _write_scene(
     image_size: int,
     collection: narrative_files.Collection,
     index: int,
-) -> tuple[coco_entries.Annotated, list[str]]:
+) -> tuple[annotation_files.Annotated, list[str]]:
     """Draws one scene; gives its annotations and the lines of its narratives."""
     scene = sample.sample_scene(seed, split, index)
     image_id = first_id + index
     file_name = f"{image_id:012d}.jpg"
     draw.write_image(scene, folder / file_name, image_size)
-    annotated = coco_entries.annotate(scene, image_id, file_name, 2017, image_size)
+    annotated = annotation_files.annotate(scene, image_id, file_name, 2017, image_size)
     return annotated, narrative_files.lines(collection, scene, str(image_id))

@@ -65,6 +65,7 @@ class Shards:
     """Open files that share the lines of a collection between them."""
 
     def __init__(self, files: Sequence[TextIO]):
+        """Shares lines between `files`, which are open for writing."""
         self._files = files
         self._num_images = 0
 
