@@ -66,6 +66,7 @@ def pretrain(
       'accuracy' of the masked words; 'contrastive_loss'; 'retrieval', how often a sentence embedding finds the other
       one of its image first among all of them; 'cosine', the mean cosine of embeddings of different images.
     """
+    counts = np.array([len(group) for group in captions])
     word_ids = _pack(preprocessor, list(itertools.chain.from_iterable(captions)))  # [captions, words]
     held_out = min(_MAX_HELD_OUT, len(captions) // 4)
     rng = np.random.default_rng(seed)
@@ -73,10 +74,10 @@ def pretrain(
     schedule = tf.keras.optimizers.schedules.PolynomialDecay(_LEARNING_RATE, max(steps, 1), end_learning_rate=0.0)
     model.compile(tf.keras.optimizers.Adam(schedule))
 
-    evaluation = tf.constant(word_ids[_pairs(np.arange(held_out), captions, rng)])  # [2 * held_out, words]
+    evaluation = tf.constant(word_ids[_pairs(np.arange(held_out), counts, rng)])  # [2 * held_out, words]
     report = {f"{name}_before": float(value) for name, value in model.measure(evaluation).items()}
     if steps:
-        rows = [_pairs(rng.integers(held_out, len(captions), _BATCH_SIZE), captions, rng) for _ in range(steps)]
+        rows = [_pairs(rng.integers(held_out, len(captions), _BATCH_SIZE), counts, rng) for _ in range(steps)]
         batches = tf.data.Dataset.from_tensor_slices(np.stack(rows)).map(lambda batch: tf.gather(word_ids, batch))
         model.fit(batches, verbose=0, callbacks=[_log_progress(steps)])
     report.update({f"{name}_after": float(value) for name, value in model.measure(evaluation).items()})
@@ -106,19 +107,18 @@ class _Pretraining(tf.keras.Model):
         return _pretraining_measures(self._encoder, self._heads, batch, tf.constant([self._seed, -1]))
 
 
-def _pairs(images: np.ndarray, captions: Sequence[Sequence[str]], rng: np.random.Generator) -> np.ndarray:
+def _pairs(images: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draws two captions of each image.
 
     Args:
       images: [images] numbers of images.
-      captions: of each image.
+      counts: [all images] captions of each image.
       rng: chooses the captions.
 
     Returns:
       [2 * images] places among all captions, end to end: one caption of each image, then another one of each.
     """
-    counts = np.array([len(group) for group in captions])
-    starts, counts = (np.cumsum(counts) - counts)[images], counts[images]
+    starts, counts = (np.cumsum(counts) - counts)[images], counts[images]  # [images] each
     first = rng.integers(counts)
     other = (first + rng.integers(1, np.maximum(counts, 2))) % counts
     return np.concatenate([starts + first, starts + other])
