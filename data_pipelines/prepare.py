@@ -17,8 +17,8 @@ from xmcgan import console, handles
 from xmcgan.config import Config
 from xmcgan.files import locked
 
-# The names of unfinished folders: ours, and those of TFDS, whose older versions put the word at the end.
 _TEXT_MODEL = "scenes:bert"
+# The names of unfinished folders: ours, and those of TFDS, whose older versions put the word at the end.
 _REMNANTS = "*incomplete*"
 
 
