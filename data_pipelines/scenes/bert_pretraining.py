@@ -153,7 +153,7 @@ def _pretraining_measures(
       Scalars by name: 'loss', 'accuracy', 'contrastive_loss', 'retrieval', 'cosine'; see `pretrain`.
     """
     real = tf.not_equal(word_ids, bert_model.PAD)  # [2 * images, words]
-    inputs, chosen = _mask_words(word_ids, len(heads.bias), seed)
+    inputs, chosen = _mask_words(word_ids, heads.bias.shape[0], seed)
     outputs = encoder(
         {"input_word_ids": inputs, "input_mask": tf.cast(real, tf.int32), "input_type_ids": tf.zeros_like(word_ids)}
     )
