@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines.scenes import sample, spec, writing
+from data_pipelines.scenes import draw, sample, spec
 from eval.scenes import scene_images
 
 
@@ -10,7 +10,7 @@ def test_images_are_as_the_input_pipeline_reads_them(tmp_path):
     pictures = scene_images.draw_images(3, "validation", 3, faulty=False)
     for index in range(3):
         path = tmp_path / f"{index}.jpg"
-        writing.write_image(sample.sample_scene(3, "validation", index), path, 128)
+        draw.write_image(sample.sample_scene(3, "validation", index), path, 128)
         pixels = tf.io.decode_jpeg(tf.io.read_file(str(path)), dct_method="INTEGER_ACCURATE")
         expected = tf.image.resize(pixels, [64, 64], method="bilinear").numpy()
         assert np.abs(pictures.images[index] - expected).max() <= 0.5 + 1e-3  # Rounding.
