@@ -24,9 +24,13 @@ from __future__ import annotations
 import os
 
 from absl import app, flags
+from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
+
+with epy.lazy_imports():  # They load TensorFlow, which takes seconds and is not needed for --help.
+    from data_pipelines import download, prepare, records
 
 _DATASET = command_line.define_dataset(datasets, "What to convert.")
 _DATA_DIR = command_line.define_data_dir()
@@ -67,11 +71,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("--beam_options need --beam_runner")
     if _BEAM_RUNNER.value and source is None:
         raise app.UsageError("--beam_runner needs --source: `python -m data_pipelines.scenes` draws scenes into one")
-    from data_pipelines import prepare, records
-
     if _DOWNLOAD.value and published and source and not records.is_converted(dataset, data_dir):
-        from data_pipelines import download
-
         download.download(published, source, _CAPTIONS_ONLY.value)
     if source is None:
         worked = prepare.prepare_scenes(data_dir)
