@@ -45,7 +45,7 @@ def test_faults_leave_the_content_of_training_scenes():
 
 
 def _object(kind, size="small", column="left", row="top", x=0.25, y=0.27, width=0.33):
-    return spec.SceneObject(kind=kind, colour="red", size=size, column=column, row=row, x=x, y=y, width=width)
+    return spec.SceneObject(kind=kind, color="red", size=size, column=column, row=row, x=x, y=y, width=width)
 
 
 def _scene(*objects, background="snow"):
