@@ -4,11 +4,12 @@ run them."""
 from __future__ import annotations
 
 import pathlib
-import subprocess
 
 import pytest
 
-from tests.support.processes import start_python
+from tests.support.commands import Command
+from tests.support.processes import finish
+from tests.support.shared import make_once
 
 
 @pytest.fixture(scope="session")
@@ -16,20 +17,17 @@ def scenes_dir(tmp_path_factory) -> pathlib.Path:
     """A data_dir with a few scenes, converted, and a BERT that has hardly been trained."""
     from data_pipelines import prepare
 
-    data_dir = tmp_path_factory.mktemp("scenes_data")
-    prepare.prepare_scenes(data_dir, num_train=60, num_val=20)
-    prepare.prepare_text_model(data_dir, steps=2)
-    return data_dir
+    def make(data_dir: pathlib.Path) -> None:
+        prepare.prepare_scenes(data_dir, num_train=60, num_val=20)
+        prepare.prepare_text_model(data_dir, steps=2)
+
+    return make_once(tmp_path_factory, "scenes_data", make)
 
 
 @pytest.fixture(scope="session")
-def command():
-    """Starts `python -m MODULE ARGUMENTS`; returns the process, its output readable as text."""
-
-    def start(module: str, *arguments: str) -> subprocess.Popen:
-        return start_python("-m", module, *arguments)
-
-    return start
+def command() -> type[Command]:
+    """Starts `python -m MODULE ARGUMENTS`; returns the process."""
+    return Command
 
 
 @pytest.fixture(scope="session")
@@ -42,33 +40,33 @@ def drawing_run(tmp_path_factory) -> pathlib.Path:
     from xmcgan.training.state import TrainState
     from xmcgan.training.workdir import claim_workdir
 
-    workdir = tmp_path_factory.mktemp("drawing_run")
-    config = preset("scenes")
-    config.generator.channels, config.discriminator.channels, config.training.batch_size = 2, 1, 2
-    state = TrainState(config)
-    generator = state.ema_generator
-    generator.to_rgb.kernel.assign(8.0 * generator.to_rgb.kernel)
-    for i, modulation in enumerate(generator.modulations):
-        statistics = modulation.statistics
-        shape = statistics.moving_mean.shape
-        statistics.moving_mean.assign(0.3 * tf.random.stateless_normal(shape, [i, 0]))
-        statistics.moving_variance.assign(tf.random.stateless_uniform(shape, [i, 1], 0.5, 2.0))
-    state.step.assign(12)
-    claim_workdir(str(workdir), config)
-    Checkpoints(str(workdir), state, max_to_keep=1).save()
-    return workdir
+    def make(workdir: pathlib.Path) -> None:
+        config = preset("scenes")
+        config.generator.channels, config.discriminator.channels, config.training.batch_size = 2, 1, 2
+        state = TrainState(config)
+        generator = state.ema_generator
+        generator.to_rgb.kernel.assign(8.0 * generator.to_rgb.kernel)
+        for i, modulation in enumerate(generator.modulations):
+            statistics = modulation.statistics
+            shape = statistics.moving_mean.shape
+            statistics.moving_mean.assign(0.3 * tf.random.stateless_normal(shape, [i, 0]))
+            statistics.moving_variance.assign(tf.random.stateless_uniform(shape, [i, 1], 0.5, 2.0))
+        state.step.assign(12)
+        claim_workdir(str(workdir), config)
+        Checkpoints(str(workdir), state, max_to_keep=1).save()
+
+    return make_once(tmp_path_factory, "drawing_run", make)
 
 
 @pytest.fixture(scope="session")
 def export_dir(drawing_run, scenes_dir, command, tmp_path_factory) -> pathlib.Path:
     """The folder that `python -m xmcgan.export` wrote of it, to work on at most 3 images together."""
-    folder = tmp_path_factory.mktemp("exports") / "ball"
-    arguments = [f"--workdir={drawing_run}", f"--data_dir={scenes_dir}", f"--output={folder}", "--at_once=3"]
-    process = command("xmcgan.export", *arguments)
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert f"step 12: {folder}/1" in output
-    return folder
+
+    def make(folder: pathlib.Path) -> None:
+        arguments = [f"--workdir={drawing_run}", f"--data_dir={scenes_dir}", f"--output={folder}/ball", "--at_once=3"]
+        assert f"step 12: {folder}/ball/1" in finish(command("xmcgan.export", *arguments))
+
+    return make_once(tmp_path_factory, "exports", make) / "ball"
 
 
 @pytest.fixture(scope="session")

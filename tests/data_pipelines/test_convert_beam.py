@@ -56,6 +56,7 @@ def test_the_same_as_without(ln_coco, tmp_path, caplog, monkeypatch):
         assert caption.decode() in [said["caption"] for said in narratives[image_id.decode()]]
 
 
+@pytest.mark.slow  # Each of Beam's processes imports TensorFlow.
 def test_several_processes_and_archives(tmp_path):
     source = tmp_path / "source"
     layouts.write_ln_openimages(source, num_train=20, num_val=6, image_size=64, archives=True, captions_only=True)

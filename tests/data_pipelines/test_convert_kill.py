@@ -32,6 +32,7 @@ def undisturbed(source, tmp_path_factory) -> tuple[dict[str, str], float]:
     return conversion.digests(), seconds
 
 
+@pytest.mark.slow  # Four conversions, one after another.
 def test_three_kills_leave_no_trace(source, undisturbed, tmp_path):
     expected, seconds = undisturbed
     conversion = conversion_kills.Conversion("ln_coco", source, tmp_path, on_disk=True)

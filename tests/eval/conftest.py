@@ -6,15 +6,20 @@ import pathlib
 
 import pytest
 
+from tests.support.shared import make_once
+
 
 @pytest.fixture(scope="session")
-def evaluators_dir(scenes_dir) -> pathlib.Path:
+def evaluators_dir(scenes_dir, tmp_path_factory) -> pathlib.Path:
     """The `scenes_dir`, with a scene recognizer and a dual encoder of two steps."""
     from eval.retrieval import dual_encoder_training
     from eval.scenes import scene_evaluators, scene_recognizer_training
 
-    scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
-    dual_encoder_training.build_for_scenes(
-        scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16
-    )
+    def make(_) -> None:
+        scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
+        dual_encoder_training.build_for_scenes(
+            scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16
+        )
+
+    make_once(tmp_path_factory, "evaluators", make)
     return scenes_dir

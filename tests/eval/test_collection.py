@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from eval import collection
 from eval.collection import collect
+from tests.support.commands import run_without_gpus
 from tests.support.numbers_source import SIZE, Numbers, Squares
-from tests.support.processes import run_python
 
 
 def _collect(source, folder, batch_size=4, strategy=None, identity=None):
@@ -42,7 +42,7 @@ def test_every_image_is_seen_once_and_in_order(batch_size, tmp_path):
 def test_two_replicas_share_the_work(tmp_path):
     # In a process of its own: devices are fixed when TensorFlow starts. Batches of 5 are rounded up to 6.
     output = tmp_path / "rows.npz"
-    run_python("-m", "tests.support.numbers_source", tmp_path / "seen", output)
+    run_without_gpus("tests.support.numbers_source", tmp_path / "seen", output)
     with np.load(output) as rows:
         np.testing.assert_array_equal(rows["squares"], np.arange(SIZE) ** 2)
         np.testing.assert_array_equal(rows["pairs"], np.stack([np.arange(SIZE), -np.arange(SIZE)], axis=1))

@@ -161,6 +161,7 @@ def test_anyones_images_of_the_same_captions_get_the_same_scores(copied, evaluat
     assert result.real == expected.real
 
 
+@pytest.mark.slow  # Three runs, each of which is traced.
 def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluators_dir, tmp_path):
     losses = {}
     config = _config(every=2, metrics="fid,is")

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import four_replicas
-from tests.support.processes import run_python
+from tests.support.commands import run_without_gpus
 from xmcgan import replicas
 
 
@@ -11,7 +11,7 @@ from xmcgan import replicas
 def on_four(tmp_path_factory):
     """What four replicas came to."""
     path = tmp_path_factory.mktemp("four_replicas") / "results.npz"
-    run_python("-m", "tests.support.four_replicas", path)
+    run_without_gpus("tests.support.four_replicas", path)
     with np.load(path) as arrays:
         return dict(arrays)
 

@@ -15,7 +15,7 @@ from eval.retrieval import dual_encoder, dual_encoder_training
 from eval.retrieval.caption_pairs import ConvertedPairs
 from eval.retrieval.dual_encoder_update import matching_loss
 from tests.support import tiny_dual_encoder
-from tests.support.processes import run_python
+from tests.support.commands import run_without_gpus
 
 
 def _metrics(folder) -> list[dict]:
@@ -57,7 +57,7 @@ def test_a_batch_of_one_image_has_nothing_to_learn():
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one(scenes_dir, trained, tmp_path):
-    run_python("-m", "tests.support.dual_encoder_on_two_replicas", scenes_dir, tmp_path)
+    run_without_gpus("tests.support.dual_encoder_on_two_replicas", scenes_dir, tmp_path)
     on_two, on_one = (
         [[line[name] for name in ("loss", "accuracy", "temperature")] for line in _metrics(folder)]
         for folder in (tmp_path, trained[0])
@@ -72,6 +72,7 @@ def test_two_replicas_train_as_one(scenes_dir, trained, tmp_path):
     np.testing.assert_allclose(*embeddings, atol=1e-3)
 
 
+@pytest.mark.slow  # Sixty steps, after three looks at held-out pairs.
 def test_a_short_training_learns(scenes_dir, tmp_path):
     report = tiny_dual_encoder.train(scenes_dir, tmp_path, steps=60, learning_rate=3e-3, evaluate_every=20)
     losses = [line["loss"] for line in _metrics(tmp_path)]

@@ -8,16 +8,24 @@ from eval.scenes import scene_image_encoder, scene_images, scene_recognizer_trai
 from xmcgan.models.image_encoder import build_image_encoder
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder") / "built"
+def _build(folder, steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene_recognizer_training, "_HELD_OUT", 64)
-        scene_image_encoder.build(folder, steps=80)
+        scene_image_encoder.build(folder, steps=steps)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An encoder that has hardly been trained."""
+    folder = tmp_path_factory.mktemp("encoder") / "built"
+    _build(folder, steps=4)
     return folder
 
 
-def test_its_features_tell_backgrounds_apart(folder):
+@pytest.mark.slow  # Eighty steps.
+def test_its_features_tell_backgrounds_apart(tmp_path):
+    folder = tmp_path / "built"
+    _build(folder, steps=80)
     encoder = build_image_encoder("hub", str(folder), "", 64)
     pictures = scene_images.draw_images(11, "validation", 256, faulty=False)
     features = encoder(pictures.images.astype(np.float32) / 255).numpy()  # [256, 128]

@@ -30,6 +30,7 @@ def test_a_checkpoint_is_as_large_as_one_that_was_written(tmp_path):
     assert cost.checkpoint_bytes == pytest.approx(written, rel=0.15)  # Names and index come on top.
 
 
+@pytest.mark.slow  # Traces four networks' steps.
 def test_losses_that_are_off_cost_nothing():
     full = run_cost.cost_of(tiny_config(**_CHANGES))
     without = run_cost.cost_of(
@@ -50,10 +51,14 @@ def test_bert_base_is_twice_its_weights_for_each_token():
     assert run_cost.text_encoder_flop(config) == 0
 
 
-def test_the_command(command):
+def test_nothing_to_count(command):
     process = command("experiments.cost")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2 and "give what to count" in errors
+
+
+@pytest.mark.slow  # Traces the steps of a row.
+def test_the_command(command):
     process = command("experiments.cost", "--row=table4/i_vgg", "--dataset=scenes", "--num_pictures=8000")
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors

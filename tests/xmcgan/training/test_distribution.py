@@ -6,7 +6,8 @@ import tensorflow as tf
 from scipy.special import log_softmax
 
 from tests.support import free_cluster, tiny_networks, two_replicas
-from tests.support.processes import finish, run_python, start_python
+from tests.support.commands import Command, run_without_gpus
+from tests.support.processes import finish
 from xmcgan.images import from_uint8, to_uint8
 from xmcgan.training import cluster, workers
 from xmcgan.training.state import TrainState
@@ -15,7 +16,7 @@ from xmcgan.training.step import TrainingStep, noise
 
 def run_on_two(path, *rules):
     """What two replicas come to."""
-    run_python("-m", "tests.support.two_replicas", path, *rules)
+    run_without_gpus("tests.support.two_replicas", path, *rules)
     with np.load(path) as arrays:
         return dict(arrays)
 
@@ -55,9 +56,10 @@ def test_two_replicas_in_micro_batches_train_as_one_device_on_the_whole_batch(tm
     check_training(of_parts, "joint")
 
 
+@pytest.mark.slow  # Each compiles all of it.
 def test_two_workers_train_as_one(tmp_path, float64):
     processes = [
-        start_python("-m", "tests.support.two_replicas", tmp_path / output, environment=environment)
+        Command("tests.support.two_replicas", tmp_path / output, environment=environment)
         for environment, output in zip(free_cluster.environments(2), ("0.npz", "1.npz"))
     ]
     for process in processes:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from data_pipelines import datasets
 from tests.support import free_cluster
-from tests.support.processes import finish, start_python
+from tests.support.processes import finish
 from tests.support.train_here import train_here
 from xmcgan import config_json
 from xmcgan.training import checkpoints, loop
@@ -84,13 +84,22 @@ def _assert_the_same(workdir, undisturbed):
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
 
-def test_killed_or_stopped_and_started_again_gives_the_same_numbers(trained, command, scenes_dir, tmp_path):
+@pytest.mark.parametrize(
+    "signals",
+    [
+        [(signal.SIGKILL, 3)],
+        # Each start is traced. In one process: `test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due`.
+        pytest.param([(signal.SIGKILL, 3), (signal.SIGTERM, 5)], marks=pytest.mark.slow),
+    ],
+    ids=["killed", "killed_and_stopped"],
+)
+def test_ended_and_started_again_gives_the_same_numbers(signals, trained, command, scenes_dir, tmp_path):
     undisturbed, _ = trained
     workdir = tmp_path / "killed"
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
     metrics = workdir / "metrics.jsonl"
     # The first is past step 12, and so past the checkpoint of step 8.
-    for number, lines in ((signal.SIGKILL, 3), (signal.SIGTERM, 5)):
+    for number, lines in signals:
         process = command("xmcgan.train", *arguments)
         deadline = time.monotonic() + 300
         while not (metrics.exists() and metrics.read_text().count("\n") >= lines):
@@ -172,7 +181,7 @@ def test_a_finished_run_has_nothing_left_to_do(trained, command, scenes_dir):
 
 
 @pytest.mark.slow  # Each compiles all of it: a minute on two cores. A step of two workers: test_distribution.
-def test_two_workers_go_on_as_one_device_would(trained, scenes_dir, tmp_path):
+def test_two_workers_go_on_as_one_device_would(trained, command, scenes_dir, tmp_path):
     undisturbed, _ = trained
     workdir, temporary = tmp_path / "run", tmp_path / "temporary"
     shutil.copytree(undisturbed, workdir)
@@ -181,7 +190,7 @@ def test_two_workers_go_on_as_one_device_would(trained, scenes_dir, tmp_path):
     temporary.mkdir()
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
     processes = [
-        start_python("-m", "xmcgan.train", *arguments, environment={**environment, "TMPDIR": str(temporary)})
+        command("xmcgan.train", *arguments, environment={**environment, "TMPDIR": str(temporary)})
         for environment in free_cluster.environments(2)
     ]
     chief, other = (finish(process, timeout=900) for process in processes)

@@ -31,7 +31,10 @@ def weights(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", PRESETS)
+# Narratives differ from COCO's captions in their length alone, and take as long.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name.startswith("ln_") else []) for name in PRESETS]
+)
 def test_one_iteration(name, weights):
     config = preset(name)
     config.generator.channels = config.discriminator.channels = 1

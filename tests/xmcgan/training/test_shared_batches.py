@@ -10,7 +10,8 @@ import pytest
 
 from data_pipelines import input_pipeline
 from tests.support import free_cluster, shared_batches
-from tests.support.processes import finish, start_python
+from tests.support.commands import Command
+from tests.support.processes import finish
 from xmcgan.training.step import TrainingStep
 
 
@@ -31,7 +32,7 @@ def expected(scenes_dir):
 
 
 def _run(data_dir, output, environment):
-    return start_python("-m", "tests.support.shared_batches", data_dir, output, environment=environment)
+    return Command("tests.support.shared_batches", data_dir, output, environment=environment)
 
 
 def _rows(process, output):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data_pipelines.datasets import preset
+from tests.support.processes import finish
 from tests.support.tiny_networks import image_encoder, random_example, tiny_config
 from tests.support.train_here import train_here
 from xmcgan.training import workdir
@@ -27,36 +29,44 @@ SMALL = (
 )
 
 
-def _finish(process) -> str:
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return output
-
-
 def _metrics(folder) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
 
 
-def test_a_run_as_its_user_starts_it(command, scenes_dir, tmp_path):
-    data_dir = shutil.copytree(scenes_dir, tmp_path / "data")
-    on_the_fly = command("xmcgan.train", *SMALL, f"--data_dir={data_dir}", f"--workdir={tmp_path}/fly")
-    output = _finish(command("data_pipelines.precompute_text", "--dataset=scenes", f"--data_dir={data_dir}"))
+@pytest.fixture(scope="module")
+def data_dir(command, scenes_dir, tmp_path_factory):
+    """The scenes with their stored text features."""
+    unfinished = shutil.ignore_patterns("*.incomplete")  # Of other tests.
+    data_dir = shutil.copytree(scenes_dir, tmp_path_factory.mktemp("stored") / "data", ignore=unfinished)
+    output = finish(command("data_pipelines.precompute_text", "--dataset=scenes", f"--data_dir={data_dir}"))
     assert "stored the text features of all training captions" in output
     assert str(data_dir / "scenes" / "2.0.0" / "text_features") in output
+    return data_dir
+
+
+@pytest.mark.slow  # Two runs, each of which is traced.
+def test_a_run_as_its_user_starts_it(command, data_dir, tmp_path):
+    on_the_fly = command("xmcgan.train", *SMALL, f"--data_dir={data_dir}", f"--workdir={tmp_path}/fly")
     arguments = (*SMALL, "--config.text.precomputed", f"--data_dir={data_dir}")
     stored = command("xmcgan.train", *arguments, f"--workdir={tmp_path}/stored")
-    _finish(on_the_fly)
-    _finish(stored)
+    finish(on_the_fly)
+    finish(stored)
 
     expected, actual = _metrics(tmp_path / "fly"), _metrics(tmp_path / "stored")
     assert len(actual) == 2 and actual != expected
     for name, value in expected[0].items():  # Later steps drift apart, as after any rounding.
         np.testing.assert_allclose(actual[0][name], value, rtol=1e-3, atol=1e-3, err_msg=name)
 
-    config = workdir.read_config(tmp_path / "stored")
+
+def test_a_run_keeps_to_its_way_and_to_its_features(data_dir, tmp_path):
+    config = preset("scenes")
+    config.generator.channels = config.discriminator.channels = 1
+    config.training.batch_size, config.training.num_steps = 4, 2
+    workdir.claim_workdir(str(tmp_path / "fly"), config)
+    config.text.precomputed = True
     with pytest.raises(ValueError, match=r"fly holds a run with config\.text\.precomputed=False, not True"):
-        workdir.check_workdir(tmp_path / "fly", config)
+        workdir.check_workdir(str(tmp_path / "fly"), config)
 
     config.data.text_length, config.training.deterministic = 9, False
     with pytest.raises(ValueError, match=r"were made with config\.data\.text_length=17, not 9: make those of this"):
