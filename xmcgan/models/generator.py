@@ -96,16 +96,16 @@ class Generator(tf.keras.Model):
         Returns:
           The images, in [0, 1], the attention, and the statistics.
         """
-        sentence = self.sentence_projection(text.sentence)
+        sentence = self.sentence_projection(text.sentence)  # [batch, 128]
         z = tf.cast(z, sentence.dtype)
         condition = Condition(tf.concat([sentence, z], axis=-1))
 
-        x = self.stem(condition.vector if self.options.stem == "condition" else z)
+        x = self.stem(condition.vector if self.options.stem == "condition" else z)  # [batch, 4 * 4 * 16 ch]
         x = feature_map(tf.reshape(x, [-1, 4, 4, 16 * self.options.channels]), use_batch_statistics)
         statistics: list[Statistics | None] = []
         for block in self.sentence_blocks:
-            x, statistics_of_block = block(*x, condition, wrap=wrap)  # ... -> [batch, 16, 16, 8 ch]
-            statistics += statistics_of_block
+            x, seen = block(*x, condition, wrap=wrap)  # ... -> [batch, 16, 16, 8 ch]
+            statistics += seen
 
         attention = None
         if self.region_projection is not None:
@@ -113,8 +113,8 @@ class Generator(tf.keras.Model):
             condition = Condition(condition.vector, context)
 
         for block in self.word_blocks:
-            x, statistics_of_block = block(*x, condition, wrap=wrap)  # ... -> [batch, size, size, ch]
-            statistics += statistics_of_block
+            x, seen = block(*x, condition, wrap=wrap)  # ... -> [batch, size, size, ch]
+            statistics += seen
         statistics.append(batch_statistics(self.last_modulation, x.moments))
         image = wrap(self._to_image)(x.value, condition, statistics=statistics[-1])
         return GeneratorOutput(image, attention, statistics)

@@ -51,7 +51,7 @@ def feature_map(value: tf.Tensor, training: bool) -> FeatureMap:
         return FeatureMap(value, None)
     x = at_least_float32(value)
     moments = tf.stack([tf.reduce_mean(x, axis=[0, 1, 2]), tf.reduce_mean(tf.square(x), axis=[0, 1, 2])])
-    return FeatureMap(value, moments[tf.newaxis])
+    return FeatureMap(value, tf.expand_dims(moments, 0))
 
 
 def measured(stage: Callable[..., tf.Tensor]) -> Callable[..., FeatureMap]:
@@ -111,7 +111,7 @@ class BatchStatistics(tf.Module):
           Statistics with one row.
         """
         moments = group_mean(tf.reduce_mean(moments, axis=0, keepdims=True), self.replicas_per_group)
-        mean, mean_of_squares = moments[:, 0], moments[:, 1]  # [1, channels]
+        mean, mean_of_squares = tf.unstack(moments, axis=1)  # [1, channels]
         return Statistics(mean, tf.maximum(mean_of_squares - tf.square(mean), 0.0))
 
     def average(self) -> Statistics:
@@ -144,17 +144,20 @@ class LinearOfCondition(tf.keras.layers.Layer):
         self.kernel = self.add_weight("kernel", [inputs, self.units], initializer="glorot_normal")
         self.bias = self.add_weight("bias", [self.units], initializer="zeros")
 
-    def call(self, parts: list) -> tf.Tensor:
+    def call(self, inputs: list) -> tf.Tensor:
         """[vector] -> [batch, 1, 1, units]; [context, vector] -> [batch, 16, 16, units]."""
-        *context, vector = parts
-        split = self.kernel.shape[0] - vector.shape[-1]
-        from_vector = tf.matmul(vector, self.kernel[split:]) + self.bias
-        from_vector = from_vector[:, None, None, :]
-        if not context:
-            return from_vector
+        if len(inputs) == 1:
+            return self._map_vector(inputs[0], self.kernel)
+        context, vector = inputs
+        dim = context.shape[-1]
+        context_kernel, vector_kernel = tf.split(self.kernel, [dim, vector.shape[-1]])
         # As one matrix product: on maps, the kernel's gradient would be one for each of their rows, then summed up.
-        from_regions = tf.matmul(tf.reshape(context[0], [-1, split]), self.kernel[:split])
-        return tf.reshape(from_regions, [-1, *context[0].shape[1:3], self.units]) + from_vector
+        from_context = tf.matmul(tf.reshape(context, [-1, dim]), context_kernel)
+        from_context = tf.reshape(from_context, [-1, *context.shape[1:3], self.units])
+        return from_context + self._map_vector(vector, vector_kernel)
+
+    def _map_vector(self, vector: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tf.matmul(vector, kernel) + self.bias, [-1, 1, 1, self.units])
 
 
 class SelfModulation(tf.keras.layers.Layer):

@@ -32,13 +32,13 @@ def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     @tf.custom_gradient
     def repeat(x: tf.Tensor):
         _, height, width, channels = x.shape
-        batch = tf.shape(x)[0]
-        y = tf.broadcast_to(x[:, :, None, :, None, :], [batch, height, factor, width, factor, channels])
+        pixels = tf.reshape(x, [-1, height, 1, width, 1, channels])
+        y = tf.broadcast_to(pixels, [_batch_size(x), height, factor, width, factor, channels])
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             return factor**2 * tf.nn.avg_pool2d(upstream, factor, factor, "VALID")
 
-        return tf.reshape(y, [batch, height * factor, width * factor, channels]), gradient
+        return tf.reshape(y, [-1, height * factor, width * factor, channels]), gradient
 
     return repeat(x)
 
@@ -63,7 +63,7 @@ def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(upsample(x), kernel, 1, "SAME")
     # The transposed convolution scatters what the convolution gathers: its kernel is the mirrored one.
     scattering = tf.transpose(_widen(kernel)[::-1, ::-1], [0, 1, 3, 2])  # [4, 4, filters, channels]
-    output_shape = [tf.shape(x)[0], 2 * height, 2 * width, kernel.shape[-1]]
+    output_shape = [_batch_size(x), 2 * height, 2 * width, kernel.shape[-1]]
     return tf.nn.conv2d_transpose(x, scattering, output_shape, 2, "SAME")
 
 
@@ -80,6 +80,11 @@ def convolve_and_downsample(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     if x.shape[1] < _MERGE_DOWNSAMPLING_FROM:
         return downsample(tf.nn.conv2d(x, kernel, 1, "SAME"))
     return tf.nn.conv2d(x, _widen(kernel) / 4.0, 2, "SAME")
+
+
+def _batch_size(x: tf.Tensor) -> int | tf.Tensor:
+    """The number of rows: a constant where it is known before anything runs."""
+    return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
 
 
 def _widen(kernel: tf.Tensor) -> tf.Tensor:

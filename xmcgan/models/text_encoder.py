@@ -203,10 +203,10 @@ def load_preprocessor(handle: str, name: str = "text.preprocessor") -> tf.Module
       ValueError: it is broken or of another API.
     """
     preprocessor = hub_files.load(handle, name)
-    for name in ("tokenize", "bert_pack_inputs"):
-        if not hasattr(preprocessor, name):
+    for method in ("tokenize", "bert_pack_inputs"):
+        if not hasattr(preprocessor, method):
             raise ValueError(
-                f"{name}='{handle}' has no method '{name}': "
+                f"{name}='{handle}' has no method '{method}': "
                 "pass one of TF Hub's text preprocessors, such as bert_en_uncased_preprocess"
             )
     return preprocessor
