@@ -112,7 +112,7 @@ def test_keeps_multiples_for_good(tmp_path):
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     endings = ("data-00000-of-00001", "index", "json")
     assert names == ["checkpoint", *(f"step-{step}.{ending}" for step in (20, 40, 50, 60) for ending in endings)]
-    assert kept.note == {"of": 60}
+    assert kept.read_note() == {"of": 60}
     assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")) == kept.latest  # TensorFlow's tools find it.
 
 

@@ -62,7 +62,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(saved, workdir):
         kept.save({"steps": 2})
     assert _contents(folder) == before
     kept.save({"steps": 2})  # There is room again.
-    assert kept.note == {"steps": 2}
+    assert kept.read_note() == {"steps": 2}
     state.weights.assign(0 * state.weights)
     assert kept.restore_latest() and state.step == 8
     assert set(state.weights.numpy()) == {2.0}
