@@ -11,7 +11,6 @@ from data_pipelines import input_pipeline, text_feature_files
 from data_pipelines.text_features import StoredText
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder
-from xmcgan.training.step import TrainingStep
 from xmcgan.training.validation import NUM_CAPTIONS
 
 
@@ -36,6 +35,7 @@ class TrainingData:
         self._data_dir = data_dir
         self.num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
 
+    @tf.autograph.experimental.do_not_convert  # Nothing in there needs it, and it takes a second.
     def batches(
         self, strategy: tf.distribute.Strategy, text_encoder: TextEncoder, step: int
     ) -> tf.distribute.DistributedDataset:
@@ -64,7 +64,7 @@ class TrainingData:
                 image_size=config.data.image_size,
                 random_flip=config.data.random_flip,
                 seed=config.training.seed,
-                start_batch=step * TrainingStep.batches_per_iteration(config),
+                start_batch=step * config.training.batches_per_iteration,
                 cache=config.data.cache,
                 stored_text=stored_text,
                 context=context,
@@ -79,6 +79,7 @@ class TrainingData:
         # A batch ahead of the step is copied to each device in any case (the default of tf.distribute.InputOptions).
         return strategy.distribute_datasets_from_function(batches_of_host)
 
+    @tf.autograph.experimental.do_not_convert
     def held_out(self) -> tf.data.Dataset:
         """The captions of the validation split that a run looks at, with their images: a batch of NUM_CAPTIONS."""
         return input_pipeline.evaluation_batches(

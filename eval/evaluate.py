@@ -75,14 +75,13 @@ def _evaluate_run() -> None:
     from eval import results, run_evaluation
     from xmcgan.synthesis import load_text_encoder
     from xmcgan.training import checkpoints, cluster
-    from xmcgan.training.loop import steps_of
     from xmcgan.training.state import build_generator
     from xmcgan.training.workdir import read_config
 
     workdir, data_dir = _WORKDIR.value, _DATA_DIR.value
     config = _with_options(read_config(workdir))
     if _FOLLOW.value:
-        last_step = steps_of(config, input_pipeline.num_examples(config.dataset, "train", data_dir))
+        last_step = config.training.steps(input_pipeline.num_examples(config.dataset, "train", data_dir))
         paths = run_evaluation.follow(workdir, last_step, _FOLLOW_TIMEOUT.value)
     elif _CHECKPOINT.value == "all":
         paths = checkpoints.find_all(workdir) or [checkpoints.find(workdir)]

@@ -19,7 +19,6 @@ from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import TrainState
-from xmcgan.training.step import TrainingStep
 
 
 class Iterations:
@@ -51,7 +50,7 @@ class Iterations:
             )
             image_encoder = random_image_encoder.build(config)
             state = TrainState(config)
-        self.batches_per_iteration = TrainingStep.batches_per_iteration(config)
+        self.batches_per_iteration = config.training.batches_per_iteration
         tokens, features = (_endless(strategy, config, make) for make in (_tokens, _features))
         with_bert = compiled_steps(strategy, config, state, encoder, image_encoder)
         on_features = compiled_steps(strategy, stored, state, encoder, image_encoder)

@@ -102,7 +102,7 @@ def training_iteration(config: Config, state: TrainState | None = None) -> Calla
     """
     state = state or TrainState(config)
     update = TrainingStep(config, state)
-    examples = [random_example(config, seed) for seed in range(TrainingStep.batches_per_iteration(config))]
+    examples = [random_example(config, seed) for seed in range(config.training.batches_per_iteration)]
 
     @tf.function(jit_compile=config.training.xla or None)
     def iteration(examples: list[Example]) -> tf.Tensor:

@@ -7,8 +7,8 @@ Starts python -m xmcgan.train --dataset=scenes again and again, on prepared data
 missing, and does not count), and stops it when it logs its first step. It is watched from outside, by what it prints,
 so that another version of the code can be measured as well: --code names its checkout. The parts are
 
-  imports    of Python modules, as `python -X importtime` adds them up
-  networks   the rest up to the line that tells the parameters: text encoder, networks, optimizers
+  imports    of Python modules
+  networks   up to the line that tells the parameters: text encoder, networks, optimizers
   data       up to the tracing: the last checkpoint, the held-out captions
   tracing    of the training step: from Python to a graph
   first_call of the step: the graph is optimized, and run once
@@ -41,13 +41,14 @@ _CODE = flags.DEFINE_string("code", ".", "Folder of the checkout whose training 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Starts that count.", lower_bound=1)
 
 PARTS = ("imports", "networks", "data", "tracing", "first_call")
-# What the run prints, in this order. The step's graph is made known to TensorFlow's runtime right before its first
-# call, which the runtime tells when asked to by TF_CPP_VMODULE.
+# What the run prints, in this order; the first line is of `python -X importtime`. The step's graph is made known to
+# TensorFlow's runtime right before its first call, which the runtime tells when asked to by TF_CPP_VMODULE.
+_IMPORTED = re.compile(r"import time: .* xmcgan\.training\.loop$")
 _NETWORKS = re.compile(r"parameters: generator")
 _TRACING = re.compile(r"compiling the training step")
 _TRACED = re.compile(r"Instantiating MultiDevice function \"__inference_(run|train)")
 _STEP = re.compile(r"step 1/2 ")
-_IMPORT = re.compile(r"import time: +(\d+) \|")  # Microseconds of a module alone.
+_MARKS = (_IMPORTED, _NETWORKS, _TRACING, _TRACED, _STEP)
 _TALKATIVE = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "process_function_library_runtime=1"}
 # As little as a step can be; 2 steps, as the last one is followed by a checkpoint.
 _TRAINING = {"num_steps": 2, "steps_per_call": 1, "log_every": 1, "sample_every": 0}
@@ -116,13 +117,9 @@ def time_start(arguments: list[str], folder: str) -> dict[str, Moment]:
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        inside, marks, importing, line = psutil.Process(process.pid), {}, 0, ""
+        inside, marks, line = psutil.Process(process.pid), {}, ""
         for line in process.stderr:
-            imported = _IMPORT.match(line)
-            if imported:
-                importing += int(imported[1])
-                continue
-            for mark in (_NETWORKS, _TRACING, _TRACED, _STEP):
+            for mark in _MARKS:
                 if mark.search(line) and (mark is not _TRACED or _TRACING in marks):
                     times = inside.cpu_times()
                     marks[mark] = Moment(time.perf_counter() - start, times.user + times.system)
@@ -133,9 +130,8 @@ def time_start(arguments: list[str], folder: str) -> dict[str, Moment]:
     finally:
         process.kill()
         process.wait()
-    imports = Moment(importing * 1e-6, importing * 1e-6)  # By one core.
-    moments = [imports, marks[_NETWORKS], marks[_TRACING], marks[_TRACED], marks[_STEP]]
-    return dict(zip(PARTS, [imports, *(after - before for before, after in zip(moments, moments[1:]))]))
+    moments = [Moment(0.0, 0.0), *(marks[mark] for mark in _MARKS)]
+    return dict(zip(PARTS, (after - before for before, after in zip(moments, moments[1:]))))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
       'metric/NAME' [steps], and every variable afterwards as 'NETWORK/INDEX/NAME'.
     """
     config = experiment(rule)
-    draws = TrainingStep.batches_per_iteration(config)
+    draws = config.training.batches_per_iteration
     examples = [tiny_networks.random_example(config, BATCH, seed, "float64") for seed in range(STEPS * draws)]
     with strategy.scope():
         generator, discriminator = tiny_networks.build_networks(config, examples[0])

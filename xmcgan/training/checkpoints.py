@@ -29,11 +29,13 @@ class Checkpoints:
     """The checkpoints of a run under `workdir/checkpoints`, as its training writes and restores them."""
 
     def __init__(self, workdir: str, state: tf.train.Checkpoint, max_to_keep: int, keep_every: int = 0):
-        """Args:
-        workdir: the run's folder; made if missing.
-        state: what is saved; has a variable `step`.
-        max_to_keep: the newest that are kept.
-        keep_every: those of multiples of so many steps are kept for good; 0: none.
+        """Makes their folder, if it is missing.
+
+        Args:
+          workdir: the run's folder.
+          state: what is saved; has a variable `step`.
+          max_to_keep: the newest that are kept.
+          keep_every: those of multiples of so many steps are kept for good; 0: none.
         """
         self._workdir = workdir
         self._state = state

@@ -99,7 +99,7 @@ def train(
     strategy = strategy or cluster.create_strategy()
     workers = Workers(strategy)
     check_run(config, workdir, strategy)
-    num_steps = steps_of(config, data.num_examples)
+    num_steps = options.steps(data.num_examples)
 
     # 2. The state, as the last checkpoint left it.
     with strategy.scope():
@@ -133,7 +133,6 @@ def train(
     replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
     validation = Validation(config, state, text_encoder, data.held_out())
     batches = iter(batches)
-    images_per_step = options.batch_size * TrainingStep.batches_per_iteration(config)
     held_out, saved_step = None, step
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(workers.own_folder(workdir))
@@ -141,7 +140,15 @@ def train(
         saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)
         logged = step - pending.steps
         log = stack.enter_context(
-            RunLog(folder, step, num_steps, images_per_step, _CONSOLE, logged_step=logged, show=workers.is_chief)
+            RunLog(
+                folder,
+                step,
+                num_steps,
+                options.images_per_iteration,
+                _CONSOLE,
+                logged_step=logged,
+                show=workers.is_chief,
+            )
         )
         stack.enter_context(stop)
         while True:
@@ -200,14 +207,6 @@ def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) ->
     check_workdir(workdir, config)
 
 
-def steps_of(config: Config, num_examples: int) -> int:
-    """Generator updates in the run: `num_steps`, or as many as draw `epochs` times every training image."""
-    if config.training.num_steps:
-        return config.training.num_steps
-    drawn = config.training.batch_size * TrainingStep.batches_per_iteration(config)
-    return math.ceil(config.training.epochs * num_examples / drawn)
-
-
 class StepsDone(NamedTuple):
     """What a call of the compiled loop gives."""
 
@@ -237,14 +236,14 @@ def compiled_steps(
       A function of an iterator over distributed batches (see `TrainingData.batches`) and a number of steps.
     """
     options = config.training
-    batches_per_iteration = TrainingStep.batches_per_iteration(config)
+    batches_per_iteration = config.training.batches_per_iteration
     with strategy.scope():
         training_step = TrainingStep(config, state, image_encoder)
 
     def train_step(batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         encode = _stored if config.text.precomputed else text_encoder.encode
         return training_step(
-            [Example(from_uint8(batch["image"]), encode(batch), of_batch) for batch, of_batch in zip(batches, z)]
+            [Example(from_uint8(batch["image"]), encode(batch), noise_rows) for batch, noise_rows in zip(batches, z)]
         )
 
     if options.xla:

@@ -24,6 +24,7 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, received: signal.Signals, step: int):
+        """Says which signal it was, and at which step the run is saved."""
         super().__init__(
             f"stopped by {received.name} at step {step}, which is saved: the same command goes on from there"
         )
@@ -44,6 +45,7 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
+        """Makes the variable; signals are heard of within the context alone."""
         with tf.device("CPU:0"):
             self.flag = tf.Variable(0.0, trainable=False, name="stop")
         self._received: signal.Signals | None = None
@@ -70,6 +72,7 @@ class StopRequest:
             self._saved_step = None
 
     def __enter__(self) -> StopRequest:
+        """Takes the place of the signals' handlers."""
         if threading.current_thread() is not threading.main_thread():
             return self
         woken, wakes = os.pipe()
@@ -88,6 +91,7 @@ class StopRequest:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Gives the signals back to the handlers before."""
         self._installed.close()
 
     def _listen(self, woken: int) -> None:

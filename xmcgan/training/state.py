@@ -37,27 +37,40 @@ class Adam(tf.keras.optimizers.Adam):
     """Adam with epsilon added to the bias-corrected root, by TensorFlow's fused kernel.
 
     Keras adds epsilon to the uncorrected root, which in the first steps is 30 times as much: parameters whose
-    gradients are around 1e-7 would then hardly move at first. It also takes a dozen small ops a variable.
+    gradients are around 1e-7 would then hardly move at first.
     """
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Moves one variable and its two moments."""
-        index = self._index_dict[self._var_key(variable)]
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        beta_1_power, beta_2_power = (tf.pow(tf.cast(b, variable.dtype), step) for b in (self.beta_1, self.beta_2))
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].handle,
-            v=self._velocities[index].handle,
-            beta1_power=beta_1_power,
-            beta2_power=beta_2_power,
-            lr=tf.cast(self.learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            # The kernel's epsilon belongs to the uncorrected root: so it is scaled down as that is.
-            epsilon=self.epsilon * tf.sqrt(1.0 - beta_2_power),
-            grad=gradient,
-        )
+    def _internal_apply_gradients(self, grads_and_vars: list[tuple[tf.Tensor, tf.Variable]]) -> tf.Tensor:
+        """Moves all variables and their moments; every replica its own copies, by gradients that all have in common.
+
+        Keras would do so variable by variable in an exchange between the replicas, and trace a dozen small ops for
+        each: what is the same for all of them is computed once here.
+
+        Returns:
+          The steps done.
+        """
+        dtype = self._momentums[0].dtype
+        step = tf.cast(self.iterations + 1, dtype)
+        beta_1, beta_2 = tf.constant(self.beta_1, dtype), tf.constant(self.beta_2, dtype)
+        beta_1_power, beta_2_power = tf.pow(beta_1, step), tf.pow(beta_2, step)
+        learning_rate = tf.cast(self.learning_rate, dtype)
+        # The kernel's epsilon belongs to the uncorrected root: so it is scaled down as that is.
+        epsilon = self.epsilon * tf.sqrt(1.0 - beta_2_power)
+        for gradient, variable in grads_and_vars:
+            index = self._index_dict[self._var_key(variable)]
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=self._momentums[index].handle,
+                v=self._velocities[index].handle,
+                beta1_power=beta_1_power,
+                beta2_power=beta_2_power,
+                lr=learning_rate,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+        return self.iterations.assign_add(1)
 
 
 def build_generator(config: Config, precision: str = "float32", small: bool = False) -> Generator:
@@ -99,9 +112,10 @@ def update_average(average: tf.keras.Model, source: tf.keras.Model, decay: float
       source: the model in training, after its step.
       decay: in [0, 1); 0.999 in the paper.
     """
+    rate = tf.constant(1.0 - decay, average.trainable_variables[0].dtype)
     for averaged, current in zip(average.trainable_variables, source.trainable_variables):
         # The op itself, as `assign_sub` of a variable with copies would be an exchange between the replicas.
-        tf.raw_ops.AssignSubVariableOp(resource=averaged.handle, value=(1.0 - decay) * (averaged - current))
+        tf.raw_ops.AssignSubVariableOp(resource=averaged.handle, value=rate * (averaged - current))
     copy_variables(average.non_trainable_variables, source.non_trainable_variables)
 
 

@@ -52,13 +52,8 @@ class TrainingStep:
                 "generator.batch_norm_replicas=1, or take the statistics of the 'batch'"
             )
 
-    @staticmethod
-    def batches_per_iteration(config: Config) -> int:
-        """Batches that one iteration draws: a fresh one for each step, or with 'joint' one fewer."""
-        return config.training.discriminator_steps + (config.training.update_rule == "algorithm1")
-
     def __call__(self, examples: list[Example]) -> dict[str, tf.Tensor]:
-        """Runs one iteration on `batches_per_iteration` examples.
+        """Runs one iteration on `config.training.batches_per_iteration` examples.
 
         Returns:
           Scalars by name, of the last discriminator step ('d/...') and the generator step ('g/...').
@@ -202,8 +197,9 @@ def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) ->
 
 
 def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
-    """The example, but not before a step has come to its metrics: else G would be drawing all steps' images at once,
-    and hold what their gradients need.
+    """The example, but not before a step has come to its metrics.
+
+    Otherwise G would be drawing all steps' images at once, and hold what their gradients need.
     """
     with tf.control_dependencies(list(metrics.values())):
         return tf.nest.map_structure(tf.identity, example)

@@ -108,11 +108,11 @@ class RunLog:
         Returns:
           The path of the PNG file.
         """
-        picture = grid.image_grid(images, captions, column_labels)
+        tiled = grid.image_grid(images, captions, column_labels)
         path = os.path.join(self._workdir, "samples", f"step_{step:07d}.png")
-        grid.save_png(path, picture)
+        grid.save_png(path, tiled)
         with self._writer.as_default(step=step):
-            tf.summary.image("samples", picture[None])
+            tf.summary.image("samples", tiled[None])
         self._writer.flush()
         self._say(f"step {step}/{self._num_steps}  samples in {path}")
         return path
@@ -126,9 +126,11 @@ class RunLog:
             self._metrics.close()
 
     def __enter__(self) -> RunLog:
+        """Returns the log itself."""
         return self
 
     def __exit__(self, error: type[BaseException] | None, *exc_info: typing.Any) -> None:
+        """Closes the log."""
         # On a full disk, closing fails as well: what is to be told is how it began.
         with contextlib.suppress(*(OSError, tf.errors.OpError) if error else ()):
             self.close()
@@ -141,15 +143,17 @@ class RunLog:
 class PendingMetrics:
     """Steps that have been trained and not yet logged.
 
-    A checkpoint carries the window along, so that a run that was stopped between two lines logs the same numbers.
+    A checkpoint carries them along, so that a run that was stopped between two lines logs the same numbers.
 
     Attributes:
       steps: how many there are.
     """
 
     def __init__(self, note: typing.Mapping[str, typing.Any]):
-        """Args:
-        note: what `note` gave, or empty: the window of a new run, or of a checkpoint without one.
+        """Takes up what a checkpoint carried along.
+
+        Args:
+          note: what `note` gave, or empty: of a new run, or of a checkpoint without one.
         """
         self.steps: int = note.get("steps", 0)
         self._sums: dict[str, float] = dict(note.get("sums", {}))
@@ -173,12 +177,12 @@ class PendingMetrics:
         return {name: total / self.steps for name, total in self._sums.items()}
 
     def clear(self) -> None:
-        """Begins anew, after the steps have been logged."""
+        """Forgets the steps, after they have been logged."""
         self.steps = 0
         self._sums = {}
 
     def note(self) -> dict[str, typing.Any]:
-        """The window as JSON, which keeps every bit."""
+        """The steps as JSON, which keeps every bit."""
         return {"steps": self.steps, "sums": self._sums}
 
 

@@ -34,6 +34,7 @@ class Workers:
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
+        """Finds out which of a strategy's processes this one is."""
         self.count, self.index = 1, 0
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             workers, self.index = cluster.read_cluster()
@@ -52,8 +53,8 @@ class Workers:
         """Every worker's number, in their order; an exchange."""
         if self.count == 1:
             return [number]
-        of_replicas = self._strategy.experimental_local_results(self._exchange(tf.constant([number], tf.int64)))[0]
-        return of_replicas[:: self._local_replicas].numpy().tolist()
+        per_replica = self._strategy.experimental_local_results(self._exchange(tf.constant([number], tf.int64)))[0]
+        return per_replica[:: self._local_replicas].numpy().tolist()
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any worker; an exchange."""

@@ -86,7 +86,7 @@ def test_one_step(name, calls):
 
     state = TrainState(config)
     update = TrainingStep(config, state, encoder)
-    examples = [random_example(config, _BATCH, seed) for seed in range(TrainingStep.batches_per_iteration(config))]
+    examples = [random_example(config, _BATCH, seed) for seed in range(config.training.batches_per_iteration)]
     before = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
     metrics = update(examples)
 

@@ -14,7 +14,6 @@ from experiments.ablation import runner
 from experiments.ablation.device_shares import Share
 from experiments.ablation.jobs import default_budget, jobs_of, parse_fields
 from experiments.ablation.runner import DONE, EVALUATING, TRAINING, WAITING, Runner, commands_of
-from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import claim_workdir
 
 ROWS = ["table5/self_modulation", "table5/attentional", "fig5/head_1"]
@@ -28,7 +27,7 @@ def test_every_row_has_the_same_budget_and_differs_in_its_own_fields(tmp_path):
     rows = ["update_rule/algorithm1", "update_rule/joint", "batch_size/64", "table5/self_modulation"]
     for job in _jobs(tmp_path, rows, num_images=160_000):
         options = job.config.training
-        drawn = options.num_steps * options.batch_size * TrainingStep.batches_per_iteration(job.config)
+        drawn = options.num_steps * options.batch_size * job.config.training.batches_per_iteration
         assert 160_000 <= drawn < 160_000 + 50 * options.batch_size * 3
     steps = {job.rows[0]: job.config.training.num_steps for job in _jobs(tmp_path, rows, num_images=160_000)}
     assert steps["batch_size/64"] < steps["update_rule/algorithm1"] < steps["update_rule/joint"]

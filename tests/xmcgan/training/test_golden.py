@@ -74,7 +74,7 @@ def test_training_goes_on_from_it(workdir, numbers):
             _text(numbers, f"next_{draw}_"),
             tf.constant(numbers[f"next_{draw}_z"]),
         )
-        for draw in range(TrainingStep.batches_per_iteration(config))
+        for draw in range(config.training.batches_per_iteration)
     ]
     metrics = TrainingStep(config, state)(examples)
     # The generator's numbers come after two steps of Adam on the discriminator, which magnify rounding.

@@ -261,11 +261,11 @@ def test_not_finite_numbers_stop_the_run(tmp_path):
 
 def test_steps_of_a_run_in_epochs():
     config = datasets.preset("coco2014")
-    assert loop.steps_of(config, 82_783) == 107_791  # 1000 epochs in iterations of three batches of 256.
+    assert config.training.steps(82_783) == 107_791  # 1000 epochs in iterations of three batches of 256.
     config.training.update_rule = "joint"
-    assert loop.steps_of(config, 82_783) == 161_686
+    assert config.training.steps(82_783) == 161_686
     config.training.num_steps = 7
-    assert loop.steps_of(config, 82_783) == 7
+    assert config.training.steps(82_783) == 7
 
 
 def test_samples_of_a_run(trained, command, scenes_dir, tmp_path):

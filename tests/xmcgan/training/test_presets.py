@@ -59,7 +59,7 @@ def test_one_iteration(name, weights):
         z = tf.constant(random.normal(size=[BATCH, config.generator.noise_dim]).astype("float32"))
         return Example(image, text, z)
 
-    metrics = update([example() for _ in range(TrainingStep.batches_per_iteration(config))])
+    metrics = update([example() for _ in range(config.training.batches_per_iteration)])
 
     assert all(np.isfinite(value) for value in metrics.values())
     expected = {f"{network}/{name}" for network in "dg" for name in ("hinge", "sentence_loss", "word_loss")}

@@ -12,7 +12,6 @@ from data_pipelines import input_pipeline
 from tests.support import free_cluster, shared_batches
 from tests.support.commands import Command
 from tests.support.processes import finish
-from xmcgan.training.step import TrainingStep
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def expected(scenes_dir):
         batch_size=shared_batches.BATCH,
         image_size=config.data.image_size,
         random_flip=True,
-        start_batch=shared_batches.FIRST_STEP * TrainingStep.batches_per_iteration(config),
+        start_batch=shared_batches.FIRST_STEP * config.training.batches_per_iteration,
     )
     batches = list(itertools.islice(stream.as_numpy_iterator(), shared_batches.BATCHES))
     lengths = [[len(caption) for caption in batch.caption] for batch in batches]

@@ -97,7 +97,7 @@ def test_a_joint_step_takes_both_gradients_where_the_networks_stand(state):
 def test_an_iteration_takes_its_steps(rule, discriminator_steps, state):
     settings = {"training.update_rule": rule, "training.discriminator_steps": discriminator_steps}
     config = tiny_config(**settings)
-    batches = TrainingStep.batches_per_iteration(config)
+    batches = config.training.batches_per_iteration
     assert batches == discriminator_steps + (1 if rule == "algorithm1" else 0)
     metrics = TrainingStep(config, state, image_encoder)(
         [random_example(config, BATCH, seed) for seed in range(batches)]

@@ -80,7 +80,7 @@ def test_padding_has_no_part_in_an_iteration(context_words):
     config = tiny_config(**{"generator.context_words": context_words})
     results = []
     for zeros in (False, True):
-        examples = [random_example(config, 4, seed) for seed in range(TrainingStep.batches_per_iteration(config))]
+        examples = [random_example(config, 4, seed) for seed in range(config.training.batches_per_iteration)]
         if zeros:
             for i, example in enumerate(examples):
                 real = tf.sequence_mask(example.text.lengths, config.data.text_length, tf.float32)[..., tf.newaxis]
