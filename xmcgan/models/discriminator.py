@@ -99,7 +99,7 @@ class Discriminator(tf.keras.Model):
         pooled = tf.reduce_sum(tf.nn.relu(at_least_float32(x)), axis=[1, 2])  # [batch, 16 ch]
 
         sentence_features = at_least_float32(self.sentence_projection(sentences, parameters.get("sentence_projection")))
-        logits = at_least_float32(self.to_logit(pooled, parameters.get("to_logit")))[:, 0]
+        logits = tf.squeeze(at_least_float32(self.to_logit(pooled, parameters.get("to_logit"))), axis=-1)
         logits += tf.reduce_sum(pooled * sentence_features, axis=-1)
 
         image_features = pooled

@@ -68,14 +68,14 @@ def write(state: tf.train.Checkpoint, path: str, note: Mapping[str, Any] | None 
             with open(os.path.join(temporary, f"{name}.json"), "w", encoding="utf-8") as file:
                 json.dump(note, file)
         written = files_of(os.path.join(temporary, name))
-        for file in written:
-            sync(file)
+        for written_path in written:
+            sync(written_path)
         reason = damage(os.path.join(temporary, name))
         if reason:
             raise OSError(f"what was written does not read back ({reason})")
         remove(path)  # A damaged one of the same step may have more files.
-        for file in written:
-            os.replace(file, os.path.join(folder, os.path.basename(file)))
+        for written_path in written:
+            os.replace(written_path, os.path.join(folder, os.path.basename(written_path)))
         sync(folder)
     finally:
         clear_temporary(folder)

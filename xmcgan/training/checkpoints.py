@@ -53,9 +53,10 @@ class Checkpoints:
         return checkpoint_files.read_note(self.latest) if self.latest else {}
 
     def write_note(self, note: Mapping[str, Any]) -> None:
-        """Puts another note in the place of the one beside the newest checkpoint."""
+        """Puts another note in the place of the one beside the newest checkpoint, if there is any."""
         with writing("a note of the newest checkpoint", self._workdir):
-            checkpoint_files.write_note(self.latest, note)
+            if self.latest:
+                checkpoint_files.write_note(self.latest, note)
 
     def restore_latest(self, tidy: bool = True) -> bool:
         """Brings the state to the newest intact checkpoint; returns False if there are no checkpoints.

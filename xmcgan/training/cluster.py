@@ -50,15 +50,15 @@ def read_cluster() -> Cluster:
     tasks = _tasks(config)
     if not tasks:
         raise _wrong("names no workers")
-    for kind, _, address in tasks:
+    for role, _, address in tasks:
         if not (isinstance(address, str) and re.fullmatch(r".+:\d+", address)):
-            raise _wrong(f"has {address!r} as the address of a {kind}, which is not host:port")
+            raise _wrong(f"has {address!r} as the address of a {role}, which is not host:port")
     task = config.get("task")
     if not isinstance(task, dict):
         raise _wrong("does not tell which worker this one is (task)")
     kind, index = task.get("type"), task.get("index")
     index = int(index) if isinstance(index, str) and index.isdigit() else index
-    places = [place[:2] for place in tasks]
+    places: list[tuple[Any, Any]] = [place[:2] for place in tasks]
     if (kind, index) not in places:
         known = ", ".join(f"{kind} {index}" for kind, index in places)
         raise _wrong(f"says that this is {kind} {index}, but the cluster has {known}")

@@ -25,8 +25,6 @@ from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import json_line
 
-_Layer, _Optimizer = tf.keras.layers.Layer, tf.keras.optimizers.Optimizer
-
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
@@ -120,10 +118,11 @@ def watched() -> Iterator[list[str]]:
     """
     found: list[str] = []
     path = threading.local()  # Each replica has a thread of its own.
-    call, apply_gradients = _Layer.__call__, _Optimizer.apply_gradients
+    layer_class, optimizer_class = tf.keras.layers.Layer, tf.keras.optimizers.Optimizer
+    call, apply_gradients = layer_class.__call__, optimizer_class.apply_gradients
 
     @functools.wraps(call)
-    def watched_call(layer: _Layer, *args: Any, **kwargs: Any) -> Any:
+    def watched_call(layer: tf.keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         before = getattr(path, "names", ())
         path.names = (*before, layer.name)
         try:
@@ -135,16 +134,18 @@ def watched() -> Iterator[list[str]]:
             path.names = before
 
     @functools.wraps(apply_gradients)
-    def watched_gradients(optimizer: _Optimizer, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+    def watched_gradients(
+        optimizer: tf.keras.optimizers.Optimizer, grads_and_vars: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         pairs = list(grads_and_vars)
         found.extend(f"the gradient of {variable.name.partition(':')[0]}" for g, variable in pairs if not _finite(g))
         return apply_gradients(optimizer, pairs, *args, **kwargs)
 
-    _Layer.__call__, _Optimizer.apply_gradients = watched_call, watched_gradients
+    layer_class.__call__, optimizer_class.apply_gradients = watched_call, watched_gradients
     try:
         yield found
     finally:
-        _Layer.__call__, _Optimizer.apply_gradients = call, apply_gradients
+        layer_class.__call__, optimizer_class.apply_gradients = call, apply_gradients
 
 
 @contextlib.contextmanager

@@ -133,22 +133,15 @@ def train(
     replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
     validation = Validation(config, state, text_encoder, data.held_out())
     batches = iter(batches)
-    held_out, saved_step = None, step
+    held_out: HeldOut | None = None
+    saved_step = step
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(workers.own_folder(workdir))
         # Saving is an exchange, so all workers save.
         saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)
         logged = step - pending.steps
         log = stack.enter_context(
-            RunLog(
-                folder,
-                step,
-                num_steps,
-                options.images_per_iteration,
-                _CONSOLE,
-                logged_step=logged,
-                show=workers.is_chief,
-            )
+            RunLog(folder, step, num_steps, options.images_per_iteration, _CONSOLE, logged, show=workers.is_chief)
         )
         stack.enter_context(stop)
         while True:
@@ -162,7 +155,7 @@ def train(
                     means.update(held_out.metrics)
                 with writing(f"the numbers of step {step}", folder):
                     log.scalars(step, means)
-                    if sample:
+                    if sample and held_out:
                         log.grid(step, *held_out.grid(_GRID_ROWS))
                 pending.clear()
                 if step == saved_step and workers.is_chief:
@@ -218,7 +211,7 @@ def compiled_steps(
     strategy: tf.distribute.Strategy,
     config: Config,
     state: TrainState,
-    text_encoder: TextEncoder | None,
+    text_encoder: TextEncoder,
     image_encoder: Callable | None = None,
     stop: tf.Variable | None = None,
 ) -> Callable[[Iterator, int], StepsDone]:
@@ -236,12 +229,12 @@ def compiled_steps(
       A function of an iterator over distributed batches (see `TrainingData.batches`) and a number of steps.
     """
     options = config.training
-    batches_per_iteration = config.training.batches_per_iteration
+    batches_per_iteration = options.batches_per_iteration
+    encode = _stored if config.text.precomputed else text_encoder.encode
     with strategy.scope():
         training_step = TrainingStep(config, state, image_encoder)
 
     def train_step(batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-        encode = _stored if config.text.precomputed else text_encoder.encode
         return training_step(
             [Example(from_uint8(batch["image"]), encode(batch), noise_rows) for batch, noise_rows in zip(batches, z)]
         )
@@ -249,6 +242,7 @@ def compiled_steps(
     if options.xla:
         train_step = tf.function(train_step, autograph=False, jit_compile=True)
 
+    @tf.autograph.experimental.do_not_convert  # Nor the layers that are called in there, as Keras would.
     def replica_step(
         batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -272,7 +266,7 @@ def compiled_steps(
         return metrics, told > 0.0
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def run(batches: Iterator, steps: tf.Tensor) -> StepsDone:
+    def run(batches: tf.distribute.DistributedIterator, steps: tf.Tensor) -> StepsDone:
         logging.info(COMPILING)  # Once, as this is Python.
         traced = one_step.get_concrete_function([batches.element_spec] * batches_per_iteration)
         names, _ = traced.structured_outputs

@@ -59,7 +59,7 @@ class TrainingStep:
           Scalars by name, of the last discriminator step ('d/...') and the generator step ('g/...').
         """
         *first, last = examples
-        metrics = {}
+        metrics: dict[str, tf.Tensor] = {}
         for example in first:
             metrics.update(self.discriminator_step(_after(metrics, example)))
         step = self.joint_step if self._config.training.update_rule == "joint" else self.generator_step
@@ -169,7 +169,7 @@ class TrainingStep:
         real_output: DiscriminatorOutput | None,
         fake_output: DiscriminatorOutput,
     ) -> Objective:
-        encodings = ()
+        encodings: tuple[tf.Tensor, ...] = ()
         if self._config.uses_image_encoder:
             encodings = (self._encode(example.image), self._encode(fake))
         return self.objectives.generator(real_output, fake_output, example.text, *encodings)

@@ -260,8 +260,8 @@ def drop_steps_after(path: str, step: int) -> None:
     whole = [line for line in lines if line.endswith("\n")]
     kept = [line for number, line in enumerate(whole, start=1) if step_of(number, line) <= step]
     if kept != lines:
-        with replaced(path) as file:
-            file.writelines(kept)
+        with replaced(path) as shortened:
+            shortened.writelines(kept)
 
 
 def json_line(values: typing.Mapping[str, float]) -> str:
