@@ -51,7 +51,7 @@ _STEP = re.compile(r"step 1/2 ")
 _MARKS = (_IMPORTED, _NETWORKS, _TRACING, _TRACED, _STEP)
 _TALKATIVE = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "process_function_library_runtime=1"}
 # As little as a step can be; 2 steps, as the last one is followed by a checkpoint.
-_TRAINING = {"num_steps": 2, "steps_per_call": 1, "log_every": 1, "sample_every": 0}
+TRAINING = {"num_steps": 2, "steps_per_call": 1, "log_every": 1, "sample_every": 0}
 
 
 class Moment(NamedTuple):
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
     del argv
     arguments = ["-X", "importtime", "-m", "xmcgan.train", "--dataset=scenes"]
     arguments += [f"--data_dir={os.path.abspath(_DATA_DIR.value)}"]
-    arguments += [f"--config.training.{name}={value}" for name, value in _TRAINING.items()]
+    arguments += [f"--config.training.{name}={value}" for name, value in TRAINING.items()]
     rounds = []
     for number in range(_ROUNDS.value + 1):
         tensorflow = time_import(_CODE.value)

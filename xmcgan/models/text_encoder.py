@@ -151,7 +151,7 @@ class TextEncoder(tf.Module):
         tokens = self.tokenize(tf.constant([""]))
         strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
         try:
-            features = strategy.run(tf.function(self.encode), args=(tokens,))
+            features = strategy.run(tf.function(self.encode, autograph=False), args=(tokens,))
             return strategy.experimental_local_results(features.words)[0].shape[-1]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(

@@ -131,7 +131,7 @@ def train(
     stop = StopRequest()
     run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
     replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
-    validation = Validation(config, state, text_encoder, data.held_out())
+    validation = Validation(config, state, text_encoder, data.held_out)
     batches = iter(batches)
     held_out: HeldOut | None = None
     saved_step = step

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -49,35 +50,48 @@ class Validation:
     the discriminator's own sentence or word features. Chance is 1 / NUM_CAPTIONS.
     """
 
-    def __init__(self, config: Config, state: TrainState, text_encoder: TextEncoder, batches: Iterable):
-        """Reads the held-out images and captions.
+    def __init__(
+        self,
+        config: Config,
+        state: TrainState,
+        text_encoder: TextEncoder,
+        held_out: Callable[[], Iterable[Any]],
+    ):
+        """Takes what it looks at and with; nothing is read before the first look.
 
         Args:
           config: the experiment.
           state: its averaged generator and its discriminator are looked at.
           text_encoder: of captions.
-          batches: of held-out images and captions, NUM_CAPTIONS in all or fewer.
+          held_out: gives batches of images and captions, NUM_CAPTIONS in all or fewer.
         """
-        batches = list(batches)
         self._options = config.losses
-        self._captions = [caption.decode("utf-8", "replace") for batch in batches for caption in batch.caption.numpy()]
-        self._real = np.concatenate([batch.image.numpy() for batch in batches])  # uint8 [captions, size, size, 3]
+        self._held_out = held_out
         self._discriminator, self._text_encoder = state.discriminator, text_encoder
         # Outside of the replicas: variables read from their first copy.
         self._draw = TextToImage.from_networks(state.ema_generator, text_encoder, config)
 
     def __call__(self) -> HeldOut:
         """Looks at the state as it is."""
-        drawn = self._draw(self._captions, range(len(self._captions)))
-        metrics = {**self._accuracies("real", self._real), **self._accuracies("drawn", drawn)}
-        return HeldOut(metrics, self._captions, self._real, drawn)
+        captions, real = self._pairs
+        drawn = self._draw(captions, range(len(captions)))
+        metrics = {**self._accuracies("real", real), **self._accuracies("drawn", drawn)}
+        return HeldOut(metrics, captions, real, drawn)
+
+    @functools.cached_property
+    def _pairs(self) -> tuple[list[str], np.ndarray]:
+        """The captions, and their images, uint8 [captions, size, size, 3]."""
+        batches = list(self._held_out())
+        captions = [caption.decode("utf-8", "replace") for batch in batches for caption in batch.caption.numpy()]
+        return captions, np.concatenate([batch.image.numpy() for batch in batches])
 
     def _accuracies(self, kind: str, images: np.ndarray) -> dict[str, float]:
         """How often images [captions, size, size, 3] find their captions, by the name of the metric."""
+        captions, _ = self._pairs
         parts = []
         for first in range(0, len(images), _BATCH_SIZE):
             part = slice(first, first + _BATCH_SIZE)
-            parts.append(self._look(tf.constant(self._captions[part]), tf.constant(images[part])))
+            parts.append(self._look(tf.constant(captions[part]), tf.constant(images[part])))
         image_features, sentences, regions, words, lengths = (tf.concat(tensors, axis=0) for tensors in zip(*parts))
         by_word = word_region_scores(
             regions,
@@ -94,6 +108,7 @@ class Validation:
         }
 
     @tf.function(autograph=False, reduce_retracing=True)
+    @tf.autograph.experimental.do_not_convert
     def _look(self, captions: tf.Tensor, images: tf.Tensor) -> list[tf.Tensor]:
         """The discriminator's features of images and captions: what `_accuracies` compares."""
         text = self._text_encoder(captions)
