@@ -78,7 +78,7 @@ class TrainingStep:
             real, fake = (DiscriminatorOutput(*half) for half in zip(*(tf.split(tensor, 2) for tensor in output)))
             objective = self.objectives.discriminator(real, fake, example.text)
             loss = objective.loss / num_replicas()
-        gradients = _gradients(tape, loss, state.discriminator, state.discriminator_optimizer)
+        gradients = _gradients(loss, [(tape, state.discriminator.trainable_variables)], state.discriminator_optimizer)
         return _named("d", objective, _descend(gradients, state.discriminator, state.discriminator_optimizer))
 
     def generator_step(self, example: Example) -> dict[str, tf.Tensor]:
@@ -94,7 +94,7 @@ class TrainingStep:
             fake_output = self._discriminate(drawn.image, sentence, parameters, frozen=True)
             objective = self._generator_objective(example, drawn.image, real_output, fake_output)
             loss = objective.loss / num_replicas()
-        gradients = _gradients(tape, loss, state.generator, state.generator_optimizer)
+        gradients = _gradients(loss, [(tape, state.generator.trainable_variables)], state.generator_optimizer)
         norm = _descend(gradients, state.generator, state.generator_optimizer)
         state.generator.follow(drawn.statistics)
         return {**_named("g", objective, norm), **_attention_entropy(drawn.attention)}
@@ -102,9 +102,14 @@ class TrainingStep:
     def joint_step(self, example: Example) -> dict[str, tf.Tensor]:
         """A discriminator and a generator step that share batch and forward passes, as the reference's last step."""
         state, sentence = self._state, example.text.sentence
-        with tf.GradientTape(persistent=True) as tape:
+        # Three tapes, so that no gradient is traced that nobody asks for: D's loss back to G's weights would be one.
+        with tf.GradientTape(watch_accessed_variables=False) as drawing:
+            drawing.watch(state.generator.trainable_variables)
             drawn = self._draw(example)
+        with tf.GradientTape() as normalizing:
             parameters = state.discriminator.parameters(training=True)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as judging:
+            judging.watch([drawn.image, parameters])
             # Apart, so that the generator's gradient goes through the generated images alone.
             real_output = self._discriminate(example.image, sentence, parameters)
             fake_output = self._discriminate(drawn.image, sentence, parameters)
@@ -112,9 +117,11 @@ class TrainingStep:
             for_g = self._generator_objective(example, drawn.image, real_output, fake_output)
             d_loss, g_loss = for_d.loss / num_replicas(), for_g.loss / num_replicas()
         # Both gradients are taken before either network moves.
-        d_gradients = _gradients(tape, d_loss, state.discriminator, state.discriminator_optimizer)
-        g_gradients = _gradients(tape, g_loss, state.generator, state.generator_optimizer)
-        del tape
+        to_d = [(judging, parameters), (normalizing, state.discriminator.trainable_variables)]
+        to_g = [(judging, drawn.image), (drawing, state.generator.trainable_variables)]
+        d_gradients = _gradients(d_loss, to_d, state.discriminator_optimizer)
+        g_gradients = _gradients(g_loss, to_g, state.generator_optimizer)
+        del judging
         d_norm = _descend(d_gradients, state.discriminator, state.discriminator_optimizer)
         g_norm = _descend(g_gradients, state.generator, state.generator_optimizer)
         state.generator.follow(drawn.statistics)
@@ -206,16 +213,25 @@ def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
 
 
 def _gradients(
-    tape: tf.GradientTape, loss: tf.Tensor, model: tf.keras.Model, optimizer: tf.keras.optimizers.Optimizer
+    loss: tf.Tensor, tapes: list[tuple[tf.GradientTape, Any]], optimizer: tf.keras.optimizers.Optimizer
 ) -> list[tf.Tensor]:
-    """This replica's gradients; under loss scaling, the way down to them is scaled."""
+    """This replica's gradients; under loss scaling, the way down to them is scaled.
+
+    Args:
+      loss: a scalar.
+      tapes: the way from the loss to the variables: each tape, with what it goes back to.
+      optimizer: of the variables.
+
+    Returns:
+      The gradient with respect to each of what the last tape goes back to.
+    """
     scales = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
-    gradients = tape.gradient(
-        loss,
-        model.trainable_variables,
-        output_gradients=optimizer.get_scaled_loss(tf.ones_like(loss)) if scales else None,
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
-    )
+    outputs, gradients = loss, optimizer.get_scaled_loss(tf.ones_like(loss)) if scales else None
+    for tape, sources in tapes:
+        gradients = tape.gradient(
+            outputs, sources, output_gradients=gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        outputs = sources
     return optimizer.get_unscaled_gradients(gradients) if scales else gradients
 
 
