@@ -253,8 +253,9 @@ def compiled_steps(
         ]
         metrics = train_step(batches, z)
         update_average(state.ema_generator, state.generator, options.ema_decay)
-        # The request goes along with the metrics, so that all workers learn of it at the same step.
-        *values, told = mean_over_replicas([*metrics.values(), told])
+        # The request goes along with the metrics, so that all workers learn of it at the same step; as a copy on this
+        # replica's device, without which there would be nothing to exchange.
+        *values, told = mean_over_replicas([*metrics.values(), tf.identity(told)])
         return dict(zip(metrics, values)), told
 
     @tf.function(autograph=False)
