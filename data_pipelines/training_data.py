@@ -73,8 +73,9 @@ class TrainingData:
             return batches.map(for_device).prefetch(1)
 
         def for_device(batch: input_pipeline.Batch | input_pipeline.EncodedBatch) -> dict[str, tf.Tensor]:
-            text = batch.text._asdict() if stored_text else text_encoder.tokenize(batch.caption)
-            return {"image": batch.image, **text}
+            if isinstance(batch, input_pipeline.EncodedBatch):
+                return {"image": batch.image, **batch.text._asdict()}
+            return {"image": batch.image, **text_encoder.tokenize(batch.caption)}
 
         # A batch ahead of the step is copied to each device in any case (the default of tf.distribute.InputOptions).
         return strategy.distribute_datasets_from_function(batches_of_host)

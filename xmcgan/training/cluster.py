@@ -23,7 +23,7 @@ class Cluster(NamedTuple):
     """The processes of a run, one for each machine, and which of them this one is."""
 
     workers: list[str]  # Addresses host:port; the first one is the chief, which alone writes.
-    index: int
+    own_index: int
 
 
 def resolve(strategy: str) -> str:

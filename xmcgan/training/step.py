@@ -134,7 +134,7 @@ class TrainingStep:
     def _draw(self, example: Example) -> GeneratorOutput:
         """G by the statistics of its batch; see `training.micro_batches` for what is done in parts."""
         options, parts = self._config.training, self._config.training.micro_batches
-        draw = functools.partial(self._state.generator, use_batch_statistics=True)
+        draw: Callable[..., Any] = functools.partial(self._state.generator, use_batch_statistics=True)
         if parts > 1 and options.micro_batch_statistics == "batch":
             # From one batch normalization to the next: only the maps in between are held for the whole batch.
             return draw(example.z, example.text, wrap=functools.partial(recompute, parts=parts))
@@ -165,6 +165,7 @@ class TrainingStep:
     def _encode(self, images: tf.Tensor) -> tf.Tensor:
         """The frozen image encoder's features of a whole batch, micro-batch by micro-batch."""
         options, encode = self._config.training, self._image_encoder
+        assert encode is not None, "one of its losses is on"
         if options.micro_batches > 1 or options.recompute:
             encode = recompute(encode, parts=options.micro_batches, frozen=True)
         return encode(images)
@@ -226,7 +227,8 @@ def _gradients(
       The gradient with respect to each of what the last tape goes back to.
     """
     scales = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
-    outputs, gradients = loss, optimizer.get_scaled_loss(tf.ones_like(loss)) if scales else None
+    outputs = loss
+    gradients: Any = optimizer.get_scaled_loss(tf.ones_like(loss)) if scales else None
     for tape, sources in tapes:
         gradients = tape.gradient(
             outputs, sources, output_gradients=gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO
