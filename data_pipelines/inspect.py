@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     try:
         token_counter = tokens.TokenCounter(handles.resolve_text(config.text, data_dir)[0])
     except (FileNotFoundError, ValueError) as error:
-        hint = f"Tokens are not counted: {error}"
+        hint = command_line.spell_flags(f"Tokens are not counted: {error}")
         logging.warning("%s", hint)
     found = report.inspect(dataset, data_dir, splits, config.data.text_length, token_counter)
     drawn = samples.draw(records.open_dataset(dataset, data_dir), found.folder, splits, _NUM_SAMPLES.value, _SEED.value)

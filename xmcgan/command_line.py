@@ -166,6 +166,12 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
         app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
 
 
+def spell_flags(message: str) -> str:
+    """Spells the fields of a config as flags: what the library calls `text.encoder` is `--config.text.encoder` here."""
+    fields = "|".join(map(re.escape, config_lib.flatten(config_lib.Config())))
+    return re.sub(rf"(?<![\w./-])(?:config\.)?({fields})\b", r"--config.\1", message)
+
+
 def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     """Parses `argv`, as a `flags_parser` of `absl.app.run`.
 
@@ -281,12 +287,6 @@ def _user_errors() -> tuple[type[Exception], ...]:
     return errors
 
 
-def _spell_flags(message: str) -> str:
-    """Spells the fields of a config as flags: what the library calls `text.encoder` is `--config.text.encoder` here."""
-    fields = "|".join(map(re.escape, config_lib.flatten(config_lib.Config())))
-    return re.sub(rf"(?<![\w./-])(?:config\.)?({fields})\b", r"--config.\1", message)
-
-
 def _describe(error: Exception) -> str:
     if "OOM when allocating" in str(error):
         return (
@@ -297,7 +297,7 @@ def _describe(error: Exception) -> str:
         parts = (error.filename, error.strerror, _REMEDIES.get(error.errno))
         return ": ".join(str(part) for part in parts if part)
     message = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).strip())  # What TensorFlow puts around its messages.
-    first, *others = _spell_flags(message).splitlines() or [type(error).__name__]
+    first, *others = spell_flags(message).splitlines() or [type(error).__name__]
     # Our own messages are one line; one of a library may say more, and be no fault of the user's.
     return f"{first} (--traceback shows the rest)" if others else first
 
