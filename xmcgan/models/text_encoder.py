@@ -77,7 +77,7 @@ class TextEncoder(tf.Module):
         self.sentence_pooling = sentence_pooling
         self._preprocessor = load_preprocessor(preprocessor)
         self._encoder = hub_files.load(encoder, "text.encoder")
-        self.dim = None  # Until the encoder has shown it.
+        self.dim: int = None  # type: ignore[assignment]  # Until the encoder has shown it.
         self.dim = self._probe(preprocessor, encoder)
         if dim is not None and dim != self.dim:
             raise ValueError(f"text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: set text.dim={self.dim}")
