@@ -17,9 +17,14 @@ import tempfile
 import time
 
 from absl import flags
+from etils import epy
 
 from xmcgan import command_line
 from xmcgan.files import replaced
+
+with epy.lazy_imports():
+    from data_pipelines import prepare, records
+    from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Images to convert.", lower_bound=2)
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
@@ -37,9 +42,6 @@ _RELEASE_BYTES = 87e9
 def main(argv: list[str]) -> None:
     """Measures, and prints what it found."""
     del argv
-    from data_pipelines import prepare, records
-    from experiments.benchmarks import photographs
-
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(_NUM_DRAWN)
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         source, data_dir = pathlib.Path(scratch) / "source", pathlib.Path(scratch) / "data"

@@ -16,9 +16,14 @@ import statistics
 import time
 import typing
 
+import numpy as np
 from absl import flags
+from etils import epy
 
 from xmcgan import command_line
+
+with epy.lazy_imports():
+    from eval.metrics import frechet, inception_score, kernel_distance, moments, r_precision
 
 _DIM = flags.DEFINE_integer("dim", 2048, "Width of the features.", lower_bound=2)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 30_000, "Images on each side.", lower_bound=20)
@@ -33,10 +38,6 @@ _MISMATCHES, _PARTS = 99, 10  # Of R-precision; splits of IS and folds of R-prec
 def main(argv: list[str]) -> None:
     """Times each part."""
     del argv
-    import numpy as np
-
-    from eval.metrics import frechet, inception_score, kernel_distance, moments, r_precision
-
     dim, num_images = _DIM.value, _NUM_IMAGES.value
     generator = np.random.default_rng(0)
     results: dict[str, typing.Any] = {"dim": dim, "num_images": num_images, "cores": os.cpu_count()}

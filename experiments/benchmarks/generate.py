@@ -15,8 +15,13 @@ from __future__ import annotations
 
 import json
 
+from etils import epy
+
 from experiments.benchmarks import network_cases
 from xmcgan import command_line
+
+with epy.lazy_imports():
+    from experiments.benchmarks import network_times, op_times
 
 _BATCH_SIZE = 4
 _FLAGS = network_cases.define_flags(batch_size=str(_BATCH_SIZE))
@@ -26,8 +31,6 @@ def main(argv: list[str]) -> None:
     """Prints the table, and the JSON line."""
     del argv
     config = network_cases.config_of_flags(_FLAGS, batch_size=_BATCH_SIZE)
-    from experiments.benchmarks import network_times, op_times
-
     draw = network_times.generation(config)
     measured = network_times.measure(draw, config.training.batch_size, _FLAGS.rounds.value, _FLAGS.gemm_size.value)
     print(network_times.table(config, "generation", measured))

@@ -13,14 +13,32 @@ Keep the machine quiet meanwhile.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import resource
+import shutil
+import sys
 import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from concurrent import futures
+from typing import Any
 
+import numpy as np
+import tabulate
+import tqdm
 from absl import app, flags
+from etils import epy
 
 from xmcgan import command_line
 from xmcgan.files import replaced
+
+with epy.lazy_imports():
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from data_pipelines import input_pipeline, record_index, records
+    from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset; give it for each.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
@@ -32,6 +50,12 @@ _SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the records, which a
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
+DATASET = "coco2014"
+_IMAGES_IN_FILE = 1_000
+_BATCH = 64
+# Batches that are not timed at the start of each turn: those that were made ahead during the other's turn, and more.
+_UNTIMED = 6
+_GOAL = 0.85
 
 
 def main(argv: list[str]) -> None:
@@ -39,12 +63,6 @@ def main(argv: list[str]) -> None:
     del argv
     if min(_NUM_IMAGES.value) < 1:
         raise app.UsageError("--num_pictures must be 1 or more")
-    import multiprocessing
-
-    import tqdm
-
-    from experiments.benchmarks import input_rates, input_records, photographs
-
     num_drawn = min(_NUM_DRAWN, *_NUM_IMAGES.value)
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(num_drawn)
     mean_size = sum(map(len, jpegs)) / len(jpegs)
@@ -53,11 +71,11 @@ def main(argv: list[str]) -> None:
     results = []
     for num_images in tqdm.tqdm(_NUM_IMAGES.value, unit="dataset", disable=None):
         with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as data_dir:
-            input_records.write(data_dir, jpegs, num_images)
+            write_records(data_dir, jpegs, num_images)
             # A fresh process, whose peak memory is of this dataset alone.
             with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 task = process.submit(
-                    input_rates.measure,
+                    measure,
                     data_dir,
                     jpegs,
                     image_size=_IMAGE_SIZE.value,
@@ -67,11 +85,128 @@ def main(argv: list[str]) -> None:
                     seconds=_SECONDS.value,
                 )
                 results.append({"num_pictures": num_images, **task.result()})
-    print(input_rates.table(results))
+    print(table(results))
     if _OUTPUT.value:
         settings = {"image_size": _IMAGE_SIZE.value, "cache": _CACHE.value, "cores": os.cpu_count()}
         with replaced(_OUTPUT.value) as file:
             json.dump({**settings, "mean_jpeg_bytes": mean_size, "datasets": results}, file, indent=2)
+
+
+def write_records(data_dir: str, jpegs: Sequence[bytes], num_images: int) -> None:
+    """Writes a dataset as a conversion would, with `jpegs` over and over.
+
+    Raises:
+      ValueError: the disk is too small for it.
+    """
+    needed = 1.02 * num_images * sum(map(len, jpegs)) / len(jpegs)
+    free = shutil.disk_usage(data_dir).free
+    if needed > free:
+        raise ValueError(
+            f"{num_images} images need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
+            "name another disk by --scratch, or take fewer --num_pictures"
+        )
+    features = records.features()
+    serialized = []
+    for number, jpeg in enumerate(jpegs):
+        captions = [f"caption {i} of an image" for i in range(5)]
+        record = records.Record(jpeg, str(number), f"{number}.jpg", captions, labels=[])
+        serialized.append(features.serialize_example(features.encode_example(records.to_example(record))))
+
+    folder = os.fspath(records.directory(DATASET, data_dir))
+    os.makedirs(folder)
+    first = range(0, num_images, _IMAGES_IN_FILE)
+    names = [f"{DATASET}-train.tfrecord-{i:05d}-of-{len(first):05d}" for i in range(len(first))]
+    lengths = [min(_IMAGES_IN_FILE, num_images - start) for start in first]
+    for name, start, length in zip(names, first, lengths):
+        with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
+            for number in range(start, start + length):
+                writer.write(serialized[number % len(serialized)])
+    split = tfds.core.SplitInfo(name="train", shard_lengths=lengths, num_bytes=0)
+    tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=[split], check_data=False)
+    record_index.write(folder, "train", names)
+
+
+def measure(
+    data_dir: str,
+    jpegs: Sequence[bytes],
+    *,
+    image_size: int,
+    cache: str,
+    drawn: int,
+    rounds: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """Runs the pipeline for its memory, then in turns with bare decoding for their speed.
+
+    Args:
+      data_dir: holds records of `DATASET` made of the JPEG files.
+      jpegs: the files; bare decoding takes them from memory.
+      image_size: pixels a side.
+      cache: of the pipeline.
+      drawn: images to draw before the memory is read: the allocator takes some thousands to settle.
+      rounds: turns of each.
+      seconds: of a turn.
+
+    Returns:
+      'bare' and 'pipeline', images per second of every round; 'ratio', the median of the rounds' ratios;
+      'memory_at_start' and 'peak_memory', in bytes.
+    """
+    tf.config.experimental.enable_op_determinism()  # As training does; tf.data then mistrusts much.
+    memory_at_start = peak_memory()
+    pipeline = iter(
+        input_pipeline.training_batches(
+            DATASET, data_dir, batch_size=_BATCH, image_size=image_size, random_flip=True, cache=cache
+        )
+    )
+    for _ in range(-(-drawn // _BATCH)):
+        next(pipeline)
+    peak = peak_memory()
+    bare = iter(_bare(jpegs, image_size))
+    rates = {"bare": [], "pipeline": []}
+    for _ in range(rounds):
+        rates["bare"].append(_images_per_second(bare, seconds))
+        rates["pipeline"].append(_images_per_second(pipeline, seconds))
+    ratio = float(np.median(np.divide(rates["pipeline"], rates["bare"])))
+    return {**rates, "ratio": ratio, "peak_memory": peak, "memory_at_start": memory_at_start}
+
+
+def table(results: Sequence[dict]) -> str:
+    """The numbers of all datasets, a line each, and the goal."""
+    rows = []
+    for result in results:
+        bare, pipeline = np.median(result["bare"]), np.median(result["pipeline"])
+        memory = f"{result['peak_memory'] / 1e6:,.0f} MB ({result['memory_at_start'] / 1e6:,.0f} MB)"
+        rates = [f"{bare:,.0f}/s", f"{pipeline:,.0f}/s", f"{result['ratio']:.2f}"]
+        rows.append([f"{result['num_pictures']:,}", *rates, memory])
+    heads = ["images", "bare decode + resize", "input pipeline", "ratio", "peak memory (at the start)"]
+    goal = f"goal: a ratio of at least {_GOAL}, and the same memory for all sizes"
+    return tabulate.tabulate(rows, heads, tablefmt="plain", stralign="right") + f"\n{goal}"
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _bare(jpegs: Sequence[bytes], image_size: int) -> tf.data.Dataset:
+    """Nothing but decoding and resizing, on all cores; of the result one row is kept, so that nothing is copied."""
+
+    def decode(jpeg: tf.Tensor) -> tf.Tensor:
+        return tf.image.resize(tf.io.decode_jpeg(jpeg, channels=3), (image_size, image_size))[0]
+
+    decoded = tf.data.Dataset.from_tensor_slices(list(jpegs)).repeat().map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return decoded.batch(_BATCH)
+
+
+def _images_per_second(batches: Iterator, seconds: float) -> float:
+    for _ in range(_UNTIMED):
+        next(batches)
+    start, number = time.perf_counter(), 0
+    while time.perf_counter() < start + seconds:
+        next(batches)
+        number += _BATCH
+    return number / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

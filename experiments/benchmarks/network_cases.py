@@ -92,7 +92,7 @@ def configure(
     """Sets a config to a case.
 
     Args:
-      config: the experiment to start from, changed in place.
+      config: the experiment to start from, which stays as it is.
       overridden: fields by dotted name that keep the value they have, whatever the case.
       case: a key of CASES.
       batch_size: instead of the case's.
@@ -100,7 +100,7 @@ def configure(
       update_rule: instead of the config's.
 
     Returns:
-      `config`, without the losses that need the image encoder.
+      The case, without the losses that need the image encoder.
 
     Raises:
       ValueError: it cannot be built, or `overridden` switches on a loss of the image encoder.
@@ -117,9 +117,7 @@ def configure(
     values = {field: value for field, value in values.items() if field not in overridden}
     values.update({"training.precision": dtype} if dtype else {})
     values.update({"training.update_rule": update_rule} if update_rule else {})
-    for field, value in values.items():
-        group, name = field.split(".")
-        setattr(getattr(config, group), name, value)
+    config = config.with_fields(values)
     for name in ("generator_image_encoder", "generator_perceptual"):
         if getattr(config.losses, name):
             raise ValueError(f"config.losses.{name} needs the image encoder, which is not measured here: leave it out")

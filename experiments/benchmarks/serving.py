@@ -11,15 +11,40 @@ each after a start that does not count. Then asks it --calls times for one image
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import statistics
+import subprocess
+import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from typing import Callable
 
+import numpy as np
+import psutil
+import tabulate
+import tqdm
 from absl import app, flags
+from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line
+from xmcgan.config import Config
 from xmcgan.files import replaced
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+    from data_pipelines.scenes import bert_model
+    from experiments.benchmarks import random_bert
+    from xmcgan import text_to_image
+    from xmcgan.models import text_encoder
+    from xmcgan.serving import caption_to_image, saved_model, signatures, weights
+    from xmcgan.training import checkpoints
+    from xmcgan.training import state as state_lib
+    from xmcgan.training import workdir as workdir_lib
 
 _WORKDIR = command_line.define_workdir("Folder of a training run.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
@@ -32,6 +57,10 @@ _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 command_line.define_config(datasets, optional=True)
 
 _GROWTH = 0.02
+_CAPTION = "a red ball on the beach and a small blue tree at night"
+_SHORTEST_TURN = 1.0  # Seconds.
+# A program of its own, which must not import this package.
+_FIRST_CALL = os.path.join(os.path.dirname(__file__), "first_call.py")
 
 
 def main(argv: list[str]) -> None:
@@ -41,38 +70,140 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"--batch_sizes={','.join(_BATCH_SIZES.value)}: give numbers of images such as 1,8,32")
     if not (_WORKDIR.value or flags.FLAGS.dataset):
         raise app.UsageError("give what to serve: --workdir=RUN, or --dataset for a model of random weights")
-    from experiments.benchmarks import served_model
-
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         if _WORKDIR.value:
-            served = served_model.of_run(_WORKDIR.value, _DATA_DIR.value, _PRECISION.value, scratch)
+            served = from_run(_WORKDIR.value, _DATA_DIR.value, _PRECISION.value, scratch)
         else:
-            served = served_model.of_random_weights(command_line.get_config(), _PRECISION.value, scratch)
+            served = from_random_weights(command_line.get_config(), _PRECISION.value, scratch)
         sizes = ", ".join(f"{part} {size / 1e6:,.1f} MB" for part, size in served.sizes.items())
         print(f"{served.title}, {_PRECISION.value}, {os.cpu_count()} cores")
         print(f"written in {served.write_seconds:.0f} s: {sizes}", flush=True)
-        first = {way: served_model.first_call(served.folder, way) for way in ("none", "warm_up")}
+        first = {way: first_call(served.folder, way) for way in ("none", "warm_up")}
         print(
             f"a new process loads it in {first['none']['load']:.1f} s; its first image takes "
             f"{first['none']['first']:.2f} s, after the warm-up requests ({first['warm_up']['warm_up']:.1f} s) "
             f"{first['warm_up']['first']:.3f} s, the next one {first['warm_up']['second']:.3f} s",
             flush=True,
         )
-        rates = served_model.rates(served, [int(size) for size in _BATCH_SIZES.value], _ROUNDS.value)
-        print("  images  export /s  Python /s  ratio")
-        for size, (exported, python) in rates.items():
-            print(f"{size:>8}{exported:>11.2f}{python:>11.2f}{exported / python:>7.2f}", flush=True)
-        memory = served_model.memory(served, _CALLS.value) if _CALLS.value else []
+        found = rates(served, [int(size) for size in _BATCH_SIZES.value], _ROUNDS.value)
+        rows = [(size, exported, python, exported / python) for size, (exported, python) in found.items()]
+        print(
+            tabulate.tabulate(rows, ["images", "export /s", "Python /s", "ratio"], "plain", floatfmt=".2f"), flush=True
+        )
+        memory = watch_memory(served, _CALLS.value) if _CALLS.value else []
     growth = memory[-1] / memory[0] - 1.0 if memory else 0.0
     if memory:
         print(f"memory of the quarters of {_CALLS.value:,} calls: {', '.join(f'{x / 1e6:.0f} MB' for x in memory)}")
     if _OUTPUT.value:
         result = {"title": served.title, "sizes": served.sizes, "first_call": first, "memory": memory}
-        result["rates"] = {size: {"export": both[0], "python": both[1]} for size, both in rates.items()}
+        result["rates"] = {size: {"export": both[0], "python": both[1]} for size, both in found.items()}
         with replaced(_OUTPUT.value) as file:
             json.dump(result, file, indent=2)
     if growth > _GROWTH:
         raise ValueError(f"memory has grown by {growth:.1%} over {_CALLS.value} calls")
+
+
+@dataclasses.dataclass
+class Served:
+    """An export, and the same weights in Python."""
+
+    title: str
+    folder: str  # Of the SavedModel
+    write_seconds: float
+    sizes: dict[str, int]  # Bytes by part
+    python: text_to_image.TextToImage
+
+
+def from_run(workdir: str, data_dir: str, precision: str, scratch: str) -> Served:
+    """The newest checkpoint of a run."""
+    config = workdir_lib.read_config(workdir)
+    path = checkpoints.find(workdir)
+    plain = caption_to_image.CaptionToImage.from_checkpoint(config, path, data_dir)
+    model = caption_to_image.CaptionToImage.from_checkpoint(
+        config, path, data_dir, precision=precision, fold_statistics=True
+    )
+    return _export(config, model, plain, scratch)
+
+
+def from_random_weights(config: Config, precision: str, scratch: str) -> Served:
+    """A model of a config, with a BERT of the published size."""
+    config = config.with_fields({"text.dim": bert_model.BASE.width})
+    random_bert.write(scratch)
+    encoder = text_encoder.TextEncoder(
+        os.path.join(scratch, "preprocessor"), os.path.join(scratch, "encoder"), config.data.text_length
+    )
+    generator, plain = state_lib.build_generator(config), state_lib.build_generator(config)
+    for target, source in zip(plain.variables, generator.variables):
+        target.assign(source)
+    weights.fold_statistics(generator)
+    generator = weights.in_precision(generator, config, precision)
+    model, python = (caption_to_image.CaptionToImage(each, encoder, config) for each in (generator, plain))
+    return _export(config, model, python, scratch)
+
+
+def first_call(folder: str, way: str) -> dict[str, float]:
+    """Seconds of a new process, see the program `first_call`."""
+    command = [sys.executable, "-I", _FIRST_CALL, folder, way]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(printed.splitlines()[-1])
+
+
+def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, tuple[float, float]]:
+    """Images a second of the export and of Python, by batch size: each the median of its turns."""
+    ask = _asked(served.folder)
+    found = {}
+    for size in batch_sizes:
+        captions, seeds = [_CAPTION] * size, list(range(size))
+        ways = [lambda: ask(captions, seeds), lambda: served.python(captions, seeds)]  # noqa: B023 (used at once)
+        calls = [max(1, round(_SHORTEST_TURN / _seconds(way, 1))) for way in ways if way() is not None]
+        seconds: list[list[float]] = [[], []]
+        for turn in range(rounds):
+            for i in (0, 1) if turn % 2 else (1, 0):
+                seconds[i].append(_seconds(ways[i], calls[i]) / calls[i])
+        found[size] = (size / statistics.median(seconds[0]), size / statistics.median(seconds[1]))
+    return found
+
+
+def watch_memory(served: Served, calls: int) -> list[float]:
+    """Bytes in memory (resident set): the means of the quarters of many calls for one image."""
+    ask, process = _asked(served.folder), psutil.Process()
+    every = max(1, calls // 200)
+    seen = []
+    for call in tqdm.trange(calls, unit="call", disable=None):
+        ask([f"{_CAPTION} {call}"], [call])
+        if call % every == 0:
+            seen.append(process.memory_info().rss)
+    return [float(np.mean(part)) for part in np.array_split(seen[len(seen) // 10 :], 4)]
+
+
+def _export(
+    config: Config, model: caption_to_image.CaptionToImage, plain: caption_to_image.CaptionToImage, scratch: str
+) -> Served:
+    folder, start = os.path.join(scratch, "export", "1"), time.perf_counter()
+    saved_model.write(model, folder, "export")
+    seconds = time.perf_counter() - start
+    title = f"{config.dataset}: {config.data.image_size} px, ch {config.generator.channels}"
+    sizes = dict(saved_model.sizes(folder, model))
+    return Served(
+        title, folder, seconds, sizes, text_to_image.TextToImage(plain, signatures.signatures(plain), "plain", {})
+    )
+
+
+def _asked(folder: str) -> Callable[[Sequence[str], Sequence[int]], np.ndarray]:
+    loaded = tf.saved_model.load(folder)
+
+    def ask(captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        return loaded(tf.constant(captions), tf.constant(seeds, tf.int64))["images"].numpy()
+
+    return ask
+
+
+def _seconds(way: Callable[[], np.ndarray], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        way()
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

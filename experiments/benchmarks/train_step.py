@@ -19,9 +19,15 @@ from __future__ import annotations
 import json
 
 from absl import flags
+from etils import epy
 
 from experiments.benchmarks import network_cases
 from xmcgan import command_line
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+    from experiments.benchmarks import network_times, op_times
 
 _UPDATE_RULE = flags.DEFINE_enum("update_rule", None, ("algorithm1", "joint"), "Sets config.training.update_rule.")
 _FLAGS = network_cases.define_flags(batch_size="the case's")
@@ -31,10 +37,6 @@ def main(argv: list[str]) -> None:
     """Prints the table, and the JSON line."""
     del argv
     config = network_cases.config_of_flags(_FLAGS, update_rule=_UPDATE_RULE.value)
-    import tensorflow as tf
-
-    from experiments.benchmarks import network_times, op_times
-
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     iteration = network_times.training_iteration(config)

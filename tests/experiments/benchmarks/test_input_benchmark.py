@@ -8,7 +8,10 @@ import json
 import pytest
 from PIL import Image
 
-from experiments.benchmarks import input_records, photographs
+from experiments.benchmarks import photographs
+from tests.support.command_modules import load
+
+input_pipeline = load("experiments.benchmarks.input_pipeline")
 
 
 def test_drawn_images_weigh_what_photographs_do():
@@ -52,4 +55,4 @@ def test_nothing_to_measure(tmp_path):
     with pytest.raises(
         ValueError, match=r"1000000000 images need 102000\.0 GB, and .*: name another disk by --scratch"
     ):
-        input_records.write(str(tmp_path), [b"x" * 100_000], 10**9)
+        input_pipeline.write_records(str(tmp_path), [b"x" * 100_000], 10**9)

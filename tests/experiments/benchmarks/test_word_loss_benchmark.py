@@ -7,22 +7,23 @@ import json
 import numpy as np
 import pytest
 
-from experiments.benchmarks import word_loss_forms
-from experiments.benchmarks.word_loss_forms import Sizes
+from tests.support.command_modules import load
+
+word_loss = load("experiments.benchmarks.word_loss")
 
 
-@pytest.mark.parametrize("sizes", [Sizes(3, 5, 16, 8), Sizes(4, 3, 4, 24)])
+@pytest.mark.parametrize("sizes", [word_loss.Sizes(3, 5, 16, 8), word_loss.Sizes(4, 3, 4, 24)])
 def test_the_forms_agree_in_loss_and_gradient(sizes):
-    apart = word_loss_forms.differences(sizes)
+    apart = word_loss.differences(sizes)
     assert max(apart.values()) < 1e-5
-    batch = word_loss_forms.random_batch(sizes)
-    loss, gradient = word_loss_forms.loss_and_gradient(word_loss_forms.ours, sizes)(*batch)
+    batch = word_loss.random_batch(sizes)
+    loss, gradient = word_loss.loss_and_gradient(word_loss.ours, sizes)(*batch)
     assert loss > 0.1 and np.any(gradient)
 
 
 def test_the_public_form_holds_the_contexts_and_ours_does_not():
-    sizes = Sizes(8, 20, 16, 512)
-    needed = word_loss_forms.needed_gb([sizes])
+    sizes = word_loss.Sizes(8, 20, 16, 512)
+    needed = word_loss.needed_gb([sizes])
     contexts = 1e-9 * 4 * sizes.batch**2 * sizes.words * sizes.dim
     assert needed["public"][0] > 2 * contexts > 3 * needed["ours"][0]
 
