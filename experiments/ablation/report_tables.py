@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import tabulate
 
 from experiments.ablation import claims
 from experiments.ablation.claims import Outcome, Verdict
@@ -73,14 +74,14 @@ def markdown(table: Table, results: Results) -> str:
     """The table in Markdown: in each cell our mean and deviation, the best bold, and the paper's number in brackets."""
     metrics, marks = metrics_of(table, results), _MARKS.get(table.name, {})
     heads = [*(marks or ["Row"]), *(_head(metric, results) for metric in metrics)]
-    lines = [_line(heads), _line([":-:"] * len(marks) or ["---"], ["--:"] * len(metrics))]
+    lines = []
     for row in table.rows:
         cells = []
         for cell in cells_of(table, row, results).values():
             ours = f"**{cell.ours}**" if cell.is_best else cell.ours or "not run"
             cells.append(f"{ours} ({cell.paper})" if cell.paper else ours)
-        lines.append(_line(_first_columns(row, marks, "✓"), cells))
-    return "\n".join(lines)
+        lines.append([*_first_columns(row, marks, "✓"), *cells])
+    return _markdown(lines, heads, [*(["center"] * len(marks) or ["left"]), *["right"] * len(metrics)])
 
 
 def latex(table: Table, results: Results) -> str:
@@ -92,13 +93,7 @@ def latex(table: Table, results: Results) -> str:
         groups.append(rf"\multicolumn{{{len(published)}}}{{c}}{{the paper, on {_tex(table.dataset)}}}")
     heads = [*(marks or [""]), *(_head(metric, results, r"$\uparrow$", r"$\downarrow$") for metric in metrics)]
     heads += [_tex(metric) for metric in published]
-    lines = [
-        rf"\begin{{tabular}}{{{'c' * len(marks) or 'l'}{'r' * (len(metrics) + len(published))}}}",
-        r"\toprule",
-        " & ".join(groups) + r" \\",
-        " & ".join(heads) + r" \\",
-        r"\midrule",
-    ]
+    rows = []
     for row in table.rows:
         cells = cells_of(table, row, results)
         ours = [
@@ -106,32 +101,40 @@ def latex(table: Table, results: Results) -> str:
         ]
         paper = [cells[metric].paper or "--" for metric in published]
         first = [_tex(column) for column in _first_columns(row, marks, r"$\checkmark$")]
-        lines.append(" & ".join([*first, *ours, *paper]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+        rows.append([*first, *ours, *paper])
+    aligned = [*(["center"] * len(marks) or ["left"]), *["right"] * (len(metrics) + len(published))]
+    rendered = tabulate.tabulate(rows, heads, tablefmt="latex_raw", colalign=aligned, disable_numparse=True)
+    rules = (r"\toprule" + "\n" + " & ".join(groups) + r" \\", r"\midrule", r"\bottomrule")
+    for rule in rules:
+        rendered = rendered.replace(r"\hline", rule, 1)
+    return rendered
 
 
 def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
     """A table of claims: what the paper says, what its numbers say, what ours say."""
-    lines = [_line(["The paper says", "where", "by its own numbers", "here"]), _line(["---"] * 4)]
+    rows = []
     for verdict in verdicts:
         agree, told = claims.in_the_paper(verdict.claim)
         paper = f"{agree} of {told}" if told else "no numbers"
-        lines.append(_line([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**{_counts(verdict)}"]))
-    return "\n".join(lines)
+        rows.append([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**{_counts(verdict)}"])
+    return _markdown(rows, ["The paper says", "where", "by its own numbers", "here"])
 
 
 def comparisons_markdown(verdict: Verdict, results: Results) -> str:
     """What a verdict is made of: every comparison, with the numbers."""
-    lines = [_line(["better", "worse", "metric", "numbers", "difference", "margin", ""]), _line(["---"] * 7)]
+    rows = []
     for (better, worse, metric), outcome in verdict.outcomes.items():
         difference = verdict.differences[better, worse, metric]
-        if outcome is Outcome.MISSING:
+        if difference is None:
             continue
         numbers = " and ".join(Cell(results.values(name, metric), None, is_best=False).ours for name in (better, worse))
         value, margin = (_in_its_unit(part, metric, results) for part in difference)
-        head = results.names.get(metric, metric)
-        lines.append(_line([better, worse, head, numbers, value, margin, outcome.value]))
-    return "\n".join(lines)
+        rows.append([better, worse, results.names.get(metric, metric), numbers, value, margin, outcome.value])
+    return _markdown(rows, ["better", "worse", "metric", "numbers", "difference", "margin", ""])
+
+
+def _markdown(rows: list[list[str]], heads: list[str], aligned: list[str] | None = None) -> str:
+    return tabulate.tabulate(rows, heads, tablefmt="pipe", colalign=aligned, disable_numparse=True)
 
 
 def _in_its_unit(part: float, metric: str, results: Results) -> str:
@@ -168,7 +171,3 @@ def _tex(text: str) -> str:
     for character, escaped in _PAPER_TEX.items():
         text = text.replace(character, escaped)
     return text
-
-
-def _line(*columns: Iterable[str]) -> str:
-    return "| " + " | ".join(cell for part in columns for cell in part) + " |"

@@ -236,15 +236,20 @@ def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):
     assert "--num_pictures=8000 --seeds=1 --set=training.log_every=100\n" in report_page.page(results, [])
 
 
+def _plain(text):
+    """Without the spaces that align columns."""
+    return re.sub(" +", " ", text)
+
+
 def test_markdown(tmp_path):
     results = _with(tmp_path, {"none": 100.0, "s": 50.0, "s_w_i_d_vgg": 8.0})
-    lines = report_tables.markdown(TABLES["table4"], results).split("\n")
+    lines = _plain(report_tables.markdown(TABLES["table4"], results)).split("\n")
     assert lines[0] == (
         "| S | W | D | VGG | IS/scenes ↑ | FD/scenes ↓ | R-precision/scenes ↑ | SOA-C/scenes ↑ | SOA-I/scenes ↑ |"
     )
     assert len(lines) == 12 and {line.count("|") for line in lines} == {10}
     none, s, full = lines[2], lines[3], lines[-1]
-    assert none.startswith("|  |  |  |  |") and s.startswith("| ✓ |  |  |  |") and full.startswith("| ✓ | ✓ | ✓ | ✓ |")
+    assert none.startswith("| | | | |") and s.startswith("| ✓ | | | |") and full.startswith("| ✓ | ✓ | ✓ | ✓ |")
     deviation = np.std([99, 101], ddof=1)
     assert f"| 100 ± {deviation:.0f} (39.28) |" in none
     assert "| 50.0 ± 0.7 (19.25) |" in s
@@ -289,7 +294,7 @@ def test_the_page_and_its_files(tmp_path):
     assert "Not done yet, and left out: 1 of the runs begun" in text
     for name in re.findall(r"\]\(([\w.]+)\)", text):
         assert name in names  # Whatever the page shows or links is there.
-    assert "| Deeper heads have the higher contrastive accuracy on generated images |" in text
+    assert "| Deeper heads have the higher contrastive accuracy on generated images |" in _plain(text)
     numbers = json.loads((tmp_path / "report" / "results.json").read_text())
     assert numbers["table4/s"]["1"]["scores"]["FID"] == pytest.approx(50.5)
     image = np.asarray(Image.open(tmp_path / "report" / "fig5.png").convert("RGB"))

@@ -106,7 +106,7 @@ def test_the_prediction_is_what_the_allocator_counts(command, options):
     process = command("experiments.memory", "--dataset=scenes", *sizes, *options, "--measure")
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    assert abs(json.loads(output.splitlines()[-1])["error"]) < 0.15
+    assert abs(json.loads(output.splitlines()[-1])["error"]) < 0.25
 
 
 @pytest.mark.slow
