@@ -99,8 +99,8 @@ class Results(NamedTuple):
 
     def _common_deviation(self, metric: str) -> tuple[float, int]:
         """Over seeds, and its degrees of freedom."""
-        groups = {id(runs): self._comparable(self.values(name, metric), metric) for name, runs in self.runs.items()}
-        groups = [values for values in groups.values() if values.size > 1]
+        by_runs = {id(runs): self._comparable(self.values(name, metric), metric) for name, runs in self.runs.items()}
+        groups = [values for values in by_runs.values() if values.size > 1]
         freedom = sum(values.size - 1 for values in groups)
         squares = sum(float(np.sum((values - np.mean(values)) ** 2)) for values in groups)
         return (np.sqrt(squares / freedom) if freedom else np.nan), freedom

@@ -14,7 +14,7 @@ from experiments.ablation.paper_rows import Table
 
 _PANEL = (6.2, 3.0)  # Inches, with its legend.
 _COLUMNS = 2
-_COLOURS = matplotlib.colormaps["tab10"].colors
+_COLOURS = [matplotlib.colormaps["tab10"](i) for i in range(10)]
 _POINTS = 40  # Of a smoothed curve.
 
 
@@ -81,8 +81,8 @@ def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
     panel.grid(alpha=0.3, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
     if panel.lines:
-        named = [line for line in panel.lines if not line.get_label().startswith("_")]
-        from_the_top = sorted(named, key=lambda line: line.get_ydata()[-1], reverse=True)
+        named = [line for line in panel.lines if not str(line.get_label()).startswith("_")]
+        from_the_top = sorted(named, key=lambda line: float(np.asarray(line.get_ydata())[-1]), reverse=True)
         panel.legend(handles=from_the_top, fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.ablation import report_curves, report_tables
 from experiments.ablation.claims import CLAIMS, Verdict, judge
-from experiments.ablation.finished_runs import Results
+from experiments.ablation.finished_runs import Results, Run
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import find
 from experiments.paper_figures import layout, sheets
@@ -139,7 +139,7 @@ def _sections(results: Results, verdicts: list[Verdict], with_images: bool, note
 
 def _seeds(results: Results) -> str:
     """Which seeds most rows have: 'seeds 0, 1'; and after it the rows that have others."""
-    distinct = {}
+    distinct: dict[str, tuple[str, list[Run]]] = {}
     for name, runs in results.runs.items():
         distinct.setdefault(runs[0].folder, (name, runs))  # Rows that are the same experiment are named once.
     rows = collections.defaultdict(list)

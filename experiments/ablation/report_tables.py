@@ -63,7 +63,7 @@ def cells_of(table: Table, row: Row, results: Results) -> dict[str, Cell]:
             for other in table.rows
             if (values := results.values(f"{table.name}/{other.name}", metric)).size
         }
-        best = (min if metric in results.lower_is_better else max)(means, key=means.get, default=None)
+        best = (min if metric in results.lower_is_better else max)(means, key=lambda name: means[name], default=None)
         is_best = row.name == best and metric != ACCURACY  # Of which more is not better.
         values = results.values(f"{table.name}/{row.name}", metric)
         cells[metric] = Cell(values, row.published.get(metric), is_best)

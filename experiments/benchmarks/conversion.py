@@ -89,11 +89,12 @@ def write_coco2014(source: pathlib.Path, jpegs: list[bytes], num_images: int) ->
     total = 0
     for folder, numbers in zip(_SPLITS, (range(num_train), range(num_train, num_images))):
         (source / folder).mkdir()
-        images = [{"id": number, "file_name": f"COCO_{folder}_{number:012d}.jpg"} for number in numbers]
-        for image in images:
-            jpeg = jpegs[image["id"] % len(jpegs)]
-            (source / folder / image["file_name"]).write_bytes(jpeg)
+        names = {number: f"COCO_{folder}_{number:012d}.jpg" for number in numbers}
+        for number, name in names.items():
+            jpeg = jpegs[number % len(jpegs)]
+            (source / folder / name).write_bytes(jpeg)
             total += len(jpeg)
+        images = [{"id": number, "file_name": name} for number, name in names.items()]
         captions = [
             {
                 "id": _CAPTIONS * number + turn,

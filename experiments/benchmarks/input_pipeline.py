@@ -162,7 +162,7 @@ def measure(
         next(pipeline)
     peak = peak_memory()
     bare = iter(_bare(jpegs, image_size))
-    rates = {"bare": [], "pipeline": []}
+    rates: dict[str, list[float]] = {"bare": [], "pipeline": []}
     for _ in range(rounds):
         rates["bare"].append(_images_per_second(bare, seconds))
         rates["pipeline"].append(_images_per_second(pipeline, seconds))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -106,7 +107,7 @@ def configure(
       ValueError: it cannot be built, or `overridden` switches on a loss of the image encoder.
     """
     size = CASES[case]
-    values = {
+    values: dict[str, Any] = {
         "data.image_size": size.image_size,
         "generator.channels": size.channels,
         "discriminator.channels": size.channels,

@@ -156,7 +156,7 @@ class Iterations:
         Returns:
           Seconds an iteration, of every round: 'on_the_fly' and 'stored' of whole ones, 'bert' of BERT's part alone.
         """
-        seconds = {name: [] for name in self._runs}
+        seconds: dict[str, list[float]] = {name: [] for name in self._runs}
         with tqdm.tqdm(total=(rounds + 1) * len(self._runs), unit="turn", disable=None) as progress:
             for number in range(rounds + 1):
                 for name, run in list(self._runs.items())[:: 1 if number % 2 else -1]:  # None is always the first.

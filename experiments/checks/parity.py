@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Iterator, Mapping
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 import tensorflow as tf
@@ -223,8 +223,8 @@ class _Recorder:
             self._optimizer.apply_gradients(pairs, **kwargs)
 
 
-def _recorded(state: TrainState, descend: bool) -> types.SimpleNamespace:
-    """The networks of a state, with optimizers that keep the gradients they are given."""
+def _recorded(state: TrainState, descend: bool) -> Any:
+    """The networks of a state in its place, with optimizers that keep the gradients they are given."""
     return types.SimpleNamespace(
         generator=state.generator,
         discriminator=state.discriminator,

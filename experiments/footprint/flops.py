@@ -34,13 +34,15 @@ def count(graph: tf.Graph) -> collections.Counter[str]:
         elif op.type in liveness.LOOPS:
             turns = liveness.turns_of(graph, op)
             body = count(liveness.function_of(graph, op.get_attr("body")))
-            if body and turns is None:
+            if turns is not None:
+                found += collections.Counter({name: turns * flop for name, flop in body.items()})
+            elif body:
                 raise ValueError(f"{op.name}: how often this loop turns is not known before the graph runs")
-            found += collections.Counter({name: turns * flop for name, flop in body.items()})
         elif op.type in liveness.BRANCHES:
             names = ("then_branch", "else_branch") if "If" in op.type else ("branches",)
             functions = [function for name in names for function in tf.nest.flatten(op.get_attr(name))]
-            found += max((count(liveness.function_of(graph, each)) for each in functions), key=total)
+            branches: list[collections.Counter[str]] = [count(liveness.function_of(graph, each)) for each in functions]
+            found += max(branches, key=total)
         else:
             flop = 2 * _multiplications(op)
             if flop:
@@ -65,7 +67,7 @@ def _multiplications(op: tf.Operation) -> int:
         return _size(op, op.outputs[0]) * summed
     if op.type == "Einsum":
         labels = op.get_attr("equation").decode().split("->")[0].split(",")
-        sizes = {}
+        sizes: dict[str, int] = {}
         for names, tensor in zip(labels, op.inputs):
             sizes.update(zip(names, _shape(op, tensor)))
         return math.prod(sizes.values()) if len(labels) > 1 else 0
