@@ -42,7 +42,8 @@ def count(graph: tf.Graph) -> collections.Counter[str]:
             names = ("then_branch", "else_branch") if "If" in op.type else ("branches",)
             functions = [function for name in names for function in tf.nest.flatten(op.get_attr(name))]
             branches: list[collections.Counter[str]] = [count(liveness.function_of(graph, each)) for each in functions]
-            found += max(branches, key=total)
+            heaviest = max(branches, key=total)
+            found += heaviest
         else:
             flop = 2 * _multiplications(op)
             if flop:
