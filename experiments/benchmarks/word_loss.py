@@ -155,11 +155,12 @@ def loss_and_gradient(scores: Scores, sizes: Sizes) -> tf.types.experimental.Con
     """
 
     @tf.function(
+        autograph=False,
         input_signature=[
             tf.TensorSpec([sizes.batch, sizes.regions, sizes.dim]),
             tf.TensorSpec([sizes.batch, sizes.words, sizes.dim]),
             tf.TensorSpec([sizes.batch], tf.int32),
-        ]
+        ],
     )
     def compute(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:

@@ -2,8 +2,9 @@ import pathlib
 
 import pytest
 
-from experiments.benchmarks import startup
+from tests.support.command_modules import load
 
+startup = load("experiments.benchmarks.startup")
 ROOT = str(pathlib.Path(__file__).parents[3])
 TRAIN = ["-X", "importtime", "-m", "xmcgan.train", "--dataset=scenes"]
 
