@@ -41,7 +41,7 @@ with epy.lazy_imports():
     from experiments.benchmarks import random_bert
     from xmcgan import text_to_image
     from xmcgan.models import text_encoder
-    from xmcgan.serving import caption_to_image, saved_model, signatures, weights
+    from xmcgan.serving import caption_to_image, inference_weights, saved_model, signatures
     from xmcgan.training import checkpoints
     from xmcgan.training import state as state_lib
     from xmcgan.training import workdir as workdir_lib
@@ -135,8 +135,8 @@ def from_random_weights(config: Config, precision: str, scratch: str) -> Served:
     generator, plain = state_lib.build_generator(config), state_lib.build_generator(config)
     for target, source in zip(plain.variables, generator.variables):
         target.assign(source)
-    weights.fold_statistics(generator)
-    generator = weights.in_precision(generator, config, precision)
+    inference_weights.fold_statistics(generator)
+    generator = inference_weights.in_precision(generator, config, precision)
     model, python = (caption_to_image.CaptionToImage(each, encoder, config) for each in (generator, plain))
     return _export(config, model, python, scratch)
 

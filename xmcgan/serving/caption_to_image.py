@@ -12,7 +12,7 @@ from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures, load_text_encoder
 from xmcgan.models.vocabulary import name_tokens, read_vocabulary
 from xmcgan.noise import seeded_noise
-from xmcgan.serving import weights
+from xmcgan.serving import inference_weights
 from xmcgan.serving.batching import map_parts, part_function
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
@@ -77,8 +77,8 @@ class CaptionToImage(tf.Module):
           config: of the run.
           checkpoint: its path.
           data_dir: folder of all records.
-          precision: see `weights.in_precision`.
-          fold_statistics: see `weights.fold_statistics`.
+          precision: see `inference_weights.in_precision`.
+          fold_statistics: see `inference_weights.fold_statistics`.
           at_once: the largest number of images that are worked on together.
 
         Raises:
@@ -88,8 +88,8 @@ class CaptionToImage(tf.Module):
         generator = build_generator(config)
         checkpoints.restore_generator(checkpoint, generator)
         if fold_statistics:
-            weights.fold_statistics(generator)
-        generator = weights.in_precision(generator, config, precision)
+            inference_weights.fold_statistics(generator)
+        generator = inference_weights.in_precision(generator, config, precision)
         text_encoder = load_text_encoder(config, data_dir)
         return cls(generator, text_encoder, config, read_vocabulary(text_encoder.preprocessor), at_once)
 

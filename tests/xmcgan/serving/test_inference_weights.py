@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.tiny_networks import build_networks, random_example, tiny_config
-from xmcgan.serving.weights import fold_statistics, in_precision
+from xmcgan.serving.inference_weights import fold_statistics, in_precision
 
 
 @pytest.fixture(params=["attentional", "self"])
@@ -58,5 +58,5 @@ def test_sixteen_bits_draw_nearly_the_same(precision, tolerance, fold, config):
 def test_weights_that_float16_cannot_hold(config):
     generator = _trained(config)
     generator.stem.kernel.assign(tf.fill(generator.stem.kernel.shape, 1e5))
-    with pytest.raises(ValueError, match=r"too large for float16: pass --precision=bfloat16"):
+    with pytest.raises(ValueError, match=r"too large for float16: take bfloat16"):
         in_precision(generator, config, "float16")

@@ -78,6 +78,6 @@ def in_precision(generator: Generator, config: Config, precision: str) -> Genera
     for target, source in zip(smaller.variables, generator.variables):
         value = tf.cast(source, target.dtype)
         if not tf.reduce_all(tf.math.is_finite(value)):
-            raise ValueError(f"the weights {source.name} are too large for {precision}: pass --precision=bfloat16")
+            raise ValueError(f"the weights {source.name} are too large for {precision}: take bfloat16")
         target.assign(value)
     return smaller
