@@ -112,7 +112,7 @@ class Validation:
     def _look(self, captions: tf.Tensor, images: tf.Tensor) -> list[tf.Tensor]:
         """The discriminator's features of images and captions: what `_accuracies` compares."""
         text = self._text_encoder(captions)
-        output = self._discriminator(from_uint8(images), text.sentence, training=False)
+        output = self._discriminator(from_uint8(images), text.sentence)
         return [
             output.image_features,
             output.sentence_features,
