@@ -35,6 +35,14 @@ class TrainingData:
         self._data_dir = data_dir
         self.num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
 
+    def check_stored_text(self) -> None:
+        """Refuses stored text features that are not there, or another encoder's; the encoder has been loaded.
+
+        Raises:
+          FileNotFoundError, ValueError: text features are to be read, and there are none, or those of another encoder.
+        """
+        _ = self._stored_text
+
     @tf.autograph.experimental.do_not_convert  # Nothing in there needs it, and it takes a second.
     def batches(
         self, strategy: tf.distribute.Strategy, text_encoder: TextEncoder, step: int
@@ -52,7 +60,7 @@ class TrainingData:
           Endless batches {'image': [batch / replicas, size, size, 3] uint8, tokens or the fields of `TextFeatures`...}.
 
         Raises:
-          FileNotFoundError, ValueError: text features are to be read, and there are none, or those of another encoder.
+          FileNotFoundError, ValueError: see `check_stored_text`.
         """
         config, stored_text = self._config, self._stored_text
 

@@ -59,6 +59,7 @@ def main(argv: list[str]) -> None:
     loop.check_run(config, workdir, strategy)
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
+    data.check_stored_text()
     image_encoder = _image_encoder(config, data_dir, strategy)
     evaluate = None
     if config.evaluation.every:  # Now, since it may miss a network: not when the first checkpoint has been trained for.

@@ -14,4 +14,6 @@ def train_here(config: Config, data_dir, workdir) -> HeldOut | None:
     strategy = cluster.create_strategy()
     with strategy.scope():
         text_encoder = load_text_encoder(config, str(data_dir))
-    return loop.train(config, str(workdir), TrainingData(config, data_dir), text_encoder, strategy=strategy)
+    data = TrainingData(config, data_dir)
+    data.check_stored_text()
+    return loop.train(config, str(workdir), data, text_encoder, strategy=strategy)
