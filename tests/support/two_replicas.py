@@ -82,7 +82,7 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
         return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in metrics.items()}
 
     if compiled:
-        iterate = tf.function(iterate)
+        iterate = tf.function(iterate, autograph=False)
     with strategy.scope():
         history = [iterate(*examples[step * draws : (step + 1) * draws]) for step in range(STEPS)]
 
