@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 
@@ -121,7 +122,8 @@ def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir,
 
 def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatch):
     monkeypatch.setattr("eval.collection._PART", 16)
-    undisturbed = _evaluate(copied, evaluators_dir, drawing, "1")
+    evaluate = functools.partial(_evaluate, copied, evaluators_dir, drawing, "1", metrics="fid,is")
+    undisturbed = evaluate()
     shutil.rmtree(copied / "eval")
     batches, given = GeneratedImages.batches, []
 
@@ -134,8 +136,8 @@ def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatc
 
     monkeypatch.setattr(GeneratedImages, "batches", some_batches)
     with pytest.raises(KeyboardInterrupt):
-        _evaluate(copied, evaluators_dir, drawing, "1")
-    assert _evaluate(copied, evaluators_dir, drawing, "1").scores == undisturbed.scores
+        evaluate()
+    assert evaluate().scores == undisturbed.scores
     assert given == [0, 32]
 
 
