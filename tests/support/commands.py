@@ -56,7 +56,7 @@ class Command:
         output, its_output = context.Pipe(duplex=False)
         errors, its_errors = context.Pipe(duplex=False)
         call = (self.args[2:], dict(environment), its_output, its_errors)
-        self._process = context.Process(target=_run, args=call, daemon=False)
+        self._process = context.Process(target=_run, args=call, daemon=True)  # Ended with the tests, if it has not.
         self._process.start()
         its_output.close()
         its_errors.close()
@@ -136,6 +136,7 @@ def _run(
     os.chdir(ROOT)
     sys.argv = arguments
     multiprocessing.set_start_method(None, force=True)
+    multiprocessing.current_process()._config["daemon"] = False  # It may have processes of its own.
     try:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     finally:
