@@ -17,8 +17,10 @@ import tensorflow as tf
 from data_pipelines import datasets
 from tests.support import free_cluster
 from tests.support.processes import finish
+from tests.support.quick_step import QuickStep
 from tests.support.train_here import train_here
 from xmcgan import config_json
+from xmcgan.config import Config
 from xmcgan.training import checkpoints, loop
 from xmcgan.training.diagnosis import stop_if_not_finite
 from xmcgan.training.preemption import Stopped
@@ -70,6 +72,12 @@ def test_workdir(trained):
     assert "held-out captions" in output
 
 
+def _small_config() -> Config:
+    """SMALL, as the command makes it."""
+    flags = dict(flag.removeprefix("--config.").split("=") for flag in SMALL[1:])
+    return datasets.preset("scenes").with_fields({name: int(value) for name, value in flags.items()})
+
+
 def _tensors(workdir) -> dict[str, np.ndarray]:
     """Every number in the newest checkpoint, by its place there."""
     reader = tf.train.load_checkpoint(checkpoints.newest(str(workdir)))
@@ -118,12 +126,14 @@ def test_ended_and_started_again_gives_the_same_numbers(signals, trained, comman
     _assert_the_same(workdir, undisturbed)
 
 
-def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(trained, scenes_dir, tmp_path, monkeypatch):
+def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(scenes_dir, tmp_path, monkeypatch):
     """The signal comes at step 15, with one step a call: it ends at step 16, and what is due there waits."""
-    undisturbed, _ = trained
-    workdir = tmp_path / "stopped"
-    config = config_json.from_json((undisturbed / "config.json").read_text())
-    config.training.steps_per_call = 1
+    monkeypatch.setattr(loop, "TrainingStep", QuickStep)
+    undisturbed, workdir = tmp_path / "undisturbed", tmp_path / "stopped"
+    config = _small_config()
+    config.training.num_steps = 16
+    train_here(config, scenes_dir, undisturbed)
+    config.training.num_steps, config.training.steps_per_call = 32, 1
     added = []
 
     def add(pending, metrics):

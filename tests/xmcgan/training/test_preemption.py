@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.quick_step import QuickStep
 from tests.support.tiny_networks import random_example, tiny_config
 from xmcgan.training import loop
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.preemption import Stopped, StopRequest
 from xmcgan.training.state import TrainState
-from xmcgan.training.step import TrainingStep
 
 CHANGES = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0, "text.precomputed": True}
 
@@ -29,16 +29,8 @@ def _send(number: int) -> None:
     time.sleep(0.2)
 
 
-class _QuickStep(TrainingStep):
-    """Trains nothing, which takes a hundredth of a second: what ends a call is not in the step."""
-
-    def __call__(self, examples):
-        rested = tf.numpy_function(lambda x: (time.sleep(0.01), x)[1], [examples[0].z], tf.float32)
-        return {"d/loss": tf.reduce_mean(rested), "g/loss": tf.reduce_max(rested)}
-
-
 def test_a_signal_ends_a_call_of_many_steps_after_the_one_that_it_is_in(monkeypatch):
-    monkeypatch.setattr(loop, "TrainingStep", _QuickStep)
+    monkeypatch.setattr(loop, "TrainingStep", QuickStep)
     said = []
     monkeypatch.setattr(loop.logging, "info", lambda line, *_: said.append(line))
     config = tiny_config(**CHANGES, **{"training.batch_size": 2})
