@@ -10,7 +10,7 @@ from xmcgan.training.step import TrainingStep
 
 
 class QuickStep(TrainingStep):
-    """Trains nothing, which takes a hundredth of a second and hardly any tracing; its metrics are those of its noise."""
+    """Trains nothing, for a hundredth of a second, and is traced at once; its metrics are those of its noise."""
 
     def __call__(self, examples):
         rested = tf.numpy_function(lambda x: (time.sleep(0.01), x)[1], [examples[0].z], tf.float32)
