@@ -54,14 +54,17 @@ def _check(run, networks, network, metric):
     "changes",
     [
         {},
-        {
-            "losses.direction": "single",
-            "losses.context_regions": "normalized",
-            "generator.context_words": "normalized",
-            "generator.stem": "noise",
-            "discriminator.contrastive_head_layers": 2,
-            "text.dim": 260,  # More than regions: the other form of the word scores.
-        },
+        pytest.param(
+            {
+                "losses.direction": "single",
+                "losses.context_regions": "normalized",
+                "generator.context_words": "normalized",
+                "generator.stem": "noise",
+                "discriminator.contrastive_head_layers": 2,
+                "text.dim": 260,  # More than regions: the other form of the word scores.
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["paper", "other_choices"],
 )

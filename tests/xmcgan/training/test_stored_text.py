@@ -74,7 +74,7 @@ def test_a_run_keeps_to_its_way_and_to_its_features(data_dir, tmp_path):
     assert not (tmp_path / "refused").exists()
 
 
-@pytest.mark.parametrize("context_words", ["raw", "normalized"])
+@pytest.mark.parametrize("context_words", ["raw", pytest.param("normalized", marks=pytest.mark.slow)])
 def test_padding_has_no_part_in_an_iteration(context_words):
     """BERT leaves something behind the last word of a caption, stored features have zeros there."""
     config = tiny_config(**{"generator.context_words": context_words})
