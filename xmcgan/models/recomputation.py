@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 import tensorflow as tf
+from tensorflow.python.eager import record  # Tapes have no public way to look away from within.
 
 Function = Callable[..., Any]
 # What `recompute` and `keep` are: a function -> one of the same signature that equals it.
@@ -68,7 +69,8 @@ class _Call:
             def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
                 return self._gradient(tensors, upstream, variables)
 
-            outputs, _ = _collect(lambda i: (self._compute(self._part(tensors, i)), []), self._parts)
+            with record.stop_recording():  # Or a persistent tape has the loop trace its own gradient, unused.
+                outputs, _ = _collect(lambda i: (self._compute(self._part(tensors, i)), []), self._parts)
             return outputs, gradient
 
         outputs = tf.nest.flatten(run(*_tensors(self._arguments)))

@@ -119,6 +119,22 @@ def test_statistics_of_each_micro_batch(recompute, case):
         np.testing.assert_allclose(value, 0.1 * np.mean([s.mean[0] for s in seen], axis=0), atol=1e-9)
 
 
+def test_the_joint_step_can_be_traced_with_loops_within_loops(case):
+    """Its tape is persistent, for which TensorFlow would take the gradient of each loop as it comes to it."""
+    networks, example, _ = case
+    changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
+    unmoved = types.SimpleNamespace(apply_gradients=lambda *args, **kwargs: None)
+    networks = types.SimpleNamespace(
+        generator=networks.generator,
+        discriminator=networks.discriminator,
+        generator_optimizer=unmoved,
+        discriminator_optimizer=unmoved,
+    )
+    step = TrainingStep(tiny_config(**changes, **{"training.recompute": True}), networks, image_encoder)
+    traced = tf.function(step.joint_step, autograph=False).get_concrete_function(example)
+    assert "g/loss" in traced.structured_outputs
+
+
 def test_replicas_do_not_share_statistics_of_micro_batches(monkeypatch):
     monkeypatch.setattr(step_lib, "num_replicas", lambda: 2)
     changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
