@@ -10,8 +10,8 @@ from absl import flags
 
 def load(name: str) -> types.ModuleType:
     """Imports a command's module without its flags: in one process, commands must not define the same flag twice."""
-    before = set(flags.FLAGS)
     module = importlib.import_module(name)
-    for flag in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, flag)
+    for flag in list(flags.FLAGS):
+        if flags.FLAGS.find_module_defining_flag(flag) == name:  # Not those of libraries that it was first to import.
+            delattr(flags.FLAGS, flag)
     return module
