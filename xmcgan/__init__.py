@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# Where each name that users import lives. Loaded when it is asked for: most of them bring TensorFlow along.
+# The module of each public name. A module is imported on first use, since most of them import TensorFlow.
 _NAMES = {
     "Config": "xmcgan.config",
     "Discriminator": "xmcgan.models.discriminator",

@@ -1,4 +1,4 @@
-"""What every command of this project shares: its flags, its config, its log and its way to fail.
+"""What the commands of this project share: flags, config, log format and error handling.
 
 A command is a module with a docstring (shown by `--help`), a few flags, and
 
@@ -12,9 +12,9 @@ A command is a module with a docstring (shown by `--help`), a few flags, and
     if __name__ == "__main__":
         command_line.run(main)
 
-A mistake of the user ends in one line on stderr, `error: what, where, what to do`, and in exit status 2 (the command
-line) or 1 (anything else); `--traceback` shows where it was raised. What no user can cause keeps its traceback.
-TensorFlow is not imported here, and a command that imports it inside `main` answers `--help` at once.
+A user's mistake ends in one line on stderr, `error: what, where, what to do`, and in exit status 2 (the command line)
+or 1 (anything else); `--traceback` shows where it was raised. An error that no user can cause keeps its traceback.
+TensorFlow is not imported here, so a command that imports it inside `main` answers `--help` at once.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ from xmcgan import config as config_lib
 from xmcgan import config_checks, flag_help
 from xmcgan.training import cluster
 
-# Read by TensorFlow's C++ core as it loads, so set before any command loads it. Below 3 it reports as errors, on every
-# start, that its own CUDA libraries registered twice; what really fails in the core reaches Python as an exception.
+# TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3 the core
+# reports as errors, on every start, that its own CUDA libraries registered twice. Real failures in the core reach
+# Python as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 FLAGS = flags.FLAGS
-# The flags defined below belong to the command that calls for them, and are listed by its `--help`.
+# The flags defined below belong to the command that calls the functions, and its `--help` lists them.
 flags.disclaim_key_flags()
 
 _REMEDIES = {
@@ -56,24 +57,24 @@ _REMEDIES = {
 
 
 class Registry(typing.Protocol):
-    """The datasets that a command can be given: `data_pipelines.datasets`."""
+    """The datasets that a command can choose from; implemented by `data_pipelines.datasets`."""
 
     NAMES: tuple[str, ...]
     PRESETS: tuple[str, ...]
 
     def preset(self, name: str, dataset: str = "") -> config_lib.Config:
-        """The config shipped under a name, on a dataset."""
+        """Returns the config of a preset, for a dataset."""
 
 
 _DATASET_HELP = "The dataset to use, and its config to start from."
-# Flags that a command defined as ones that may be missing.
+# Flags that the command has defined as optional.
 _optional: set[str] = set()
-# Of the command that runs, if it takes a dataset.
+# The datasets of the command, if it takes one.
 _registry: Registry | None = None
 
 
 def define_dataset(datasets: Registry, text: str = _DATASET_HELP, optional: bool = False) -> flags.FlagHolder:
-    """Defines `--dataset`; if `optional`, the command itself sees to it that there is one where it needs one."""
+    """Defines `--dataset`; if `optional`, the command itself checks that it is given where it is needed."""
     global _registry
     _registry = datasets
     _optional.update(["dataset"] if optional else [])
@@ -94,22 +95,25 @@ def define_workdir(
     "default.",
     optional: bool = False,
 ) -> flags.FlagHolder:
-    """Defines `--workdir`, which is `runs/<dataset>` by default in commands that take `--dataset`, or `optional`."""
+    """Defines `--workdir`.
+
+    Unless it is `optional`, it defaults to `runs/<dataset>` in commands that take `--dataset`, and others require it.
+    """
     _optional.update(["workdir"] if optional else [])
     return flags.DEFINE_string("workdir", None, text)
 
 
 def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
-    """Defines `--strategy` and `--tpu`: where a run trains, which is no part of the experiment."""
+    """Defines `--strategy` and `--tpu`: the devices that train, which are not part of the experiment's config."""
     strategy = flags.DEFINE_enum(
         "strategy",
         "auto",
         cluster.STRATEGIES,
-        "Which devices train: 'one_device', the GPUs of this machine ('mirrored'), those of all machines that the "
-        "environment variable TF_CONFIG lists ('multi_worker'; give the same command on each), or a 'tpu'. 'auto': "
-        "multi_worker if TF_CONFIG lists several machines, otherwise mirrored.",
+        "Which devices train: 'one_device'; 'mirrored', all GPUs of this machine; 'multi_worker', the GPUs of all "
+        "machines that the environment variable TF_CONFIG lists (give the same command on each); or a 'tpu'. 'auto' "
+        "is multi_worker if TF_CONFIG lists several machines, otherwise mirrored.",
     )
-    tpu = flags.DEFINE_string("tpu", "local", "Of --strategy=tpu: its name or address, or 'local' on a TPU VM.")
+    tpu = flags.DEFINE_string("tpu", "local", "For --strategy=tpu: the TPU's name or address, or 'local' on a TPU VM.")
     return strategy, tpu
 
 
@@ -118,21 +122,21 @@ def define_config(datasets: Registry, text: str = _DATASET_HELP, optional: bool 
 
     Args:
       datasets: the datasets and presets to choose from.
-      text: help of `--dataset`.
-      optional: the command itself sees to it that there is a dataset where it needs one.
+      text: the help text of `--dataset`.
+      optional: the command itself checks that there is a dataset where it needs one.
     """
     define_dataset(datasets, text, optional)
     flags.DEFINE_enum(
         "preset",
         None,
         datasets.PRESETS,
-        "The config to start from, if not the dataset's own: 'reference' has the choices of the public JAX release.",
+        "The config to start from, if not the dataset's own; 'reference' makes the choices of the public JAX release.",
     )
 
 
 def get_config() -> config_lib.Config:
-    """The experiment that the command line describes, valid as a whole; only after `define_config`."""
-    # The newest ml_collections for Python 3.9 keeps the groups in a dict of its own: put them into a Config again.
+    """Returns the validated config that the command line describes; requires `define_config`."""
+    # The newest ml_collections for Python 3.9 keeps the groups in a dict of its own, so the Config is built again.
     groups = {field.name: getattr(FLAGS.config, field.name) for field in dataclasses.fields(config_lib.Config)}
     return config_lib.Config(**groups)
 
@@ -141,15 +145,15 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     """Parses the command line, runs `main` and exits.
 
     Args:
-      main: takes what `absl.app.run` gives it: the program's name and the positional arguments.
-      takes_arguments: whether there may be positional arguments; otherwise they are refused.
+      main: called with a list, as by `absl.app.run`: the program's name and the positional arguments.
+      takes_arguments: whether positional arguments are allowed; otherwise they are refused.
     """
     flags.DEFINE_bool("traceback", False, "After an error, show where in the code it was raised.")
     absl_logging.get_absl_handler().setFormatter(_LogFormatter())
-    # Modules and graphs are objects that stay, by the hundred thousand: to search them for garbage after every 700 new
-    # ones takes a quarter of the time of importing TensorFlow and of tracing a training step.
+    # Modules and graphs are hundreds of thousands of objects that live on. By default, Python searches for garbage
+    # after every 700 new ones; this takes a quarter of the time of importing TensorFlow and of tracing a training step.
     gc.set_threshold(100_000)
-    # Each network is tried once when it is loaded, which TensorFlow takes for a function that is traced over and over.
+    # Each network is called once when it is loaded, which TensorFlow mistakes for one function being traced repeatedly.
     logging.getLogger("tensorflow").addFilter(
         lambda record: "triggered tf.function retracing" not in record.getMessage()
     )
@@ -157,29 +161,29 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     def guarded_main(argv: list[str]) -> typing.Any:
         with _one_line_errors():  # absl.app would print its own long usage after a UsageError.
             result = main(argv)
-            sys.stdout.flush()  # Here, where a reader that has left is no error.
+            sys.stdout.flush()  # Here, a closed pipe is not reported as an error.
             return result
 
     with _one_line_errors():
-        # Flag files are unfolded here, once: ml_collections, too, looks for the config's fields in sys.argv.
+        # Flag files are expanded here, once, because ml_collections also reads the config's fields from sys.argv.
         sys.argv[1:] = FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=True)
         app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
 
 
 def spell_flags(message: str) -> str:
-    """Spells the fields of a config as flags: what the library calls `text.encoder` is `--config.text.encoder` here."""
+    """Replaces names of config fields by flags: the library's `text.encoder` becomes `--config.text.encoder`."""
     fields = "|".join(map(re.escape, config_lib.flatten(config_lib.Config())))
     return re.sub(rf"(?<![\w./-])(?:config\.)?({fields})\b", r"--config.\1", message)
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
-    """Parses `argv`, as a `flags_parser` of `absl.app.run`.
+    """Parses `argv`; this is the `flags_parser` of `absl.app.run`.
 
-    The config flag needs its default before the parsing, and `--dataset` and `--preset` decide it: so these are parsed
-    first, by a set of flags that knows no others.
+    The config flag needs its default before parsing, and `--dataset` and `--preset` decide that default. So these two
+    are parsed first, with a set of flags of their own.
 
     Args:
-      argv: the command line, program first.
+      argv: the command line, beginning with the program's name.
       takes_arguments: see `run`.
 
     Returns:
@@ -220,31 +224,31 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
 
 
 def _peek(argv: list[str]) -> flags.FlagValues:
-    """Parses from `argv` just what must be known before the rest can be parsed."""
+    """Parses only those flags that must be known before the rest of `argv` can be parsed."""
     peeked = flags.FlagValues()
     if _registry is not None:
         flags.DEFINE_enum("dataset", None, _registry.NAMES, "", flag_values=peeked)
         flags.DEFINE_enum("preset", None, _registry.PRESETS, "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
     flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
-    peeked.set_gnu_getopt(True)  # The values of unknown flags look like arguments: do not stop at them.
+    peeked.set_gnu_getopt(True)  # The values of unknown flags look like positional arguments: do not stop there.
     peeked(argv, known_only=True)
     return peeked
 
 
 def _starting_config(peeked: flags.FlagValues) -> config_lib.Config:
-    """The preset's config, the dataset's, or, for `--help` alone, any."""
+    """Returns the config of the preset or of the dataset; for a bare `--help`, that of the first dataset."""
     assert _registry is not None  # `define_config` was called.
     return _registry.preset(peeked.preset or peeked.dataset or _registry.NAMES[0], peeked.dataset or "")
 
 
 def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:
-    """Refuses `--config.…` flags that name no field, with the field that was probably meant."""
+    """Refuses `--config.…` flags that name no field, and suggests the field that was probably meant."""
     fields = [field for field in config_lib.flatten(tree) if field != "dataset"]
     for argument in argv[1:]:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match and match[1] == "dataset":
-            raise app.UsageError("--config.dataset is not to be set: --dataset sets it")
+            raise app.UsageError("--config.dataset cannot be set: --dataset sets it")
         if match and match[1] not in fields:
             close = difflib.get_close_matches(match[1], fields, n=1)
             hint = f"did you mean --config.{close[0]}?" if close else "--help lists the fields"
@@ -253,33 +257,33 @@ def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:
 
 @contextlib.contextmanager
 def _one_line_errors() -> typing.Iterator[None]:
-    """Turns what a user can cause into one line on stderr and an exit status."""
+    """Turns errors that a user can cause into one line on stderr and an exit status."""
     try:
         yield
-    except KeyboardInterrupt as stop:  # What ends in good order says so, with a status of its own.
+    except KeyboardInterrupt as stop:  # A run that stopped in good order brings a message and a status.
         _exit(str(stop) or "interrupted", getattr(stop, "status", 130))
     except (app.UsageError, flags.Error) as error:
         _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
     except _user_errors() as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
-            sys.exit(141)  # As the shell has it of a program that SIGPIPE ends: 'head' has had enough.
+        if isinstance(error, BrokenPipeError) and _stdout_is_closed():
+            sys.exit(141)  # The shell's status for a program that SIGPIPE ends, as when piped into 'head'.
         if FLAGS.is_parsed() and FLAGS.traceback:
             raise
         _exit(f"error: {_describe(error)}", 1)
 
 
-def _nobody_reads() -> bool:
-    """Whether the reader of stdout has left; then nothing is written to it any more."""
+def _stdout_is_closed() -> bool:
+    """Tells whether the reader of stdout has gone; if so, redirects stdout to the null device."""
     poll = select.poll()
     poll.register(sys.stdout, 0)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):
         return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python's own flush at the end complains.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Otherwise Python's flush at exit would fail.
     return True
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """Exceptions by which a mistake of the user or the state of his machine shows; of TensorFlow's, if it is loaded."""
+    """Returns the exceptions that a user's mistake or the state of the machine raises; TensorFlow's if it is loaded."""
     tensorflow = sys.modules.get("tensorflow")
     errors: tuple[type[Exception], ...] = (ValueError, OSError, FloatingPointError)
     if tensorflow is not None:
@@ -288,6 +292,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
 
 def _describe(error: Exception) -> str:
+    """Describes an error in one line, with a remedy where one is known."""
     if "OOM when allocating" in str(error):
         return (
             "the device is out of memory: set a smaller --config.training.batch_size, or fewer channels "
@@ -296,9 +301,9 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         parts = (error.filename, error.strerror, _REMEDIES.get(error.errno))
         return ": ".join(str(part) for part in parts if part)
-    message = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).strip())  # What TensorFlow puts around its messages.
+    message = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).strip())  # TensorFlow adds these to its messages.
     first, *others = spell_flags(message).splitlines() or [type(error).__name__]
-    # Our own messages are one line; one of a library may say more, and be no fault of the user's.
+    # Our own messages have one line. A library's may have more, and may not be the user's fault.
     return f"{first} (--traceback shows the rest)" if others else first
 
 
@@ -308,7 +313,7 @@ def _exit(line: str, status: int) -> typing.NoReturn:
 
 
 class _LogFormatter(logging.Formatter):
-    """'12:34:56 message', with the level where it is not INFO."""
+    """Formats records as '12:34:56 message', with the level where it is above INFO."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(level)s%(message)s", datefmt="%H:%M:%S")

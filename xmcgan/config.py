@@ -1,8 +1,8 @@
-"""What an experiment is: every number of the paper's Appendix A and every choice that it leaves open.
+"""The config of an experiment: every number of the paper's Appendix A, and every choice that the paper leaves open.
 
 A `Config` is a tree of plain dataclasses; the defaults are the paper's experiment on COCO-14. `data_pipelines.datasets`
-has one for each dataset. A field knows its help text, its possible values, and whether a run may change it when it is
-resumed. `config_checks.validate` refuses impossible combinations.
+has a config for each dataset. A field carries its help text, its possible values, and whether a resumed run may change
+it. `config_checks.validate` refuses impossible combinations.
 """
 
 # No `from __future__ import annotations`: it turns the types of the fields to strings, and the command line reads them.
@@ -19,7 +19,7 @@ _T = typing.TypeVar("_T")
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a field beside its type and default.
+    """What a field carries besides its type and its default.
 
     Attributes:
       help: one sentence for `--help`.
@@ -27,9 +27,9 @@ class Setting:
       minimum: the smallest possible value; None for any.
       positive: the value is greater than 0.
       fraction: the value is at least 0 and less than 1.
-      loss_weight: the value is the weight of a loss, and 0 switches that off.
-      free: a run may change it when it is resumed: it ends, watches, speeds up or fits the run, and does not touch its
-        numbers but for rounding.
+      loss_weight: the value is the weight of a loss; 0 switches that loss off.
+      free: a resumed run may change the field, because its results do not depend on it (except by rounding): it sets
+        the run's length, logging, speed or memory.
     """
 
     help: str
@@ -42,15 +42,15 @@ class Setting:
 
 
 def setting(default: _T, help: str, **constraints: typing.Any) -> _T:
-    """A dataclass field with a `Setting`.
+    """Makes a dataclass field with a `Setting`.
 
     Args:
-      default: of the field.
+      default: the field's default value.
       help: see `Setting`.
       **constraints: the other attributes of `Setting`.
 
     Returns:
-      The field, typed as its default so that type checkers see the value.
+      The field. It has the static type of its default, so that type checkers see the value.
     """
     metadata = {"setting": Setting(help, **constraints)}
     return typing.cast(_T, dataclasses.field(default=default, metadata=metadata))
@@ -60,12 +60,16 @@ def setting(default: _T, help: str, **constraints: typing.Any) -> _T:
 class DataConfig:
     """Images and captions as the models see them (paper section 5.1)."""
 
-    image_size: int = setting(256, "Pixels a side; one of IMAGE_SIZES.", choices=IMAGE_SIZES)
-    text_length: int = setting(17, "Tokens a caption, [CLS] and [SEP] included; longer captions are cut.", minimum=3)
-    random_flip: bool = setting(True, "Mirror training images at random; off where captions say left and right.")
+    image_size: int = setting(256, "Pixels per side; one of IMAGE_SIZES.", choices=IMAGE_SIZES)
+    text_length: int = setting(
+        17, "Tokens per caption, [CLS] and [SEP] included; longer captions are cut off.", minimum=3
+    )
+    random_flip: bool = setting(
+        True, "Flip training images left to right at random; turn off if captions mention left and right."
+    )
     cache: str = setting(
         "none",
-        "Decode images again in each epoch ('none'), or once, into the host's 'memory'.",
+        "'none' decodes images again in each epoch; 'memory' keeps them decoded in the host's memory.",
         choices=("none", "memory"),
         free=True,
     )
@@ -76,20 +80,20 @@ class TextConfig:
     """The frozen text encoder: a TF-Hub text preprocessor and a BERT encoder with the same API."""
 
     preprocessor: str = setting(
-        "https://tfhub.dev/tensorflow/bert_en_uncased_preprocess/3", "TF-Hub handle, or folder of a SavedModel."
+        "https://tfhub.dev/tensorflow/bert_en_uncased_preprocess/3",
+        "TF-Hub handle of the text preprocessor, or the folder of a SavedModel.",
     )
     encoder: str = setting(
-        "https://tfhub.dev/tensorflow/bert_en_uncased_L-12_H-768_A-12/4", "TF-Hub handle, or folder of a SavedModel."
+        "https://tfhub.dev/tensorflow/bert_en_uncased_L-12_H-768_A-12/4",
+        "TF-Hub handle of the BERT encoder, or the folder of a SavedModel.",
     )
-    dim: int = setting(768, "Width of the encoder's outputs: of e_w and of e_s (Table 8).", minimum=1)
+    dim: int = setting(768, "Width of the encoder's outputs, e_w and e_s (Table 8).", minimum=1)
     sentence_pooling: str = setting(
         "mean",
-        "'mean' over real tokens, 'sum_over_length' (reference), 'pooled_output'.",
+        "How e_s is pooled: 'mean' over real tokens, 'sum_over_length' (reference), or 'pooled_output'.",
         choices=("mean", "sum_over_length", "pooled_output"),
     )
-    precomputed: bool = setting(
-        False, "Train on the features that data_pipelines.precompute_text has stored, in float16."
-    )
+    precomputed: bool = setting(False, "Train on the float16 features that data_pipelines.precompute_text has stored.")
 
 
 @dataclasses.dataclass
@@ -101,24 +105,26 @@ class GeneratorConfig:
     condition_dim: int = setting(128, "Width that e_s is projected to.", minimum=1)
     stem: str = setting(
         "condition",
-        "First linear layer sees 'condition' = concat(e_s, z), or 'noise' alone (reference).",
+        "Input of the first linear layer: 'condition' = concat(e_s, z), or 'noise' alone (reference).",
         choices=("condition", "noise"),
     )
     modulation: str = setting(
         "attentional",
-        "From 16 x 16 on: 'attentional', or 'self' as in the blocks before (Table 5).",
+        "Modulation from 16 x 16 on: 'attentional', or 'self' as in the earlier blocks (Table 5).",
         choices=("attentional", "self"),
     )
     context_words: str = setting(
         "raw",
-        "Word context is a sum of 'raw' or of 'normalized' (reference) embeddings.",
+        "A word context is a sum of 'raw' or of 'normalized' (reference) embeddings.",
         choices=("raw", "normalized"),
     )
     rho_0: float = setting(15.0, "Sharpness of the attention over words.")
-    batch_norm_momentum: float = setting(0.9, "Of the moving averages used outside training.", fraction=True)
+    batch_norm_momentum: float = setting(
+        0.9, "Momentum of the moving averages that are used outside training.", fraction=True
+    )
     batch_norm_epsilon: float = setting(1e-5, "Added to the batch variance.", positive=True)
     batch_norm_replicas: int = setting(
-        0, "Replicas that share batch statistics: 0 all, 1 none, n groups of n.", minimum=0
+        0, "Replicas that share batch statistics: 0 for all, 1 for none, n for groups of n.", minimum=0
     )
 
 
@@ -135,18 +141,21 @@ class DiscriminatorConfig:
 
 @dataclasses.dataclass
 class ImageEncoderConfig:
-    """The frozen network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
+    """The frozen network of the image-image loss and the perceptual loss (sections 4.3 and 6.2)."""
 
     architecture: str = setting(
         "vgg19",
-        "'vgg19' (paper), 'resnet50' (reference), or 'hub': an image feature vector of TF Hub.",
+        "'vgg19' (paper), 'resnet50' (reference), or 'hub': an image feature vector from TF Hub.",
         choices=("vgg19", "resnet50", "hub"),
     )
     weights: str = setting(
-        "imagenet", "'imagenet' or a Keras weights file; of 'hub', a TF-Hub handle or the folder of a SavedModel."
+        "imagenet",
+        "'imagenet' or a Keras weights file; for 'hub', a TF-Hub handle or the folder of a SavedModel.",
     )
-    layer: str = setting("block5_conv4", "Its output is the feature; maps are averaged over space. Empty with 'hub'.")
-    image_size: int = setting(224, "Images are resized to it.")
+    layer: str = setting(
+        "block5_conv4", "Layer whose output is the feature; maps are averaged over space. Empty for 'hub'."
+    )
+    image_size: int = setting(224, "Pixels per side that images are resized to.")
 
 
 @dataclasses.dataclass
@@ -158,10 +167,10 @@ class LossConfig:
     generator_sentence: float = setting(1.0, "Generated image and its sentence, for G.", loss_weight=True)
     generator_word: float = setting(1.0, "Generated regions and their words, for G.", loss_weight=True)
     generator_image: float = setting(
-        1.0, "Generated and real image of a caption in D's features, for G ('D' of Table 4).", loss_weight=True
+        1.0, "Generated and real image of a caption, in D's features, for G ('D' in Table 4).", loss_weight=True
     )
     generator_image_encoder: float = setting(
-        1.0, "The same in the image encoder's features ('VGG' of Table 4).", loss_weight=True
+        1.0, "The same, in the image encoder's features ('VGG' in Table 4).", loss_weight=True
     )
     generator_perceptual: float = setting(
         0.0, "Squared l2 distance in the image encoder's features (Table 6).", loss_weight=True
@@ -177,7 +186,7 @@ class LossConfig:
     )
     direction: str = setting(
         "both",
-        "'both' (image to text plus text to image) or 'single' (the paper's equations).",
+        "'both' (image to text plus text to image), or 'single' (the paper's equations).",
         choices=("both", "single"),
     )
     negatives: str = setting(
@@ -186,31 +195,34 @@ class LossConfig:
         choices=("global", "replica"),
     )
     word_chunk: int = setting(
-        0, "Sentences at once in the word loss, whose memory that bounds; 0: some hundred words.", minimum=0, free=True
+        0,
+        "Sentences that the word loss scores at once, which bounds its memory; 0: a few hundred words.",
+        minimum=0,
+        free=True,
     )
 
 
 @dataclasses.dataclass
 class TrainingConfig:
-    """Algorithm 1 and its numbers (Appendix A), and how the run is kept and watched."""
+    """Algorithm 1 and its numbers (Appendix A); checkpoints and logging."""
 
-    batch_size: int = setting(256, "Of all replicas together.", minimum=1)
+    batch_size: int = setting(256, "The global batch, over all replicas.", minimum=1)
     epochs: float = setting(
-        1000.0, "Passes over the training images; every batch drawn counts.", positive=True, free=True
+        1000.0, "Passes over the training images; D's batches count as well as G's.", positive=True, free=True
     )
-    num_steps: int = setting(0, "Generator updates; 0 takes them from `epochs`.", minimum=0, free=True)
+    num_steps: int = setting(0, "Generator updates; 0 derives them from `epochs`.", minimum=0, free=True)
     micro_batches: int = setting(
-        1, "Parts in which a device works through its share of the batch, to hold one at a time.", minimum=1, free=True
+        1, "Equal parts of a replica's batch, which are computed one at a time to save memory.", minimum=1, free=True
     )
     micro_batch_statistics: str = setting(
         "batch",
-        "G's batch norm: of the whole 'batch' (exact), or of each 'micro_batch'.",
+        "G's batch norm uses the statistics of the whole 'batch' (exact), or of each 'micro_batch'.",
         choices=("batch", "micro_batch"),
     )
-    recompute: bool = setting(False, "Compute activations again in the gradient instead of keeping them.", free=True)
+    recompute: bool = setting(False, "Recompute activations in the backward pass instead of keeping them.", free=True)
     precision: str = setting(
         "float32",
-        "Of activations: 'float32', 'bfloat16' or 'float16' (with loss scaling).",
+        "Type of the activations: 'float32', 'bfloat16' or 'float16' (with loss scaling).",
         choices=("float32", "bfloat16", "float16"),
     )
     xla: bool = setting(False, "Compile each step with XLA.", free=True)
@@ -220,26 +232,35 @@ class TrainingConfig:
         choices=("algorithm1", "joint"),
     )
     discriminator_steps: int = setting(2, "N_D: D steps for each G step.", minimum=1)
-    generator_learning_rate: float = setting(1e-4, "Of Adam, for G.", positive=True)
-    discriminator_learning_rate: float = setting(4e-4, "Of Adam, for D.", positive=True)
-    beta_1: float = setting(0.5, "Of Adam: decay of the mean of gradients.", fraction=True)
-    beta_2: float = setting(0.999, "Of Adam: decay of the mean of squared gradients.", fraction=True)
-    adam_epsilon: float = setting(1e-8, "Of Adam: added to the bias-corrected root.", positive=True)
-    ema_decay: float = setting(0.999, "Of the generator's averaged weights, every G step.", fraction=True)
-    seed: int = setting(0, "Of weights, noise, and the order of images, captions and flips.")
-    steps_per_call: int = setting(
-        50, "Steps in one call of the compiled loop; log, save and sample steps are multiples.", minimum=1, free=True
+    generator_learning_rate: float = setting(1e-4, "Adam's learning rate for G.", positive=True)
+    discriminator_learning_rate: float = setting(4e-4, "Adam's learning rate for D.", positive=True)
+    beta_1: float = setting(0.5, "Adam's decay of the mean of gradients.", fraction=True)
+    beta_2: float = setting(0.999, "Adam's decay of the mean of squared gradients.", fraction=True)
+    adam_epsilon: float = setting(1e-8, "Adam's epsilon, added to the bias-corrected root.", positive=True)
+    ema_decay: float = setting(
+        0.999, "Decay of the generator's averaged weights, which are updated after each G step.", fraction=True
     )
-    log_every: int = setting(50, "Steps between lines of metrics.jsonl and points of the curves.", minimum=1, free=True)
+    seed: int = setting(0, "Seed of weights, noise, and the order of images, captions and flips.")
+    steps_per_call: int = setting(
+        50,
+        "Steps in one call of the compiled loop; log_every, sample_every and checkpoint_every are multiples of it.",
+        minimum=1,
+        free=True,
+    )
+    log_every: int = setting(
+        50, "Steps between lines of metrics.jsonl, and between points of TensorBoard's curves.", minimum=1, free=True
+    )
     sample_every: int = setting(1000, "Steps between sample grids; 0: none.", minimum=0, free=True)
     checkpoint_every: int = setting(1000, "Steps between checkpoints.", minimum=1, free=True)
-    max_checkpoints: int = setting(3, "Newest checkpoints kept.", minimum=1, free=True)
-    keep_every: int = setting(0, "Checkpoints of multiples of this are kept for good; 0: none.", minimum=0, free=True)
+    max_checkpoints: int = setting(3, "How many of the newest checkpoints are kept.", minimum=1, free=True)
+    keep_every: int = setting(
+        0, "Checkpoints of steps that are multiples of this are kept for good; 0: none.", minimum=0, free=True
+    )
     deterministic: bool = setting(True, "Bit-for-bit repeatable ops (tf.config.experimental.enable_op_determinism).")
 
     @property
     def batches_per_iteration(self) -> int:
-        """Batches that one iteration draws: a fresh one for each step, or with 'joint' one fewer."""
+        """Batches that one iteration draws: a new one for each D and G step, or with 'joint' one fewer."""
         return self.discriminator_steps + (self.update_rule == "algorithm1")
 
     @property
@@ -248,7 +269,7 @@ class TrainingConfig:
         return self.batch_size * self.batches_per_iteration
 
     def steps(self, num_examples: int) -> int:
-        """Generator updates in the run: `num_steps`, or as many as draw `epochs` times every training image.
+        """Generator updates in the run: `num_steps`, or the number that draws every training image `epochs` times.
 
         Args:
           num_examples: training images of the dataset.
@@ -266,39 +287,46 @@ class EvaluationConfig:
         minimum=0,
         free=True,
     )
-    metrics: str = setting("fid,kid,is,r_precision,soa", "Which of these, separated by commas.", free=True)
+    metrics: str = setting(
+        "fid,kid,is,r_precision,soa", "Metrics to compute, separated by commas: some or all of these.", free=True
+    )
     num_samples: int = setting(
-        30_000, "Captions of the validation split; oversampled where it has fewer images.", minimum=2, free=True
+        30_000,
+        "Captions of the validation split; if it has fewer images, they are used several times.",
+        minimum=2,
+        free=True,
     )
     seed: int = setting(
-        0, "Of the list of captions, of the noise, and of what the metrics draw by lot.", minimum=0, free=True
+        0, "Seed of the list of captions, the noise, and the random choices of the metrics.", minimum=0, free=True
     )
-    batch_size: int = setting(64, "Images at once, of all replicas together.", minimum=1, free=True)
+    batch_size: int = setting(64, "Images per batch, over all replicas.", minimum=1, free=True)
     network: str = setting(
         "tfgan",
-        "Behind FID, KID and IS: 'tfgan' (what publications use), 'keras', or 'scenes'.",
+        "Network of FID, KID and IS: 'tfgan' (what publications use), 'keras', or 'scenes'.",
         choices=("tfgan", "keras", "scenes"),
         free=True,
     )
     network_weights: str = setting(
-        "", "TF-Hub handle, folder or file; empty: where the network is published.", free=True
+        "", "TF-Hub handle, folder or file of that network's weights; empty: the published ones.", free=True
     )
     inception_score_splits: int = setting(
         10, "Parts that IS is averaged over: 10 (usual) or 1 (reference).", minimum=1, free=True
     )
     kernel_subsets: int = setting(100, "Random subsets that KID is averaged over.", minimum=1, free=True)
-    kernel_subset_size: int = setting(1000, "Images in each of them.", minimum=2, free=True)
-    mismatches: int = setting(99, "Captions beside the true one in R-precision.", minimum=1, free=True)
+    kernel_subset_size: int = setting(1000, "Images in each of KID's subsets.", minimum=2, free=True)
+    mismatches: int = setting(99, "Wrong captions beside the true one in R-precision.", minimum=1, free=True)
     folds: int = setting(10, "Parts that R-precision is averaged over.", minimum=1, free=True)
     dual_encoder: str = setting(
-        "", "Folder written by eval.train_dual_encoder, or of any SavedModel with its two methods.", free=True
+        "", "Folder written by eval.train_dual_encoder, or of a SavedModel with the same two methods.", free=True
     )
-    detector: str = setting("https://tfhub.dev/tensorflow/efficientdet/d4/1", "TF-Hub handle or folder.", free=True)
+    detector: str = setting(
+        "https://tfhub.dev/tensorflow/efficientdet/d4/1", "TF-Hub handle or folder of SOA's object detector.", free=True
+    )
     detector_labels: str = setting(
-        "coco91", "Its label map: 'coco91', 'coco80', 'scenes', or a file with a name in each line.", free=True
+        "coco91", "The detector's labels: 'coco91', 'coco80', 'scenes', or a file with one name per line.", free=True
     )
     detector_threshold: float = setting(
-        0.5, "Score from which on SOA takes an object for found.", fraction=True, free=True
+        0.5, "Score at or above which SOA counts an object as found.", fraction=True, free=True
     )
     soa_captions: str = setting(
         "", "Folder of SOA's official caption lists; empty: the paper's approximation.", free=True
@@ -307,7 +335,7 @@ class EvaluationConfig:
 
 @dataclasses.dataclass
 class Config:
-    """One experiment, whole."""
+    """The config of one experiment."""
 
     dataset: str = "coco2014"
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -321,20 +349,20 @@ class Config:
 
     @property
     def uses_image_encoder(self) -> bool:
-        """Whether one of the losses is of the frozen image encoder."""
+        """Whether one of the losses uses the frozen image encoder."""
         return bool(self.losses.generator_image_encoder or self.losses.generator_perceptual)
 
     def with_fields(self, values: typing.Mapping[str, typing.Any]) -> "Config":
-        """A copy with other values.
+        """Returns a copy with other values.
 
         Args:
-          values: by dotted name, such as {'training.seed': 1}.
+          values: the new values by dotted name, such as {'training.seed': 1}.
 
         Returns:
           The copy; `self` stays as it is.
 
         Raises:
-          ValueError: a name is not that of a field.
+          ValueError: the config has no field of that name.
         """
         config = copy.deepcopy(self)
         fields = settings()
@@ -346,13 +374,13 @@ class Config:
         return config
 
     def changes(self, since: "Config") -> dict[str, typing.Any]:
-        """The fields in which this config differs from another: {dotted name: value here}."""
+        """Returns the fields in which this config differs from another: {dotted name: value in this one}."""
         before = flatten(since)
         return {name: value for name, value in flatten(self).items() if value != before[name]}
 
 
 def settings() -> dict[str, Setting]:
-    """The `Setting` of every field but `dataset`, by dotted name, in the order of the config."""
+    """Returns the `Setting` of every field except `dataset`, by dotted name, in the order of the config."""
     return {
         f"{group.name}.{field.name}": field.metadata["setting"]
         for group in dataclasses.fields(Config)
@@ -362,6 +390,6 @@ def settings() -> dict[str, Setting]:
 
 
 def flatten(config: Config) -> dict[str, typing.Any]:
-    """The values of a config by dotted name, as the command line spells them: {'training.seed': 0, ...}."""
+    """Returns the values of a config by dotted name, as the command line spells them: {'training.seed': 0, ...}."""
     values = {name: getattr(getattr(config, name.partition(".")[0]), name.partition(".")[2]) for name in settings()}
     return {"dataset": config.dataset, **values}

@@ -1,4 +1,4 @@
-"""Refuses experiments that cannot be built or trained, by the name of the field, with the value that mends it."""
+"""Refuses experiments that cannot be built or trained; errors name the field and a value that works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xmcgan.config import Config, Setting
 
 
 def validate(config: Config) -> Config:
-    """Refuses what cannot be built or trained.
+    """Refuses a config that cannot be built or trained.
 
     Args:
       config: the experiment.
@@ -41,14 +41,14 @@ def validate(config: Config) -> Config:
 
 
 def metric_names(metrics: str) -> list[str]:
-    """The metrics of a list such as 'fid,is', each once, in the order of METRICS; unknown names last."""
+    """Splits a list such as 'fid,is' into names, each once, in the order of METRICS; unknown names come last."""
     names = {name.strip() for name in metrics.split(",") if name.strip()}
     known = [name for name in config_lib.METRICS if name in names]
     return known + sorted(names - set(known))
 
 
 def _remedy(value: Any, setting: Setting) -> str | None:
-    """What to do about a value that its field alone makes impossible; None if it is possible."""
+    """Checks a value against the constraints of its own field; returns what to do about it, None if it is possible."""
     if setting.choices and value not in setting.choices:
         return f"is not possible: choose one of {', '.join(map(str, setting.choices))}"
     if setting.minimum is not None and not value >= setting.minimum:
@@ -63,14 +63,14 @@ def _remedy(value: Any, setting: Setting) -> str | None:
 
 
 def _check_multiple(config: Config, field: str, unit: str) -> None:
-    """Refuses a field that is no multiple of another."""
+    """Refuses a field that is not a multiple of another."""
     values = config_lib.flatten(config)
     if values[field] % values[unit]:
         _refuse(config, field, f"must be a multiple of config.{unit}={values[unit]}")
 
 
 def _check_batch(config: Config) -> None:
-    """Refuses a batch that its micro-batches cannot share, or that leaves a contrastive loss without negatives."""
+    """Refuses a batch that micro-batches do not divide, or that leaves a contrastive loss without negatives."""
     training = config.training
     if training.batch_size % training.micro_batches:
         parts = [n for n in range(1, training.batch_size + 1) if training.batch_size % n == 0]
@@ -92,7 +92,7 @@ def _check_metrics(config: Config) -> None:
 
 
 def _check_image_encoder(config: Config) -> None:
-    """Refuses fields of the image encoder that do not go together."""
+    """Refuses combinations of the image encoder's fields that are not possible."""
     options = config.image_encoder
     if options.architecture == "hub":
         if options.layer:

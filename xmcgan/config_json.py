@@ -1,4 +1,4 @@
-"""Configs as JSON: the `config.json` of a run, of this version or an older one."""
+"""Configs as JSON: the `config.json` of a run, written by this version or an older one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from xmcgan.config import Config
 
 
 def to_json(config: Config) -> str:
-    """The config as indented JSON, as written to a run's `config.json`."""
+    """Returns the config as indented JSON, as it is written to a run's `config.json`."""
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
 def from_json(text: str) -> Config:
-    """Reads what `to_json` wrote, in this version or an older one.
+    """Reads a config that `to_json` wrote, in this version or an older one.
 
     Fields that a newer version added take their defaults, so that old runs stay readable.
 
     Raises:
-      ValueError: the text is not JSON, is no tree of fields, or names a field that no config has.
+      ValueError: the text is not JSON, is not a tree of fields, or names a field that no config has.
     """
     values = json.loads(text)
     if not isinstance(values, dict):
@@ -30,7 +30,7 @@ def from_json(text: str) -> Config:
 
 
 def _build(cls: type, values: typing.Any, prefix: str) -> typing.Any:
-    """A dataclass from the values of its fields, and their fields."""
+    """Builds a dataclass, and the dataclasses within it, from nested dicts of values."""
     if not isinstance(values, dict):
         name = f"config.{prefix}".rstrip(".")
         raise ValueError(f"{name} is {values!r}: it must be an object of fields")
@@ -46,7 +46,7 @@ def _build(cls: type, values: typing.Any, prefix: str) -> typing.Any:
     )
 
 
-# What an empty handle meant in runs on the drawn dataset before handles had names.
+# What an empty handle meant in older runs on the dataset `scenes`, before handles had names.
 _NAMES_OF_EMPTY_HANDLES = {
     "text": {"preprocessor": "scenes:bert/preprocessor", "encoder": "scenes:bert/encoder"},
     "image_encoder": {"weights": "scenes:image_encoder"},
@@ -56,7 +56,7 @@ _NAMES_OF_EMPTY_HANDLES = {
         "detector": "scenes:evaluators/recognizer",
     },
 }
-# What such runs were evaluated by before the config said so.
+# How such runs were evaluated before the config had a group `evaluation`.
 _FORMER_EVALUATION = {
     "num_samples": 2500,
     "network": "scenes",
@@ -69,7 +69,7 @@ _FORMER_EVALUATION = {
 
 
 def _update_old_fields(values: dict[str, typing.Any]) -> None:
-    """Brings what older versions wrote to the names of today, in place."""
+    """Converts fields that older versions wrote to their present names, in place."""
     generator = values.get("generator")
     if isinstance(generator, dict) and "synchronized_batch_norm" in generator:
         generator["batch_norm_replicas"] = 0 if generator.pop("synchronized_batch_norm") else 1

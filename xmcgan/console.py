@@ -1,4 +1,4 @@
-"""Keeps what the libraries tell of their own doings out of the log."""
+"""Keeps the progress messages of libraries out of the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from absl import logging
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Lets warnings and errors alone through: TFDS and Beam tell their steps at the level of our own news."""
+    """Lets only warnings and errors through: TFDS and Beam log their progress at INFO, as this project does."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(min(verbosity, logging.WARNING))
     try:

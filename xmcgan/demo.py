@@ -1,13 +1,13 @@
-"""A page in the browser to look at a trained XMC-GAN.
+"""Shows a trained XMC-GAN on a page in the browser.
 
   pip install -e '.[demo]'
   python -m xmcgan.demo --export=exports/demo
   python -m xmcgan.demo --workdir=runs/demo
 
-Type a caption, choose seeds and how many, and see the images, where the generator looked for each word, and what lies
-between two captions or two noise vectors. Requests are drawn one after another; who waits sees his place. The page
-loads nothing from other hosts. It is for looking, on a machine or in a network that you trust; to serve a model, give
-the folder of its export to TensorFlow Serving.
+Type a caption, choose a seed and the number of images, and see the images, where the generator looked for each word,
+and the images between two captions or two noise vectors. Requests are processed one after another, and users see their
+place in the queue. The page loads nothing from other hosts. It is meant for a machine or a network that you trust; to
+serve a model, give the folder of its export to TensorFlow Serving.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from absl import app, flags
 from xmcgan import command_line
 
 _EXPORT = flags.DEFINE_string("export", None, "Folder of an exported model, see xmcgan.export.")
-_WORKDIR = command_line.define_workdir("Folder of a training run, in the place of an export.", optional=True)
+_WORKDIR = command_line.define_workdir("Folder of a training run, instead of an export.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", "latest", "Which one of a run to draw with: 'latest', 'best' (by FID, see eval.evaluate) or a step."
+    "checkpoint", "latest", "Which checkpoint of a run to use: 'latest', 'best' (by FID, see eval.evaluate) or a step."
 )
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 shows the page to the network.")
 _PORT = flags.DEFINE_integer("port", 7860, "Port to listen on.", lower_bound=0, upper_bound=65535)
-_QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones are told to come back.", lower_bound=1)
+_QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones are turned away.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:
-    """Loads the model, and shows the page until it is stopped."""
+    """Loads the model, and serves the page until it is stopped."""
     del argv
     if bool(_EXPORT.value) == bool(_WORKDIR.value):
-        raise app.UsageError("give what is to draw: --export=FOLDER, or --workdir=RUN")
+        raise app.UsageError("give the model to use: either --export=FOLDER or --workdir=RUN")
     try:
         from xmcgan.display import demo_page
     except ModuleNotFoundError as error:
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
         model = TextToImage.from_export(_EXPORT.value)
     else:
         model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
-    logging.info("drawing a first image, which takes longer than those after it")
+    logging.info("drawing a first image, which takes longer than the next ones")
     model([""], [0])
     blocks = demo_page.build(Actions(model)).queue(max_size=_QUEUE.value)
     blocks.launch(

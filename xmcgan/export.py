@@ -1,11 +1,11 @@
-"""Exports a trained XMC-GAN as a SavedModel: captions as text go in, images come out.
+"""Exports a trained XMC-GAN as a SavedModel that turns captions into images.
 
   python -m xmcgan.export --workdir=runs/demo --output=exports/demo
   python -m xmcgan.export --workdir=runs/coco2014 --checkpoint=best --precision=bfloat16 --output=exports/coco
 
-Tokenizer, text encoder and averaged generator are inside, and whoever loads it needs TensorFlow and TF Text alone.
---output receives a version of its own each time (exports/demo/1, then 2, ...), which TensorFlow Serving finds by
-itself, with warm-up requests, a model card (README.md) and the run's config beside the model.
+The SavedModel contains the tokenizer, the text encoder and the averaged generator; loading it takes only TensorFlow and
+TF Text. Each export adds a new version to --output (exports/demo/1, then 2, ...), which TensorFlow Serving finds by
+itself. Warm-up requests, a model card (README.md) and the run's config lie beside the model.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ from absl import app, flags
 
 from xmcgan import command_line, config_json
 
-if typing.TYPE_CHECKING:  # TensorFlow is imported when there is work.
+if typing.TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is quick.
     from xmcgan.serving.model_card import Facts
 
 _WORKDIR = command_line.define_workdir()
 _DATA_DIR = command_line.define_data_dir()
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the model's versions; its name is the model's. Required.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder of the model's versions; the model is named after the folder. Required."
+)
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", "latest", "Which one to export: 'latest', 'best' (by FID, see eval.evaluate) or a step."
+    "checkpoint", "latest", "Which checkpoint to export: 'latest', 'best' (by FID, see eval.evaluate) or a step."
 )
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
     ("float32", "bfloat16", "float16"),
-    "Of the generator's weights and activations: 16 bits halve its size and speed it up where the hardware has them.",
+    "Type of the generator's weights and activations; 16 bits halve its size, and are faster on hardware made for them.",
 )
 _FOLD = flags.DEFINE_bool(
-    "fold_statistics", True, "Fold the batch statistics into the modulation, which gives the same images."
+    "fold_statistics", True, "Fold the batch statistics into the modulation layers; the images stay the same."
 )
 _AT_ONCE = flags.DEFINE_integer(
-    "at_once", 16, "Images of a request that are worked on together: bounds the memory.", lower_bound=1
+    "at_once", 16, "Images of a request that are computed together, which bounds the memory.", lower_bound=1
 )
 
 
@@ -45,9 +47,9 @@ def main(argv: list[str]) -> None:
     """Exports a checkpoint as the next version of a model."""
     del argv
     if not _OUTPUT.value:
-        raise app.UsageError("--output is missing: the folder of the model's versions, such as exports/demo")
+        raise app.UsageError("--output is missing: give the folder of the model's versions, such as exports/demo")
     if "://" in _OUTPUT.value:
-        raise app.UsageError(f"--output={_OUTPUT.value}: give a folder of this machine, and copy it there")
+        raise app.UsageError(f"--output={_OUTPUT.value}: give a folder on this machine, and copy it there afterwards")
     from absl import logging
 
     from xmcgan.serving import saved_model
@@ -82,7 +84,7 @@ def main(argv: list[str]) -> None:
 
 
 def _facts(dataset: str, name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:
-    """What the model card tells, with the run's evaluation of that step if there is one."""
+    """Collects the facts for the model card, with the run's evaluation of that step if there is one."""
     from data_pipelines import datasets
     from eval import results
     from xmcgan.serving.model_card import Facts

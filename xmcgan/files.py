@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all; one process at a time; room on the disk."""
+"""Files and folders that appear only when they are complete; locks between processes; free space on the disk."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import IO, Any
 
 from etils import epath
 
-# Ends the names of what is not whole yet.
+# Suffix of files and folders that are not complete yet.
 _INCOMPLETE = ".incomplete"
 
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
-    """Opens a file whose content takes the place of what is at `path` when all of it is written.
+    """Opens a temporary file that replaces the file at `path` once it is completely written.
 
-    If the body raises, or the process is killed, what was there before is still there.
+    If the body raises, or the process is killed, the previous file is still there.
 
     Args:
-      path: of the file, on a disk or in a bucket (gs://); its folder exists.
+      path: of the file, on a disk or in a bucket (gs://); its folder must exist.
       mode: "w" for text, which is UTF-8, or "wb" for bytes.
 
     Yields:
@@ -34,42 +34,43 @@ def replaced(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text in the place of what is at `path`, see `replaced`."""
+    """Replaces the file at `path` by a text, see `replaced`."""
     with replaced(path) as file:
         file.write(text)
 
 
 @contextlib.contextmanager
 def temporary_path(path: str | os.PathLike) -> Iterator[epath.Path]:
-    """Lets others write a file that takes the place of what is at `path` at the end, see `replaced`.
+    """Provides a path for writing a temporary file, which replaces the file at `path` at the end, see `replaced`.
 
     Args:
-      path: of the file, on a disk or in a bucket (gs://); its folder exists.
+      path: of the file, on a disk or in a bucket (gs://); its folder must exist.
 
     Yields:
-      A path beside it, to write to. The process is in its name: two that write the same file do not mix.
+      A path in the same folder, to write to. It contains the process id, so that two processes that write the same file
+      do not interfere.
     """
     path = epath.Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{_INCOMPLETE}")
     try:
         yield temporary
         if not _is_in_bucket(temporary):
-            sync(temporary)  # A name must not be on the disk before its content, which a power cut would show.
+            sync(temporary)  # Otherwise, after a power failure, the name might be on the disk without the content.
         temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(Exception):  # What went wrong before is what counts.
+        with contextlib.suppress(Exception):  # The first error is the one to report.
             temporary.unlink(missing_ok=True)
         raise
 
 
 def remove_temporary(folder: str | os.PathLike) -> None:
-    """Removes what killed processes left of files in a folder that no other process writes to."""
+    """Removes the temporary files of killed processes from a folder that no other process writes to."""
     for left in epath.Path(folder).glob(f"*{_INCOMPLETE}"):
         left.unlink()
 
 
 def sync(path: str | os.PathLike) -> None:
-    """Has the disk take what was written to a file, or the names in a folder."""
+    """Flushes a file's content, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -79,16 +80,16 @@ def sync(path: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Makes a folder that appears when all of it is written.
+    """Makes a folder that appears only when its content is complete.
 
     Args:
-      path: of the folder; it must not exist yet, or be empty.
+      path: of the folder; it must not exist yet, or must be empty.
 
     Yields:
-      An empty folder beside it, to write into. What a killed process left there is gone.
+      An empty temporary folder beside it, to write into. What a killed process left there has been removed.
 
     Raises:
-      FileExistsError: there is something at `path`.
+      FileExistsError: `path` is a file, or a folder that is not empty.
     """
     path = pathlib.Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -105,12 +106,12 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
-    """Makes a folder, and holds it against other processes that ask for it here; they wait.
+    """Makes a folder if it is missing, and locks it; other processes that call this function wait.
 
-    The lock of a killed process is free at once. A bucket knows no locks: there the folder is not held.
+    The lock of a killed process is released at once. A bucket has no locks: there the folder is not locked.
 
     Args:
-      folder: to hold.
+      folder: to lock.
 
     Yields:
       The folder.
@@ -126,15 +127,15 @@ def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
 
 
 def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:
-    """Refuses to begin what cannot end for want of room on the disk. Of a bucket nothing is asked.
+    """Checks that the disk has enough free space, before work begins. Buckets are not checked.
 
     Args:
       folder: to be written to; need not exist yet.
       needed: bytes.
-      purpose: what for, in words that follow "needed to".
+      purpose: what the space is for; completes the words "needed to".
 
     Raises:
-      OSError: fewer bytes are free, with both numbers.
+      OSError: too few bytes are free; gives both numbers.
     """
     if _is_in_bucket(folder):
         return

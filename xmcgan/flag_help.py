@@ -12,16 +12,17 @@ from xmcgan import config as config_lib
 from xmcgan.config import Config
 
 _WIDTH = 120
-_COLUMN = 52  # Where the texts begin.
+_COLUMN = 52  # Where the help texts begin.
 
 
 def help_text(docstring: str, key_flags: typing.Sequence[flags.Flag], config: Config | None = None) -> str:
     """Renders the help of one command.
 
     Args:
-      docstring: of the command's module; says what it does, with examples.
+      docstring: the docstring of the command's module; says what the command does, with examples.
       key_flags: the command's own flags.
-      config: the tree whose fields the command takes as `--config.…`, with the defaults to show; None if it takes none.
+      config: the config whose fields the command takes as `--config.…`, with the defaults to show; None if it takes
+        none.
 
     Returns:
       Lines for a terminal: flags in the order given, config fields grouped as in config.py.
@@ -47,14 +48,14 @@ def _config_fields(config: Config) -> list[str]:
 
 
 def _signature(flag: flags.Flag) -> str:
-    """'--name=default', '--[no]name' or, without a default, '--name'."""
+    """Formats a flag as '--name=default', '--[no]name' or, without a default, '--name'."""
     if flag.boolean:
         return f"--[no]{flag.name}"
     return f"--{flag.name}" if flag.default in (None, "", []) else f"--{flag.name}={flag.default}"
 
 
 def _entry(name: str, text: str) -> list[str]:
-    """A name with its text in the second column; below it where the name is too long."""
+    """Formats a name with its help text in the second column; the text starts a new line where the name is too long."""
     name = f"  {name}"
     first, *others = textwrap.wrap(" ".join(text.split()), _WIDTH - _COLUMN) or [""]
     head = [f"{name:{_COLUMN}}{first}".rstrip()] if len(name) < _COLUMN else [name, " " * _COLUMN + first]

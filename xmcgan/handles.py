@@ -1,7 +1,7 @@
-"""What a config names a network by: a TF-Hub handle, a path, or `DATASET:PATH` for one that was prepared here.
+"""Handles of networks in a config: a TF-Hub handle, a path, or `DATASET:PATH` for a network that was prepared here.
 
-`scenes:bert/encoder` is the folder `bert/encoder` beside the records of the dataset `scenes`, wherever the records lie:
-so a config is the same on every machine.
+`scenes:bert/encoder` is the folder `bert/encoder` beside the records of the dataset `scenes`, wherever the records are.
+So a config is the same on every machine.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _PREPARED = re.compile(r"(\w{2,}):(?!//)(.+)")  # Neither https://... nor C:\...
 
 
 def is_prepared(handle: str) -> bool:
-    """Whether a handle is of the form `DATASET:PATH`."""
+    """Tells whether a handle has the form `DATASET:PATH`."""
     return _PREPARED.fullmatch(handle) is not None
 
 
 def resolve(handle: str, data_dir: str | os.PathLike) -> str:
-    """The handle or path to load.
+    """Turns a handle of the form `DATASET:PATH` into a path.
 
     Args:
       handle: TF-Hub handle, path, or `DATASET:PATH`.
       data_dir: folder of all records.
 
     Returns:
-      `<data_dir>/DATASET/PATH`; any other handle as it is.
+      `<data_dir>/DATASET/PATH`; any other handle unchanged.
     """
     match = _PREPARED.fullmatch(handle)
     return os.path.join(data_dir, match[1], match[2]) if match else handle
 
 
 def resolve_text(options: TextConfig, data_dir: str | os.PathLike) -> tuple[str, str]:
-    """The handles or paths of an experiment's text preprocessor and encoder, see `resolve`."""
+    """Returns the handles or paths of an experiment's text preprocessor and encoder, see `resolve`."""
     return resolve(options.preprocessor, data_dir), resolve(options.encoder, data_dir)

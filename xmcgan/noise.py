@@ -1,4 +1,4 @@
-"""Noise vectors: named by seeds, and on the way from one to another."""
+"""Noise vectors: drawn from seeds, and interpolated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
-    """Draws the noise vector of each seed: the same one wherever in whichever batch the seed stands.
+    """Draws the noise vector of each seed; it depends on the seed alone, not on the batch or the position in it.
 
     Args:
       seeds: [batch] int64.
@@ -25,9 +25,9 @@ def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
 
 
 def interpolate(first: npt.ArrayLike, second: npt.ArrayLike, shares: npt.ArrayLike) -> np.ndarray:
-    """Interpolates on the sphere, so that what lies between is as long as noise is.
+    """Interpolates spherically between noise vectors, so that the vectors in between are as long as noise is.
 
-    (The mean of two draws of N(0, I) is shorter by a factor of sqrt(2), and no longer looks like noise to a generator.)
+    (The mean of two draws from N(0, I) is shorter by a factor of sqrt(2): to a generator it no longer looks like noise.)
 
     Args:
       first: [dim], where the share is 0.
@@ -40,7 +40,7 @@ def interpolate(first: npt.ArrayLike, second: npt.ArrayLike, shares: npt.ArrayLi
     start, end, share = np.asarray(first, float), np.asarray(second, float), np.asarray(shares, float)[:, np.newaxis]
     cosine = start @ end / (np.linalg.norm(start) * np.linalg.norm(end))
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-    if np.sin(angle) < 1e-6:  # The same direction, or the opposite one, where no way is shorter than others.
+    if np.sin(angle) < 1e-6:  # The same direction, or the opposite one, where no path is shorter than the others.
         mixed = (1.0 - share) * start + share * end
     else:
         mixed = (np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)

@@ -1,6 +1,6 @@
-"""What a replica asks of the others: how many there are, their rows, their sums and their means.
+"""Exchanges between replicas: gathered rows, sums and means.
 
-Everything here is called inside of a replica, does nothing where there is only one, and has exact gradients.
+The functions are called inside a replica, do nothing where there is only one, and have exact gradients.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 
 def num_replicas() -> int:
-    """Replicas in sync, on all machines together; from inside or outside of one."""
+    """Returns the number of replicas in sync on all machines; can be called inside or outside a replica."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def gather(x: tf.Tensor) -> tf.Tensor:
-    """The rows of all replicas, in order: [batch / replicas, ...] -> [batch, ...].
+    """Gathers the rows of all replicas, in order: [batch / replicas, ...] -> [batch, ...].
 
     Differentiable: a replica receives the sum of all replicas' gradients with respect to its rows.
     """
@@ -22,25 +22,25 @@ def gather(x: tf.Tensor) -> tf.Tensor:
         return x
     gathered = tf.distribute.get_replica_context().all_gather(x, axis=0)
     rows = x.shape[0] and x.shape[0] * num_replicas()
-    return tf.ensure_shape(gathered, [rows, *x.shape[1:]])  # In a graph, the gathering forgets the shape.
+    return tf.ensure_shape(gathered, [rows, *x.shape[1:]])  # In a graph, `all_gather` loses the shape.
 
 
 def sum_over_replicas(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The sum of each tensor over replicas, on every replica."""
+    """Returns the sum of each tensor over the replicas, on every replica."""
     if num_replicas() == 1:
         return tensors
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
 
 
 def mean_over_replicas(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The mean of each tensor over replicas, on every replica."""
+    """Returns the mean of each tensor over the replicas, on every replica."""
     if num_replicas() == 1:
         return tensors
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
 def replica_rows(global_rows: tf.Tensor) -> tf.Tensor:
-    """This replica's share of rows that all replicas computed alike: [batch, ...] -> [batch / replicas, ...]."""
+    """Returns this replica's rows of a tensor that all replicas have: [batch, ...] -> [batch / replicas, ...]."""
     if num_replicas() == 1:
         return global_rows
     rows = global_rows.shape[0] // num_replicas()
@@ -49,17 +49,18 @@ def replica_rows(global_rows: tf.Tensor) -> tf.Tensor:
 
 
 def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
-    """The mean of x over the replicas of this replica's group; groups are of consecutive replicas.
+    """Returns the mean of x over the replicas of this replica's group; a group is of consecutive replicas.
 
-    For small tensors such as batch statistics: where there is more than one group, all replicas see all of them.
+    For small tensors such as batch statistics: where there is more than one group, every replica gathers the tensors of
+    all groups.
     Differentiable: a replica receives the mean of its group's gradients.
 
     Args:
-      x: of the same shape on every replica, fully known.
+      x: of the same static shape on every replica.
       replicas_per_group: 0 for all replicas, 1 for x itself, or a divisor of their number.
 
     Returns:
-      The shape of x.
+      The mean, with the shape of x.
 
     Raises:
       ValueError: see `check_groups`.
@@ -77,10 +78,10 @@ def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
 
 
 def check_groups(replicas_per_group: int, replicas: int) -> None:
-    """Refuses groups of batch normalization that the replicas cannot be put into.
+    """Refuses groups for batch normalization that the replicas do not divide into.
 
     Args:
-      replicas_per_group: as of `group_mean`.
+      replicas_per_group: see `group_mean`.
       replicas: on all machines together.
 
     Raises:
@@ -96,5 +97,5 @@ def check_groups(replicas_per_group: int, replicas: int) -> None:
 
 
 def _rows(x: tf.Tensor, first: int | tf.Tensor, size: int) -> tf.Tensor:
-    """x[first : first + size], of a shape that is known even if `first` is not: so XLA and a TPU need it."""
+    """Returns x[first : first + size], with a static shape even if `first` is a tensor, as XLA and TPUs need it."""
     return tf.slice(x, [first, *[0] * (x.shape.rank - 1)], [size, *x.shape[1:]])

@@ -4,16 +4,16 @@
   python -m xmcgan.train --dataset=coco2014 --data_dir=/data --workdir=runs/coco
   python -m xmcgan.train --dataset=ln_openimages --config.training.batch_size=64
 
-The preset of the dataset is the paper's experiment; every field of it can be set on the command line. The folder
---workdir receives config.json, metrics.jsonl, checkpoints/, samples/ and tensorboard/. A run that was stopped, in
-whatever way, goes on from its last checkpoint when the same command is given again.
+The dataset's preset is the paper's experiment; each of its fields can be set on the command line. The folder --workdir
+receives config.json, metrics.jsonl, checkpoints/, samples/ and tensorboard/. A run that was stopped, in whatever way,
+resumes from its last checkpoint when the same command is given again.
 
   python -m xmcgan.train --dataset=coco2014 --config.evaluation.every=5000 --config.evaluation.metrics=fid,is
 
 also evaluates every 5,000 steps, as python -m eval.evaluate does, and keeps the best checkpoint by FID.
 
-All GPUs of the machine train together. On several machines, the same command is given on each, with the environment
-variable TF_CONFIG naming all of them and the machine's own index; --data_dir and --workdir are folders that all share.
+All GPUs of the machine train together. To train on several machines, give the same command on each. The environment
+variable TF_CONFIG names all machines and the machine's own index; --data_dir and --workdir are shared folders.
 
   export TF_CONFIG='{"cluster": {"worker": ["host1:5000", "host2:5000"]}, "task": {"type": "worker", "index": 0}}'
   python -m xmcgan.train --dataset=coco2014 --strategy=multi_worker --data_dir=/shared/data --workdir=/shared/run
@@ -40,7 +40,7 @@ command_line.define_config(datasets)
 
 
 def main(argv: list[str]) -> None:
-    """Puts a run together, and trains it."""
+    """Loads the data and the networks of a run, and trains it."""
     del argv
     config, data_dir, workdir = command_line.get_config(), _DATA_DIR.value, _WORKDIR.value
     _check_evaluation(config)
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     from xmcgan.training import loop
     from xmcgan.training.workers import Workers
 
-    # First of all: several workers find each other before TensorFlow has done anything else.
+    # First, because several workers must connect before TensorFlow does anything else.
     strategy = cluster.create_strategy(_STRATEGY.value, _TPU.value)
     workers = Workers(strategy)
     if not workers.is_chief:
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     data.check_stored_text()
     image_encoder = _image_encoder(config, data_dir, strategy)
     evaluate = None
-    if config.evaluation.every:  # Now, since it may miss a network: not when the first checkpoint has been trained for.
+    if config.evaluation.every:  # Before training: if a network is missing, the run should fail now.
         from eval import run_evaluation
 
         evaluate = run_evaluation.evaluator(config, data_dir, workdir, strategy, text_encoder)
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> None:
 
 
 def _image_encoder(config: Config, data_dir: str, strategy: tf.distribute.Strategy) -> typing.Callable | None:
-    """The frozen image encoder, if one of its losses is on."""
+    """Loads the frozen image encoder, if one of its losses is on."""
     if not config.uses_image_encoder:
         return None
     from eval.scenes import scene_evaluators
@@ -87,12 +87,12 @@ def _image_encoder(config: Config, data_dir: str, strategy: tf.distribute.Strate
 
 
 def _check_evaluation(config: Config) -> None:
-    """Refuses evaluations during a training on several machines."""
+    """Refuses evaluations within a run that trains on several machines."""
     several = cluster.resolve(_STRATEGY.value) == "multi_worker" and len(cluster.read_cluster().workers) > 1
     if several and config.evaluation.every:
         raise ValueError(
-            f"config.evaluation.every={config.evaluation.every} is for one machine: leave it at 0, and run beside the "
-            f"training python -m eval.evaluate --workdir={_WORKDIR.value} --data_dir={_DATA_DIR.value} --follow"
+            f"config.evaluation.every={config.evaluation.every} is for runs on one machine: leave it at 0, and "
+            f"evaluate with python -m eval.evaluate --workdir={_WORKDIR.value} --data_dir={_DATA_DIR.value} --follow"
         )
 
 

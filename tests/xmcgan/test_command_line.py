@@ -198,7 +198,7 @@ def test_help_shows_the_docstring_own_flags_and_config_fields(call, flag):
     result = call("--dataset=ln_coco", flag)
     assert (result.returncode, result.stderr) == (0, "")
     order = ["Does something.", "python -m something", "--data_dir=data", "--workdir", "--preset", "--[no]traceback"]
-    order += ["--config.data.text_length=64", "Tokens a caption", "--config.training.seed=0"]
+    order += ["--config.data.text_length=64", "Tokens per caption", "--config.training.seed=0"]
     positions = [result.stdout.index(text) for text in order]
     assert positions == sorted(positions)
     assert max(map(len, result.stdout.splitlines())) <= 120

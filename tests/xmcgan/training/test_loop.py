@@ -222,7 +222,7 @@ def test_evaluation_during_training_is_for_one_machine(command, tmp_path, monkey
     process = command("xmcgan.train", *SMALL, f"--workdir={tmp_path}", "--config.evaluation.every=8")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert errors.startswith("error: --config.evaluation.every=8 is for one machine") and "--follow" in errors
+    assert errors.startswith("error: --config.evaluation.every=8 is for runs on one machine") and "--follow" in errors
 
 
 def test_workdir_of_another_config_is_refused(trained, command, scenes_dir):
@@ -307,7 +307,7 @@ def test_samples_of_held_out_captions(trained, command, scenes_dir, tmp_path):
     ("arguments", "message"),
     [
         (("--caption=  ",), "caption 1"),
-        ((), "give what to draw"),
+        ((), "give the captions"),
         (("--captions=missing.txt",), "missing.txt: No such file"),
     ],
 )
