@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -71,7 +72,8 @@ def _compiled_steps(config, state):
     run_steps = compiled_steps(tf.distribute.get_strategy(), config, state, None)
 
     def of_examples(batches, steps):
-        examples = [{"image": tf.cast(255.0 * each.image, tf.uint8), **each.text._asdict()} for each in batches]
+        drawn = itertools.islice(batches, steps)
+        examples = [{"image": tf.cast(255.0 * each.image, tf.uint8), **each.text._asdict()} for each in drawn]
         stacked = {name: tf.stack([each[name] for each in examples]) for name in examples[0]}
         return run_steps(iter(tf.data.Dataset.from_tensor_slices(stacked)), steps).metrics
 
