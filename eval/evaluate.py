@@ -4,14 +4,18 @@
   python -m eval.evaluate --workdir=runs/coco2014 --metrics=fid,is,r_precision,soa --dual_encoder=FOLDER
   python -m eval.evaluate --workdir=runs/coco2014 --checkpoint=all --metrics=fid
   python -m eval.evaluate --workdir=runs/coco2014 --follow
-  python -m eval.evaluate --dataset=coco2014 --images=FOLDER --captions=captions.tsv
+  python -m eval.evaluate --export=exports/coco --dataset=coco2014
+  python -m eval.evaluate --images=FOLDER --captions=captions.tsv --dataset=coco2014
 
-A run's averaged generator draws the captions of the validation split that --seed draws: the same list for every model.
-Results go to <workdir>/eval/<step>.json with the whole protocol, and to TensorBoard; the best checkpoint by FID is kept
-as <workdir>/checkpoints/best. A killed evaluation goes on where it stopped when the same command is given again. Of
-anyone's images (--images), a table of lines 'file<TAB>caption' tells the captions, without which FID, KID and IS can
-be had; the result goes to FOLDER/eval.
-Flags that are not given keep the values of the run's config (or of the dataset's).
+The captions are those of the validation split that --seed draws: the same list for every model. Results go to a JSON
+file with the whole protocol. A killed evaluation goes on where it stopped when the same command is given again.
+
+Of a run (--workdir) the averaged generator draws. Results go to <workdir>/eval/<step>.json and to TensorBoard; the best
+checkpoint by FID is kept as <workdir>/checkpoints/best. Of an export (--export), what xmcgan.export wrote, they go to
+the folder `eval` beside its versions. Of anyone's images (--images) they go to FOLDER/eval; a table of lines
+'file<TAB>caption' tells the captions, without which FID, KID and IS can be had.
+
+Flags that are not given keep the values of the run's config (of an export or a folder: of the dataset's).
 """
 
 from __future__ import annotations
@@ -36,12 +40,13 @@ _FOLLOW_TIMEOUT = flags.DEFINE_float(
     "follow_timeout", 24 * 3600.0, "Seconds without a new checkpoint after which --follow ends.", lower_bound=0.0
 )
 _FID_CURVE = flags.DEFINE_bool(
-    "fid_curve", False, "Also draw how FID depends on the number of pictures, with its limit, beside the result."
+    "fid_curve", False, "Also draw how FID depends on the number of images, with its limit, beside the result."
 )
-_IMAGES = flags.DEFINE_string("images", None, "Folder of pictures to evaluate in the place of a run.")
-_CAPTIONS = flags.DEFINE_string("captions", "", "Table of the pictures' captions. [<images>/captions.tsv]")
+_EXPORT = flags.DEFINE_string("export", None, "Folder of an export, or of one version of it, to evaluate.")
+_IMAGES = flags.DEFINE_string("images", None, "Folder of images to evaluate.")
+_CAPTIONS = flags.DEFINE_string("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
 _DATASET = command_line.define_dataset(
-    datasets, "With --images: the dataset that they are held against.", optional=True
+    datasets, "With --export and --images: the dataset that they are held against.", optional=True
 )
 
 
@@ -60,12 +65,11 @@ _OPTIONS = _define_options()
 
 def main(argv: list[str]) -> None:
     del argv
-    if bool(_WORKDIR.value) == bool(_IMAGES.value):
-        raise app.UsageError("give what to evaluate: --workdir=RUN, or --images=FOLDER with --dataset")
-    if _IMAGES.value:
-        _evaluate_folder()
-    else:
-        _evaluate_run()
+    commands = [(_WORKDIR, _evaluate_run), (_EXPORT, _evaluate_export), (_IMAGES, _evaluate_folder)]
+    given = [evaluate for flag, evaluate in commands if flag.value]
+    if len(given) != 1:
+        raise app.UsageError("give what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset")
+    given[0]()
 
 
 def _evaluate_run() -> None:
@@ -73,7 +77,9 @@ def _evaluate_run() -> None:
 
     from data_pipelines import input_pipeline
     from eval import results, run_evaluation
-    from xmcgan.synthesis import load_text_encoder
+    from eval.evaluation import Evaluation
+    from xmcgan.models.text_encoder import load_text_encoder
+    from xmcgan.text_to_image import TextToImage
     from xmcgan.training import checkpoints, cluster
     from xmcgan.training.state import build_generator
     from xmcgan.training.workdir import read_config
@@ -91,17 +97,38 @@ def _evaluate_run() -> None:
     strategy = cluster.create_strategy()
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
-        generator = build_generator(config)
-    evaluation = run_evaluation.RunEvaluation(config, data_dir, workdir, strategy, flag_prefix="--")
-    columns = []
+        model = TextToImage.from_networks(build_generator(config), text_encoder, config, workdir)
+    evaluation = Evaluation.prepare(config, data_dir, strategy, flag_prefix="--")
+    evaluate_checkpoint = run_evaluation.RunEvaluation(workdir, evaluation)
+    rows = []
     for path in paths:
-        result = evaluation(path, generator, text_encoder, _FID_CURVE.value)
-        columns.append((f"step {checkpoints.step_of(path)}", result))
+        result = evaluate_checkpoint(path, model, _FID_CURVE.value)
+        rows.append((f"step {checkpoints.step_of(path)}", result))
         if _FOLLOW.value:
-            logging.info("evaluation\n%s", results.table(columns[-1:]))
-    if columns:
-        print(results.table(columns))
+            logging.info("evaluation\n%s", results.table(rows[-1:]))
+    if rows:
+        print(results.table(rows))
         print(f"protocol and details: {os.path.join(workdir, 'eval')}")
+
+
+def _evaluate_export() -> None:
+    from eval import results
+    from eval.evaluation import Evaluation
+    from xmcgan.text_to_image import TextToImage
+    from xmcgan.training import cluster
+
+    config, strategy = _dataset_config(), cluster.create_strategy()
+    with strategy.scope():
+        model = TextToImage.from_export(_EXPORT.value)
+    config.data.image_size = model.image_size
+    evaluation = Evaluation.prepare(config, _DATA_DIR.value, strategy, flag_prefix="--")
+    versions, version = os.path.split(os.path.abspath(model.folder))
+    stem = os.path.join(versions, "eval", version)
+    curve_path = f"{stem}_curve.png" if _FID_CURVE.value else None
+    result = evaluation.evaluate_model(model, f"{stem}.incomplete", curve_path)
+    results.write(f"{stem}.json", result)
+    print(results.table([(model.name, result)]))
+    print(f"protocol and details: {stem}.json")
 
 
 def _evaluate_folder() -> None:
@@ -109,17 +136,22 @@ def _evaluate_folder() -> None:
     from eval.evaluation import Evaluation
     from xmcgan.training import cluster
 
-    if not _DATASET.value:
-        raise app.UsageError("--images needs --dataset: whose real pictures are they to be held against?")
-    config = _with_options(preset(_DATASET.value))
-    folder = os.path.join(_IMAGES.value, "eval")
+    config, folder = _dataset_config(), os.path.join(_IMAGES.value, "eval")
     curve_path = os.path.join(folder, "curve.png") if _FID_CURVE.value else None
-    evaluation = Evaluation(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")
-    result = evaluation.of_folder(_IMAGES.value, _CAPTIONS.value, curve_path)
+    evaluation = Evaluation.prepare(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")
+    result = evaluation.evaluate_folder(_IMAGES.value, _CAPTIONS.value, curve_path)
     path = os.path.join(folder, "result.json")
     results.write(path, result)
     print(results.table([(os.path.basename(os.path.abspath(_IMAGES.value)), result)]))
     print(f"protocol and details: {path}")
+
+
+def _dataset_config() -> Config:
+    """The config of --dataset, with the flags that were given."""
+    if not _DATASET.value:
+        flag = "--export" if _EXPORT.value else "--images"
+        raise app.UsageError(f"{flag} needs --dataset: whose real images are they to be held against?")
+    return _with_options(preset(_DATASET.value))
 
 
 def _with_options(config: Config) -> Config:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,21 +15,26 @@ from data_pipelines import input_pipeline
 from data_pipelines.input_pipeline import CaptionList
 from eval import image_folder, protocol
 from eval.collection import Collection, collect
-from eval.image_folder import ImageFolder
 from eval.measures.build import build_measures, build_official_soa, prepare_networks
-from eval.measures.measure import Measure
+from eval.measures.measure import Measure, Reference
 from eval.measures.quality import Quality
 from eval.metrics import curves, frechet
 from eval.objects import soa_captions
-from eval.references import references
+from eval.references import find_references
 from eval.results import Result
-from eval.sources import GeneratedImages, RealImages, Source
+from eval.sources import DatasetImages, FolderImages, GeneratedImages, Source
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
-from xmcgan.models.generator import Generator
-from xmcgan.models.text_encoder import TextEncoder
+from xmcgan.text_to_image import TextToImage
 
 SPLIT = "validation"
+
+
+class OfficialSoa(NamedTuple):
+    """SOA as its authors define it: on their own captions, not on those of the list."""
+
+    measure: Measure
+    jobs: soa_captions.Jobs
 
 
 class Evaluation:
@@ -47,11 +51,37 @@ class Evaluation:
     def __init__(
         self,
         config: Config,
+        strategy: tf.distribute.Strategy,
+        listed: CaptionList,
+        measures: Sequence[Measure],
+        references: Sequence[Reference],
+        protocol: dict[str, Any],
+        official_soa: OfficialSoa | None = None,
+    ):
+        """Puts together what `prepare` has made.
+
+        Args:
+          config: the experiment.
+          strategy: whose replicas do the work.
+          listed: the captions of the list.
+          measures: of the list, made inside the strategy's scope.
+          references: of each measure.
+          protocol: how images are measured.
+          official_soa: beside the measures of the list.
+        """
+        self.listed, self.protocol = listed, protocol
+        self._config, self._strategy = config, strategy
+        self._measures, self._references, self._official_soa = measures, references, official_soa
+
+    @classmethod
+    def prepare(
+        cls,
+        config: Config,
         data_dir: str,
         strategy: tf.distribute.Strategy,
         flag_prefix: str = "--config.evaluation.",
-    ):
-        """Loads all networks, and looks at the real images unless that has been done before.
+    ) -> Evaluation:
+        """Loads all networks, and looks at the real images unless that has been done before: minutes the first time.
 
         Args:
           config: the experiment.
@@ -63,99 +93,74 @@ class Evaluation:
           FileNotFoundError: the dataset has not been converted, or a network is missing; tells what to do.
           ValueError: a network is of another kind than the config says.
         """
-        self._config, self._strategy = config, strategy
         options = config.evaluation
-        self.listed = input_pipeline.evaluation_captions(
-            config.dataset, SPLIT, data_dir, num_captions=options.num_samples, seed=options.seed
-        )
-        captions_identity = protocol.of_captions(config.dataset, SPLIT, options.seed, self.listed)
+        captions = {"num_captions": options.num_samples, "seed": options.seed}
+        listed = input_pipeline.evaluation_captions(config.dataset, SPLIT, data_dir, **captions)
+        captions_identity = protocol.identify_captions(config.dataset, SPLIT, options.seed, listed)
         prepare_networks(config, data_dir)
         with strategy.scope():
-            self._measures = build_measures(config, data_dir, flag_prefix)
-        self._jobs, self._official = None, None
-        if "soa" in metric_names(options.metrics) and options.soa_captions:
-            lists = soa_captions.load_caption_lists(options.soa_captions)
-            missing = soa_captions.missing_labels(lists)
-            if missing:
-                logging.warning("%s lacks SOA's captions of %s", options.soa_captions, ", ".join(missing))
-            self._jobs = soa_captions.drawing_jobs(lists, seed=options.seed)
-            with strategy.scope():
-                self._official = build_official_soa(config, data_dir, self._jobs.labels, flag_prefix)
-        for measure in self._measures:
-            measure.prepare(self.listed)
-        real = RealImages(
-            config.dataset,
-            SPLIT,
-            data_dir,
-            image_size=config.data.image_size,
-            num_captions=options.num_samples,
-            seed=options.seed,
-        )
-        self._references = references(
-            self._measures,
+            measures = build_measures(config, data_dir, flag_prefix)
+            official_soa = _build_official_soa(config, data_dir, flag_prefix)
+        for measure in measures:
+            measure.prepare(listed)
+        real = DatasetImages(config.dataset, SPLIT, data_dir, image_size=config.data.image_size, **captions)
+        references = find_references(
+            measures,
             real,
-            self.listed,
+            listed,
             dataset=config.dataset,
             data_dir=data_dir,
             captions_identity=captions_identity,
             strategy=strategy,
             batch_size=options.batch_size,
         )
-        self.protocol = {
+        how = {
             "captions": captions_identity,
             "noise": f"z of picture i from seed {options.seed} and i",
             "real pictures": real.identity,
-            "measures": protocol.of_measures(self._measures),
+            "measures": protocol.identify_measures(measures),
         }
-        if self._official:
-            self.protocol["SOA"] = {
-                "captions": protocol.fingerprint(self._jobs.captions),
-                "pictures": len(self._jobs.captions),
-                **self._official.identity,
+        if official_soa:
+            how["SOA"] = {
+                "captions": protocol.fingerprint(official_soa.jobs.captions),
+                "pictures": len(official_soa.jobs.captions),
+                **official_soa.measure.identity,
             }
+        return cls(config, strategy, listed, measures, references, how, official_soa)
 
-    def of_generator(
-        self,
-        generator: Generator,
-        text_encoder: TextEncoder,
-        pictures: dict[str, Any],
-        folder: str,
-        curve_path: str | None = None,
-    ) -> Result:
-        """Measures what a generator draws of the list's captions.
+    def evaluate_model(self, model: TextToImage, folder: str, curve_path: str | None = None) -> Result:
+        """Measures what a model draws of the list's captions.
 
         Args:
-          generator: with averaged weights; made inside the strategy's scope.
-          text_encoder: that it was trained with; made inside the strategy's scope.
-          images: tells which generator this is, such as {'run': 'demo', 'step': 5200}.
+          model: made inside the strategy's scope.
           folder: for what has been seen so far: a killed evaluation goes on from there. Removed at the end.
           curve_path: where to draw FID's dependence on the number of images (PNG); None: nowhere.
 
         Returns:
           The result.
         """
-        draw = functools.partial(GeneratedImages, generator, text_encoder, self._config.generator.noise_dim)
         captions = self.listed.captions
         seeds = (self._config.evaluation.seed << 32) + np.arange(len(captions))
-        of_list = draw(captions, seeds, pictures)
-        if self._official is None:
-            return self.of_source(of_list, self.listed, pictures, folder, curve_path)
-        jobs = self._jobs  # The longer part: first, and kept until all is done, in case this is killed on the way.
-        seen = self._collect(draw(jobs.captions, jobs.seeds, pictures), [self._official], f"{folder}.soa", "SOA")
-        result = self.of_source(of_list, self.listed, pictures, folder, curve_path)
+        source = GeneratedImages(model, captions, seeds)
+        if self._official_soa is None:
+            return self.evaluate_source(source, self.listed, model.identity, folder, curve_path)
+        # The longer part: first, and kept until all is done, in case this is killed on the way.
+        measure, jobs = self._official_soa
+        seen = self._collect(GeneratedImages(model, jobs.captions, jobs.seeds), [measure], f"{folder}.soa", "SOA")
+        result = self.evaluate_source(source, self.listed, model.identity, folder, curve_path)
         listed = CaptionList(jobs.captions, [str(number) for number in range(len(jobs.captions))])
-        reference = self._official.refer(seen, listed)
-        details = {**result.details, **self._official.details(seen, listed, reference)}
+        reference = measure.refer(seen, listed)
+        details = {**result.details, **measure.details(seen, listed, reference)}
         seen.remove()
         return result._replace(scores=result.scores + reference.scores, details=details)
 
-    def of_folder(self, folder: str, captions: str = "", curve_path: str | None = None) -> Result:
+    def evaluate_folder(self, folder: str, captions: str = "", curve_path: str | None = None) -> Result:
         """Measures anyone's images.
 
         Args:
           folder: of the images.
           captions: see `image_folder.read`.
-          curve_path: see `of_generator`.
+          curve_path: see `evaluate_model`.
 
         Returns:
           The result.
@@ -163,22 +168,21 @@ class Evaluation:
         Raises:
           FileNotFoundError, ValueError: see `image_folder.read`; or SOA's own captions were asked for.
         """
-        if self._official:
-            raise ValueError("SOA's own captions are to be drawn by a run: leave out --soa_captions with --images")
+        if self._official_soa:
+            raise ValueError("SOA's own captions are to be drawn by a model: leave out --soa_captions with --images")
         needs_captions = any(measure.needs_captions for measure in self._measures)
         files, listed = image_folder.read(folder, captions, needs_captions)
-        pictures = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.of_files(files)}
-        source = ImageFolder(files, image_size=self._config.data.image_size, identity=pictures)
-        aside = os.path.join(folder, "eval", "incomplete")
-        result = self.of_source(source, listed, pictures, aside, curve_path)
+        images = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.fingerprint_files(files)}
+        source = FolderImages(files, image_size=self._config.data.image_size, identity=images)
+        result = self.evaluate_source(source, listed, images, os.path.join(folder, "eval", "incomplete"), curve_path)
         own = {"sha256": protocol.fingerprint(listed._asdict()), "num_samples": len(listed.captions)}
         return result._replace(protocol={**self.protocol, "captions of the pictures": own})
 
-    def of_source(
+    def evaluate_source(
         self,
         source: Source,
         listed: CaptionList,
-        pictures: dict[str, Any],
+        images: dict[str, Any],
         folder: str,
         curve_path: str | None = None,
     ) -> Result:
@@ -188,18 +192,18 @@ class Evaluation:
           source: of the images.
           listed: their captions and the ids of the captions' originals, in the same order.
           images: tells which images these are.
-          folder: see `of_generator`.
-          curve_path: see `of_generator`.
+          folder: see `evaluate_model`.
+          curve_path: see `evaluate_model`.
 
         Returns:
           The result.
         """
         if not self._measures:
-            return Result([], [], pictures, self.protocol, {})
+            return Result([], [], images, self.protocol, {})
         start = time.perf_counter()
         for measure in self._measures:
             measure.prepare(listed)
-        seen = self._collect(source, self._measures, folder, "pictures")
+        seen = self._collect(source, self._measures, folder, "images")
         scores, details = [], {}
         for measure, reference in zip(self._measures, self._references):
             scores += measure.scores(seen, listed, reference)
@@ -210,11 +214,11 @@ class Evaluation:
                 curves.save_curve(curve_path, points, limit, measure.distance)
                 details["curve"] = {"points": [[int(count), distance] for count, distance in points], "limit": limit}
         seen.remove()
-        names = {each.name for each in scores}
-        real = [each for reference in self._references for each in reference.scores if each.name in names]
+        names = {score.name for score in scores}
+        real = [score for reference in self._references for score in reference.scores if score.name in names]
         details["weights"] = {measure.title: measure.weights for measure in self._measures}
         details["seconds"] = {"all": time.perf_counter() - start, "forward": seen.forward_seconds}
-        return Result(scores, real, pictures, self.protocol, details)
+        return Result(scores, real, images, self.protocol, details)
 
     def _collect(self, source: Source, measures: Sequence[Measure], folder: str, title: str) -> Collection:
         return collect(
@@ -223,6 +227,23 @@ class Evaluation:
             folder,
             strategy=self._strategy,
             batch_size=self._config.evaluation.batch_size,
-            identity={"source": source.identity, "measures": protocol.of_measures(measures), **self.protocol},
+            identity={
+                "source": source.identity,
+                "measures": protocol.identify_measures(measures),
+                **self.protocol,
+            },
             title=title,
         )
+
+
+def _build_official_soa(config: Config, data_dir: str, flag_prefix: str) -> OfficialSoa | None:
+    """SOA on its own captions, if the config asks for it; call it inside the strategy's scope."""
+    options = config.evaluation
+    if "soa" not in metric_names(options.metrics) or not options.soa_captions:
+        return None
+    lists = soa_captions.load_caption_lists(options.soa_captions)
+    missing = soa_captions.missing_labels(lists)
+    if missing:
+        logging.warning("%s lacks SOA's captions of %s", options.soa_captions, ", ".join(missing))
+    jobs = soa_captions.drawing_jobs(lists, seed=options.seed)
+    return OfficialSoa(build_official_soa(config, data_dir, jobs.labels, flag_prefix), jobs)

@@ -17,7 +17,7 @@ def fingerprint(identity: Any) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def of_captions(dataset: str, split: str, seed: int, listed: CaptionList) -> dict[str, Any]:
+def identify_captions(dataset: str, split: str, seed: int, listed: CaptionList) -> dict[str, Any]:
     """What decides a list of captions: where it was drawn from, and its content.
 
     Args:
@@ -36,12 +36,12 @@ def of_captions(dataset: str, split: str, seed: int, listed: CaptionList) -> dic
     }
 
 
-def of_files(files: Iterable[str]) -> str:
+def fingerprint_files(files: Iterable[str]) -> str:
     """SHA-256 of the names, sizes and times of files: other files, or changed ones, give another."""
     found = [(os.path.basename(file), os.stat(file).st_size, os.stat(file).st_mtime_ns) for file in files]
     return fingerprint(found)
 
 
-def of_measures(measures: Iterable[Measure]) -> dict[str, Any]:
+def identify_measures(measures: Iterable[Measure]) -> dict[str, Any]:
     """What decides the scores that measures give, by their titles."""
     return {measure.title: measure.protocol for measure in measures}

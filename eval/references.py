@@ -24,7 +24,7 @@ from xmcgan.files import locked, replaced
 _SCORES = "scores"
 
 
-def references(
+def find_references(
     measures: Sequence[Measure],
     source: Source,
     listed: CaptionList,
@@ -65,14 +65,14 @@ def references(
             logging.info(
                 "looking at %d real pictures by %s, once", source.size, " and ".join(each.title for each in lacking)
             )
-            of_missing = [identities[index] for index in missing]
+            missing_identities = [identities[index] for index in missing]
             seen = collect(
                 source,
                 lacking,
-                os.path.join(folder, f"incomplete.{fingerprint(of_missing)[:20]}"),
+                os.path.join(folder, f"incomplete.{fingerprint(missing_identities)[:20]}"),
                 strategy=strategy,
                 batch_size=batch_size,
-                identity={"measures": of_missing},
+                identity={"measures": missing_identities},
                 title="real pictures",
             )
             for index in missing:

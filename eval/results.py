@@ -31,7 +31,7 @@ class Result(NamedTuple):
 
 
 def write(path: str, result: Result) -> None:
-    """Writes a result as JSON, aside and renamed.
+    """Writes a result as JSON, whole or not at all.
 
     A result of another protocol that is there is kept, under its name with its fingerprint.
 
@@ -43,7 +43,7 @@ def write(path: str, result: Result) -> None:
     if os.path.exists(path):
         before = read(path)
         if before.fingerprint != result.fingerprint:
-            os.replace(path, aside(path, before.fingerprint))
+            os.replace(path, displaced(path, before.fingerprint))
     content = {
         "scores": score.to_json(result.scores),
         "real": score.to_json(result.real),
@@ -56,8 +56,8 @@ def write(path: str, result: Result) -> None:
         json.dump(content, file, indent=2)
 
 
-def aside(path: str, fingerprint: str) -> str:
-    """Where a result goes when one of another protocol takes its place: 'eval/5200_1a2b3c4d.json'."""
+def displaced(path: str, fingerprint: str) -> str:
+    """Names where a result goes when one of another protocol takes its place: 'eval/5200_1a2b3c4d.json'."""
     stem, extension = os.path.splitext(path)
     return f"{stem}_{fingerprint[:8]}{extension}"
 
@@ -102,7 +102,7 @@ def table(results: Sequence[tuple[str, Result]]) -> str:
     newest = results[-1][1]
     columns = {each.name: f"{each.name} {'↓' if each.better == LOWER else '↑'}" for each in newest.scores}
     scores = [(title, result.scores) for title, result in results]
-    scores += [("real pictures", newest.real)] if newest.real else []
+    scores += [("real images", newest.real)] if newest.real else []
     rows = [["", *columns.values()]]
     for title, of_row in scores:
         by_name = {each.name: str(each) for each in of_row}

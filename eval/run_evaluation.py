@@ -16,8 +16,8 @@ from eval.results import Result
 from eval.score import LOWER
 from xmcgan.config import Config
 from xmcgan.files import locked
-from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextEncoder
+from xmcgan.text_to_image import TextToImage
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
 
@@ -25,35 +25,21 @@ from xmcgan.training.state import build_generator
 class RunEvaluation:
     """Evaluations of a run, in `<workdir>/eval/<step>.json`, on TensorBoard, and the best checkpoint by FID."""
 
-    def __init__(
-        self,
-        config: Config,
-        data_dir: str,
-        workdir: str,
-        strategy: tf.distribute.Strategy,
-        flag_prefix: str = "--config.evaluation.",
-    ):
-        """See `Evaluation`.
+    def __init__(self, workdir: str, evaluation: Evaluation):
+        """Names the run.
 
         Args:
-          config: the run's, with what is to be measured.
-          data_dir: folder of all records.
           workdir: the run's folder.
-          strategy: whose replicas do the work.
-          flag_prefix: before the names of `config.evaluation`'s fields, as the user passes them.
+          evaluation: of the run's config, with what is to be measured.
         """
-        self._workdir = workdir
-        self._evaluation = Evaluation(config, data_dir, strategy, flag_prefix)
+        self._workdir, self._evaluation = workdir, evaluation
 
-    def __call__(
-        self, checkpoint: str, generator: Generator, text_encoder: TextEncoder, with_curve: bool = False
-    ) -> Result:
+    def __call__(self, checkpoint: str, model: TextToImage, with_curve: bool = False) -> Result:
         """Evaluates a checkpoint, unless that has been done by the same protocol.
 
         Args:
           checkpoint: its path.
-          generator: of the run's config, made inside the strategy's scope; it gets the checkpoint's averaged weights.
-          text_encoder: made inside the strategy's scope.
+          model: of the run, made inside the strategy's scope; it gets the checkpoint's averaged weights.
           with_curve: whether to draw FID's dependence on the number of images, into `<step>_curve.png`.
 
         Returns:
@@ -63,16 +49,15 @@ class RunEvaluation:
         path = os.path.join(self._workdir, "eval", f"{step}.json")
         # Training goes on meanwhile, and may remove its older checkpoints; or it comes to evaluate the same one itself.
         with checkpoints.held(self._workdir, checkpoint) as held, locked(os.path.dirname(path)):
-            for done in (path, results.aside(path, protocol.fingerprint(self._evaluation.protocol))):
+            for done in (path, results.displaced(path, protocol.fingerprint(self._evaluation.protocol))):
                 found = self._find(done, with_curve)
                 if found is not None:
                     logging.info("step %d has been evaluated: %s", step, done)
                     return found
-            pictures = {"run": os.path.basename(os.path.abspath(self._workdir)), "step": step, "weights": "averaged"}
-            aside = os.path.join(self._workdir, "eval", f"{step}.incomplete")
             curve_path = os.path.join(self._workdir, "eval", f"{step}_curve.png") if with_curve else None
-            checkpoints.restore_generator(held, generator)
-            result = self._evaluation.of_generator(generator, text_encoder, pictures, aside, curve_path)
+            incomplete = os.path.join(self._workdir, "eval", f"{step}.incomplete")
+            model.restore(held)
+            result = self._evaluation.evaluate_model(model, incomplete, curve_path)
             results.write(path, result)
             results.summarize(self._workdir, step, result.scores)
             keep_if_best(self._workdir, held, result)
@@ -108,7 +93,7 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
             logging.log_first_n(
                 logging.INFO,
                 "the best checkpoint, of step %d, was chosen by another protocol and stays: remove "
-                "%s/checkpoints/best to choose anew",
+                "%s/checkpoints/best to choose again",
                 1,
                 best["step"],
                 workdir,
@@ -165,12 +150,12 @@ def evaluator(
     Returns:
       A function of a checkpoint's path.
     """
-    evaluation = RunEvaluation(config, data_dir, workdir, strategy)
+    evaluate_checkpoint = RunEvaluation(workdir, Evaluation.prepare(config, data_dir, strategy))
     with strategy.scope():
-        generator = build_generator(config)
+        model = TextToImage.from_networks(build_generator(config), text_encoder, config, workdir)
 
     def evaluate(checkpoint: str) -> Result:
-        result = evaluation(checkpoint, generator, text_encoder)
+        result = evaluate_checkpoint(checkpoint, model)
         lines = results.table([(f"step {checkpoints.step_of(checkpoint)}", result)])
         logging.info("evaluation\n%s", lines)
         return result

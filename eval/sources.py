@@ -1,17 +1,19 @@
-"""Where the images of an evaluation come from: the dataset or a generator (or a folder: `image_folder`)."""
+"""Where images come from: a dataset, a trained model, or a folder of files. Metrics and rankings take any of them."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from data_pipelines import input_pipeline
-from xmcgan.models.generator import Generator
-from xmcgan.models.text_encoder import TextEncoder
-from xmcgan.synthesis import noise_of, to_uint8
+from data_pipelines.images import decode_image, resize_image
+from xmcgan.text_to_image import TextToImage
+
+# How images of the dataset and of folders are brought to one size. It is part of what decides the metrics.
+_RESIZE = "bilinear without antialias, no crop"
 
 
 class Source(abc.ABC):
@@ -26,20 +28,29 @@ class Source(abc.ABC):
     size: int
 
     @abc.abstractmethod
-    def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
-        """What `images` needs of the images from number `first` on, in batches; the last one may have fewer."""
+    def batches(self, first: int, batch_size: int) -> Iterable[dict[str, tf.Tensor]]:
+        """Gives what `images` needs of the images from number `first` on, in batches; the last one may have fewer."""
 
     @abc.abstractmethod
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """A batch's images, made on a replica, in a graph: [batch, height, width, 3] uint8."""
+        """Makes the images of a batch, on a replica and in a graph: [batch, height, width, 3] uint8."""
 
 
-class RealImages(Source):
-    """The dataset's own images of an evaluation's list."""
+class DatasetImages(Source):
+    """The images that the captions of a list were written for."""
 
     def __init__(self, dataset: str, split: str, data_dir: str, *, image_size: int, num_captions: int, seed: int):
-        """Args: see `input_pipeline.evaluation_batches`."""
-        self.identity = {"pictures": "real", "image_size": image_size, "resize": "bilinear without antialias, no crop"}
+        """Names the list.
+
+        Args:
+          dataset: name of the dataset.
+          split: of the dataset.
+          data_dir: folder of all records.
+          image_size: pixels a side.
+          num_captions: length of the list, see `input_pipeline.evaluation_batches`.
+          seed: of the list.
+        """
+        self.identity = {"pictures": "real", "image_size": image_size, "resize": _RESIZE}
         self.size = num_captions
         self._dataset, self._split, self._data_dir = dataset, split, data_dir
         self._image_size, self._seed = image_size, seed
@@ -62,39 +73,70 @@ class RealImages(Source):
 
 
 class GeneratedImages(Source):
-    """A generator's images of captions, one for each caption and seed."""
+    """What a model draws of captions, one image for each caption and seed."""
 
-    def __init__(
-        self,
-        generator: Generator,
-        text_encoder: TextEncoder,
-        noise_dim: int,
-        captions: Sequence[str],
-        seeds: Sequence[int],
-        identity: dict[str, Any],
-    ):
-        """Args:
-        generator: with averaged weights; made inside the scope of the strategy that runs it.
-        text_encoder: that it was trained with.
-        noise_dim: width of z.
-        captions: one for each image.
-        seeds: one for each image; a seed names a noise vector, wherever in the list it stands.
-        identity: tells which generator this is.
+    def __init__(self, model: TextToImage, captions: Sequence[str], seeds: Sequence[int]):
+        """Names the images.
+
+        Args:
+          model: of a run or of an export; made inside the scope of the strategy that runs it.
+          captions: one for each image.
+          seeds: one for each image; a seed names a noise vector, wherever in the list it stands.
         """
-        self.identity = {"pictures": "generated", **identity}
+        self.identity = {"pictures": "generated", **model.identity}
         self.size = len(captions)
-        self._generator, self._text_encoder, self._noise_dim = generator, text_encoder, noise_dim
-        self._captions, self._seeds = captions, seeds
+        self._model, self._captions, self._seeds = model, captions, seeds
 
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
         listed = tf.data.Dataset.from_tensor_slices((list(self._captions[first:]), list(self._seeds[first:])))
-
-        def tokenized(captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-            # Here, on the host: devices do not take strings.
-            return {"seed": tf.cast(seeds, tf.int64), **self._text_encoder.tokenize(captions)}
-
-        return listed.batch(batch_size).map(tokenized).prefetch(tf.data.AUTOTUNE)
+        return listed.batch(batch_size).map(self._model.prepare).prefetch(tf.data.AUTOTUNE)
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        noise = noise_of(batch["seed"], self._noise_dim)
-        return to_uint8(self._generator(noise, self._text_encoder.encode(batch)).image)
+        return self._model.draw(batch)
+
+
+class FolderImages(Source):
+    """Anyone's images, in files (see `image_folder.read`).
+
+    They are decoded as the dataset's images are, see `data_pipelines.images.decode_image`.
+    """
+
+    def __init__(self, files: Sequence[str], *, image_size: int | None = None, identity: dict[str, Any] | None = None):
+        """Names the files.
+
+        Args:
+          files: PNG, JPEG, BMP or GIF, in the order of their captions.
+          image_size: pixels a side; files of another size are resized to it as the dataset's images are. None: all
+            keep their sizes, and come one by one.
+          identity: tells which images these are.
+        """
+        self.identity = {"pictures": "files", "image_size": image_size, "resize": _RESIZE, **(identity or {})}
+        self.size = len(files)
+        self._files, self._image_size = files, image_size
+
+    def batches(self, first: int, batch_size: int) -> Iterator[dict[str, tf.Tensor]]:
+        files = tf.data.Dataset.from_tensor_slices(list(self._files[first:]))
+        images = files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        done = first
+        try:
+            for batch in images.batch(batch_size if self._image_size else 1).prefetch(tf.data.AUTOTUNE):
+                yield {"image": batch}
+                done += len(batch)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{self._first_damaged(done)} is damaged: write it again, or leave it out") from error
+
+    def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return batch["image"]
+
+    def _read(self, file: tf.Tensor) -> tf.Tensor:
+        image = decode_image(tf.io.read_file(file))  # [height, width, 3] uint8
+        return resize_image(image, self._image_size) if self._image_size else image
+
+    def _first_damaged(self, first: int) -> str:
+        """The first file from number `first` on that cannot be decoded."""
+        for file in self._files[first:]:
+            try:
+                decode_image(tf.io.read_file(file))
+            except tf.errors.InvalidArgumentError:
+                return file
+        return "an image"

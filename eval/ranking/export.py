@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 from absl import logging
 from PIL import Image
 
-from data_pipelines import input_pipeline
 from eval.image_folder import CAPTIONS_FILE
 from eval.ranking import design, label_studio
 from eval.ranking.design import QUESTIONS, Key
-from eval.ranking.sources import CaptionDraw, ImageSource, one_line, open_source
+from eval.ranking.ranked_models import SPLIT, CaptionDraw, RankedModel, find_model
 from xmcgan.display import grid
 from xmcgan.files import remove_temporary, write_text
 
 IMPORTABLE = "label_studio"  # The only folder that raters' software is to see.
+_BATCH_SIZE = 16
 # Of every image, so that the order of writing tells nothing: 2000-01-01.
 _TIME = 946_684_800
 # The largest upload that Label Studio takes as it comes.
 _LARGEST_UPLOAD = 250 * 2**20
-
-
-def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> CaptionDraw:
-    """Captions of the validation split, by lot; the same whatever the models.
-
-    Raises:
-      FileNotFoundError: the dataset has not been converted; the message tells the command.
-      ValueError: `num_captions` or `seed` is too small.
-    """
-    drawn = input_pipeline.evaluation_captions(dataset, "validation", data_dir, num_captions=num_captions, seed=seed)
-    return CaptionDraw(dataset, data_dir, [one_line(caption) for caption in drawn.captions], seed)
 
 
 def export(
@@ -53,7 +44,7 @@ def export(
     Args:
       output: folder to write to. `label_studio/` in it is what Label Studio imports; `key.json` undoes the anonymity,
         and `captions.tsv` lists what models from elsewhere have to draw.
-      models: name -> where its images are, see `open_source`.
+      models: name -> where its images are, see `find_model`.
       draw: the captions.
       checkpoint: of training runs, see `checkpoints.find`.
       image_size: pixels a side of all images, whatever the models draw: the size would betray them.
@@ -73,33 +64,48 @@ def export(
     if not design.key_path(output).exists():
         output.mkdir(parents=True, exist_ok=True)
         write_text(output / CAPTIONS_FILE, "".join(lines))
-    sources = {name: open_source(where, checkpoint, draw, image_size) for name, where in models.items()}
+    found = {name: find_model(where, checkpoint, draw, image_size) for name, where in models.items()}
     settings = {
         "dataset": draw.dataset,
-        "split": "validation",
+        "split": SPLIT,
         "seed": draw.seed,
         "image_size": image_size,
-        "models": {name: source.identity for name, source in sources.items()},
+        "models": {name: model.identity for name, model in found.items()},
     }
     claimed = design.claim_key(output, settings, draw.captions)
     importable = output / IMPORTABLE
     remove_temporary(importable / label_studio.PICTURES)  # Of an export that was killed.
-    for model, source in sources.items():
-        _write_images(importable / label_studio.PICTURES, model, source, claimed, image_size)
+    for name, model in found.items():
+        _write_images(importable / label_studio.PICTURES, name, model, claimed, image_size)
     _write_tasks(importable, claimed, raters, embed)
     return claimed
 
 
-def _write_images(folder: pathlib.Path, model: str, source: ImageSource, claimed: Key, image_size: int) -> None:
+def _write_images(folder: pathlib.Path, name: str, model: RankedModel, claimed: Key, image_size: int) -> None:
     """Writes those images of a model that are not there yet."""
-    paths = [folder / design.image_name(claimed.secret, row, model) for row in range(len(claimed.captions))]
+    paths = [folder / design.image_name(claimed.secret, row, name) for row in range(len(claimed.captions))]
     left = [row for row, path in enumerate(paths) if not path.exists()]
-    done = len(paths) - len(left)
-    bar = tqdm.tqdm(source.pictures(left), desc=model, total=len(paths), initial=done, unit="picture", disable=None)
-    for row, image in bar:
-        grid.save_png(paths[row], _resized(image, image_size))  # From the pixels alone: nothing else of a file is kept.
+    bar = tqdm.tqdm(desc=name, total=len(paths), initial=len(paths) - len(left), unit="image", disable=None)
+    with bar:
+        for row, image in _images(model, left):
+            # From the pixels alone: nothing else of a file is kept.
+            grid.save_png(paths[row], _resized(image, image_size))
+            bar.update()
     for path in paths:
         os.utime(path, (_TIME, _TIME))
+
+
+def _images(model: RankedModel, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """The images of ascending rows, each uint8 [height, width, 3] of any size. The model is loaded if there are any."""
+    if not rows:
+        return
+    source, wanted = model.load(), set(rows)
+    draw = tf.function(source.images, reduce_retracing=True)
+    batches = source.batches(rows[0], _BATCH_SIZE)
+    images = itertools.chain.from_iterable(draw(batch).numpy() for batch in batches)
+    for row, image in zip(range(rows[0], rows[-1] + 1), images):
+        if row in wanted:
+            yield row, image
 
 
 def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: bool) -> None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from eval import image_folder
-from eval.image_folder import ImageFolder
+from eval.sources import FolderImages
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_images_come_with_their_captions(folder):
     assert listed.captions == ["a cat", "a dog", "a bird", "ein Käfer"]
     assert listed.image_ids == ["a.png", "7", "7", "d.png"]
 
-    source = ImageFolder(files, image_size=64, identity={})
+    source = FolderImages(files, image_size=64)
     batches = [batch["image"].numpy() for batch in source.batches(1, 2)]
     assert [batch.shape for batch in batches] == [(2, 64, 64, 3), (1, 64, 64, 3)]
     decoded = np.asarray(Image.open(folder / "b.jpg"), int)
@@ -34,6 +34,37 @@ def test_images_come_with_their_captions(folder):
     grey = np.asarray(Image.open(folder / "c.png"))[..., None].repeat(3, -1)
     resized = tf.image.resize(grey, (64, 64), method="bilinear")  # As the dataset's own images are.
     np.testing.assert_array_equal(batches[0][1], np.rint(resized))
+
+    one_by_one = [batch["image"].numpy() for batch in FolderImages(files).batches(1, 2)]
+    assert [batch.shape for batch in one_by_one] == [(1, 64, 64, 3), (1, 48, 48, 3), (1, 64, 64, 3)]
+    np.testing.assert_array_equal(one_by_one[1][0], grey)
+
+
+def test_images_are_taken_as_they_are_stored(tmp_path, caplog):
+    """One rule for metrics and rankings: no turning, palettes looked up, 16 bits cut to 8."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(256, size=(8, 4, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: to be turned by 90 degrees.
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
+    deep = rng.integers(2**16, size=(8, 4), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    palette = Image.fromarray(pixels).quantize(16)
+    palette.save(tmp_path / "palette.png")
+    files, _ = image_folder.read(str(tmp_path), needs_captions=False)
+    deep_image, palette_image, turned_image = (batch["image"].numpy()[0] for batch in FolderImages(files).batches(0, 1))
+    assert turned_image.shape == (8, 4, 3)
+    assert "1 of 3 images say by an EXIF tag that they are to be turned" in caplog.text
+    np.testing.assert_array_equal(deep_image, np.repeat(deep[..., None] >> 8, 3, axis=-1))
+    np.testing.assert_array_equal(palette_image, palette.convert("RGB"))
+
+
+def test_a_damaged_image_is_named(folder):
+    (folder / "b.jpg").write_bytes((folder / "b.jpg").read_bytes()[:300])
+    files, _ = image_folder.read(str(folder))
+    for source in (FolderImages(files), FolderImages(files, image_size=64)):
+        with pytest.raises(ValueError, match=r"b\.jpg is damaged: write it again, or leave it out"):
+            list(source.batches(0, 2))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +75,7 @@ def test_images_come_with_their_captions(folder):
         ("a.png a cat\n", ValueError, "line 1: not 'file<TAB>caption'"),
         ("a.png\t \n", ValueError, "line 1: not 'file<TAB>caption'"),
         ("a.png\ta\t1\t2\n", ValueError, "line 1: not 'file<TAB>caption'"),
-        ("a.png\ta cat\n", ValueError, "names 1 pictures: metrics need two or more"),
+        ("a.png\ta cat\n", ValueError, "names 1 images: metrics need two or more"),
     ],
 )
 def test_a_bad_table_is_refused(table, error, words, folder):
@@ -65,7 +96,7 @@ def test_a_table_of_another_encoding_is_refused(folder):
 @pytest.mark.parametrize("content", [b"no picture", b"", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_named(content, folder):
     (folder / "b.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=r"b\.jpg is no picture that can be read .*: replace it, or remove line 2 of"):
+    with pytest.raises(ValueError, match=r"b\.jpg is no image that can be read .*: replace it, or remove line 2 of"):
         image_folder.read(str(folder))
     Image.new("RGB", (8, 8)).save(folder / "b.jpg", format="TIFF")
     with pytest.raises(ValueError, match=r"TIFF is not PNG, JPEG"):
@@ -82,5 +113,5 @@ def test_without_captions_all_images_are_taken(folder):
     with pytest.raises(FileNotFoundError, match="is no folder"):
         image_folder.read(str(folder / "nothing"), needs_captions=False)
     (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"has 0 pictures \(\.png, .*: metrics need two or more"):
+    with pytest.raises(ValueError, match=r"has 0 images \(\.png, .*: metrics need two or more"):
         image_folder.read(str(folder / "empty"), needs_captions=False)

@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 
 from data_pipelines.datasets import preset
+from eval.evaluation import Evaluation
 from eval.networks.label_maps import COCO_NAMES
 from eval.run_evaluation import RunEvaluation
-from xmcgan.synthesis import load_text_encoder
+from xmcgan.text_to_image import TextToImage
 from xmcgan.training import checkpoints
 from xmcgan.training.checkpoints import Checkpoints
-from xmcgan.training.state import TrainState, build_generator
+from xmcgan.training.state import TrainState
 from xmcgan.training.workdir import claim_workdir
 
 BICYCLE, CAR = COCO_NAMES.index("bicycle"), COCO_NAMES.index("car")
@@ -61,9 +62,9 @@ def test_three_images_of_each_caption(config, scenes_dir, tmp_path):
     claim_workdir(workdir, config)
     state.ema_generator.to_rgb.kernel.assign(20.0 * state.ema_generator.to_rgb.kernel)
     path = Checkpoints(workdir, state, max_to_keep=1).save()
-    evaluation = RunEvaluation(config, str(scenes_dir), workdir, tf.distribute.get_strategy())
-    generator, text_encoder = build_generator(config), load_text_encoder(config, str(scenes_dir))
-    result = evaluation(checkpoints.find(workdir), generator, text_encoder)
+    evaluation = Evaluation.prepare(config, str(scenes_dir), tf.distribute.get_strategy())
+    model = TextToImage.from_run(workdir, str(scenes_dir))
+    result = RunEvaluation(workdir, evaluation)(checkpoints.find(workdir), model)
     scores = {score.name: score.value for score in result.scores}
     assert sorted(scores) == ["SOA-C/cars", "SOA-I/cars"]  # Not 'approx.'.
     classes = result.details["SOA"]["classes"]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from data_pipelines.input_pipeline import CaptionList
 from eval.measures.measure import Reference
-from eval.references import references
+from eval.references import find_references
 from eval.score import HIGHER, Score
 from tests.support.numbers_source import SIZE, Numbers, Squares
 
@@ -27,7 +27,7 @@ class _Sums(Squares):
 
 
 def _references(tmp_path, source, measures, seed=0):
-    return references(
+    return find_references(
         measures,
         source,
         LISTED,

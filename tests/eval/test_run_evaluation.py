@@ -20,11 +20,12 @@ from eval.run_evaluation import RunEvaluation, follow, keep_if_best
 from eval.scenes import scene_evaluators
 from eval.score import LOWER, Score
 from eval.sources import GeneratedImages
-from xmcgan.synthesis import load_text_encoder
+from xmcgan.models.text_encoder import load_text_encoder
+from xmcgan.text_to_image import TextToImage
 from xmcgan.training import checkpoints, cluster
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.loop import train
-from xmcgan.training.state import TrainState, build_generator
+from xmcgan.training.state import TrainState
 from xmcgan.training.workdir import claim_workdir
 
 NAMES = ["FD/scenes", "KD/scenes", "IS/scenes", "R-precision/scenes", "SOA-C/scenes", "SOA-I/scenes"]
@@ -63,18 +64,21 @@ def copied(run, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def drawing(evaluators_dir):
-    config = _config()
-    return build_generator(config), load_text_encoder(config, str(evaluators_dir))
+def model(run, evaluators_dir):
+    return TextToImage.from_run(str(run), str(evaluators_dir))
 
 
-def _evaluate(workdir, data_dir, drawing, which="latest", with_curve=False, **options):
-    evaluation = RunEvaluation(_config(**options), str(data_dir), str(workdir), tf.distribute.get_strategy())
-    return evaluation(checkpoints.find(str(workdir), which), *drawing, with_curve)
+def _prepare(data_dir, strategy=None, **options):
+    return Evaluation.prepare(_config(**options), str(data_dir), strategy or tf.distribute.get_strategy())
 
 
-def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, drawing, monkeypatch):
-    result = _evaluate(copied, evaluators_dir, drawing, with_curve=True)
+def _evaluate(workdir, data_dir, model, which="latest", with_curve=False, **options):
+    evaluate = RunEvaluation(str(workdir), _prepare(data_dir, **options))
+    return evaluate(checkpoints.find(str(workdir), which), model, with_curve)
+
+
+def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, model, monkeypatch):
+    result = _evaluate(copied, evaluators_dir, model, with_curve=True)
     assert [each.name for each in result.scores] == NAMES
     assert all(np.isfinite(each.value) for each in result.scores)
     assert [each.name for each in result.real] == NAMES[2:]  # Distances are to the real images.
@@ -87,10 +91,10 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, drawing,
     assert "run/" not in (copied / "eval" / "2.json").read_text()  # What decides numbers has no place on a disk.
 
     # By another protocol, which takes its place; then once more, both: found, not measured.
-    other = _evaluate(copied, evaluators_dir, drawing, metrics="is")
+    other = _evaluate(copied, evaluators_dir, model, metrics="is")
     monkeypatch.setattr(evaluation_lib, "collect", None)
-    assert _evaluate(copied, evaluators_dir, drawing).scores == result.scores
-    assert _evaluate(copied, evaluators_dir, drawing, metrics="is").scores == other.scores
+    assert _evaluate(copied, evaluators_dir, model).scores == result.scores
+    assert _evaluate(copied, evaluators_dir, model, metrics="is").scores == other.scores
 
 
 def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, monkeypatch):
@@ -103,26 +107,26 @@ def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, mon
             prepared.append((name, str(data_dir)))
 
         monkeypatch.setattr(scene_evaluators, name, prepare)
-    Evaluation(_config(), str(evaluators_dir), tf.distribute.MirroredStrategy(["CPU:0"]))
-    Evaluation(_config(metrics="is"), str(evaluators_dir), tf.distribute.get_strategy())
+    _prepare(evaluators_dir, tf.distribute.MirroredStrategy(["CPU:0"]))
+    _prepare(evaluators_dir, metrics="is")
     names = [name for name, data_dir in prepared if data_dir == str(evaluators_dir)]
     assert names == ["prepare_recognizer", "prepare_dual_encoder", "prepare_recognizer"]
 
 
-def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir, drawing):
-    one = _evaluate(copied, evaluators_dir, drawing)
+def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir, model):
+    one = _evaluate(copied, evaluators_dir, model)
     shutil.rmtree(copied / "eval")
-    other = _evaluate(copied, evaluators_dir, drawing, batch_size=7)
+    other = _evaluate(copied, evaluators_dir, model, batch_size=7)
     for ours, expected in zip(other.scores, one.scores):
         assert ours.value == pytest.approx(expected.value, rel=2e-3, abs=1e-3), ours.name  # A level of 255 may differ.
     assert other.protocol == one.protocol
     shutil.rmtree(copied / "eval")
-    assert _evaluate(copied, evaluators_dir, drawing, seed=1).protocol != one.protocol
+    assert _evaluate(copied, evaluators_dir, model, seed=1).protocol != one.protocol
 
 
-def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatch):
+def test_a_killed_evaluation_goes_on(copied, evaluators_dir, model, monkeypatch):
     monkeypatch.setattr("eval.collection._PART", 16)
-    evaluate = functools.partial(_evaluate, copied, evaluators_dir, drawing, "1", metrics="fid,is")
+    evaluate = functools.partial(_evaluate, copied, evaluators_dir, model, "1", metrics="fid,is")
     undisturbed = evaluate()
     shutil.rmtree(copied / "eval")
     batches, given = GeneratedImages.batches, []
@@ -141,25 +145,22 @@ def test_a_killed_evaluation_goes_on(copied, evaluators_dir, drawing, monkeypatc
     assert given == [0, 32]
 
 
-def test_anyones_images_of_the_same_captions_get_the_same_scores(copied, evaluators_dir, drawing, tmp_path):
-    config = _config()
-    expected = _evaluate(copied, evaluators_dir, drawing)
-    evaluation = Evaluation(config, str(evaluators_dir), tf.distribute.get_strategy())
-    generator, text_encoder = drawing
-    checkpoints.restore_generator(checkpoints.find(str(copied)), generator)
+def test_anyones_images_of_the_same_captions_get_the_same_scores(copied, evaluators_dir, model, tmp_path):
+    expected = _evaluate(copied, evaluators_dir, model)
+    evaluation = _prepare(evaluators_dir)
     listed = evaluation.listed
-    source = GeneratedImages(generator, text_encoder, config.generator.noise_dim, listed.captions, range(50), {})
-    folder = tmp_path / "pictures"
+    source = GeneratedImages(model, listed.captions, range(50))
+    folder = tmp_path / "images"
     folder.mkdir()
     lines = []
     for number, image in enumerate(np.concatenate([source.images(batch).numpy() for batch in source.batches(0, 16)])):
         Image.fromarray(image).save(folder / f"{number}.png")
         lines.append(f"{number}.png\t{listed.captions[number]}\t{listed.image_ids[number]}\n")
     (folder / "captions.tsv").write_text("".join(lines))
-    result = evaluation.of_folder(str(folder))
+    result = evaluation.evaluate_folder(str(folder))
     assert [each.name for each in result.scores] == NAMES
-    for ours, of_run in zip(result.scores, expected.scores):
-        assert ours.value == pytest.approx(of_run.value, rel=2e-3, abs=1e-3), ours.name
+    for ours, drawn in zip(result.scores, expected.scores):
+        assert ours.value == pytest.approx(drawn.value, rel=2e-3, abs=1e-3), ours.name
     assert result.real == expected.real
 
 
@@ -225,15 +226,35 @@ def test_the_command(copied, evaluators_dir, command):
     assert process.returncode == 0, errors
     lines = output.splitlines()
     assert lines[0].split()[::2] == ["FD/scenes", "SOA-C/scenes", "SOA-I/scenes"]
-    assert [line.split("  ")[0] for line in lines[1:4]] == ["step 1", "step 2", "real pictures"]
+    assert [line.split("  ")[0] for line in lines[1:4]] == ["step 1", "step 2", "real images"]
     assert "best so far" in errors
+
+
+def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluators_dir, command, tmp_path):
+    shutil.copytree(export_dir, tmp_path / "ball")
+    arguments = [f"--data_dir={evaluators_dir}", "--dataset=scenes", "--metrics=fid", "--num_samples=20"]
+    process = command("eval.evaluate", f"--export={tmp_path / 'ball'}", *arguments)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert output.splitlines()[1].startswith("ball/1 ")
+    assert [path.name for path in (tmp_path / "ball" / "eval").iterdir()] == ["1.json"]
+    result = results.read(str(tmp_path / "ball" / "eval" / "1.json"))
+    assert result.pictures["export"] == "ball/1"
+
+    model = TextToImage.from_run(str(drawing_run), str(evaluators_dir))
+    evaluation = _prepare(evaluators_dir, metrics="fid", num_samples=20, batch_size=50)
+    expected = evaluation.evaluate_model(model, str(tmp_path / "seen"))
+    assert result.scores[0].value == pytest.approx(expected.scores[0].value, rel=2e-3)
+    assert result.protocol == expected.protocol
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ([], "give what to evaluate: --workdir=RUN, or --images=FOLDER with --dataset"),
+        ([], "give what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset"),
         (["--images=x"], "--images needs --dataset"),
+        (["--export=x"], "--export needs --dataset"),
+        (["--export=/nowhere", "--dataset=scenes"], "/nowhere"),
         (["--workdir=/nowhere"], "no training run in /nowhere"),
         (["--workdir={run}", "--checkpoint=7"], "no checkpoint of step 7"),
         (["--workdir={run}", "--metrics=clip"], "--metrics='clip' is not possible: give some of fid"),

@@ -5,8 +5,9 @@ import pytest
 
 from data_pipelines import input_pipeline
 from data_pipelines.datasets import preset
-from eval.sources import GeneratedImages, RealImages
-from xmcgan.synthesis import Synthesizer, load_text_encoder
+from eval.sources import DatasetImages, GeneratedImages
+from xmcgan.models.text_encoder import load_text_encoder
+from xmcgan.text_to_image import TextToImage
 from xmcgan.training.state import build_generator
 
 
@@ -19,21 +20,32 @@ def test_real_images_are_those_of_the_list(first, scenes_dir):
     listed = {"num_captions": 30, "seed": 3, "image_size": 64}  # Of 20 images: some come twice.
     batches = input_pipeline.evaluation_batches("scenes", "validation", scenes_dir, batch_size=30, **listed)
     expected = next(iter(batches)).image.numpy()
-    source = RealImages("scenes", "validation", str(scenes_dir), **listed)
+    source = DatasetImages("scenes", "validation", str(scenes_dir), **listed)
     assert source.size == 30
     np.testing.assert_array_equal(_images(source, first, 4), expected[first:])
+
+
+CAPTIONS = ["a red ball on the beach", "a blue star at night", "a red ball on the beach", "two boxes", "a moon"]
+SEEDS = [(5 << 32) + place for place in (0, 1, 2, 2, 9)]
 
 
 def test_generated_images_are_those_of_sampling(scenes_dir):
     config = preset("scenes")
     config.generator.channels = 1
     text_encoder, generator = load_text_encoder(config, str(scenes_dir)), build_generator(config)
-    captions = ["a red ball on the beach", "a blue star at night", "a red ball on the beach", "two boxes", "a moon"]
-    seeds = [(5 << 32) + place for place in (0, 1, 2, 2, 9)]
-    source = GeneratedImages(generator, text_encoder, config.generator.noise_dim, captions, seeds, {"step": 3})
-    assert (source.size, source.identity) == (5, {"pictures": "generated", "step": 3})
-    drawn = Synthesizer(generator, text_encoder, config.generator.noise_dim)(captions, seeds)
+    model = TextToImage.from_networks(generator, text_encoder, config)
+    source = GeneratedImages(model, CAPTIONS, SEEDS)
+    assert (source.size, source.identity) == (5, {"pictures": "generated"})
+    drawn = model(CAPTIONS, SEEDS)
     ours = _images(source, 0, 2)
     assert np.abs(ours.astype(int) - drawn).max() <= 1  # Rounding may fall to either side.
     assert (ours[0] != ours[2]).any()  # Another seed, another image.
     assert np.abs(_images(source, 3, 2).astype(int) - drawn[3:]).max() <= 1
+
+
+def test_an_export_draws_what_its_run_draws(export_dir, drawing_run, scenes_dir):
+    run = TextToImage.from_run(str(drawing_run), str(scenes_dir))
+    exported = TextToImage.from_export(str(export_dir))
+    source = GeneratedImages(exported, CAPTIONS, SEEDS)
+    assert source.identity == {"pictures": "generated", **exported.identity}
+    assert np.abs(_images(source, 0, 2).astype(int) - run(CAPTIONS, SEEDS)).max() <= 1

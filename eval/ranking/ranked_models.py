@@ -1,0 +1,158 @@
+"""What is ranked: the images of several models, of the same captions."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from typing import Any, Callable, NamedTuple
+
+from data_pipelines import input_pipeline
+from eval import image_folder
+from eval.image_folder import CAPTIONS_FILE
+from eval.ranking.design import SLOTS
+from eval.sources import DatasetImages, FolderImages, GeneratedImages, Source
+from xmcgan.text_to_image import TextToImage, is_run
+from xmcgan.training import checkpoints
+
+DATASET = "dataset"  # In the place of a folder: the images that the captions were written for.
+SPLIT = "validation"
+
+
+class CaptionDraw(NamedTuple):
+    """The captions of a ranking, and how they were drawn: the arguments of `input_pipeline.evaluation_captions`."""
+
+    dataset: str
+    data_dir: str
+    captions: list[str]
+    seed: int
+
+
+class RankedModel(NamedTuple):
+    """A model whose images are ranked."""
+
+    identity: dict[str, Any]  # As JSON; images of equal identities are the same.
+    load: Callable[[], Source]  # Gives its images of the captions, in their order.
+
+
+def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> CaptionDraw:
+    """Draws captions of the validation split, by lot; the same whatever the models.
+
+    Raises:
+      FileNotFoundError: the dataset has not been converted; the message tells the command.
+      ValueError: `num_captions` or `seed` is too small.
+    """
+    drawn = input_pipeline.evaluation_captions(dataset, SPLIT, data_dir, num_captions=num_captions, seed=seed)
+    return CaptionDraw(dataset, data_dir, [_one_line(caption) for caption in drawn.captions], seed)
+
+
+def parse_models(arguments: Sequence[str]) -> dict[str, str]:
+    """Reads the `--model` flags, `NAME=WHERE` each, as a mapping from names to places.
+
+    Raises:
+      ValueError: one is not of this form, a name comes twice, or there are too few or too many.
+    """
+    models: dict[str, str] = {}
+    for argument in arguments:
+        name, _, where = argument.partition("=")
+        if not re.fullmatch(r"\S(.*\S)?", name) or not where:
+            raise ValueError(
+                f"--model={argument}: write --model=NAME=WORKDIR, NAME=EXPORT, NAME=FOLDER or NAME={DATASET}"
+            )
+        if name in models:
+            raise ValueError(f"--model={argument}: there is a model '{name}' already, give another name")
+        models[name] = where
+    if not 2 <= len(models) <= len(SLOTS):
+        raise ValueError(f"{len(models)} models cannot be ranked: give --model=NAME=WHERE 2 to {len(SLOTS)} times")
+    return models
+
+
+def find_model(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) -> RankedModel:
+    """Finds the images of a model.
+
+    Args:
+      where: folder of a training run, of an export, or of images; or DATASET.
+      checkpoint: of a training run, see `checkpoints.find`.
+      draw: the captions.
+      image_size: pixels a side that the dataset's images are read at.
+
+    Raises:
+      FileNotFoundError, ValueError: there are no such images, or not of all captions.
+    """
+    if where == DATASET:
+        return RankedModel({DATASET: draw.dataset}, lambda: _dataset_images(draw, image_size))
+    if is_run(where):
+        return _find_run(where, checkpoint, draw)
+    if os.path.isfile(os.path.join(where, CAPTIONS_FILE)):
+        return _find_folder(where, draw)
+    try:
+        return _find_export(where, draw)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{where} is neither the folder of a training run (no checkpoints) nor one of images (no {CAPTIONS_FILE} "
+            "of lines file<TAB>caption) nor an export (no SavedModel)"
+        ) from error
+
+
+def _dataset_images(draw: CaptionDraw, image_size: int) -> Source:
+    return DatasetImages(
+        draw.dataset,
+        SPLIT,
+        draw.data_dir,
+        image_size=image_size,
+        num_captions=len(draw.captions),
+        seed=draw.seed,
+    )
+
+
+def _find_run(workdir: str, checkpoint: str, draw: CaptionDraw) -> RankedModel:
+    path = checkpoints.find(workdir, checkpoint)
+
+    def load() -> Source:
+        model = TextToImage.from_run(workdir, draw.data_dir, checkpoint)
+        model.restore(path)  # The run may have come to its next checkpoint meanwhile.
+        return _generated(model, draw)
+
+    return RankedModel({"run": workdir, "step": checkpoints.step_of(path), "seed": draw.seed}, load)
+
+
+def _find_export(path: str, draw: CaptionDraw) -> RankedModel:
+    model = TextToImage.from_export(path)
+    return RankedModel({**model.identity, "seed": draw.seed}, lambda: _generated(model, draw))
+
+
+def _generated(model: TextToImage, draw: CaptionDraw) -> Source:
+    """The images of a model, with the noise vector of seed + row."""
+    return GeneratedImages(model, draw.captions, [draw.seed + row for row in range(len(draw.captions))])
+
+
+def _find_folder(folder: str, draw: CaptionDraw) -> RankedModel:
+    files = _files_of_captions(folder, draw.captions)
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as content:
+            digest.update(content.read())
+    return RankedModel({"folder": folder, "sha256": digest.hexdigest()}, lambda: FolderImages(files))
+
+
+def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
+    """The file of each caption; a caption that comes again takes its next image."""
+    listed: dict[str, list[str]] = {}
+    files, table = image_folder.read(folder)
+    for file, caption in zip(files, table.captions):
+        listed.setdefault(_one_line(caption), []).append(file)
+    missing = [caption for caption in captions if caption not in listed]
+    if missing:
+        raise ValueError(
+            f"{folder} has no image of {len(missing)} of the {len(captions)} captions, such as '{missing[0]}': "
+            f"draw those of {CAPTIONS_FILE} in the ranking's folder, and copy that file to the images"
+        )
+    turns = {caption: itertools.cycle(paths) for caption, paths in listed.items()}
+    return [next(turns[caption]) for caption in captions]
+
+
+def _one_line(caption: str) -> str:
+    """A caption as lists and pages hold it: white space of any kind as single spaces."""
+    return " ".join(caption.split())
