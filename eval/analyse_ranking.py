@@ -22,6 +22,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to. [<ranking>/re
 
 
 def main(argv: list[str]) -> None:
+    """Counts the answers of a ranking."""
     del argv
     if not _ANSWERS.value:
         raise app.UsageError("--answers is missing: give an export of Label Studio, once for each file")

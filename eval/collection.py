@@ -29,15 +29,18 @@ class Collection(Seen):
     """The rows of all images, in files."""
 
     def __init__(self, folder: str, seconds: float, forward_seconds: float):
-        """Args:
-        folder: of the parts, as `collect` wrote them.
-        seconds: that it took to collect them, in this process.
-        forward_seconds: of these, spent on networks' forward passes and on waiting for them.
+        """Names the files.
+
+        Args:
+          folder: of the parts, as `collect` wrote them.
+          seconds: that it took to collect them, in this process.
+          forward_seconds: of these, spent on networks' forward passes and on waiting for them.
         """
         self.seconds, self.forward_seconds = seconds, forward_seconds
         self._folder = folder
 
     def parts(self, name: str) -> Iterator[np.ndarray]:
+        """See `Seen.parts`."""
         for path in _part_files(self._folder):
             with np.load(path) as rows:
                 yield rows[name]
@@ -78,7 +81,7 @@ def collect(
     num_parts = -(-source.size // part_size)
     done = len(_part_files(folder))
     if 0 < done < num_parts:
-        logging.info("%s: going on at picture %d of %d", title, done * part_size, source.size)
+        logging.info("%s: going on at image %d of %d", title, done * part_size, source.size)
 
     start, forward_seconds = time.perf_counter(), 0.0
     progress = _Progress(title, source.size, done * part_size)
@@ -113,15 +116,15 @@ def _looker(
 
     def look_at(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
         size = next(iter(batch.values())).shape[0]
-        padding = batch_size - size  # The last batch is filled up, so that nothing is traced anew.
+        padding = batch_size - size  # The last batch is filled up, so that nothing is traced again.
         if padding:
             batch = {name: tf.concat([rows, tf.repeat(rows[-1:], padding, axis=0)], 0) for name, rows in batch.items()}
 
-        def of_replica(context: tf.distribute.ValueContext) -> dict[str, tf.Tensor]:
+        def replica_rows(context: tf.distribute.ValueContext) -> dict[str, tf.Tensor]:
             first = context.replica_id_in_sync_group * rows_of_replica
             return {name: rows[first : first + rows_of_replica] for name, rows in batch.items()}
 
-        seen = run(strategy.experimental_distribute_values_from_function(of_replica))
+        seen = run(strategy.experimental_distribute_values_from_function(replica_rows))
         return {
             name: np.concatenate([each.numpy() for each in strategy.experimental_local_results(rows)])[:size]
             for name, rows in seen.items()
@@ -159,20 +162,20 @@ class _Progress:
 
     def __init__(self, title: str, total: int, done: int):
         # disable=None: only on a terminal.
-        self._bar = tqdm.tqdm(total=total, initial=done, desc=title, unit="picture", disable=None, dynamic_ncols=True)
+        self._bar = tqdm.tqdm(total=total, initial=done, desc=title, unit="image", disable=None, dynamic_ncols=True)
         self._title, self._total, self._first, self._done = title, total, done, done
         self._start = self._last = time.monotonic()
 
-    def add(self, pictures: int) -> None:
-        self._done += pictures
-        self._bar.update(pictures)
+    def add(self, images: int) -> None:
+        self._done += images
+        self._bar.update(images)
         now = time.monotonic()
         if now - self._last < _SECONDS_BETWEEN_LINES or not self._bar.disable:
             return
         self._last = now
         rate = (self._done - self._first) / (now - self._start)
         left = (self._total - self._done) / rate
-        logging.info("%s: %d/%d  %.1f pictures/s  %.0f s left", self._title, self._done, self._total, rate, left)
+        logging.info("%s: %d/%d  %.1f images/s  %.0f s left", self._title, self._done, self._total, rate, left)
 
     def close(self) -> None:
         self._bar.close()

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable, Iterable
 
 from absl import app, flags
 
@@ -52,7 +53,11 @@ _DATASET = command_line.define_dataset(
 
 def _define_options() -> dict[str, flags.FlagHolder]:
     """A flag for each field of `config.evaluation`, with its comment as help; None: as in the config."""
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    define: dict[type, Callable[..., flags.FlagHolder]] = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
     return {
         field.name: define[type(field.default)](field.name, None, field.metadata["setting"].help)
         for field in dataclasses.fields(EvaluationConfig)
@@ -64,15 +69,17 @@ _OPTIONS = _define_options()
 
 
 def main(argv: list[str]) -> None:
+    """Evaluates a run, an export or a folder."""
     del argv
     commands = [(_WORKDIR, _evaluate_run), (_EXPORT, _evaluate_export), (_IMAGES, _evaluate_folder)]
-    given = [evaluate for flag, evaluate in commands if flag.value]
+    given = [(evaluate, flag.value) for flag, evaluate in commands if flag.value]
     if len(given) != 1:
         raise app.UsageError("give what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset")
-    given[0]()
+    evaluate, where = given[0]
+    evaluate(where)
 
 
-def _evaluate_run() -> None:
+def _evaluate_run(workdir: str) -> None:
     from absl import logging
 
     from data_pipelines import input_pipeline
@@ -84,8 +91,9 @@ def _evaluate_run() -> None:
     from xmcgan.training.state import build_generator
     from xmcgan.training.workdir import read_config
 
-    workdir, data_dir = _WORKDIR.value, _DATA_DIR.value
+    data_dir = _DATA_DIR.value
     config = _with_options(read_config(workdir))
+    paths: Iterable[str]
     if _FOLLOW.value:
         last_step = config.training.steps(input_pipeline.num_examples(config.dataset, "train", data_dir))
         paths = run_evaluation.follow(workdir, last_step, _FOLLOW_TIMEOUT.value)
@@ -111,18 +119,19 @@ def _evaluate_run() -> None:
         print(f"protocol and details: {os.path.join(workdir, 'eval')}")
 
 
-def _evaluate_export() -> None:
+def _evaluate_export(path: str) -> None:
     from eval import results
     from eval.evaluation import Evaluation
+    from xmcgan.serving.versions import find_version
     from xmcgan.text_to_image import TextToImage
     from xmcgan.training import cluster
 
-    config, strategy = _dataset_config(), cluster.create_strategy()
+    config, folder, strategy = _dataset_config(), find_version(path), cluster.create_strategy()
     with strategy.scope():
-        model = TextToImage.from_export(_EXPORT.value)
+        model = TextToImage.from_export(folder)
     config.data.image_size = model.image_size
     evaluation = Evaluation.prepare(config, _DATA_DIR.value, strategy, flag_prefix="--")
-    versions, version = os.path.split(os.path.abspath(model.folder))
+    versions, version = os.path.split(os.path.abspath(folder))
     stem = os.path.join(versions, "eval", version)
     curve_path = f"{stem}_curve.png" if _FID_CURVE.value else None
     result = evaluation.evaluate_model(model, f"{stem}.incomplete", curve_path)
@@ -131,18 +140,18 @@ def _evaluate_export() -> None:
     print(f"protocol and details: {stem}.json")
 
 
-def _evaluate_folder() -> None:
+def _evaluate_folder(images: str) -> None:
     from eval import results
     from eval.evaluation import Evaluation
     from xmcgan.training import cluster
 
-    config, folder = _dataset_config(), os.path.join(_IMAGES.value, "eval")
+    config, folder = _dataset_config(), os.path.join(images, "eval")
     curve_path = os.path.join(folder, "curve.png") if _FID_CURVE.value else None
     evaluation = Evaluation.prepare(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")
-    result = evaluation.evaluate_folder(_IMAGES.value, _CAPTIONS.value, curve_path)
+    result = evaluation.evaluate_folder(images, _CAPTIONS.value, curve_path)
     path = os.path.join(folder, "result.json")
     results.write(path, result)
-    print(results.table([(os.path.basename(os.path.abspath(_IMAGES.value)), result)]))
+    print(results.table([(os.path.basename(os.path.abspath(images)), result)]))
     print(f"protocol and details: {path}")
 
 

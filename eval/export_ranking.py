@@ -42,6 +42,7 @@ _OUTPUT = flags.DEFINE_string("output", "ranking", "Folder to write to.")
 
 
 def main(argv: list[str]) -> None:
+    """Writes a ranking."""
     del argv
     from eval.ranking import export, ranked_models
 

@@ -63,7 +63,7 @@ def find_references(
         if missing:
             lacking = [measures[index] for index in missing]
             logging.info(
-                "looking at %d real pictures by %s, once", source.size, " and ".join(each.title for each in lacking)
+                "looking at %d real images by %s, once", source.size, " and ".join(each.title for each in lacking)
             )
             missing_identities = [identities[index] for index in missing]
             seen = collect(
@@ -73,7 +73,7 @@ def find_references(
                 strategy=strategy,
                 batch_size=batch_size,
                 identity={"measures": missing_identities},
-                title="real pictures",
+                title="real images",
             )
             for index in missing:
                 _write(paths[index], measures[index].refer(seen, listed), identities[index])
@@ -95,4 +95,4 @@ def _read(path: str) -> Reference:
                 {name: arrays[name] for name in arrays.files if name != _SCORES}, score.from_json(note["scores"])
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read: remove it, and the real pictures are looked at anew") from error
+        raise ValueError(f"{path} cannot be read: remove it, and the real images are looked at again") from error

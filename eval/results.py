@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import tabulate
 import tensorflow as tf
 
 from eval import protocol as protocol_lib
@@ -20,7 +21,7 @@ class Result(NamedTuple):
 
     scores: list[Score]  # Of the images.
     real: list[Score]  # Of the dataset's own images of the same captions, where a metric has one.
-    pictures: dict[str, Any]  # What was measured: a run and its step, or a folder.
+    images: dict[str, Any]  # What was measured: a run and its step, or a folder.
     protocol: dict[str, Any]  # How: captions, networks, numbers. Equal protocols may stand in one table.
     details: dict[str, Any]  # More than the scores tell, such as SOA by class.
 
@@ -47,7 +48,7 @@ def write(path: str, result: Result) -> None:
     content = {
         "scores": score.to_json(result.scores),
         "real": score.to_json(result.real),
-        "pictures": result.pictures,
+        "pictures": result.images,
         "protocol": result.protocol,
         "fingerprint": result.fingerprint,
         "details": result.details,
@@ -74,7 +75,9 @@ def read(path: str) -> Result:
             return Result(
                 scores=score.from_json(content["scores"]),
                 real=score.from_json(content["real"]),
-                **{name: content[name] for name in ("pictures", "protocol", "details")},
+                images=content["pictures"],
+                protocol=content["protocol"],
+                details=content["details"],
             )
         except (AttributeError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no result of eval.evaluate: remove it, or move it elsewhere") from error
@@ -100,13 +103,16 @@ def table(results: Sequence[tuple[str, Result]]) -> str:
       the last row.
     """
     newest = results[-1][1]
-    columns = {each.name: f"{each.name} {'↓' if each.better == LOWER else '↑'}" for each in newest.scores}
+    names = [score.name for score in newest.scores]
+    headers = ["", *(f"{score.name} {'↓' if score.better == LOWER else '↑'}" for score in newest.scores)]
     scores = [(title, result.scores) for title, result in results]
     scores += [("real images", newest.real)] if newest.real else []
-    rows = [["", *columns.values()]]
-    for title, of_row in scores:
-        by_name = {each.name: str(each) for each in of_row}
-        rows.append([title, *(by_name.get(name, "") for name in columns)])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    rows = [[title, *_cells(row, names)] for title, row in scores]
+    align = ["left", *["right"] * len(names)]
+    return tabulate.tabulate(rows, headers, tablefmt="plain", colalign=align, disable_numparse=True)
+
+
+def _cells(scores: Sequence[Score], names: Sequence[str]) -> list[str]:
+    """The scores of these names as text; nothing for those that are not there."""
+    texts = {score.name: str(score) for score in scores}
+    return [texts.get(name, "") for name in names]

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines import input_pipeline
@@ -56,6 +57,7 @@ class DatasetImages(Source):
         self._image_size, self._seed = image_size, seed
 
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
+        """See `Source.batches`."""
         batches = input_pipeline.evaluation_batches(
             self._dataset,
             self._split,
@@ -69,13 +71,14 @@ class DatasetImages(Source):
         return batches.map(lambda batch: {"image": batch.image})
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See `Source.images`."""
         return batch["image"]
 
 
 class GeneratedImages(Source):
     """What a model draws of captions, one image for each caption and seed."""
 
-    def __init__(self, model: TextToImage, captions: Sequence[str], seeds: Sequence[int]):
+    def __init__(self, model: TextToImage, captions: Sequence[str], seeds: Sequence[int] | np.ndarray):
         """Names the images.
 
         Args:
@@ -88,10 +91,12 @@ class GeneratedImages(Source):
         self._model, self._captions, self._seeds = model, captions, seeds
 
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
+        """See `Source.batches`."""
         listed = tf.data.Dataset.from_tensor_slices((list(self._captions[first:]), list(self._seeds[first:])))
         return listed.batch(batch_size).map(self._model.prepare).prefetch(tf.data.AUTOTUNE)
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See `Source.images`."""
         return self._model.draw(batch)
 
 
@@ -115,6 +120,7 @@ class FolderImages(Source):
         self._files, self._image_size = files, image_size
 
     def batches(self, first: int, batch_size: int) -> Iterator[dict[str, tf.Tensor]]:
+        """See `Source.batches`."""
         files = tf.data.Dataset.from_tensor_slices(list(self._files[first:]))
         images = files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         done = first
@@ -126,6 +132,7 @@ class FolderImages(Source):
             raise ValueError(f"{self._first_damaged(done)} is damaged: write it again, or leave it out") from error
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See `Source.images`."""
         return batch["image"]
 
     def _read(self, file: tf.Tensor) -> tf.Tensor:

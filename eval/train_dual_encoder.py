@@ -3,7 +3,7 @@
   python -m eval.train_dual_encoder --output=data/cc --pictures=cc3m
   python -m eval.train_dual_encoder --output=data/cc --pictures=FOLDER --captions=pairs.tsv
   python -m eval.train_dual_encoder --output=data/cc --pictures=cc3m --image_tower=efficientnetb4 --image_size=224 ...
-  python -m eval.train_dual_encoder --output=data/of_coco --dataset=coco2014
+  python -m eval.train_dual_encoder --output=data/coco_encoder --dataset=coco2014
 
 Trains on Conceptual Captions, or on any images with captions: --pictures is the folder that
 `img2dataset --output_format files` filled, or any folder of JPEG files with a table of lines `caption<TAB>file`
@@ -31,9 +31,9 @@ if typing.TYPE_CHECKING:
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the SavedModel to make.")
 _DATASET = command_line.define_dataset(datasets, "A converted dataset to train on.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_IMAGES = flags.DEFINE_string("pictures", None, "Folder of pictures to train on.")
+_IMAGES = flags.DEFINE_string("pictures", None, "Folder of images to train on.")
 _CAPTIONS = flags.DEFINE_string(
-    "captions", None, "Table of lines `caption<TAB>file`, files relative to --pictures. [.txt beside each picture]"
+    "captions", None, "Table of lines `caption<TAB>file`, files relative to --pictures. [.txt beside each image]"
 )
 _NAME = flags.DEFINE_string("name", None, "What results are called after. [CC, or the dataset]")
 _WORKDIR = command_line.define_workdir("Folder for checkpoints and curves. [<output>.training]", optional=True)
@@ -41,12 +41,12 @@ _IMAGE_TOWER = flags.DEFINE_enum(
     "image_tower",
     "small",
     ("small", "resnet50", "efficientnetb4"),
-    "Network of the pictures; published ones want --image_size=224 or more, and --image_weights.",
+    "Network of the images; published ones want --image_size=224 or more, and --image_weights.",
 )
 _IMAGE_WEIGHTS = flags.DEFINE_string(
     "image_weights", "none", "Of a published --image_tower: 'imagenet', or a Keras weights file without classifier."
 )
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Pictures are resized to this side.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Images are resized to this side.")
 _TEXT_TOWER = flags.DEFINE_enum(
     "text_tower", "scratch", ("scratch", "bert"), "Network of the captions: a small one of its own, or a published one."
 )
@@ -64,6 +64,7 @@ _EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 1000, "Steps between lo
 
 
 def main(argv: list[str]) -> None:
+    """Trains a dual encoder."""
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: the folder of the SavedModel to make")
@@ -79,7 +80,7 @@ def main(argv: list[str]) -> None:
     worked = not dual_encoder.is_saved(output)
     if worked:
         workdir = _WORKDIR.value or f"{output}.training"
-        towers = TowerOptions(**{name: flags.FLAGS[name].value for name in TowerOptions._fields})
+        towers = TowerOptions._make(flags.FLAGS[name].value for name in TowerOptions._fields)
         check_options(towers)  # Before all images are looked at.
         options = dual_encoder_training.TrainingOptions(
             towers, batch_size=_BATCH_SIZE.value, steps=_STEPS.value, learning_rate=_LEARNING_RATE.value
@@ -91,7 +92,7 @@ def main(argv: list[str]) -> None:
     held_out = report["held_out"]
     print(
         f"{'trained' if worked else 'nothing to do, already trained'}: {held_out['r_precision']:.1%} of "
-        f"{held_out['pairs']} held-out pictures find their caption among {held_out['mismatches'] + 1}"
+        f"{held_out['pairs']} held-out images find their caption among {held_out['mismatches'] + 1}"
     )
     print(f"dual encoder '{report['name']}' in {output}: evaluate with --dual_encoder={output}")
 
@@ -102,15 +103,16 @@ def _pairs(workdir: str) -> CaptionPairs:
     from eval.retrieval import conceptual_captions
     from eval.retrieval.caption_pairs import ConvertedPairs
 
+    pairs: CaptionPairs
     if _DATASET.value:
         if datasets.get(_DATASET.value).is_drawn:
             prepare.prepare_scenes(_DATA_DIR.value)
         pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value)
     else:
-        read = conceptual_captions.read_pairs(_IMAGES.value, _CAPTIONS.value)
-        memo = os.path.join(workdir, "unfit_pictures.json")
-        fit = conceptual_captions.fit_pairs(_IMAGES.value, read, memo)
-        pairs = conceptual_captions.ConceptualCaptions(_IMAGES.value, fit)
+        images = _IMAGES.value or ""
+        read = conceptual_captions.read_pairs(images, _CAPTIONS.value)
+        fit = conceptual_captions.fit_pairs(images, read, os.path.join(workdir, "unfit_pictures.json"))
+        pairs = conceptual_captions.ConceptualCaptions(images, fit)
     pairs.name = _NAME.value or pairs.name
     return pairs
 

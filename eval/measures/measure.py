@@ -50,6 +50,7 @@ class Measure(abc.ABC):
 
     @property
     def protocol(self) -> dict[str, Any]:
+        """Everything that decides the scores."""
         return self.identity
 
     @abc.abstractmethod

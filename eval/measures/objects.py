@@ -29,13 +29,15 @@ class Objects(Measure):
         protocol: str,
         label: str = "",
     ):
-        """Args:
-        detector: made inside the scope of the strategy that runs it.
-        classes: that count; the detector knows them all.
-        wanted: captions -> the classes that their images should show, [captions, classes] bool.
-        threshold: score from which on an object counts as found, in [0, 1).
-        protocol: in words: which captions, and how their classes are known.
-        label: tells protocols apart in the scores' names, such as ' approx.'.
+        """Takes the network.
+
+        Args:
+          detector: made inside the scope of the strategy that runs it.
+          classes: that count; the detector knows them all.
+          wanted: captions -> the classes that their images should show, [captions, classes] bool.
+          threshold: score from which on an object counts as found, in [0, 1).
+          protocol: in words: which captions, and how their classes are known.
+          label: tells protocols apart in the scores' names, such as ' approx.'.
         """
         self.title = f"detector {detector.name}"
         self.identity = {
@@ -52,16 +54,20 @@ class Objects(Measure):
         self._label = label
 
     def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Measure.look`."""
         scores = best_scores(self._detector(images), len(self._detector.class_names))
         return {"object_scores": tf.gather(scores, self._columns, axis=1)}  # [batch, classes]
 
     def refer(self, seen: Seen, listed: CaptionList) -> Reference:
+        """See `Measure.refer`."""
         return Reference({}, self._scores(self._accuracy(seen, listed)))
 
     def scores(self, seen: Seen, listed: CaptionList, reference: Reference) -> list[Score]:
+        """See `Measure.scores`."""
         return self._scores(self._accuracy(seen, listed))
 
     def details(self, seen: Seen, listed: CaptionList, reference: Reference) -> dict[str, Any]:
+        """See `Measure.details`."""
         soa = self._accuracy(seen, listed)
         return {
             "SOA": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -44,9 +45,11 @@ class Quality(Measure):
     needs_captions = False
 
     def __init__(self, network: ImageNetwork, options: Options):
-        """Args:
-        network: made inside the scope of the strategy that runs it.
-        options: see `Options`.
+        """Takes the network.
+
+        Args:
+          network: made inside the scope of the strategy that runs it.
+          options: see `Options`.
         """
         self.title = f"image network {network.name}"
         self.identity = {
@@ -62,26 +65,30 @@ class Quality(Measure):
         self.distance = self._name(f"F{self._letter}D")  # 'FID/tfgan'
 
     def prepare(self, listed: CaptionList) -> None:
+        """See `Measure.prepare`."""
         if self._network.is_inception and "fid" in self._options.metrics and len(listed.captions) < _ENOUGH:
             logging.log_first_n(
                 logging.WARNING,
-                "FID of %d pictures is too large by an amount that depends on their number: compare it with FIDs of as "
-                "many pictures only, or look at KID, or at --fid_curve",
+                "FID of %d images is too large by an amount that depends on their number: compare it with FIDs of as "
+                "many images only, or look at KID, or at --fid_curve",
                 1,
                 len(listed.captions),
             )
 
     @property
     def protocol(self) -> dict[str, Any]:
+        """See `Measure.protocol`."""
         options = self._options
         sizes = {"kernel_subsets": options.kernel_subsets, "kernel_subset_size": options.kernel_subset_size}
         return {**self.identity, **(sizes if "kid" in options.metrics else {})}
 
     def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Measure.look`."""
         output = self._network(images)
         return {"features": output.features, "logits": output.logits}
 
     def refer(self, seen: Seen, listed: CaptionList) -> Reference:
+        """See `Measure.refer`."""
         inception = inception_score(seen.whole("logits"), self._options.inception_score_splits)
         return Reference(
             {**_moments(seen).to_arrays(), "pool": self._pool(seen)},
@@ -89,6 +96,7 @@ class Quality(Measure):
         )
 
     def scores(self, seen: Seen, listed: CaptionList, reference: Reference) -> list[Score]:
+        """See `Measure.scores`."""
         options, scores = self._options, []
         if "fid" in options.metrics:
             real, drawn = Moments.from_arrays(reference.arrays), _moments(seen)
@@ -112,7 +120,7 @@ class Quality(Measure):
         """FID's dependence on the number of images: of as many in a random order, in even steps of their number."""
         features = seen.whole("features")
         counts = np.linspace(len(features) / num_points, len(features), num_points).astype(int)
-        return frechet_curve(features, Moments.from_arrays(reference.arrays), counts, seed=self._options.seed)
+        return frechet_curve(features, Moments.from_arrays(reference.arrays), counts.tolist(), seed=self._options.seed)
 
     def _pool(self, seen: Seen) -> np.ndarray:
         """The features that KID draws its subsets from, [pool, dim] float32: of all images, or of some by lot."""
@@ -130,8 +138,9 @@ class Quality(Measure):
 
 
 def _moments(seen: Seen) -> Moments:
-    moments = None
-    for features in seen.parts("features"):
-        moments = moments or Moments(features.shape[1])
-        moments.update(features)
+    parts = seen.parts("features")
+    features = next(parts)
+    moments = Moments(features.shape[1])
+    for part in itertools.chain([features], parts):
+        moments.update(part)
     return moments

@@ -26,7 +26,7 @@ def check_rows(rows: npt.ArrayLike, name: str, dim: int | None = None) -> np.nda
     bad = int(np.count_nonzero(~np.isfinite(rows).all(axis=1)))
     if bad:
         raise ValueError(
-            f"{bad} of {len(rows)} {name} are not finite: the network or the pictures and captions that it was given "
-            "are damaged; fetch its weights anew, and look at the pictures"
+            f"{bad} of {len(rows)} {name} are not finite: the network or the images and captions that it was given "
+            "are damaged; fetch its weights again and look at the images"
         )
     return rows

@@ -16,12 +16,12 @@ def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoi
     """Writes a PNG: distance over 1 / images, where the bias is a straight line, and its limit at the left.
 
     Args:
-      path: file to write, aside first.
+      path: file to write, whole or not at all.
       points: of `frechet.frechet_curve`.
       limit: of `frechet.extrapolate`.
       title: such as 'FID/tfgan, step 10000'.
     """
-    counts = np.array([point.count for point in points])
+    counts = np.array([point.num_images for point in points])
     inverses = 1 / counts
     distances = np.array([point.distance for point in points])
     slope = np.polyfit(inverses, distances - limit, 1)[0]
@@ -40,7 +40,7 @@ def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoi
     axes.set_xticks([0, *inverses[shown]], ["∞", *(f"{count:,}" for count in counts[shown])])
     axes.set_xlim(left=0)
     axes.margins(y=0.1)
-    axes.set_xlabel("pictures (the scale is that of 1 / pictures)")
+    axes.set_xlabel("images (the scale is that of 1 / images)")
     axes.set_ylabel("distance")
     axes.set_title(title)
     axes.grid(alpha=0.3)

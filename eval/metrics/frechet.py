@@ -69,9 +69,9 @@ def _distance(first: _Gaussian, second: _Gaussian) -> float:
 
 
 class CurvePoint(typing.NamedTuple):
-    """The distance of the first `count` features."""
+    """The distance of the first `num_images` features."""
 
-    count: int
+    num_images: int
     distance: float
 
 
@@ -98,7 +98,7 @@ def frechet_curve(
     features = check_rows(features, "features", reference.dim)
     counts = sorted(set(counts))
     if not counts or counts[0] < 2 or counts[-1] > len(features):
-        raise ValueError(f"distances of {counts} pictures: there are {len(features)}, and 2 are needed at least")
+        raise ValueError(f"distances of {counts} images: there are {len(features)}, and 2 are needed at least")
     order = np.random.default_rng(seed).permutation(len(features))
     real = _factorize(reference.mean, reference.covariance)
     moments = Moments(reference.dim)
@@ -124,8 +124,8 @@ def extrapolate(points: typing.Sequence[CurvePoint]) -> float:
     Raises:
       ValueError: there are fewer than 2 different counts.
     """
-    counts = np.array([point.count for point in points], np.float64)
+    counts = np.array([point.num_images for point in points], np.float64)
     if len(np.unique(counts)) < 2:
-        raise ValueError("a line takes distances of at least 2 different numbers of pictures")
+        raise ValueError("a line takes distances of at least 2 different numbers of images")
     _, limit = np.polyfit(1 / counts, [point.distance for point in points], 1)
     return float(limit)

@@ -28,7 +28,7 @@ def inception_score(logits: np.ndarray, splits: int) -> Estimate:
     """
     logits = check_rows(logits, "logits")
     if not 1 <= splits <= len(logits):
-        raise ValueError(f"{splits} splits of {len(logits)} pictures: there must be at least 1 picture in each")
+        raise ValueError(f"{splits} splits of {len(logits)} images: there must be at least 1 image in each")
     scores = [_score(part) for part in np.array_split(logits, splits)]
     return Estimate(float(np.mean(scores)), float(np.std(scores)) if splits > 1 else None)
 

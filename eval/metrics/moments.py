@@ -95,7 +95,7 @@ class Moments:
 
     def _require_two(self) -> None:
         if self.count < 2:
-            raise ValueError(f"mean and covariance of {self.count} pictures: there must be at least 2")
+            raise ValueError(f"mean and covariance of {self.count} images: there must be at least 2")
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that there is to keep: `count []`, `mean [dim]` and `scatter [dim, dim]` (its lower triangle)."""
@@ -113,12 +113,12 @@ class Moments:
         """
         missing = [name for name in ("count", "mean", "scatter") if name not in arrays]
         if missing:
-            raise ValueError(f"no '{missing[0]}' among the stored statistics: remove the file, to make them anew")
+            raise ValueError(f"no '{missing[0]}' among the stored statistics: remove the file, to make them again")
         count, mean, scatter = (np.asarray(arrays[name]) for name in ("count", "mean", "scatter"))
         if mean.ndim != 1 or scatter.shape != (len(mean), len(mean)) or count.shape != () or count < 0:
             raise ValueError(
                 f"stored statistics of shapes {list(count.shape)}, {list(mean.shape)} and {list(scatter.shape)} do not "
-                "belong together: remove the file, to make them anew"
+                "belong together: remove the file, to make them again"
             )
         moments = cls(len(mean))
         moments.count = int(count)

@@ -1,4 +1,4 @@
-"""R-precision: is an image nearer to its own caption than to others? (Xu et al. 2018; paper section 5.2)
+"""R-precision: is an image nearer to its own caption than to others (Xu et al. 2018; paper section 5.2)?
 
 The true caption stands among mismatched ones (99 as a rule), and an image counts if it is nearest of all: R = 1.
 """
@@ -109,7 +109,7 @@ def r_precision(
     """
     found = finds_caption(image_embeddings, caption_embeddings, mismatches)
     if not 1 <= folds <= len(found):
-        raise ValueError(f"{folds} folds of {len(found)} pictures: there must be at least 1 picture in each")
+        raise ValueError(f"{folds} folds of {len(found)} images: there must be at least 1 image in each")
     shares = [part.mean() for part in np.array_split(found, folds)]
     return Estimate(float(np.mean(shares)), float(np.std(shares)) if folds > 1 else None)
 

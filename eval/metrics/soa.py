@@ -65,7 +65,7 @@ def semantic_object_accuracy(detected: np.ndarray, wanted: np.ndarray, names: Se
     shape = (len(wanted), len(names))
     if not (detected.shape == wanted.shape == shape and detected.dtype == wanted.dtype == bool):
         raise ValueError(
-            f"SOA takes two bool arrays {list(shape)} of pictures and classes, not `detected` "
+            f"SOA takes two bool arrays {list(shape)} of images and classes, not `detected` "
             f"{detected.dtype} {list(detected.shape)} and `wanted` {wanted.dtype} {list(wanted.shape)}"
         )
     found, total = (detected & wanted).sum(0), wanted.sum(0)  # [classes]

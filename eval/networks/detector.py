@@ -136,11 +136,11 @@ def load_detector(
     label_map = load_label_map(labels, flag=labels_flag)
     function = find_image_function(hub_files.load(handle, flag))
     refusal = (
-        f"{flag}='{handle}' is no object detector of a known API (uint8 pictures in, a dict with detection_boxes, "
+        f"{flag}='{handle}' is no object detector of a known API (uint8 images in, a dict with detection_boxes, "
         f"{_IDS} and detection_scores out, as in the TF2 Detection Zoo)"
     )
     if function is None:
-        raise ValueError(f"{refusal}: nothing in this SavedModel takes pictures [batch, height, width, 3]")
+        raise ValueError(f"{refusal}: nothing in this SavedModel takes images [batch, height, width, 3]")
     identity = {"weights": handle, "sha256": hub_files.saved_model_digest(handle), "labels": labels}
     try:
         return Detector("scenes" if labels == "scenes" else _name(handle), function, label_map, identity)
@@ -158,16 +158,16 @@ def best_scores(detections: Detections, num_classes: int) -> tf.Tensor:
     Returns:
       [batch, num_classes] float32; 0 where a class was not found.
     """
-    of_class = tf.one_hot(detections.classes, num_classes)  # [batch, slots, classes]; class -1 is nowhere 1.
-    return tf.reduce_max(of_class * detections.scores[..., tf.newaxis], axis=1)
+    is_class = tf.one_hot(detections.classes, num_classes)  # [batch, slots, classes]; class -1 is nowhere 1.
+    return tf.reduce_max(is_class * detections.scores[..., tf.newaxis], axis=1)
 
 
 def _probe(function: ImageFunction) -> tuple[str, int]:
     """The name of the output with the class ids, and how many detections there are, from a black image."""
     if function.batch not in (None, 1):
-        raise ValueError(f"it takes {function.batch} pictures at once, neither one nor any number")
+        raise ValueError(f"it takes {function.batch} images at once, neither one nor any number")
     if function.dtype != tf.uint8 and not function.dtype.is_floating:
-        raise ValueError(f"it takes pictures of type {function.dtype.name}")
+        raise ValueError(f"it takes images of type {function.dtype.name}")
     strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
     black = tf.zeros([1, 64, 64, 3], function.dtype)
     outputs = strategy.run(tf.function(lambda images: function.run(images)), args=(black,))

@@ -35,7 +35,7 @@ def find_image_function(module: tf.Module) -> ImageFunction | None:
     return min(functions, key=lambda function: function.batch is not None, default=None)
 
 
-def _called(module: tf.Module, form: Callable) -> ImageFunction | None:
+def _called(module: tf.Module, form: Any) -> ImageFunction | None:
     """The module's own call, which chooses among its traced forms, of which this is one."""
     specs = [spec for spec in tf.nest.flatten(form.structured_input_signature) if isinstance(spec, tf.TensorSpec)]
     return _of_images(module, specs)

@@ -167,7 +167,9 @@ def load_keras(weights: str, flag: str) -> ImageNetwork:
         )
     if weights:
         with keras_weights.reading(weights, flag, "the whole InceptionV3 of tf.keras.applications"):
-            inception.load_weights(weights)  # In the layers' order: Keras numbers their names anew in every process.
+            inception.load_weights(
+                weights
+            )  # In the layers' order: Keras numbers their names otherwise in every process.
     outputs = {"avg_pool": inception.get_layer("avg_pool").output, "predictions": inception.output}
     network = tf.keras.Model(inception.input, outputs, name="inception_v3")
     network.trainable = False
@@ -223,9 +225,9 @@ def _load_saved_network(
       ValueError: the SavedModel is broken or of another API.
     """
     function = find_image_function(hub_files.load(handle, flag))
-    refusal = f"{flag}='{handle}' is not the network '{name}' (pictures in, a dict with {' and '.join(layers)} out)"
+    refusal = f"{flag}='{handle}' is not the network '{name}' (images in, a dict with {' and '.join(layers)} out)"
     if function is None:
-        raise ValueError(f"{refusal}: nothing in this SavedModel takes pictures [batch, height, width, 3]")
+        raise ValueError(f"{refusal}: nothing in this SavedModel takes images [batch, height, width, 3]")
     content = {"weights": handle, "sha256": hub_files.saved_model_digest(handle)}
     network = ImageNetwork(name, function.run, preprocess, layers, {**content, **identity}, is_inception=is_inception)
     try:

@@ -57,8 +57,8 @@ def load_caption_lists(folder: str | os.PathLike) -> list[LabelCaptions]:
       FileNotFoundError: the folder, or any list in it, is not there.
       ValueError: a file is no such list or asks for a function or class, or two are of one label.
     """
-    folder = epath.Path(folder)
-    paths = sorted(folder.glob("label_*.pkl")) if folder.is_dir() else []
+    root = epath.Path(folder)
+    paths = sorted(root.glob("label_*.pkl")) if root.is_dir() else []
     if not paths:
         raise FileNotFoundError(
             f"No caption lists label_00_person.pkl, label_01_bicycle.pkl, ... in {folder}: download the folder "

@@ -13,8 +13,8 @@ from eval.ranking.design import SLOTS, Comparison, Key
 # Why an answer does not count.
 REASONS = {
     "skipped": "the rater skipped the page",
-    "incomplete": "not every picture was ranked",
-    "contradictory": "a picture stands in two places, or a rater ranked a page twice, differently",
+    "incomplete": "not every image was ranked",
+    "contradictory": "an image stands in two places, or a rater ranked a page twice, differently",
     "repeated": "the same ranking of a page by the same rater, again",
     "unknown": "of a page that this ranking does not have",
 }
@@ -91,7 +91,10 @@ def read(paths: Sequence[pathlib.Path], key: Key) -> Answers:
             raise ValueError(f"{path} has no answer to a page of this ranking: give the --ranking that it belongs to")
         for given in all_given:
             page = pages.get(given.token)
-            reason, models = ("unknown", ()) if page is None else _judge(given, page)
+            if page is None:
+                leave_out(given, "unknown")
+                continue
+            reason, models = _judge(given, page)
             place = (given.token, given.rater)
             if reason:
                 leave_out(given, reason)

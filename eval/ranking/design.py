@@ -37,14 +37,14 @@ QUESTIONS = (
     Question(
         name="realism",
         title="Realism",
-        headline="Which picture looks most like a real photograph?",
+        headline="Which image looks most like a real photograph?",
         advice="Judge clear objects, natural shapes and a scene that holds together; what it shows does not matter.",
         shows_caption=False,
     ),
     Question(
         name="alignment",
         title="Text alignment",
-        headline="Which picture fits the caption best?",
+        headline="Which image fits the caption best?",
         advice="Judge whether all that the caption names is there, and as it says; beauty does not matter.",
         shows_caption=True,
     ),

@@ -74,9 +74,9 @@ def export(
     }
     claimed = design.claim_key(output, settings, draw.captions)
     importable = output / IMPORTABLE
-    remove_temporary(importable / label_studio.PICTURES)  # Of an export that was killed.
+    remove_temporary(importable / label_studio.IMAGES)  # Of an export that was killed.
     for name, model in found.items():
-        _write_images(importable / label_studio.PICTURES, name, model, claimed, image_size)
+        _write_images(importable / label_studio.IMAGES, name, model, claimed, image_size)
     _write_tasks(importable, claimed, raters, embed)
     return claimed
 
@@ -117,7 +117,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
             urls = {}
             for model in page.models:
                 name = design.image_name(claimed.secret, page.row, model)
-                path = importable / label_studio.PICTURES / name
+                path = importable / label_studio.IMAGES / name
                 urls[model] = _data_uri(path) if embed else label_studio.local_file(name)
             tasks.append(label_studio.task(page, question, claimed.captions[page.row], urls))
         folder = importable / question.name

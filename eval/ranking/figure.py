@@ -14,7 +14,7 @@ from eval.ranking.estimates import QuestionResult
 from xmcgan.files import replaced
 
 # From best to worst, dark to light, and told apart by those who see no colors.
-_COLOURS = ("#08306b", "#2f7ebc", "#93c4df", "#dbe9f6")
+_COLORS = ("#08306b", "#2f7ebc", "#93c4df", "#dbe9f6")
 _ORDINALS = ("1st", "2nd", "3rd", "4th")
 _WIDTH = 0.72  # Of a bar.
 _DARK = 2  # So many colors take white letters.
@@ -36,14 +36,14 @@ def draw(results: Sequence[QuestionResult]) -> Figure:
                 result.models,
                 values,
                 bottom=bottoms[:, place],
-                color=_COLOURS[place],
+                color=_COLORS[place],
                 edgecolor="white",
                 width=_WIDTH,
                 label=_ORDINALS[place],
             )
             labels = [f"{100 * value:.1f} %" if value >= _SMALLEST_LABEL else "" for value in values]
-            colour = "white" if place < _DARK else "#222222"
-            axes.bar_label(bars, labels, label_type="center", color=colour, fontsize=8.5)
+            color = "white" if place < _DARK else "#222222"
+            axes.bar_label(bars, labels, label_type="center", color=color, fontsize=8.5)
         best = shares.value[:, 0]
         axes.errorbar(
             np.arange(num_models) + _WIDTH / 2 - 0.1,  # Beside the numbers.

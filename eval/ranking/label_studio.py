@@ -19,18 +19,18 @@ RANKING = "ranking"  # Of the `Ranker`.
 BUCKET = "best_to_worst"
 TOKEN = "comparison"  # The field of a task that names the page.
 
-PICTURES = "pictures"  # The folder of the images, and the field of a task that lists them.
+IMAGES = "pictures"  # The folder of the images, and the field of a task that lists them.
 _LOCAL_FILES = "/data/local-files/?d="
 
 # Large images side by side, and small ones to drag below them: all on one screen.
 _STYLE = """
     .asked * { font-size: 20px; font-weight: 500; }
-    .picture { display: inline-block; width: min(256px, 22%); margin: 4px 1%; text-align: center; font-weight: 500; }
-    .picture i { display: block; aspect-ratio: 1; background-size: cover; }
+    .image { display: inline-block; width: min(256px, 22%); margin: 4px 1%; text-align: center; font-weight: 500; }
+    .image i { display: block; aspect-ratio: 1; background-size: cover; }
     .htx-ranker-item { flex-direction: row; align-items: center; gap: 12px; cursor: grab; }
     .htx-ranker-item i { display: block; width: 64px; height: 64px; background-size: cover; }"""
 # Label Studio drops data URIs from <img>, and keeps them in a style.
-_LARGE = '<div class="picture"><i style="background-image: url({})"></i>{}</div>'
+_LARGE = '<div class="image"><i style="background-image: url({})"></i>{}</div>'
 _SMALL = '<i style="background-image: url({})"></i>'
 
 
@@ -45,8 +45,8 @@ def interface(question: Question) -> str:
   <Header value={quoteattr(question.headline)} size="3"/>
   <Header value={quoteattr(question.advice)} size="5"/>{caption}
   <HyperText name="row" value="$row" inline="true"/>
-  <List name="{PICTURES}" value="${PICTURES}" title="Drag every picture to the right"/>
-  <Ranker name="{RANKING}" toName="{PICTURES}" collapsible="false">
+  <List name="{IMAGES}" value="${IMAGES}" title="Drag every image to the right"/>
+  <Ranker name="{RANKING}" toName="{IMAGES}" collapsible="false">
     <Bucket name="{BUCKET}" title="Your ranking: best on top, worst at the bottom"/>
   </Ranker>
 </View>
@@ -66,12 +66,12 @@ def task(page: Comparison, question: Question, caption: str, sources: Mapping[st
     shown = {"caption": caption} if question.shows_caption else {}
     row = "".join(_LARGE.format(source, slot) for slot, source in places)
     items = [{"id": slot, "html": _SMALL.format(source)} for slot, source in places]
-    return {"data": {TOKEN: page.token, **shown, "row": row, PICTURES: items}}
+    return {"data": {TOKEN: page.token, **shown, "row": row, IMAGES: items}}
 
 
 def local_file(name: str) -> str:
     """The URL of a file in the folder of the images, as Label Studio's local storage serves it."""
-    return f"{_LOCAL_FILES}{PICTURES}/{name}"
+    return f"{_LOCAL_FILES}{IMAGES}/{name}"
 
 
 def project(question: Question, raters: int) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def project(question: Question, raters: int) -> dict[str, Any]:
     return {
         "title": f"Ranking: {question.title.lower()}",
         "label_config": interface(question),
-        "expert_instruction": f"{question.headline} {question.advice} Drag all pictures to the right, the best on top.",
+        "expert_instruction": f"{question.headline} {question.advice} Drag all images to the right, the best on top.",
         "show_instruction": True,
         "maximum_annotations": raters,
         "show_collab_predictions": False,
@@ -94,23 +94,23 @@ def to_json(content: Any) -> str:
 
 # The steps from an exported folder to answers, which are written beside what they are about.
 _SERVED = """\
-2. Start the server so that it may show the pictures of this folder (an absolute path):
+2. Start the server so that it may show the images of this folder (an absolute path):
 
      LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true \\
      LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/path/to/{folder} \\
      label-studio start
 """
 _EMBEDDED = """\
-2. Start the server: label-studio start. The tasks hold their pictures. Files of more than 250 MB are taken only with
+2. Start the server: label-studio start. The tasks hold their images. Files of more than 250 MB are taken only with
    DATA_UPLOAD_MAX_MEMORY_SIZE=<bytes> in its environment.
 """
 _STORAGE = """
          client.import_storage.local.create(project=project.id, path="/path/to/{folder}/pictures")"""
 _STORAGE_BY_HAND = """
    - Settings > Cloud Storage > Add Source Storage > Local Files, with the absolute path of pictures/ (do not sync it:
-     it only allows the pictures to be shown)"""
+     it only allows the images to be shown)"""
 _TEXT = """\
-Ranking {num_models} pictures of each of {num_pages} captions
+Ranking {num_models} images of each of {num_pages} captions
 {line}
 Two questions, asked independently, are two projects of Label Studio (tried with 1.23):
 {questions}
@@ -139,13 +139,13 @@ Every page of a project is to be answered by {raters} different people.
 
 4. Invite the raters (Organization > Add People). Each signs in with an account of his own, opens a project and presses
    Label All Tasks; the list of tasks is not for them, for the free edition shows there what others have answered. A
-   page counts only when all its pictures have been dragged to the right-hand column.
+   page counts only when all its images have been dragged to the right-hand column.
 
 5. Export each project as JSON (JSON-MIN does too, but is silent on skipped pages), and count:
 
      python -m eval.analyse_ranking --ranking=FOLDER --answers=realism.json --answers=alignment.json
 
-Keep key.json, one folder up, away from the raters: it tells which picture is whose.
+Keep key.json, one folder up, away from the raters: it tells which image is whose.
 """
 
 
@@ -158,7 +158,7 @@ def readme(num_pages: int, num_models: int, raters: int, embed: bool) -> str:
       raters: answers a page.
       embed: whether the tasks hold the images.
     """
-    title_length = len(f"Ranking {num_models} pictures of each of {num_pages} captions")
+    title_length = len(f"Ranking {num_models} images of each of {num_pages} captions")
     folder = "label_studio"
     return _TEXT.format(
         num_models=num_models,

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import tabulate
+
 from eval.ranking import answers, design, figure, label_studio
 from eval.ranking.answers import REASONS, LeftOut
 from eval.ranking.design import QUESTIONS
@@ -22,7 +24,7 @@ _INTERVALS = (
 )
 _AGREEMENT = (
     "Kendall's W is the mean over captions with two answers or more (1: all rank alike; raters who rank by lot give "
-    "1 / raters); Krippendorff's alpha is ordinal, over all pictures (1: all alike; 0: chance)."
+    "1 / raters); Krippendorff's alpha is ordinal, over all images (1: all alike; 0: chance)."
 )
 
 
@@ -141,8 +143,10 @@ def _percent(interval: Interval, at: Any, with_interval: bool = True) -> str:
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    all_lines = [header, ["---"] * len(header), *lines]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in all_lines)
+    """A table in Markdown, in which a bar within a cell does not end it."""
+    escaped = [[cell.replace("|", "&#124;") for cell in line] for line in (header, *lines)]
+    align = ["left"] * len(header)
+    return f"{tabulate.tabulate(escaped[1:], escaped[0], tablefmt='github', colalign=align, disable_numparse=True)}\n"
 
 
 def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
@@ -178,9 +182,7 @@ def analyse(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: path
     given = answers.read(exports, claimed)
     answered = {answer.question for answer in given.accepted}
     if not answered:
-        raise ValueError(
-            f"none of the {len(given.left_out)} answers counts: see whether the raters ranked all pictures"
-        )
+        raise ValueError(f"none of the {len(given.left_out)} answers counts: see whether the raters ranked all images")
     results = [
         summarize(given.accepted, question.name, claimed.models, len(claimed.captions), seed=seed)
         for question in QUESTIONS

@@ -62,10 +62,12 @@ class ConvertedPairs(CaptionPairs):
         self._dataset, self._data_dir = dataset, data_dir
 
     def captions(self) -> tf.data.Dataset:
+        """See `CaptionPairs.captions`."""
         files = records.open_dataset(self._dataset, self._data_dir).info.splits["train"].filepaths
         return tf.data.TFRecordDataset(files).map(lambda serialized: records.parse(serialized).captions).unbatch()
 
     def training_batches(self, *, batch_size: int, image_size: int, seed: int, start_batch: int) -> tf.data.Dataset:
+        """See `CaptionPairs.training_batches`."""
         return input_pipeline.training_batches(
             self._dataset,
             self._data_dir,
@@ -76,6 +78,7 @@ class ConvertedPairs(CaptionPairs):
         )
 
     def held_out_batches(self, *, batch_size: int, image_size: int) -> tf.data.Dataset:
+        """See `CaptionPairs.held_out_batches`."""
         available = input_pipeline.num_examples(self._dataset, "validation", self._data_dir)
         return input_pipeline.evaluation_batches(
             self._dataset,

@@ -48,7 +48,7 @@ class ConceptualCaptions(CaptionPairs):
     The held-out pairs are those whose file has the lowest hashes: the same in every run, each with its whole image.
     """
 
-    def __init__(self, pictures: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC"):
+    def __init__(self, images: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC"):
         """Splits the pairs.
 
         Args:
@@ -62,20 +62,22 @@ class ConceptualCaptions(CaptionPairs):
         files = sorted({pair.file for pair in pairs}, key=_hash)
         num_held_out = min(MAX_HELD_OUT, int(len(files) * _LARGEST_HELD_OUT_SHARE))
         if num_held_out < 2:
-            raise ValueError(f"{os.fspath(pictures)} has {len(files)} fit pictures: at least 20 are needed")
+            raise ValueError(f"{os.fspath(images)} has {len(files)} fit images: at least 20 are needed")
         held_out = frozenset(files[:num_held_out])
         self.name = name
         self.num_images = len(files) - num_held_out
         self.identity = {"pictures": self.num_images, "pairs": len(pairs), "sha256": digest(pairs)}
-        self._images = os.path.abspath(pictures)
+        self._images = os.path.abspath(images)
         self._training = [pair for pair in pairs if pair.file not in held_out]
         first = {pair.file: pair for pair in reversed(pairs) if pair.file in held_out}  # One caption each.
         self._held_out = [first[file] for file in files[:num_held_out]]
 
     def captions(self) -> tf.data.Dataset:
+        """See `CaptionPairs.captions`."""
         return tf.data.Dataset.from_tensor_slices([pair.caption for pair in self._training])
 
     def training_batches(self, *, batch_size: int, image_size: int, seed: int, start_batch: int) -> tf.data.Dataset:
+        """See `CaptionPairs.training_batches`."""
         first_epoch, place = divmod(start_batch * batch_size, len(self._training))
 
         def order(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -87,6 +89,7 @@ class ConceptualCaptions(CaptionPairs):
         return self._batches(self._training, numbers, batch_size, image_size)
 
     def held_out_batches(self, *, batch_size: int, image_size: int) -> tf.data.Dataset:
+        """See `CaptionPairs.held_out_batches`."""
         return self._batches(self._held_out, tf.data.Dataset.range(len(self._held_out)), batch_size, image_size)
 
     def _batches(
@@ -106,7 +109,7 @@ class ConceptualCaptions(CaptionPairs):
         return examples.batch(batch_size).with_options(options).prefetch(2)
 
 
-def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = None) -> list[Pair]:
+def read_pairs(images: str | os.PathLike, table: str | os.PathLike | None = None) -> list[Pair]:
     """Reads what pairs there should be, without a look at the images.
 
     Args:
@@ -117,11 +120,11 @@ def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = No
       FileNotFoundError: a path does not exist, or the folder holds nothing of img2dataset's.
       ValueError: a line of the table is something else; gives its number.
     """
-    if not os.path.isdir(pictures):
-        raise FileNotFoundError(f"--pictures={os.fspath(pictures)}: there is no such folder")
-    pairs = list(_in_table(table) if table else _beside_images(pathlib.Path(pictures)))
+    if not os.path.isdir(images):
+        raise FileNotFoundError(f"--pictures={os.fspath(images)}: there is no such folder")
+    pairs = list(_in_table(table) if table else _beside_images(pathlib.Path(images)))
     if not pairs:
-        where = f"--captions={os.fspath(table)}" if table else f"--pictures={os.fspath(pictures)}"
+        where = f"--captions={os.fspath(table)}" if table else f"--pictures={os.fspath(images)}"
         raise FileNotFoundError(
             f"{where} has no captions: give a table of lines `caption<TAB>file` by --captions, "
             "or the folder of `img2dataset --output_format files` by --pictures"
@@ -129,7 +132,7 @@ def read_pairs(pictures: str | os.PathLike, table: str | os.PathLike | None = No
     return pairs
 
 
-def fit_pairs(pictures: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.PathLike) -> list[Pair]:
+def fit_pairs(images: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.PathLike) -> list[Pair]:
     """Leaves out the pairs whose image is missing, corrupt or no JPEG: every image is decoded once.
 
     Args:
@@ -147,18 +150,18 @@ def fit_pairs(pictures: str | os.PathLike, pairs: Sequence[Pair], memo: str | os
     files = sorted({pair.file for pair in pairs})
     unfit = _read_memo(memo, digest(pairs))
     if unfit is None:
-        unfit = _unfit_files(pictures, files)
+        unfit = _unfit_files(images, files)
         os.makedirs(os.path.dirname(memo), exist_ok=True)
         with replaced(memo) as file:
             json.dump({"pairs": digest(pairs), "unfit": unfit}, file)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in collections.Counter(unfit.values()).most_common())
     if len(unfit) > _MAX_UNFIT * len(files):
         raise ValueError(
-            f"{len(unfit):,} of {len(files):,} pictures in {os.fspath(pictures)} are unfit ({reasons}): give the "
+            f"{len(unfit):,} of {len(files):,} images in {os.fspath(images)} are unfit ({reasons}): give the "
             f"folder that the files are relative to, or fetch more of them; then remove {os.fspath(memo)}"
         )
     if unfit:
-        logging.warning("%d of %d pictures are left out: %s; see %s", len(unfit), len(files), reasons, memo)
+        logging.warning("%d of %d images are left out: %s; see %s", len(unfit), len(files), reasons, memo)
     return [pair for pair in pairs if pair.file not in unfit]
 
 
@@ -181,7 +184,7 @@ def _in_table(table: str | os.PathLike) -> Iterator[Pair]:
                     raise ValueError(f"{table}: line {number} is not `caption<TAB>file`: {line.strip()[:80]!r}")
                 if "://" in fields[1]:
                     raise ValueError(
-                        f"{table}: line {number} names an address, not a file: fetch the pictures first, such as by "
+                        f"{table}: line {number} names an address, not a file: fetch the images first, such as by "
                         "img2dataset with --output_format files, and give its folder by --pictures, without --captions"
                     )
                 yield Pair(file=fields[1], caption=" ".join(fields[0].split()))
@@ -191,27 +194,27 @@ def _in_table(table: str | os.PathLike) -> Iterator[Pair]:
 
 def _beside_images(folder: pathlib.Path) -> Iterator[Pair]:
     for shard in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()):
-        for picture in sorted(shard.glob("*.jpg")):
+        for image in sorted(shard.glob("*.jpg")):
             try:
-                caption = " ".join(picture.with_suffix(".txt").read_text(encoding="utf-8").split())
+                caption = " ".join(image.with_suffix(".txt").read_text(encoding="utf-8").split())
             except (FileNotFoundError, UnicodeDecodeError):
                 continue
             if caption:
-                yield Pair(f"{shard.name}/{picture.name}", caption)
+                yield Pair(f"{shard.name}/{image.name}", caption)
 
 
-def _unfit_files(pictures: str | os.PathLike, files: Sequence[str]) -> dict[str, str]:
+def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, str]:
     """The reason of each unfit file."""
 
     def reason(file: str) -> str | None:
         try:
-            read_jpeg(os.path.join(pictures, file))
+            read_jpeg(os.path.join(images, file))
         except ValueError as error:
             return str(error)
         return None
 
     unfit = {}
-    bar = tqdm.tqdm(total=len(files), desc="checking pictures", unit="picture", disable=None, dynamic_ncols=True)
+    bar = tqdm.tqdm(total=len(files), desc="checking images", unit="image", disable=None, dynamic_ncols=True)
     with concurrent.futures.ThreadPoolExecutor() as pool, bar:
         for start in range(0, len(files), _CHECKED_AT_ONCE):  # The pool would queue millions at once.
             part = files[start : start + _CHECKED_AT_ONCE]

@@ -77,7 +77,7 @@ class DualEncoder:
             if rows.shape.rank != 2 or not bool(tf.reduce_all(tf.abs(lengths - 1.0) < _TOLERANCE)):
                 raise ValueError(f"{method} gives {rows.shape} of lengths {lengths.numpy()}, not [2, dim] of length 1")
         if images.shape[1] != captions.shape[1]:
-            raise ValueError(f"pictures are {images.shape[1]} wide, and captions {captions.shape[1]}")
+            raise ValueError(f"images are {images.shape[1]} wide, and captions {captions.shape[1]}")
         self.dim = images.shape[1]
         self.identity = {"name": name, **identity, "dim": self.dim}
 
@@ -117,7 +117,7 @@ def load_dual_encoder(folder: str, *, flag: str = "--dual_encoder") -> DualEncod
     """
     module = hub_files.load(folder, flag)
     report = read_report(hub.resolve(folder))
-    told = {key: report[key] for key in ("trained_on", "steps", "options") if key in report}
+    told: dict[str, Any] = {key: report[key] for key in ("trained_on", "steps", "options") if key in report}
     name = report.get("name") or os.path.basename(folder.rstrip("/"))
     refusal = f"{flag}='{folder}' is no dual encoder ({' and '.join(_METHODS)}, see eval/retrieval/dual_encoder.py)"
     missing = [method for method in _METHODS if not callable(getattr(module, method, None))]
@@ -130,11 +130,11 @@ def load_dual_encoder(folder: str, *, flag: str = "--dual_encoder") -> DualEncod
 
 
 def save_dual_encoder(module: tf.Module, folder: str, report: Mapping[str, Any]) -> None:
-    """Saves a dual encoder and its report, which also get the weights' SHA-256; aside first.
+    """Saves a dual encoder and its report, which also get the weights' SHA-256.
 
     Args:
       module: with the methods `encode_images` and `encode_captions`.
-      folder: to make.
+      folder: to make; it appears when it is whole.
       report: JSON values by name, 'name' among them.
 
     Raises:

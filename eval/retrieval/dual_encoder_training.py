@@ -99,7 +99,7 @@ def train(
     checkpoints.restore_latest()
     step = int(state.step.numpy())
     logging.info(
-        "dual encoder: %s training pictures of %s, batch %d on %d replica(s), %d steps",
+        "dual encoder: %s training images of %s, batch %d on %d replica(s), %d steps",
         f"{pairs.num_images:,}", pairs.name, options.batch_size, strategy.num_replicas_in_sync, options.steps,
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def build_for_scenes(
 ) -> dict[str, Any]:
     """Makes the dual encoder of the scenes from their training split, unless it is there; a minute on 2 cores.
 
-    What a killed call left is begun anew. The dual encoder shares neither weights nor words with the generator's text
+    What a killed call left is thrown away. The dual encoder shares neither weights nor words with the generator's text
     encoder, and is drawn from another seed.
 
     Args:
@@ -216,7 +216,7 @@ def _check(options: TrainingOptions, pairs: CaptionPairs, replicas: int) -> None
     if options.batch_size < 2 or options.batch_size % replicas:
         raise ValueError(f"--batch_size={options.batch_size}: set a multiple of the {replicas} replica(s), at least 2")
     if options.batch_size > pairs.num_images:
-        raise ValueError(f"--batch_size={options.batch_size} is more than the {pairs.num_images} training pictures")
+        raise ValueError(f"--batch_size={options.batch_size} is more than the {pairs.num_images} training images")
 
 
 def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) -> None:
@@ -239,7 +239,7 @@ def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) 
 
 
 def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
-    """Learnt from the training captions once, and kept."""
+    """Learned from the training captions once, and kept."""
     path = os.path.join(workdir, "vocabulary.txt")
     if not os.path.exists(path):
         vocabulary = learn_vocabulary(pairs.captions())

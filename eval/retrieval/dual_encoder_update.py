@@ -1,6 +1,6 @@
 """One update of a dual encoder: images and captions find each other among the batch.
 
-The loss is InfoNCE in both directions, with a learnt temperature, over the whole batch of all replicas. Pairs of one
+The loss is InfoNCE in both directions, with a learned temperature, over the whole batch of all replicas. Pairs of one
 image, or of captions with the same words, are no negatives of each other: they are left out of the softmax.
 """
 
@@ -55,12 +55,12 @@ def compiled_steps(
     towers, variables = state.towers, state.towers.trainable_variables
 
     def replica_step(batch: Mapping[str, Any]) -> tf.Tensor:
-        keys = [replicas.gather(batch[name]) for name in ("image_key", "caption_key")]
+        image_keys, caption_keys = (replicas.gather(batch[name]) for name in ("image_key", "caption_key"))
         with tf.GradientTape() as tape:
             images = replicas.gather(towers.embed_images(batch["image"], training=True))  # [batch, dim]
             captions = replicas.gather(towers.embed_tokens(batch["tokens"], training=True))  # [batch, dim]
             temperature = towers.temperature
-            matching = matching_loss(images, captions, *keys, temperature)
+            matching = matching_loss(images, captions, image_keys, caption_keys, temperature)
             # Every replica has the loss of the whole batch, and the optimizer sums their gradients.
             share = matching.loss / replicas.num_replicas()
         state.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))

@@ -70,7 +70,7 @@ class Towers(tf.Module):
 
     @property
     def temperature(self) -> tf.Tensor:
-        """Of the contrastive loss, learnt: in [0.01, 1]."""
+        """Of the contrastive loss, learned: in [0.01, 1]."""
         return tf.clip_by_value(tf.exp(self.log_temperature), *_TEMPERATURES)
 
     def embed_images(self, images: tf.Tensor, training: bool) -> tf.Tensor:
@@ -279,7 +279,7 @@ _PUBLISHED: dict[str, tuple[Callable, Callable]] = {
 
 
 def _draw(variables: Sequence[tf.Variable], seed: Sequence[int]) -> None:
-    """Draws kernels anew by He's rule, each from (seed, its place), whatever the global seed is."""
+    """Draws kernels by He's rule, each from (seed, its place), whatever the global seed is."""
     seeds = tf.random.experimental.stateless_split(seed, len(variables))  # [variables, 2]
     for variable, own_seed in zip(variables, seeds):
         if variable.shape.rank > 1:  # Biases and norms keep their zeros and ones.

@@ -41,7 +41,7 @@ def prepare(data_dir: str | os.PathLike) -> None:
     folder = handles.resolve("scenes:image_encoder", data_dir)
     with records_preparation.alone("scenes", data_dir):
         if not scene_recognizer_training.is_built(folder):
-            logging.info("preparing the image encoder of scenes: a scene recogniser of its own")
+            logging.info("preparing the image encoder of scenes: a scene recognizer of its own")
         build(folder)
 
 

@@ -20,7 +20,7 @@ _SHIFT = 0.04  # Of an object from its place, as a share of the image's side.
 _BLUR = 1.0  # Radius in pixels.
 _CONTRAST, _BRIGHTNESS = 0.2, 20.0  # Change of the factor around the mid gray, and of the gray levels.
 _NOISE = 16.0  # Standard deviation in gray levels.
-_MID_GREY = 127.5
+_MID_GRAY = 127.5
 # From the most to the least striking.
 _SIZES = ("large", "small")
 _ROWS = ("bottom", "top")  # Lower is nearer.
@@ -32,18 +32,18 @@ class SceneTargets(NamedTuple):
 
     background: np.ndarray  # [batch] int32, into spec.BACKGROUNDS
     main_kind: np.ndarray  # [batch] int32, into spec.KINDS: of the main object
-    centres: np.ndarray  # [batch, kinds, 2] float32: y, x; 0 where a kind is absent
+    centers: np.ndarray  # [batch, kinds, 2] float32: y, x; 0 where a kind is absent
     widths: np.ndarray  # [batch, kinds] float32; 0 where a kind is absent
 
 
-class LabelledImages(NamedTuple):
+class LabeledImages(NamedTuple):
     """Images and what is in them."""
 
     images: np.ndarray  # [count, 64, 64, 3] uint8 RGB
     targets: SceneTargets
 
 
-def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabelledImages:
+def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabeledImages:
     """Draws the first scenes of a split on all cores.
 
     Args:
@@ -57,8 +57,8 @@ def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabelledI
       The images; a pure function of the arguments.
     """
     draw_one = functools.partial(_draw_one, seed, split, faulty)
-    drawn = list(draw.each_scene(draw_one, count, None, f"{split} scenes for the recogniser"))
-    return LabelledImages(images=np.stack([image for image, _ in drawn]), targets=encode([scene for _, scene in drawn]))
+    drawn = list(draw.each_scene(draw_one, count, None, f"{split} scenes for the recognizer"))
+    return LabeledImages(images=np.stack([image for image, _ in drawn]), targets=encode([scene for _, scene in drawn]))
 
 
 def _draw_one(seed: int, split: str, faulty: bool, index: int) -> tuple[np.ndarray, spec.Scene]:
@@ -75,8 +75,8 @@ def as_read(scene: spec.Scene) -> Image.Image:
     """A scene as the input pipeline reads it: from a JPEG file of the usual size, halved to 64 px."""
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
         draw.write_image(scene, pathlib.Path(file.name), draw.DEFAULT_SIZE)
-        with Image.open(file.name) as picture:
-            return picture.reduce(draw.DEFAULT_SIZE // IMAGE_SIZE)  # Bilinear sampling between four pixels: their mean.
+        with Image.open(file.name) as image:
+            return image.reduce(draw.DEFAULT_SIZE // IMAGE_SIZE)  # Bilinear sampling between four pixels: their mean.
 
 
 def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
@@ -90,15 +90,15 @@ def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
     return dataclasses.replace(scene, objects=tuple(shift(thing) for thing in scene.objects))
 
 
-def _spoil(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+def _spoil(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """Blurs, fades and disturbs an image, or does not: [64, 64, 3] uint8."""
     blurred, faded, noisy = rng.random(3) < 0.5
     if blurred:
-        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, _BLUR)))
-    pixels = np.asarray(picture, np.float32)  # [64, 64, 3]
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, _BLUR)))
+    pixels = np.asarray(image, np.float32)  # [64, 64, 3]
     if faded:
         factor, offset = 1 + rng.uniform(-_CONTRAST, _CONTRAST), rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)
-        pixels = _MID_GREY + offset + factor * (pixels - _MID_GREY)
+        pixels = _MID_GRAY + offset + factor * (pixels - _MID_GRAY)
     if noisy:
         pixels = pixels + rng.uniform(0, _NOISE) * rng.standard_normal(pixels.shape, np.float32)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
@@ -114,17 +114,17 @@ def encode(scenes: Sequence[spec.Scene]) -> SceneTargets:
       The targets, in the order of the scenes.
     """
     backgrounds = list(spec.BACKGROUNDS)
-    centres = np.zeros([len(scenes), len(spec.KINDS), 2], np.float32)
+    centers = np.zeros([len(scenes), len(spec.KINDS), 2], np.float32)
     widths = np.zeros([len(scenes), len(spec.KINDS)], np.float32)
     for row, scene in enumerate(scenes):
         for thing in scene.objects:
             kind = spec.KINDS.index(thing.kind)
-            centres[row, kind] = thing.y, thing.x
+            centers[row, kind] = thing.y, thing.x
             widths[row, kind] = thing.width
     return SceneTargets(
         background=np.array([backgrounds.index(scene.background) for scene in scenes], np.int32),
         main_kind=np.array([spec.KINDS.index(main_object(scene).kind) for scene in scenes], np.int32),
-        centres=centres,
+        centers=centers,
         widths=widths,
     )
 

@@ -39,7 +39,7 @@ class Objects(NamedTuple):
     """What was found of every kind. Shares are of the image's side."""
 
     presence: tf.Tensor  # [batch, kinds] logits
-    centres: tf.Tensor  # [batch, kinds, 2]: y, x
+    centers: tf.Tensor  # [batch, kinds, 2]: y, x
     widths: tf.Tensor  # [batch, kinds]
 
 
@@ -65,7 +65,7 @@ class SceneRecognizer(tf.Module):
         """
         raw = self.recognize(images, training=False)
         objects = find_objects(raw)
-        boxes = square_boxes(objects.centres, objects.widths)  # [batch, kinds, 4]
+        boxes = square_boxes(objects.centers, objects.widths)  # [batch, kinds, 4]
         scores, kinds = tf.math.top_k(tf.sigmoid(objects.presence), len(spec.KINDS))  # [batch, kinds] each
         return {
             "features": raw.features,
@@ -99,12 +99,12 @@ def find_objects(raw: RawOutputs) -> Objects:
     grid = tf.reshape(tf.stack(tf.meshgrid(along, along, indexing="ij"), axis=-1), [_CELLS**2, 2])  # y, x
     return Objects(
         presence=tf.reduce_logsumexp(flat, axis=1),
-        centres=tf.einsum("bck,cd->bkd", shares, grid),
+        centers=tf.einsum("bck,cd->bkd", shares, grid),
         widths=tf.einsum("bck,bc->bk", shares, tf.reshape(raw.widths, [batch, _CELLS**2])),
     )
 
 
-def place_shares(centres: tf.Tensor) -> tf.Tensor:
+def place_shares(centers: tf.Tensor) -> tf.Tensor:
     """Shares out centers among the nearest four cells, so that the shares' mean place is the center.
 
     Args:
@@ -113,15 +113,15 @@ def place_shares(centres: tf.Tensor) -> tf.Tensor:
     Returns:
       [batch, cells, cells, kinds] float32, which sums to 1 over the cells.
     """
-    at = tf.clip_by_value(centres * _CELLS - 0.5, 0.0, _CELLS - 1.0)[..., tf.newaxis]  # [batch, kinds, 2, 1]
+    at = tf.clip_by_value(centers * _CELLS - 0.5, 0.0, _CELLS - 1.0)[..., tf.newaxis]  # [batch, kinds, 2, 1]
     along = tf.nn.relu(1.0 - tf.abs(at - tf.range(_CELLS, dtype=tf.float32)))  # [batch, kinds, 2, cells]
     return tf.einsum("bki,bkj->bijk", along[:, :, 0], along[:, :, 1])
 
 
-def square_boxes(centres: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
-    """Squares [..., 4] (ymin, xmin, ymax, xmax) around `centres` [..., 2], cut off at the image's edges, 0 and 1."""
+def square_boxes(centers: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
+    """Squares [..., 4] (ymin, xmin, ymax, xmax) around `centers` [..., 2], cut off at the image's edges, 0 and 1."""
     half = 0.5 * widths[..., tf.newaxis]
-    return tf.clip_by_value(tf.concat([centres - half, centres + half], axis=-1), 0.0, 1.0)
+    return tf.clip_by_value(tf.concat([centers - half, centers + half], axis=-1), 0.0, 1.0)
 
 
 def main_kind_logits(raw: RawOutputs) -> tf.Tensor:

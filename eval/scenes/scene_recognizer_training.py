@@ -19,7 +19,7 @@ from absl import logging
 
 from data_pipelines.scenes import spec
 from eval.scenes import scene_images, scene_recognizer
-from eval.scenes.scene_images import LabelledImages, SceneTargets
+from eval.scenes.scene_images import LabeledImages, SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs, SceneRecognizer
 from xmcgan import console
 from xmcgan.files import new_folder
@@ -27,7 +27,7 @@ from xmcgan.files import new_folder
 _BATCH_SIZE = 32
 _EPOCHS = 2  # How often each image is seen.
 _LEARNING_RATE = 4e-3  # At the start; falls to 0 by half a cosine.
-_WIDTH_WEIGHT = 5.0  # With 20, the widths keep the kinds from being learnt.
+_WIDTH_WEIGHT = 5.0  # With 20, the widths keep the kinds from being learned.
 _HELD_OUT = 512  # Images that the recognizer is measured on.
 _THRESHOLD = 0.5  # Of the score, from which on an object counts as detected.
 _REPORT = "recognizer.json"  # Written last: says that all is there.
@@ -68,7 +68,7 @@ def build(
         with open(os.path.join(folder, _REPORT), encoding="utf-8") as file:
             return json.load(file)
     if steps < 1:
-        raise ValueError(f"steps={steps}: train the scene recogniser for at least one step")
+        raise ValueError(f"steps={steps}: train the scene recognizer for at least one step")
     start = time.time()
     with new_folder(folder) as staging:
         training = scene_images.draw_images(seed, "train", math.ceil(steps * _BATCH_SIZE / _EPOCHS), faulty=True)
@@ -82,14 +82,14 @@ def build(
         with open(staging / _REPORT, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)
     logging.info(
-        "scene recogniser: on held-out scenes it finds %.1f%% of the objects, with %.1f%% of its finds right",
+        "scene recognizer: on held-out scenes it finds %.1f%% of the objects, with %.1f%% of its finds right",
         100 * report["recall"],
         100 * report["precision"],
     )
     return report
 
 
-def train(recognizer: SceneRecognizer, images: LabelledImages, *, steps: int, seed: int) -> None:
+def train(recognizer: SceneRecognizer, images: LabeledImages, *, steps: int, seed: int) -> None:
     """Trains a recognizer in place by Adam.
 
     Args:
@@ -135,13 +135,13 @@ class _TrainedRecognizer(tf.keras.Model):
         return {name: mean.result() for name, mean in self._means.items()}
 
 
-def _batches(images: LabelledImages, steps: int, seed: int) -> tf.data.Dataset:
+def _batches(images: LabeledImages, steps: int, seed: int) -> tf.data.Dataset:
     """`steps` batches of images and targets: epoch after epoch, each in another random order."""
     rng, count = np.random.default_rng(seed), len(images.images)
     epochs = math.ceil(steps * _BATCH_SIZE / count)
     order = np.concatenate([rng.permutation(count) for _ in range(epochs)])[: steps * _BATCH_SIZE]
 
-    def batch(rows: tf.Tensor) -> LabelledImages:
+    def batch(rows: tf.Tensor) -> LabeledImages:
         return tf.nest.map_structure(lambda array: tf.gather(array, rows), images)
 
     return tf.data.Dataset.from_tensor_slices(order).batch(_BATCH_SIZE).map(batch).prefetch(1)
@@ -160,7 +160,7 @@ def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.T
     """
     objects = scene_recognizer.find_objects(raw)
     present = tf.cast(targets.widths > 0, tf.float32)  # [batch, kinds]
-    shares = scene_recognizer.place_shares(targets.centres)  # [batch, cells, cells, kinds]
+    shares = scene_recognizer.place_shares(targets.centers)  # [batch, cells, cells, kinds]
     # The logit of 'nowhere' is 0, so the softmax over it and the cells divides by 1 + sum(exp(places)).
     places = tf.nn.softplus(objects.presence) - present * tf.einsum("bijk,bijk->bk", shares, raw.places)
     widths = present * tf.abs(objects.widths - targets.widths)  # [batch, kinds]
@@ -173,26 +173,26 @@ def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.T
     }
 
 
-def measure(recognizer: SceneRecognizer, pictures: LabelledImages) -> dict[str, float]:
+def measure(recognizer: SceneRecognizer, labeled: LabeledImages) -> dict[str, float]:
     """Compares what a recognizer finds with what there is.
 
     Args:
       recognizer: the recognizer.
-      images: to measure on.
+      labeled: images to measure on.
 
     Returns:
       'recall', the share of the objects that are detected, by a score of at least 0.5; 'precision', the share of the
       detected kinds that are there; 'iou', the mean intersection over union of these boxes and the true ones;
       'background_accuracy' and 'main_kind_accuracy', of the two halves of the class.
     """
-    images, targets = pictures
+    images, targets = labeled
     batches = [recognizer(images[start : start + 128]) for start in range(0, len(images), 128)]
     outputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     by_kind = np.argsort(outputs["detection_classes"], axis=1)  # [count, kinds]
     detected = np.take_along_axis(outputs["detection_scores"], by_kind, axis=1) >= _THRESHOLD  # [count, kinds]
     boxes = np.take_along_axis(outputs["detection_boxes"], by_kind[..., np.newaxis], axis=1)  # [count, kinds, 4]
     right = detected & (targets.widths > 0)
-    true_boxes = scene_recognizer.square_boxes(targets.centres, targets.widths).numpy()
+    true_boxes = scene_recognizer.square_boxes(targets.centers, targets.widths).numpy()
     overlaps = intersection_over_union(boxes[right], true_boxes[right])
     background, main_kind = np.divmod(outputs["logits"].argmax(axis=1), len(spec.KINDS))
     return {

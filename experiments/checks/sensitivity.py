@@ -16,7 +16,7 @@ from eval.evaluation import SPLIT
 from eval.measures.build import build_measures, prepare_networks
 from eval.measures.measure import Seen
 from eval.score import Score
-from eval.sources import RealImages, Source
+from eval.sources import DatasetImages, Source
 from experiments.checks import degradations
 from experiments.checks.degradations import Degraded
 
@@ -64,7 +64,7 @@ def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
 
     prepare_networks(config, data_dir)
     measures = build_measures(config, data_dir)
-    real = RealImages("scenes", SPLIT, data_dir, image_size=config.data.image_size, **options)
+    real = DatasetImages("scenes", SPLIT, data_dir, image_size=config.data.image_size, **options)
 
     def seen(source: Source) -> dict[str, np.ndarray]:
         with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ def _result(value=9.33, seed=0):
     return Result(
         scores=[Score("FID/tfgan", value, None, LOWER), Score("R-precision/cc", 71.0, 0.42, HIGHER, "%")],
         real=[Score("R-precision/cc", 69.36, 0.5, HIGHER, "%")],
-        pictures={"run": "coco", "step": 5000},
+        images={"run": "coco", "step": 5000},
         protocol={
             "captions": {"num_samples": 30_000, "seed": seed},
             "measures": {"image network tfgan": {"size": 299}},
@@ -65,9 +65,9 @@ def test_another_file_is_refused(content, tmp_path):
 def test_the_table():
     lines = results.table([("step 1", _result(20.0)), ("step 2", _result())]).splitlines()
     assert lines[0].split() == ["FID/tfgan", "↓", "R-precision/cc", "↑"]
-    assert [line.split("  ")[0] for line in lines[1:]] == ["step 1", "step 2", "real pictures"]
+    assert [line.split("  ")[0] for line in lines[1:]] == ["step 1", "step 2", "real images"]
     assert lines[1].split() == ["step", "1", "20", "71", "±", "0.42", "%"]
-    assert lines[3].split() == ["real", "pictures", "69.36", "±", "0.5", "%"]  # They have no FID to themselves.
+    assert lines[3].split() == ["real", "images", "69.36", "±", "0.5", "%"]  # They have no FID to themselves.
     assert len({line.index("%") for line in lines[1:]}) == 1  # Columns are flush.
 
 

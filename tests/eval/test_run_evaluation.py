@@ -82,7 +82,7 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, model, m
     assert [each.name for each in result.scores] == NAMES
     assert all(np.isfinite(each.value) for each in result.scores)
     assert [each.name for each in result.real] == NAMES[2:]  # Distances are to the real images.
-    assert result.pictures == {"run": "run", "step": 2, "weights": "averaged"}
+    assert result.images == {"run": "run", "step": 2, "weights": "averaged"}
     assert result.protocol["captions"]["num_samples"] == 50
     assert result.protocol["captions"]["num_images"] == 20
     assert result.details["curve"]["points"]
@@ -239,7 +239,7 @@ def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluator
     assert output.splitlines()[1].startswith("ball/1 ")
     assert [path.name for path in (tmp_path / "ball" / "eval").iterdir()] == ["1.json"]
     result = results.read(str(tmp_path / "ball" / "eval" / "1.json"))
-    assert result.pictures["export"] == "ball/1"
+    assert result.images["export"] == "ball/1"
 
     model = TextToImage.from_run(str(drawing_run), str(evaluators_dir))
     evaluation = _prepare(evaluators_dir, metrics="fid", num_samples=20, batch_size=50)

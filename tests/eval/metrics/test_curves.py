@@ -13,9 +13,9 @@ def test_a_image_of_the_curve(tmp_path):
     path.write_bytes(b"of an earlier evaluation")
     points = [frechet.CurvePoint(count, 0.2 + 900 / count) for count in (1000, 2000, 5000, 20_000, 30_000)]
     curves.save_curve(path, points, 0.2, "FD/scenes, step 500")
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        pixels = np.asarray(image.convert("RGB")).astype(int)
     red, green, blue = np.moveaxis(pixels, -1, 0)
     star_y, star_x = (np.mean(where) for where in np.nonzero((red > 180) & (green < 70) & (blue < 70)))
     dots_y, dots_x = np.nonzero((blue > 150) & (red < 60))

@@ -181,7 +181,7 @@ def test_the_order_of_the_captions_does_not_count():
 def test_extrapolate_reads_a_line():
     points = [frechet.CurvePoint(count, 7.5 + 300 / count) for count in (10, 40, 200)]
     np.testing.assert_allclose(frechet.extrapolate(points), 7.5, rtol=1e-12)
-    with pytest.raises(ValueError, match="at least 2 different numbers of pictures"):
+    with pytest.raises(ValueError, match="at least 2 different numbers of images"):
         frechet.extrapolate(points[:1] * 2)
 
 

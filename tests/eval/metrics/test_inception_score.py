@@ -70,9 +70,9 @@ def test_a_shift_of_all_logits_is_nothing():
 
 
 def test_what_cannot_be_scored():
-    with pytest.raises(ValueError, match="11 splits of 10 pictures: there must be at least 1 picture in each"):
+    with pytest.raises(ValueError, match="11 splits of 10 images: there must be at least 1 image in each"):
         inception_score.inception_score(_logits(10, 4), 11)
-    with pytest.raises(ValueError, match="0 splits of 10 pictures"):
+    with pytest.raises(ValueError, match="0 splits of 10 images"):
         inception_score.inception_score(_logits(10, 4), 0)
     with pytest.raises(ValueError, match="1 of 2 logits are not finite"):
         inception_score.inception_score(np.array([[0.0, np.inf], [0.0, 1.0]]), 1)

@@ -89,7 +89,7 @@ def test_what_it_gives_is_a_copy():
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few(count):
     few = _streamed(_features(count, 4))
-    with pytest.raises(ValueError, match=f"mean and covariance of {count} pictures: there must be at least 2"):
+    with pytest.raises(ValueError, match=f"mean and covariance of {count} images: there must be at least 2"):
         _ = few.covariance
     with pytest.raises(ValueError, match="at least 2"):
         _ = few.mean

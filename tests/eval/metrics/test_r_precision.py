@@ -181,5 +181,5 @@ def test_what_cannot_be_compared():
         with pytest.raises(ValueError, match=r"mismatches from -?\d to \d+ of 10 captions"):
             measure(mismatches=np.where(mismatches == 5, index, mismatches))
     for folds in (0, 11):
-        with pytest.raises(ValueError, match=f"{folds} folds of 10 pictures"):
+        with pytest.raises(ValueError, match=f"{folds} folds of 10 images"):
             measure(folds=folds)

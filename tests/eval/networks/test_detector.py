@@ -68,16 +68,16 @@ def handles(tmp_path_factory):
     return {name: _save(stub, folder / name) for name, stub in stubs.items()}
 
 
-def _images(*pictures, width=40):
+def _images(*described, width=40):
     """Images with the detections (id, score, edge)."""
-    images = np.zeros([len(pictures), 30, width, 3], np.uint8)
-    for image, detections in zip(images, pictures):
+    images = np.zeros([len(described), 30, width, 3], np.uint8)
+    for image, detections in zip(images, described):
         for i, (number, score, edge) in enumerate(detections):
             image[0, i] = number, round(100 * score), edge
     return images
 
 
-PICTURES = (
+IMAGES = (
     [(1, 0.9, 255), (90, 0.8, 51), (13, 0.7, 102), (1, 0.3, 0)],  # person, toothbrush, stop sign, person
     [],
     [(12, 0.9, 255), (91, 0.8, 255), (18, 0.5, 255)],  # Two ids without a class, dog.
@@ -88,14 +88,14 @@ PICTURES = (
 @pytest.mark.parametrize("compiled", [False, True])
 def test_detections(handles, form, compiled):
     found = detector.load_detector(handles[form], "coco91")
-    pictures = [detections[:3] for detections in PICTURES] if form == "few" else PICTURES
-    detections = (tf.function(found) if compiled else found)(tf.constant(_images(*pictures)))
+    described = [detections[:3] for detections in IMAGES] if form == "few" else IMAGES
+    detections = (tf.function(found) if compiled else found)(tf.constant(_images(*described)))
     slots = 300 if form == "many" else 100
     assert [tuple(tensor.shape) for tensor in detections] == [(3, slots, 4), (3, slots), (3, slots)]
     assert [tensor.dtype for tensor in detections] == [tf.float32, tf.int32, tf.float32]
 
     classes, scores = np.full([3, slots], -1), np.zeros([3, slots])
-    first = [("person", 0.9), ("toothbrush", 0.8), ("stop sign", 0.7), ("person", 0.3)][: len(pictures[0])]
+    first = [("person", 0.9), ("toothbrush", 0.8), ("stop sign", 0.7), ("person", 0.3)][: len(described[0])]
     for i, (name, score) in enumerate(first):
         classes[0, i], scores[0, i] = found.class_names.index(name), score
     classes[2, 2], scores[2, 2] = found.class_names.index("dog"), 0.5
@@ -182,7 +182,7 @@ def test_name_and_identity(handles):
 
 
 def test_runs_on_two_replicas(handles, tmp_path):
-    images = _images(*PICTURES)
+    images = _images(*IMAGES)
     np.savez(tmp_path / "alone.npz", images, *detector.load_detector(handles["single"], "coco91")(images))
     script = textwrap.dedent("""
         import sys
@@ -220,9 +220,9 @@ def _tuple(images):
     [
         (_boxes_alone, tf.TensorSpec([1, None, None, 3], tf.uint8), "no detection_scores among boxes, detection_boxes"),
         (_tuple, tf.TensorSpec([1, None, None, 3], tf.uint8), "does not give a dict"),
-        (_boxes_alone, tf.TensorSpec([8, None, None, 3], tf.uint8), "takes 8 pictures at once"),
-        (_boxes_alone, tf.TensorSpec([1, None, None, 3], tf.int32), "pictures of type int32"),
-        (_boxes_alone, tf.TensorSpec([None], tf.string), "nothing in this SavedModel takes pictures"),
+        (_boxes_alone, tf.TensorSpec([8, None, None, 3], tf.uint8), "takes 8 images at once"),
+        (_boxes_alone, tf.TensorSpec([1, None, None, 3], tf.int32), "images of type int32"),
+        (_boxes_alone, tf.TensorSpec([None], tf.string), "nothing in this SavedModel takes images"),
     ],
 )
 def test_refuses_other_apis(tmp_path, call, spec, reason):

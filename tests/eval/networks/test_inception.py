@@ -270,5 +270,5 @@ def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, tmp_path):
     module = tf.Module()
     module.embed = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None], tf.string)])
     tf.saved_model.save(module, str(tmp_path / "text"))
-    with pytest.raises(ValueError, match=r"is not the network 'tfgan' .*nothing in this SavedModel takes pictures"):
+    with pytest.raises(ValueError, match=r"is not the network 'tfgan' .*nothing in this SavedModel takes images"):
         load_image_network("tfgan", str(tmp_path / "text"))

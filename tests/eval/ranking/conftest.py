@@ -15,15 +15,15 @@ COLOURS = {"zebra": (200, 30, 30), "walrus": (30, 30, 200)}
 @pytest.fixture(scope="session")
 def draw(scenes_dir):
     """The captions."""
-    from eval.ranking import export
+    from eval.ranking import ranked_models
 
-    return export.draw_captions("scenes", str(scenes_dir), NUM_CAPTIONS, seed=3)
+    return ranked_models.draw_captions("scenes", str(scenes_dir), NUM_CAPTIONS, seed=3)
 
 
 @pytest.fixture(scope="session")
 def folders(draw, tmp_path_factory) -> dict[str, pathlib.Path]:
     """Folders of images by the names of their models: red PNG files, and blue JPEG files that say whose they are."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     captions = sorted(set(draw.captions))
     rng = np.random.default_rng(0)
     for name, colour in COLOURS.items():

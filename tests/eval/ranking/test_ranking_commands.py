@@ -71,8 +71,9 @@ def test_round_trip(ranking, command, tmp_path):
         "left_out.csv",
     }
     assert (results / "results.md").read_text() in printed
+    printed = " ".join(printed.split())  # Columns are padded.
     assert "| zebra | 100.0 % [100.0, 100.0] | 0.0 % | 0.0 % | 1.00 [1.00, 1.00] |" in printed
-    assert "| alignment | incomplete | not every picture was ranked | 1 |" in printed
+    assert "| alignment | incomplete | not every image was ranked | 1 |" in printed
     content = json.loads((results / "results.json").read_text())
     realism, alignment = (content["questions"][question] for question in QUESTIONS)
     assert realism == {

@@ -14,9 +14,9 @@ from PIL import Image
 
 from data_pipelines import input_pipeline
 from data_pipelines.datasets import preset
-from eval.ranking import design, export, sources
+from eval.ranking import design, export, ranked_models
 from xmcgan.config_checks import validate
-from xmcgan.synthesis import Synthesizer, load_text_encoder
+from xmcgan.text_to_image import TextToImage
 from xmcgan.training import workdir as workdir_lib
 from xmcgan.training.state import build_generator
 
@@ -94,15 +94,15 @@ def test_nothing_tells_the_model(exported, models, folders):
         assert not betraying.search(str(path.relative_to(output)))
         if path.suffix != ".png":
             assert not betraying.search(path.read_text()), path
-    pictures = [path for path in files if path.suffix == ".png"]
-    for path in pictures:
+    images = [path for path in files if path.suffix == ".png"]
+    for path in images:
         content, chunks, place = path.read_bytes(), [], 8
         while place < len(content):
             chunks.append(content[place + 4 : place + 8])
             place += 12 + int.from_bytes(content[place : place + 4], "big")
         assert set(chunks) == {b"IHDR", b"IDAT", b"IEND"}
-    assert len({path.stat().st_mtime_ns for path in pictures}) == 1
-    assert len({Image.open(path).size for path in pictures}) == len({Image.open(path).mode for path in pictures}) == 1
+    assert len({path.stat().st_mtime_ns for path in images}) == 1
+    assert len({Image.open(path).size for path in images}) == len({Image.open(path).mode for path in images}) == 1
 
 
 @pytest.mark.parametrize("question", ["realism", "alignment"])
@@ -140,13 +140,13 @@ def test_embedded_images(exported, models, draw, tmp_path):
 def test_a_stopped_export_goes_on(exported, models, draw, tmp_path):
     output = tmp_path / "stopped"
     shutil.copytree(exported[0], output)
-    pictures = sorted((output / "label_studio/pictures").iterdir())
-    contents = {path: path.read_bytes() for path in pictures}
-    for path in pictures[::3]:
+    images = sorted((output / "label_studio/pictures").iterdir())
+    contents = {path: path.read_bytes() for path in images}
+    for path in images[::3]:
         path.unlink()
     (output / "label_studio/pictures/a.png.1.incomplete").write_bytes(b"half")
     shutil.rmtree(output / "label_studio/realism")
-    kept = {path: os.stat(path).st_ino for path in pictures if path.exists()}
+    kept = {path: os.stat(path).st_ino for path in images if path.exists()}
     assert export.export(output, models, draw, image_size=SIZE) == exported[1]
     assert {path: path.read_bytes() for path in (output / "label_studio/pictures").iterdir()} == contents
     assert {path: os.stat(path).st_ino for path in kept} == kept
@@ -177,8 +177,7 @@ def test_a_training_run_draws_its_images(models, draw, scenes_dir, tmp_path):
     claimed = export.export(output, {"ours": run, "quagga": "dataset"}, draw, image_size=64)
     assert claimed.settings["models"]["ours"] == {"run": run, "step": 7, "seed": 3}
     seeds = [3 + row for row in range(NUM_CAPTIONS)]
-    encoder = load_text_encoder(config, scenes_dir)
-    drawn = Synthesizer(generator, encoder, config.generator.noise_dim)(draw.captions, seeds)
+    drawn = TextToImage.from_run(run, str(scenes_dir))(draw.captions, seeds)
     for row in range(NUM_CAPTIONS):
         path = output / "label_studio/pictures" / design.image_name(claimed.secret, row, "ours")
         assert np.max(np.abs(np.asarray(Image.open(path)).astype(int) - drawn[row])) <= 1
@@ -198,58 +197,44 @@ def test_a_training_run_draws_its_images(models, draw, scenes_dir, tmp_path):
 )
 def test_models_that_cannot_be_ranked(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        sources.parse_models(arguments)
+        ranked_models.parse_models(arguments)
 
 
 def test_models_are_named():
-    assert sources.parse_models(["ours=runs/a=b", "the others=dataset"]) == {
+    assert ranked_models.parse_models(["ours=runs/a=b", "the others=dataset"]) == {
         "ours": "runs/a=b",
         "the others": "dataset",
     }
 
 
 def test_a_folder_of_images_that_does_not_do(folders, draw, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"neither the folder of a training run .* nor one of pictures"):
-        sources.open_source(str(tmp_path), "latest", draw, SIZE)
+    with pytest.raises(FileNotFoundError, match=r"neither the folder of a training run .* nor one of images"):
+        ranked_models.find_model(str(tmp_path), "latest", draw, SIZE)
     folder = tmp_path / "copy"
     shutil.copytree(folders["zebra"], folder)
     lines = (folder / "captions.tsv").read_text().splitlines(keepends=True)
     (folder / "captions.tsv").write_text("".join(lines[1:]))
-    with pytest.raises(
-        ValueError, match=r"has no picture of \d of the 12 captions, such as '.*': draw those of captio"
-    ):
+    with pytest.raises(ValueError, match=r"has no image of \d of the 12 captions, such as '.*': draw those of captio"):
         export.export(tmp_path / "ranking", {"a": str(folder), "real": "dataset"}, draw)
     listed = (tmp_path / "ranking/captions.tsv").read_text().splitlines()
     assert [line.split("\t")[1] for line in listed] == draw.captions  # To be drawn from, though nothing else is there.
     (folder / "captions.tsv").write_text("".join(lines) + "no tab\n")
     with pytest.raises(ValueError, match=r"captions\.tsv, line \d+: not 'file<TAB>caption' "):
-        sources.FolderImages(str(folder), draw.captions)
+        ranked_models.find_model(str(folder), "latest", draw, SIZE)
     (folder / "captions.tsv").write_text("".join(lines))
     (folder / "zebra0.png").write_bytes((folder / "zebra0.png").read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"zebra0\.png is not a picture that can be read"):
-        list(sources.FolderImages(str(folder), draw.captions).pictures(range(NUM_CAPTIONS)))
+    with pytest.raises(ValueError, match=r"zebra0\.png is damaged: write it again"):
+        export.export(tmp_path / "damaged", {"a": str(folder), "real": "dataset"}, draw)
     (folder / "zebra0.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"zebra0\.png is missing"):
-        sources.FolderImages(str(folder), draw.captions)
+        ranked_models.find_model(str(folder), "latest", draw, SIZE)
 
 
 def test_a_caption_that_comes_again_takes_its_next_image(tmp_path):
     for name, level in (("a", 10), ("b", 20), ("c", 30)):
         Image.new("L", (4, 4), level).save(tmp_path / f"{name}.png")
     (tmp_path / "captions.tsv").write_text("a.png\ttwo\nb.png\tone\nc.png\ttwo \n\n")
-    pictures = sources.FolderImages(str(tmp_path), ["two", "one", "two", "two"]).pictures(range(4))
-    assert [(row, image[0, 0].tolist()) for row, image in pictures] == [
-        (0, [10] * 3),
-        (1, [20] * 3),
-        (2, [30] * 3),
-        (3, [10] * 3),
-    ]
-
-
-def test_real_images_from_the_middle_on(draw):
-    source = sources.RealImages(draw, 32)
-    every = dict(source.pictures(range(NUM_CAPTIONS)))
-    some = dict(source.pictures([5, 8]))
-    assert list(some) == [5, 8]
-    for row, image in some.items():
-        np.testing.assert_array_equal(image, every[row])
+    draw = ranked_models.CaptionDraw("scenes", "", ["two", "one", "two", "two"], 0)
+    source = ranked_models.find_model(str(tmp_path), "latest", draw, SIZE).load()
+    levels = [source.images(batch)[0, 0, 0].numpy().tolist() for batch in source.batches(0, 16)]
+    assert levels == [[10] * 3, [20] * 3, [30] * 3, [10] * 3]

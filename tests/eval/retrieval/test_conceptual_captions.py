@@ -27,10 +27,10 @@ def folder(tmp_path) -> pathlib.Path:
     folder = tmp_path / "cc"
     folder.mkdir()
     for i in range(COUNT):
-        picture = folder / f"{i // 20:05d}" / f"{i // 20:05d}{i % 20:04d}.jpg"
-        _write_jpeg(picture, 6 * i)
-        picture.with_suffix(".txt").write_text(f"grey  number {i}\n")
-        picture.with_suffix(".json").write_text('{"status": "success"}')
+        image = folder / f"{i // 20:05d}" / f"{i // 20:05d}{i % 20:04d}.jpg"
+        _write_jpeg(image, 6 * i)
+        image.with_suffix(".txt").write_text(f"grey  number {i}\n")
+        image.with_suffix(".json").write_text('{"status": "success"}')
     (folder / "00000_stats.json").write_text("{}")
     return folder
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_read_is_refused(folder, tmp_path):
         read_pairs("none")
     with pytest.raises(ValueError, match=r"pairs\.tsv: line 2 is not `caption<TAB>file`: 'caption alone'"):
         read_pairs(folder, _table(folder, "one\ta.jpg", "caption alone"))
-    with pytest.raises(ValueError, match=r"line 1 names an address, not a file: fetch the pictures first.*img2dataset"):
+    with pytest.raises(ValueError, match=r"line 1 names an address, not a file: fetch the images first.*img2dataset"):
         read_pairs(folder, _table(folder, "a caption\thttp://example.org/a.jpg"))
     (tmp_path / "latin.tsv").write_bytes("caf\xe9\ta.jpg".encode("latin-1"))
     with pytest.raises(ValueError, match="is not UTF-8 text"):
@@ -82,7 +82,7 @@ def test_unfit_images_are_left_out_and_remembered(folder, tmp_path, caplog, monk
     unfit = {"00000/000000001.jpg", "00000/000000002.jpg", "00009/gone.jpg"}
     assert fit == [pair for pair in pairs if pair.file not in unfit]
     assert set(json.loads(memo.read_text())["unfit"]) == unfit
-    assert "3 of 41 pictures are left out: " in caplog.text
+    assert "3 of 41 images are left out: " in caplog.text
     assert "1 missing image" in caplog.text
 
     monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Images are looked at once.
@@ -95,7 +95,7 @@ def test_half_of_the_images_must_be_there(folder, tmp_path):
     pairs = read_pairs(folder)
     gone = [Pair(f"gone/{i}.jpg", "gone") for i in range(COUNT)]
     assert fit_pairs(folder, pairs + gone, tmp_path / "memo.json") == pairs
-    with pytest.raises(ValueError, match=r"41 of 81 pictures in .* are unfit \(41 missing image\): give the folder"):
+    with pytest.raises(ValueError, match=r"41 of 81 images in .* are unfit \(41 missing image\): give the folder"):
         fit_pairs(folder, [*pairs, *gone, Pair("gone/too.jpg", "gone")], tmp_path / "memo.json")
 
 
@@ -138,5 +138,5 @@ def test_captions_of_a_held_out_image_are_held_out(folder):
 
 
 def test_too_few_images_are_refused(folder):
-    with pytest.raises(ValueError, match=r"has 19 fit pictures: at least 20 are needed"):
+    with pytest.raises(ValueError, match=r"has 19 fit images: at least 20 are needed"):
         ConceptualCaptions(folder, read_pairs(folder)[:19])

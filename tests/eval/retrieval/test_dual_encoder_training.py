@@ -118,7 +118,7 @@ def test_scenes_have_a_preset(scenes_dir, tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batch_size": 61}, "--batch_size=61 is more than the 60 training pictures"),
+        ({"batch_size": 61}, "--batch_size=61 is more than the 60 training images"),
         ({"batch_size": 1}, "--batch_size=1: set a multiple of the 1 replica"),
         ({"steps": 0}, "--steps and --learning_rate must be greater than 0"),
     ],

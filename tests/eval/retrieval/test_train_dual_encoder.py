@@ -21,10 +21,10 @@ STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def pictures(scenes_dir, tmp_path_factory) -> pathlib.Path:
+def images(scenes_dir, tmp_path_factory) -> pathlib.Path:
     """A folder of scenes and a table of their captions, one of which has lost its image."""
-    folder = tmp_path_factory.mktemp("pictures")
-    lines = ["a picture that is gone\tgone.jpg"]
+    folder = tmp_path_factory.mktemp("images")
+    lines = ["an image that is gone\tgone.jpg"]
     decoders = {"image": tfds.decode.SkipDecoding()}
     for example in records.open_dataset("scenes", scenes_dir).as_dataset(split="train", decoders=decoders):
         name = f"{example['image_id'].numpy().decode()}.jpg"
@@ -34,10 +34,10 @@ def pictures(scenes_dir, tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def _arguments(pictures: pathlib.Path, output: pathlib.Path) -> list[str]:
+def _arguments(images: pathlib.Path, output: pathlib.Path) -> list[str]:
     return [
-        f"--pictures={pictures}",
-        f"--captions={pictures / 'pairs.tsv'}",
+        f"--pictures={images}",
+        f"--captions={images / 'pairs.tsv'}",
         f"--output={output}",
         "--name=drawn",
         "--image_size=16",
@@ -49,9 +49,9 @@ def _arguments(pictures: pathlib.Path, output: pathlib.Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_end(command, pictures, tmp_path):
+def test_a_killed_training_goes_on_to_the_same_end(command, images, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = command("eval.train_dual_encoder", *_arguments(pictures, killed))
+    process = command("eval.train_dual_encoder", *_arguments(images, killed))
     checkpoints = tmp_path / "killed.training" / "checkpoints"
     while len(list(checkpoints.glob("step-*.index"))) < 2:  # The first of them is noted by then.
         assert process.poll() is None, process.communicate()[1]
@@ -63,18 +63,18 @@ def test_a_killed_training_goes_on_to_the_same_end(command, pictures, tmp_path):
         "gone.jpg": "missing image"
     }
 
-    process = command("eval.train_dual_encoder", *_arguments(pictures, killed))
+    process = command("eval.train_dual_encoder", *_arguments(images, killed))
     output, log = process.communicate()
     assert process.returncode == 0, log
-    assert "of 6 held-out pictures find their caption among 4" in output
+    assert "of 6 held-out images find their caption among 4" in output
     assert "dual encoder 'drawn' in " in output
-    assert "1 of 61 pictures are left out: 1 missing image" in log
+    assert "1 of 61 images are left out: 1 missing image" in log
     assert f"restored {checkpoints}" in log
     assert f"step {STEPS}/{STEPS}" in log
     assert "images/s" in log
 
-    read = conceptual_captions.read_pairs(pictures, pictures / "pairs.tsv")
-    pairs = conceptual_captions.ConceptualCaptions(pictures, [pair for pair in read if pair.file != "gone.jpg"])
+    read = conceptual_captions.read_pairs(images, images / "pairs.tsv")
+    pairs = conceptual_captions.ConceptualCaptions(images, [pair for pair in read if pair.file != "gone.jpg"])
     options = TrainingOptions(TowerOptions(image_size=16, dim=16), batch_size=16, steps=STEPS, learning_rate=1e-3)
     train(options, pairs, str(tmp_path / "whole.training"), str(whole))
     encoders = [load_dual_encoder(str(folder)) for folder in (killed, whole)]
@@ -83,7 +83,7 @@ def test_a_killed_training_goes_on_to_the_same_end(command, pictures, tmp_path):
     captions = tf.constant(["a ball", "snow"])
     np.testing.assert_allclose(*(encoder.encode_captions(captions) for encoder in encoders), atol=1e-4)
 
-    again = command("eval.train_dual_encoder", *_arguments(pictures, killed))
+    again = command("eval.train_dual_encoder", *_arguments(images, killed))
     output, log = again.communicate()
     assert again.returncode == 0, log
     assert output.startswith("nothing to do, already trained: ")

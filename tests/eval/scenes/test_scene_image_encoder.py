@@ -27,21 +27,21 @@ def test_its_features_tell_backgrounds_apart(tmp_path):
     folder = tmp_path / "built"
     _build(folder, steps=80)
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    pictures = scene_images.draw_images(11, "validation", 256, faulty=False)
-    features = encoder(pictures.images.astype(np.float32) / 255).numpy()  # [256, 128]
+    labeled = scene_images.draw_images(11, "validation", 256, faulty=False)
+    features = encoder(labeled.images.astype(np.float32) / 255).numpy()  # [256, 128]
     assert features.shape == (256, 128)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     similar = unit @ unit.T - 2 * np.eye(256)
     nearest = similar.argmax(axis=1)
-    backgrounds = pictures.targets.background
+    backgrounds = labeled.targets.background
     assert np.mean(backgrounds[nearest] == backgrounds) > 0.5  # By chance: an eighth.
 
 
 def test_gradients_reach_the_image(folder):
     """Along the gradient, where the slope is far above what kinks of ReLUs and rounding do to the difference."""
     encoder = build_image_encoder("hub", str(folder), "", 64)
-    pictures = scene_images.draw_images(11, "validation", 8, faulty=False)
-    images = tf.constant(pictures.images.astype(np.float32) / 255)
+    labeled = scene_images.draw_images(11, "validation", 8, faulty=False)
+    images = tf.constant(labeled.images.astype(np.float32) / 255)
 
     def value(images):
         return tf.reduce_sum(encoder(images) ** 2)

@@ -7,13 +7,13 @@ from eval.scenes import scene_images
 
 
 def test_images_are_as_the_input_pipeline_reads_them(tmp_path):
-    pictures = scene_images.draw_images(3, "validation", 3, faulty=False)
+    labeled = scene_images.draw_images(3, "validation", 3, faulty=False)
     for index in range(3):
         path = tmp_path / f"{index}.jpg"
         draw.write_image(sample.sample_scene(3, "validation", index), path, 128)
         pixels = tf.io.decode_jpeg(tf.io.read_file(str(path)), dct_method="INTEGER_ACCURATE")
         expected = tf.image.resize(pixels, [64, 64], method="bilinear").numpy()
-        assert np.abs(pictures.images[index] - expected).max() <= 0.5 + 1e-3  # Rounding.
+        assert np.abs(labeled.images[index] - expected).max() <= 0.5 + 1e-3  # Rounding.
         assert np.abs(expected - np.round(expected)).max() > 0.4  # And that is not for nothing.
 
 
@@ -26,20 +26,20 @@ def test_the_same_arguments_give_the_same_images(faulty):
 
 
 def test_faults_leave_the_content_of_training_scenes():
-    pictures = scene_images.draw_images(3, "train", 40, faulty=True)
+    labeled = scene_images.draw_images(3, "train", 40, faulty=True)
     clean = scene_images.draw_images(3, "train", 40, faulty=False)
-    np.testing.assert_array_equal(pictures.targets.main_kind, clean.targets.main_kind)
-    np.testing.assert_array_equal(pictures.targets.background, clean.targets.background)
-    np.testing.assert_array_equal(pictures.targets.widths, clean.targets.widths)
-    moved = np.abs(pictures.targets.centres - clean.targets.centres)
+    np.testing.assert_array_equal(labeled.targets.main_kind, clean.targets.main_kind)
+    np.testing.assert_array_equal(labeled.targets.background, clean.targets.background)
+    np.testing.assert_array_equal(labeled.targets.widths, clean.targets.widths)
+    moved = np.abs(labeled.targets.centers - clean.targets.centers)
     assert 0.03 < moved.max() <= 0.04 + 1e-6
-    half = pictures.targets.widths[..., np.newaxis] / 2
-    assert np.all(np.where(half > 0, pictures.targets.centres - half, 0) >= -1e-5)
-    assert np.all(np.where(half > 0, pictures.targets.centres + half, 1) <= 1 + 1e-5)
+    half = labeled.targets.widths[..., np.newaxis] / 2
+    assert np.all(np.where(half > 0, labeled.targets.centers - half, 0) >= -1e-5)
+    assert np.all(np.where(half > 0, labeled.targets.centers + half, 1) <= 1 + 1e-5)
     for index in range(40):
         scene = sample.sample_scene(3, "train", index)
         assert not sample.is_held_out(scene)
-        assert {spec.KINDS[kind] for kind in np.flatnonzero(pictures.targets.widths[index])} == {
+        assert {spec.KINDS[kind] for kind in np.flatnonzero(labeled.targets.widths[index])} == {
             thing.kind for thing in scene.objects
         }
 
@@ -63,11 +63,11 @@ def test_targets_tell_where_each_kind_is():
     targets = scene_images.encode(scenes)
     np.testing.assert_array_equal(targets.background, [3, 7])
     np.testing.assert_array_equal(targets.main_kind, [0, 7])
-    assert targets.centres.shape == (2, 8, 2) and targets.widths.shape == (2, 8)
+    assert targets.centers.shape == (2, 8, 2) and targets.widths.shape == (2, 8)
     np.testing.assert_allclose(targets.widths[0], [0.48, 0, 0, 0, 0.34, 0, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(targets.widths[1], [0, 0, 0, 0, 0, 0, 0, 0.33], rtol=1e-6)
-    np.testing.assert_allclose(targets.centres[0, [0, 4]], [[0.69, 0.7], [0.3, 0.26]], rtol=1e-6)  # y, x
-    assert not targets.centres[0, [1, 2, 3, 5, 6, 7]].any()
+    np.testing.assert_allclose(targets.centers[0, [0, 4]], [[0.69, 0.7], [0.3, 0.26]], rtol=1e-6)  # y, x
+    assert not targets.centers[0, [1, 2, 3, 5, 6, 7]].any()
 
 
 @pytest.mark.parametrize(

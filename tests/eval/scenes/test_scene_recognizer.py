@@ -27,7 +27,7 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def labeled():
     return scene_images.draw_images(8, "validation", 64, faulty=False)
 
 
@@ -44,13 +44,13 @@ def _raw(places, widths=0.4):
 
 
 def test_shares_of_places_sum_to_one_and_average_to_the_centre():
-    centres = np.random.default_rng(0).uniform(1 / 16, 15 / 16, size=(5, 8, 2))
-    shares = scene_recognizer.place_shares(tf.constant(centres, tf.float32)).numpy()  # [batch, 8, 8, kinds]
+    centers = np.random.default_rng(0).uniform(1 / 16, 15 / 16, size=(5, 8, 2))
+    shares = scene_recognizer.place_shares(tf.constant(centers, tf.float32)).numpy()  # [batch, 8, 8, kinds]
     np.testing.assert_allclose(shares.sum(axis=(1, 2)), 1, rtol=1e-5)
     assert np.all((shares > 0).sum(axis=(1, 2)) <= 4)
     along = (np.arange(8) + 0.5) / 8
-    np.testing.assert_allclose(np.einsum("bijk,i->bk", shares, along), centres[..., 0], atol=1e-5)
-    np.testing.assert_allclose(np.einsum("bijk,j->bk", shares, along), centres[..., 1], atol=1e-5)
+    np.testing.assert_allclose(np.einsum("bijk,i->bk", shares, along), centers[..., 0], atol=1e-5)
+    np.testing.assert_allclose(np.einsum("bijk,j->bk", shares, along), centers[..., 1], atol=1e-5)
 
 
 def test_maps_are_read_as_probabilities():
@@ -59,18 +59,18 @@ def test_maps_are_read_as_probabilities():
     objects = scene_recognizer.find_objects(_raw(places))
     probability = 2 * np.e / (1 + 2 * np.e)
     np.testing.assert_allclose(tf.sigmoid(objects.presence)[0], [probability, 0], atol=1e-6)
-    np.testing.assert_allclose(objects.centres[0, 0], [2.5 / 8, 6 / 8], atol=1e-6)  # y, x
+    np.testing.assert_allclose(objects.centers[0, 0], [2.5 / 8, 6 / 8], atol=1e-6)  # y, x
     np.testing.assert_allclose(objects.widths[0, 0], 0.4, atol=1e-6)
 
 
 def test_losses_against_a_hand_sum():
     places = np.random.default_rng(1).normal(size=(1, 8, 8, 2)).astype(np.float32)
     raw = _raw(places, widths=0.4)
-    centre = np.array([2.5 / 8, 6.25 / 8])  # In the middle of row 2; a quarter and three quarters of columns 6 and 5.
+    center = np.array([2.5 / 8, 6.25 / 8])  # In the middle of row 2; a quarter and three quarters of columns 6 and 5.
     targets = SceneTargets(
         background=np.array([2], np.int32),
         main_kind=np.array([0], np.int32),
-        centres=np.array([[centre, [0, 0]]], np.float32),
+        centers=np.array([[center, [0, 0]]], np.float32),
         widths=np.array([[0.5, 0]], np.float32),
     )
     losses = scene_recognizer_training.recognition_losses(raw, targets)
@@ -105,9 +105,9 @@ def test_intersection_over_union():
     np.testing.assert_allclose(overlaps, [0.5, 1 / 7, 0, 1], atol=1e-12)
 
 
-def test_measures_of_a_recogniser_that_errs(pictures):
+def test_measures_of_a_recognizer_that_errs(labeled):
     """One that tells the truth, but misses every 'ring' and sees a 'moon' everywhere, half as wide as it is."""
-    images, targets = pictures
+    images, targets = labeled
     ring, moon = spec.KINDS.index("ring"), spec.KINDS.index("moon")
     present = targets.widths > 0
     scores = np.where(present, 0.9, 0.1)
@@ -115,14 +115,14 @@ def test_measures_of_a_recogniser_that_errs(pictures):
     widths = targets.widths.copy()
     widths[:, moon] *= 0.5
     order = np.argsort(-scores, axis=1)
-    boxes = scene_recognizer.square_boxes(targets.centres, widths).numpy()
+    boxes = scene_recognizer.square_boxes(targets.centers, widths).numpy()
     outputs = {
         "detection_scores": np.take_along_axis(scores, order, axis=1),
         "detection_classes": order + 1.0,
         "detection_boxes": np.take_along_axis(boxes, order[..., np.newaxis], axis=1),
         "logits": np.eye(64)[8 * targets.background + (targets.main_kind + 1) % 8],
     }
-    measures = scene_recognizer_training.measure(lambda batch: outputs, pictures)
+    measures = scene_recognizer_training.measure(lambda batch: outputs, labeled)
     rings, moons = present[:, ring].sum(), present[:, moon].sum()
     assert rings and moons
     found = present.sum() - rings
@@ -133,9 +133,9 @@ def test_measures_of_a_recogniser_that_errs(pictures):
     assert measures["main_kind_accuracy"] == 0.0
 
 
-def test_a_short_training_improves(built, pictures):
+def test_a_short_training_improves(built, labeled):
     _, report = built
-    untrained = scene_recognizer_training.measure(scene_recognizer.SceneRecognizer(3), pictures)
+    untrained = scene_recognizer_training.measure(scene_recognizer.SceneRecognizer(3), labeled)
     assert untrained["background_accuracy"] < 0.4 and untrained["recall"] < 0.2
     assert report["background_accuracy"] > 0.6
     assert report["steps"] == STEPS and report["seed"] == 3 and report["scenes"] == STEPS * 32 // 2
@@ -143,9 +143,9 @@ def test_a_short_training_improves(built, pictures):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (128, 128), (50, 90)])
-def test_the_saved_model_has_the_detection_api(built, pictures, size):
+def test_the_saved_model_has_the_detection_api(built, labeled, size):
     recognizer = tf.saved_model.load(str(built[0]))
-    images = tf.cast(tf.round(tf.image.resize(pictures.images[:3], size)), tf.uint8)
+    images = tf.cast(tf.round(tf.image.resize(labeled.images[:3], size)), tf.uint8)
     outputs = recognizer(images)
     shapes = {name: tuple(value.shape) for name, value in outputs.items()}
     assert shapes == {
@@ -178,8 +178,8 @@ def test_features_have_a_common_scale(built):
     assert np.mean((deviations > 0.3) & (deviations < 3)) > 0.9
 
 
-def test_a_program_with_tensorflow_alone_can_load_it(built, pictures, tmp_path):
-    np.save(tmp_path / "images.npy", pictures.images)
+def test_a_program_with_tensorflow_alone_can_load_it(built, labeled, tmp_path):
+    np.save(tmp_path / "images.npy", labeled.images)
     program = """
         import sys, numpy as np, tensorflow as tf
         outputs = tf.saved_model.load(sys.argv[1])(np.load(sys.argv[2] + "/images.npy"))
@@ -189,7 +189,7 @@ def test_a_program_with_tensorflow_alone_can_load_it(built, pictures, tmp_path):
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), str(built[0]), str(tmp_path)], check=True, cwd=tmp_path
     )
-    here = tf.saved_model.load(str(built[0]))(pictures.images)
+    here = tf.saved_model.load(str(built[0]))(labeled.images)
     with np.load(tmp_path / "outputs.npz") as outputs:
         for name, value in here.items():
             np.testing.assert_allclose(outputs[name], value, atol=1e-4)
@@ -203,12 +203,12 @@ def test_a_second_call_does_nothing(built, monkeypatch):
     assert json.loads((folder / "recognizer.json").read_text()) == report
 
 
-def test_the_seed_decides(tmp_path, pictures, monkeypatch):
+def test_the_seed_decides(tmp_path, labeled, monkeypatch):
     monkeypatch.setattr(scene_recognizer_training, "_HELD_OUT", 4)
 
     def features(name):
         scene_recognizer_training.build(tmp_path / name, seed=1, steps=3)
-        return tf.saved_model.load(str(tmp_path / name))(pictures.images)["features"].numpy()
+        return tf.saved_model.load(str(tmp_path / name))(labeled.images)["features"].numpy()
 
     (tmp_path / "b.incomplete" / "variables").mkdir(parents=True)  # What a killed call may leave is replaced.
     np.testing.assert_array_equal(features("a"), features("b"))
@@ -234,7 +234,7 @@ def test_a_killed_build_leaves_nothing_under_the_name(tmp_path):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(ValueError, match="steps=0: train the scene recogniser for at least one step"):
+    with pytest.raises(ValueError, match="steps=0: train the scene recognizer for at least one step"):
         scene_recognizer_training.build(tmp_path / "none", steps=0)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="exists and is not empty"):
