@@ -21,6 +21,9 @@ from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
 
 _QUALITY = ("fid", "kid", "is")
+# By the labels of a detector: the classes that captions may name, and what the scores' names say of how they are found.
+# Scenes are told by a grammar whose every noun is listed, so nothing is approximated there.
+_CLASSES = {"scenes": (SCENE_CLASSES, "")}
 
 
 def prepare_networks(config: Config, data_dir: str) -> None:
@@ -89,8 +92,7 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
         measures.append(Alignment(load_dual_encoder(folder, flag=f"{flag_prefix}dual_encoder"), protocol))
     if "soa" in metrics and not options.soa_captions:
         detector = _detector(config, data_dir, flag_prefix)
-        # Scenes are told by a grammar whose every noun is listed: nothing is approximated there.
-        classes, label = (SCENE_CLASSES, "") if options.detector_labels == "scenes" else (COCO_CLASSES, " approx.")
+        classes, label = _CLASSES.get(options.detector_labels, (COCO_CLASSES, " approx."))
         wanted = functools.partial(classes_named, classes=classes)
         how = "the list's captions, with the classes that their words name"
         measures.append(Objects(detector, classes, wanted, options.detector_threshold, how, label))

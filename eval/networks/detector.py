@@ -143,7 +143,7 @@ def load_detector(
         raise ValueError(f"{refusal}: nothing in this SavedModel takes images [batch, height, width, 3]")
     identity = {"weights": handle, "sha256": hub_files.saved_model_digest(handle), "labels": labels}
     try:
-        return Detector("scenes" if labels == "scenes" else _name(handle), function, label_map, identity)
+        return Detector(label_map.detector or _name(handle), function, label_map, identity)
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error
 

@@ -15,7 +15,6 @@ import tensorflow as tf
 from eval.networks.image_function import find_image_function
 from xmcgan.models import hub_files, keras_weights
 
-NETWORKS = ("tfgan", "keras", "scenes")
 TFGAN_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
 IMAGE_SIZE = 299  # Pixels a side, of both Inceptions.
 
@@ -77,34 +76,6 @@ class ImageNetwork:
         """
         outputs = self._network(self._preprocess(images))
         return NetworkOutput(*(_rows(outputs[layer]) for layer in self._layers))
-
-
-def load_image_network(name: str, weights: str, *, flag: str = "--network_weights") -> ImageNetwork:
-    """Loads a network; inside `strategy.scope()` if there is one.
-
-    Args:
-      name: 'tfgan' or 'keras' (see above), or 'scenes': the scene recognizer, or any SavedModel
-        that gives a dict with 'features' and 'logits' for uint8 images of any size.
-      weights: TF-Hub handle, folder or file; '' for the published weights of 'tfgan' and 'keras'.
-      flag: how the user passes `weights`: named by the errors.
-
-    Returns:
-      The network: [batch, height, width, 3] uint8 -> `NetworkOutput`.
-
-    Raises:
-      FileNotFoundError: the weights cannot be fetched or do not exist; says what to fetch and where to put it.
-      ValueError: `name` is unknown, or the weights are of another network.
-    """
-    if name == "tfgan":
-        return load_tfgan(weights, flag)
-    if name == "keras":
-        return load_keras(weights, flag)
-    if name == "scenes":
-        how = {"size": "any", "resize": "the network's own", "range": "uint8"}
-        return _load_saved_network(
-            "scenes", weights, flag, tf.convert_to_tensor, ("features", "logits"), how, is_inception=False
-        )
-    raise ValueError(f"unknown network '{name}': choose one of {', '.join(NETWORKS)}")
 
 
 def load_tfgan(weights: str, flag: str) -> ImageNetwork:
@@ -197,6 +168,52 @@ def keras_input(images: tf.Tensor) -> tf.Tensor:
     """
     resized = tf.image.resize(images, [IMAGE_SIZE, IMAGE_SIZE], method="bilinear")
     return resized / 127.5 - 1.0
+
+
+def load_scenes(weights: str, flag: str) -> ImageNetwork:
+    """Loads the scene recognizer, or any SavedModel with its outputs; inside `strategy.scope()` if there is one.
+
+    Args:
+      weights: TF-Hub handle, or folder of a SavedModel that gives a dict with 'features' and 'logits' for uint8 images
+        of any size.
+      flag: how the user passes it: named by the errors.
+
+    Raises:
+      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
+      ValueError: the SavedModel is broken or of another API.
+    """
+    how = {"size": "any", "resize": "the network's own", "range": "uint8"}
+    return _load_saved_network(
+        "scenes", weights, flag, tf.convert_to_tensor, ("features", "logits"), how, is_inception=False
+    )
+
+
+_LOADERS: dict[str, Callable[[str, str], ImageNetwork]] = {
+    "tfgan": load_tfgan,
+    "keras": load_keras,
+    "scenes": load_scenes,
+}
+NETWORKS = tuple(_LOADERS)
+
+
+def load_image_network(name: str, weights: str, *, flag: str = "--network_weights") -> ImageNetwork:
+    """Loads a network; inside `strategy.scope()` if there is one.
+
+    Args:
+      name: one of NETWORKS.
+      weights: TF-Hub handle, folder or file; '' for the published weights of 'tfgan' and 'keras'.
+      flag: how the user passes `weights`: named by the errors.
+
+    Returns:
+      The network: [batch, height, width, 3] uint8 -> `NetworkOutput`.
+
+    Raises:
+      FileNotFoundError: the weights cannot be fetched or do not exist; says what to fetch and where to put it.
+      ValueError: `name` is unknown, or the weights are of another network.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"unknown network '{name}': choose one of {', '.join(NETWORKS)}")
+    return _LOADERS[name](weights, flag)
 
 
 def _load_saved_network(

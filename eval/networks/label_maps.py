@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from data_pipelines.scenes import spec
@@ -28,6 +28,7 @@ class LabelMap(NamedTuple):
 
     names: tuple[str, ...]
     table: tuple[int, ...]  # By the detector's id: the number of the class within `names`, from 0; -1: no class.
+    detector: str = ""  # The name of the only detector that has these classes, if so.
 
 
 def load_label_map(labels: str, *, flag: str = "--detector_labels") -> LabelMap:
@@ -43,13 +44,8 @@ def load_label_map(labels: str, *, flag: str = "--detector_labels") -> LabelMap:
       FileNotFoundError: it is neither a known map nor a file.
       ValueError: the file is no list of different names.
     """
-    if labels == "coco91":
-        used = iter(COCO_NAMES)
-        return _label_map(["" if number in _UNUSED_COCO_IDS else next(used) for number in range(1, 91)])
-    if labels == "coco80":
-        return _label_map(COCO_NAMES)
-    if labels == "scenes":
-        return _label_map(spec.KINDS)
+    if labels in _KNOWN:
+        return _KNOWN[labels]()
     if not os.path.isfile(labels):
         raise FileNotFoundError(
             f"{flag}='{labels}' is neither a label map nor a file: pass coco91, coco80, scenes, "
@@ -71,3 +67,15 @@ def _label_map(lines: Sequence[str]) -> LabelMap:
     """From the names of the ids 1, 2, ...; '' for an id without a class."""
     names = tuple(line for line in lines if line)
     return LabelMap(names, (-1, *(names.index(line) if line else -1 for line in lines)))
+
+
+def _coco91() -> LabelMap:
+    used = iter(COCO_NAMES)
+    return _label_map(["" if number in _UNUSED_COCO_IDS else next(used) for number in range(1, 91)])
+
+
+_KNOWN: dict[str, Callable[[], LabelMap]] = {
+    "coco91": _coco91,
+    "coco80": lambda: _label_map(COCO_NAMES),
+    "scenes": lambda: _label_map(spec.KINDS)._replace(detector="scenes"),
+}
