@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
 
     ranking = pathlib.Path(_RANKING.value)
     output = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else ranking / "results"
-    table = report.analyse(ranking, [pathlib.Path(path) for path in _ANSWERS.value], output, seed=_SEED.value)
+    table = report.analyze(ranking, [pathlib.Path(path) for path in _ANSWERS.value], output, seed=_SEED.value)
     print(table)
     print(f"figure and tables in {output}")
 

@@ -14,7 +14,7 @@ The captions are drawn from the validation split by --seed, and are listed in <o
 elsewhere to draw.
 
 <output>/label_studio is the folder to import; its README.txt tells the steps. It holds no name of a model, and in an
-order drawn by lot, balanced over the places, every image at the same size. <output>/key.json undoes that: it stays
+random order, balanced over the places, every image at the same size. <output>/key.json undoes that: it stays
 with you, and eval.analyse_ranking needs it. A command that was stopped goes on where it was.
 """
 

@@ -123,7 +123,7 @@ class Quality(Measure):
         return frechet_curve(features, Moments.from_arrays(reference.arrays), counts.tolist(), seed=self._options.seed)
 
     def _pool(self, seen: Seen) -> np.ndarray:
-        """The features that KID draws its subsets from, [pool, dim] float32: of all images, or of some by lot."""
+        """The features that KID draws its subsets from, [pool, dim] float32: of all images, or of some at random."""
         num_images = sum(len(part) for part in seen.parts("features"))
         kept = np.sort(np.random.default_rng(self._options.seed).permutation(num_images)[:_POOL])
         pool, first = [], 0

@@ -184,7 +184,7 @@ def _probe(function: ImageFunction) -> tuple[str, int]:
 
 
 def _with_batch(output: tf.Tensor, rank: int) -> tf.Tensor:
-    """An output of `rank` axes, batch first: detectors for single images may leave it away."""
+    """An output of `rank` axes, batch first: detectors for single images may leave it out."""
     return output[tf.newaxis] if output.shape.rank == rank - 1 else output
 
 

@@ -79,7 +79,7 @@ def comparisons(question: str, num_captions: int, models: Sequence[str], secret:
     """A page for each caption.
 
     Within each run of as many captions as there are models, every model has every place once: the orders are the
-    rotations of a random one (a Latin square), dealt out to captions by lot. So the places of no model are favored,
+    rotations of a random one (a Latin square), dealt out to captions at random. So the places of no model are favored,
     however few answers come in; and both the orders and the sequence of the pages differ from question to question.
 
     Args:

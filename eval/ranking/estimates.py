@@ -124,7 +124,7 @@ def kendalls_w(ranks: np.ndarray) -> float:
     """Kendall's coefficient of concordance of complete rankings without ties.
 
     W = 12 S / (m^2 (n^3 - n)), S the squared deviations of the items' sums of ranks from their mean. For m raters who
-    rank by lot, its mean is 1 / m.
+    rank at random, its mean is 1 / m.
 
     Args:
       ranks: [raters, items], every row a permutation of 1 ... items; at least two items.

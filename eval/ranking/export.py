@@ -125,7 +125,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
         if len(content) > _LARGEST_UPLOAD:
             logging.warning(
                 "%s/tasks.json has %d MB, and Label Studio takes %d MB: set its DATA_UPLOAD_MAX_MEMORY_SIZE (bytes), "
-                "or leave --embed away",
+                "or leave out --embed",
                 folder,
                 len(content) >> 20,
                 _LARGEST_UPLOAD >> 20,

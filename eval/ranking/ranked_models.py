@@ -38,7 +38,7 @@ class RankedModel(NamedTuple):
 
 
 def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> CaptionDraw:
-    """Draws captions of the validation split, by lot; the same whatever the models.
+    """Draws captions of the validation split at random; the same whatever the models.
 
     Raises:
       FileNotFoundError: the dataset has not been converted; the message tells the command.

@@ -23,9 +23,40 @@ _INTERVALS = (
     "one caption are not independent of each other."
 )
 _AGREEMENT = (
-    "Kendall's W is the mean over captions with two answers or more (1: all rank alike; raters who rank by lot give "
+    "Kendall's W is the mean over captions with two answers or more (1: all rank alike; raters who rank at random give "
     "1 / raters); Krippendorff's alpha is ordinal, over all images (1: all alike; 0: chance)."
 )
+
+
+def analyze(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: pathlib.Path, *, seed: int = 0) -> str:
+    """Undoes the anonymity of the answers, sums them up and writes what came out (Fig. 3).
+
+    Args:
+      ranking: folder of the ranking.
+      exports: Label Studio's, of one question or of both; a question without any answer is left out.
+      output: folder to write to.
+      seed: of the bootstrap.
+
+    Returns:
+      The tables, as Markdown.
+
+    Raises:
+      FileNotFoundError: a file or the key is missing.
+      ValueError: a file cannot be read, or no answer counts.
+    """
+    claimed = design.read_key(ranking)
+    given = answers.read(exports, claimed)
+    answered = {answer.question for answer in given.accepted}
+    if not answered:
+        raise ValueError(f"none of the {len(given.left_out)} answers counts: see whether the raters ranked all images")
+    results = [
+        summarize(given.accepted, question.name, claimed.models, len(claimed.captions), seed=seed)
+        for question in QUESTIONS
+        if question.name in answered
+    ]
+    figure.save(figure.draw(results), output, "fig3")
+    write(output, results, given.left_out)
+    return markdown(results, given.left_out)
 
 
 def markdown(results: Sequence[QuestionResult], left_out: Sequence[LeftOut]) -> str:
@@ -160,34 +191,3 @@ def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
 def _finite(value: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(value) else value
-
-
-def analyse(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: pathlib.Path, *, seed: int = 0) -> str:
-    """Undoes the anonymity of the answers, sums them up and writes what came out (Fig. 3).
-
-    Args:
-      ranking: folder of the ranking.
-      exports: Label Studio's, of one question or of both; a question without any answer is left away.
-      output: folder to write to.
-      seed: of the bootstrap.
-
-    Returns:
-      The tables, as Markdown.
-
-    Raises:
-      FileNotFoundError: a file or the key is missing.
-      ValueError: a file cannot be read, or no answer counts.
-    """
-    claimed = design.read_key(ranking)
-    given = answers.read(exports, claimed)
-    answered = {answer.question for answer in given.accepted}
-    if not answered:
-        raise ValueError(f"none of the {len(given.left_out)} answers counts: see whether the raters ranked all images")
-    results = [
-        summarize(given.accepted, question.name, claimed.models, len(claimed.captions), seed=seed)
-        for question in QUESTIONS
-        if question.name in answered
-    ]
-    figure.save(figure.draw(results), output, "fig3")
-    write(output, results, given.left_out)
-    return markdown(results, given.left_out)
