@@ -37,12 +37,15 @@ def prepare_networks(config: Config, data_dir: str) -> None:
     """
     options = config.evaluation
     metrics = metric_names(options.metrics)
+    needed = []
     if any(name in metrics for name in _QUALITY):
-        scene_evaluators.prepare(options.network_weights, data_dir)
-    if "soa" in metrics:
-        scene_evaluators.prepare(options.detector, data_dir)
+        needed.append(options.network_weights)
     if "r_precision" in metrics:
-        scene_evaluators.prepare(options.dual_encoder, data_dir)
+        needed.append(options.dual_encoder)
+    if "soa" in metrics:
+        needed.append(options.detector)
+    for handle in dict.fromkeys(needed):  # The recognizer of scenes is both network and detector.
+        scene_evaluators.prepare(handle, data_dir)
 
 
 def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.evaluation.") -> list[Measure]:

@@ -44,7 +44,7 @@ def _config(**options):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run with checkpoints of steps 1 and 2, which draw different images."""
-    workdir = tmp_path_factory.mktemp("run")
+    workdir = tmp_path_factory.mktemp("runs") / "run"
     config = _config()
     state = TrainState(config)
     claim_workdir(str(workdir), config)
