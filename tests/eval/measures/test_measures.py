@@ -122,7 +122,7 @@ def test_the_curve_ends_at_the_distance(rows):
     measure = Quality(_Network(), _options())
     reference = measure.refer(rows[0], LISTED)
     points = measure.curve(rows[1], reference, num_points=4)
-    assert [point.count for point in points] == [15, 30, 45, 60]
+    assert [point.num_images for point in points] == [15, 30, 45, 60]
     fid = measure.scores(rows[1], LISTED, reference)[0].value
     assert points[-1].distance == pytest.approx(fid, rel=1e-9)
     assert points[0].distance > points[-1].distance  # Few images make it too large.

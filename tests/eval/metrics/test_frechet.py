@@ -158,7 +158,7 @@ def test_the_bias_shrinks_and_is_extrapolated_away(seed):
     features = 1.1 * np.random.default_rng(seed).normal(size=(3000, 64)) + 0.05
     known = 64 * (0.05**2 + 0.1**2)
     points = frechet.frechet_curve(features, _standard_normal(64), [3000, 600, 1000, 2000, 1500, 1000])
-    assert [point.count for point in points] == [600, 1000, 1500, 2000, 3000]
+    assert [point.num_images for point in points] == [600, 1000, 1500, 2000, 3000]
     distances = [point.distance for point in points]
     assert distances == sorted(distances, reverse=True) and distances[-1] > 1.4 * known
     np.testing.assert_allclose(frechet.extrapolate(points), known, rtol=0.08)

@@ -5,7 +5,7 @@ from eval.networks import label_maps
 
 
 def test_coco91_has_coco_s_own_ids():
-    names, table = label_maps.load_label_map("coco91")
+    names, table, _ = label_maps.load_label_map("coco91")
     assert len(names) == len(set(names)) == 80 and len(table) == 91
     # From COCO's annotations: ids on both sides of every gap.
     known = {1: "person", 11: "fire hydrant", 13: "stop sign", 25: "giraffe", 27: "backpack", 28: "umbrella"}
@@ -17,19 +17,19 @@ def test_coco91_has_coco_s_own_ids():
 
 
 def test_coco80_is_contiguous():
-    names, table = label_maps.load_label_map("coco80")
+    names, table, _ = label_maps.load_label_map("coco80")
     assert names == label_maps.load_label_map("coco91").names
     assert table == (-1, *range(80))
 
 
 def test_scenes_are_the_kinds():
-    assert label_maps.load_label_map("scenes") == (spec.KINDS, (-1, *range(len(spec.KINDS))))
+    assert label_maps.load_label_map("scenes") == (spec.KINDS, (-1, *range(len(spec.KINDS))), "scenes")
 
 
 def test_a_file_may_leave_ids_out(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_text("ball\n\n box \nétoile", encoding="utf-8")
-    assert label_maps.load_label_map(str(path)) == (("ball", "box", "étoile"), (-1, 0, -1, 1, 2))
+    assert label_maps.load_label_map(str(path)) == (("ball", "box", "étoile"), (-1, 0, -1, 1, 2), "")
 
 
 @pytest.mark.parametrize("content, reason", [(b"", "no names"), (b"a\nb\na\n", "'a' twice"), (b"\xff", "not a text")])
