@@ -1,11 +1,11 @@
-"""Published files -> records -> batches: the datasets, their conversion, and the input pipeline."""
+"""The datasets, their conversion into records, and the input pipeline that turns records into batches."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-# Where each name that users import lives. Loaded when it is asked for: most of them bring TensorFlow along.
+# The module of each name that users import. Modules are loaded on first use, because most of them import TensorFlow.
 _NAMES = {
     "decode_image": "data_pipelines.images",
     "evaluation_batches": "data_pipelines.input_pipeline",

@@ -1,6 +1,6 @@
-"""The datasets: what each of them is, how it is read, and the experiment on it. The one place that knows their names.
+"""The registry of datasets: the description, builder, published files and default experiment of each.
 
-To add one, write its builder and an entry here (see CONTRIBUTING.md).
+No other module knows their names. To add a dataset, write its builder and an entry here (see CONTRIBUTING.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xmcgan.config import (
     TrainingConfig,
 )
 
-if TYPE_CHECKING:  # Builders import TFDS, which takes seconds: only who converts needs them.
+if TYPE_CHECKING:  # Builders import TFDS, which takes seconds. Only a conversion needs them.
     from data_pipelines.builders.image_builder import ImageBuilder
 
 
@@ -32,14 +32,14 @@ class Dataset:
     """A dataset.
 
     Attributes:
-      name: as on the command line, in paths and in configs.
-      description: what it shows, for model cards.
-      example: a caption in its manner.
-      builder_class: of its TFDS builder, as 'module:class'.
-      config: makes the experiment on it.
-      published: the files of its owner; None if nobody publishes them.
-      is_drawn: this package draws it. Its records, and the networks that its config names by `<name>:...`, are prepared
-        on first use; networks of photographs know nothing of it.
+      name: its name on the command line, in paths and in configs.
+      description: what its images show, for model cards.
+      example: a typical caption.
+      builder_class: its TFDS builder, as 'module:class'.
+      config: returns a new config of the default experiment on it.
+      published: the files that its owner publishes; None if they are not published.
+      is_drawn: whether this package draws the images. Then its records, and the networks that its config names by
+        `<name>:...`, are prepared on first use, since networks trained on photographs do not fit it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Dataset:
     is_drawn: bool = False
 
     def builder(self) -> type[ImageBuilder]:
-        """The class that turns its files into records."""
+        """Returns the class that converts its files into records."""
         module, _, name = self.builder_class.partition(":")
         return getattr(importlib.import_module(module), name)
 
@@ -61,7 +61,7 @@ def _coco2014() -> Config:
 
 
 def _ln_coco() -> Config:
-    # Narratives say what is on the left and on the right: no flips.
+    # No flips, because narratives say what is on the left and on the right.
     return Config(dataset="ln_coco", data=DataConfig(text_length=64, random_flip=False))
 
 
@@ -70,19 +70,20 @@ def _ln_openimages() -> Config:
 
 
 def _scenes() -> Config:
-    """Small, and learned in minutes on a machine without a GPU."""
+    """Returns a small experiment that trains in minutes on a machine without a GPU."""
     return Config(
         dataset="scenes",
         data=DataConfig(image_size=64, text_length=17, random_flip=False),
         text=TextConfig(preprocessor="scenes:bert/preprocessor", encoder="scenes:bert/encoder", dim=128),
-        # Gentle word contexts: at the 16 x 16 regions' size they would otherwise draw squares before shapes.
+        # Softer word contexts. Otherwise the generator draws squares of the size of the 16 x 16 regions before it draws
+        # shapes.
         generator=GeneratorConfig(channels=8, noise_dim=32, condition_dim=64, context_words="normalized", rho_0=5.0),
         discriminator=DiscriminatorConfig(channels=8),
-        # Prepared only where one of its losses is switched on, as in Table 4's VGG rows.
+        # Prepared only if one of its losses is switched on, as in Table 4's VGG rows.
         image_encoder=ImageEncoderConfig(architecture="hub", weights="scenes:image_encoder", layer="", image_size=64),
         losses=LossConfig(generator_image_encoder=0.0),
-        # Small batches and equal, higher rates: at this size D runs away from G with the paper's, and what counts
-        # on two cores is the number of steps.
+        # Small batches and equal, higher learning rates. With the paper's rates D outruns G at this size, and on two
+        # cores the number of steps matters most.
         training=TrainingConfig(
             batch_size=16,
             num_steps=5200,
@@ -107,7 +108,7 @@ def _scenes() -> Config:
 
 
 def _reference() -> Config:
-    """The choices of the public JAX release, where they differ from the paper."""
+    """Returns the choices of the public JAX release where they differ from the paper."""
     return Config(
         text=TextConfig(sentence_pooling="sum_over_length"),
         generator=GeneratorConfig(stem="noise", context_words="normalized", batch_norm_replicas=1),
@@ -163,15 +164,15 @@ _ENTRIES = (
 )
 _DATASETS = {entry.name: entry for entry in _ENTRIES}
 NAMES = tuple(_DATASETS)
-# Configs to start from: one for each dataset, and the JAX release's.
+# Configs to start from: one for each dataset, and that of the JAX release.
 PRESETS = (*NAMES, "reference")
 
 
 def get(name: str) -> Dataset:
-    """The dataset of that name.
+    """Returns the dataset of that name.
 
     Raises:
-      ValueError: there is none; names all.
+      ValueError: no dataset has this name; the message lists all names.
     """
     if name not in _DATASETS:
         raise ValueError(f"unknown dataset '{name}': choose one of {', '.join(NAMES)}")
@@ -179,15 +180,16 @@ def get(name: str) -> Dataset:
 
 
 def preset(name: str, dataset: str = "") -> Config:
-    """The config shipped under `name`.
+    """Returns the preset config called `name`.
 
     Args:
       name: one of PRESETS.
-      dataset: the dataset to use it with, if not its own. What belongs to the dataset then stands in for the preset's:
-        text length, flips and text encoder, and of a drawn dataset the image encoder and the networks of its metrics.
+      dataset: the dataset to use the preset with, if it is not the preset's own. The fields that belong to a dataset
+        then come from it: text length, flips and text encoder, and for a drawn dataset also the image encoder and the
+        networks of the metrics.
 
     Returns:
-      A fresh `Config`.
+      A new `Config`.
 
     Raises:
       ValueError: `name` is not a preset, or `dataset` is not a dataset.

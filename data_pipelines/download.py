@@ -1,9 +1,9 @@
-"""Fetches a dataset's published files into the layout that its converter reads; what is there is left as it is.
+"""Downloads a dataset's published files into the layout that its converter reads.
 
-COCO's archives are unpacked and deleted; one that was fetched by hand and put into the folder is checked, unpacked and
-kept. Of Open Images only the images with a narrative are fetched, one by one, to where its archives would unpack
-them. A run that was stopped is gone on with by the next. Until it is done, `.incomplete` in the folder holds what is
-under way.
+Existing files are kept. COCO's archives are unpacked and deleted. An archive that the user downloaded into the folder
+is verified, unpacked and kept. From Open Images only the images with a narrative are downloaded, one by one, to the
+folders that its archives would unpack to. A later run resumes an interrupted one; unfinished files are in the
+subfolder `.incomplete`.
 """
 
 from __future__ import annotations
@@ -26,29 +26,30 @@ _WORK_FOLDER = ".incomplete"
 
 
 def download(published: Published, source: str | os.PathLike, captions_only: bool = False) -> None:
-    """Fetches the published files of a dataset that a folder does not hold yet.
+    """Downloads the published files of a dataset that a folder does not hold yet.
 
     Args:
       published: the dataset's files.
-      source: folder for the files, in the layout that they are published in; made if need be.
-      captions_only: of Localized Narratives: the light files without timed words and mouse traces.
+      source: folder for the files, in the layout that they are published in; created if needed.
+      captions_only: for Localized Narratives, download the smaller files without timed words and mouse traces.
 
     Raises:
-      ValueError: a file is not what it should be.
-      server.FetchError: an OSError that names what cannot be fetched, where to get it by hand and where to put it.
-      OSError: there is not enough room.
+      ValueError: a file has the wrong size or checksum, or an archive is damaged.
+      server.FetchError: a file cannot be downloaded. The message names the file, where to download it by hand, and
+        where to put it. This is a subclass of OSError.
+      OSError: the disk does not have enough free space.
     """
     source = pathlib.Path(source).expanduser()
     files = published.light_files if captions_only and published.light_files else published.files
     folders = published.image_folders
     for file in files:
-        shutil.rmtree(_unpacked(file, source), ignore_errors=True)  # Of a run that was stopped, and takes up room.
+        shutil.rmtree(_unpacked(file, source), ignore_errors=True)  # Left by an interrupted run; it takes up space.
     missing = [file for file in files if not _is_there(file, source)]
     with server.session() as connection:
         sizes = {file.name: _size(connection, file, source) for file in missing}
-        # Which images are wanted is known once all narratives are there, and is looked at again then.
+        # An upper bound: which images are needed is known once all narratives are there, and checked again then.
         later = sum(_most_bytes(folder, source) for folder in folders) if missing else 0
-        check_room(source, _peak(missing, sizes, source) + later, "fetch and unpack the published files")
+        check_room(source, _peak(missing, sizes, source) + later, "download and unpack the published files")
         for file in missing:
             _provide(connection, file, source)
     for folder in folders:
@@ -56,23 +57,23 @@ def download(published: Published, source: str | os.PathLike, captions_only: boo
         _provide_images(folder, {_place(file, source) for file in narratives}, source)
     for file in files:
         if file.unpacks_to:
-            _target(file, source).unlink(missing_ok=True)  # Of a run that was stopped just before this.
-    with contextlib.suppress(OSError):  # Another dataset's download into the same folder may have been stopped.
+            _target(file, source).unlink(missing_ok=True)  # Left by a run that was interrupted just before this.
+    with contextlib.suppress(OSError):  # Not empty if another dataset's download into this folder was interrupted.
         (source / _WORK_FOLDER).rmdir()
 
 
 def _is_there(file: published_files.PublishedFile, source: pathlib.Path) -> bool:
-    """Whether the folder holds what the builders need of a file."""
+    """Returns whether the folder holds everything that the builders need from a file."""
     if not file.unpacks_to:
         return _place(file, source).exists()
     if not all((source / name).exists() for name in file.unpacks_to):
         return False
-    # Someone may have unpacked a part of the images.
+    # The user may have unpacked only some of the images.
     return not file.num_images or _count(source / file.unpacks_to[0]) >= file.num_images
 
 
 def _place(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
-    """Where a file that is kept as it is lies: under its name, or joined with its other shards."""
+    """Returns the path of a file that is not unpacked: its own, or that of the file that joins all its shards."""
     if file.whole_name is not None and (source / file.whole_name).exists():
         return source / file.whole_name
     return source / file.name
@@ -84,25 +85,25 @@ def _count(folder: pathlib.Path) -> int:
 
 
 def _target(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
-    """Where a file is fetched to: archives, being ours to delete, into the work folder."""
+    """Returns the path to download a file to. Archives go into the work folder, because we delete them."""
     return (source / _WORK_FOLDER if file.unpacks_to else source) / file.name
 
 
 def _unpacked(file: published_files.PublishedFile, source: pathlib.Path) -> pathlib.Path:
-    """Where an archive is unpacked at first."""
+    """Returns the temporary folder that an archive is unpacked into."""
     return source / _WORK_FOLDER / f"{file.name}.unpacked"
 
 
 def _size(connection: requests.Session, file: published_files.PublishedFile, source: pathlib.Path) -> int | None:
-    """Bytes of a file: as known, or as its server states, if it does."""
+    """Returns the size of a file in bytes: the known one, or else the server's, which may be None."""
     if file.size is not None:
         return file.size
     with _with_remedy(_by_hand(file, source)), server.get(connection, file.url, head=True) as response:
-        return server.stated(response).size
+        return server.read_metadata(response).size
 
 
 def _peak(missing: list[published_files.PublishedFile], sizes: dict[str, int | None], source: pathlib.Path) -> int:
-    """The most bytes that the files will take on top of what they take now, one after the other."""
+    """Returns the peak of the additional bytes on the disk while the files are downloaded and unpacked one by one."""
     held = peak = 0
     for file in missing:
         size = sizes[file.name] or 0
@@ -116,15 +117,15 @@ def _peak(missing: list[published_files.PublishedFile], sizes: dict[str, int | N
 
 
 def _provide(connection: requests.Session, file: published_files.PublishedFile, source: pathlib.Path) -> None:
-    """Fetches one file and puts it, or what it holds, in its place."""
-    logging.info("fetching %s, published at %s", file.name, file.page)
+    """Downloads one file, unless the user did, and unpacks it if it is an archive."""
+    logging.info("downloading %s, published at %s", file.name, file.page)
     own, target = source / file.name, _target(file, source)
     target.parent.mkdir(parents=True, exist_ok=True)
     if file.unpacks_to and own.exists():
         try:
             one_file.verify(own, file.size, checksums.Checksum("sha256", file.sha256) if file.sha256 else None)
         except ValueError as error:
-            raise ValueError(f"{error}: delete it, and run this again to have it fetched") from error
+            raise ValueError(f"{error}: delete it, and run this again to download it") from error
         target = own
     elif not target.exists():
         with _with_remedy(_by_hand(file, source)):
@@ -136,24 +137,24 @@ def _provide(connection: requests.Session, file: published_files.PublishedFile, 
 
 
 def _most_bytes(folder: published_files.ImageFolder, source: pathlib.Path) -> int:
-    """The most that the images still to be fetched can come to."""
+    """Returns an estimate of the most bytes that the missing images can take."""
     return max(0, folder.num_narratives - open_images.count(folder, source)) * folder.image_size
 
 
 def _provide_images(folder: published_files.ImageFolder, narratives: set[pathlib.Path], source: pathlib.Path) -> None:
-    """Fetches the images that the narratives of a split speak of."""
+    """Downloads the images that the narratives of a split describe."""
     wanted, total = open_images.wanted(folder, sorted(narratives), source)
     if not wanted:
         return
-    logging.info("fetching %d of %d %s images, published at %s", len(wanted), total, folder.split, folder.page)
-    check_room(source, len(wanted) * folder.image_size, f"fetch {len(wanted)} {folder.split} images")
+    logging.info("downloading %d of %d %s images, published at %s", len(wanted), total, folder.split, folder.page)
+    check_room(source, len(wanted) * folder.image_size, f"download {len(wanted)} {folder.split} images")
     for parent in {file.path.parent for file in wanted}:
         parent.mkdir(parents=True, exist_ok=True)
-    with _with_remedy(f"fetch the archives by hand and put them into {source} (published at {folder.page})"):
-        gone = many_files.fetch_all(wanted, f"fetching {folder.split} images")
+    with _with_remedy(f"download the archives by hand and put them into {source} (published at {folder.page})"):
+        gone = many_files.fetch_all(wanted, f"downloading {folder.split} images")
     if gone:
         logging.warning(
-            "%d of %d %s images are not to be had any more (first: %s): the conversion will count them as missing",
+            "%d of %d %s images are no longer available (first: %s): the conversion will count them as missing",
             len(gone),
             total,
             folder.split,
@@ -163,12 +164,12 @@ def _provide_images(folder: published_files.ImageFolder, narratives: set[pathlib
 
 @contextlib.contextmanager
 def _with_remedy(by_hand: str) -> Iterator[None]:
-    """Adds to an error what the user can do."""
+    """Adds to a FetchError what the user can do about it."""
     try:
         yield
     except server.FetchError as error:
-        raise server.FetchError(f"{error}: run this again to go on from here, or {by_hand}") from error
+        raise server.FetchError(f"{error}: run this again to resume, or {by_hand}") from error
 
 
 def _by_hand(file: published_files.PublishedFile, source: pathlib.Path) -> str:
-    return f"fetch it by hand, put it into {source} and run this again (published at {file.page})"
+    return f"download it by hand, put it into {source} and run this again (published at {file.page})"

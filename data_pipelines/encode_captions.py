@@ -1,4 +1,4 @@
-"""Runs the text encoder over all captions of a split, once, and stores what it gives beside the records."""
+"""Encodes all captions of a split with the frozen text encoder and stores the features beside the records."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from xmcgan.config import Config
 from xmcgan.files import check_room, remove_temporary, temporary_path
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 
-# Images whose captions are encoded at once.
-_IMAGES = 64
-# Images that the disk space needed is estimated from, and its ratio to theirs.
-_SAMPLED_IMAGES, _ROOM = 1024, 1.1
+# Images whose captions are encoded together.
+_BATCH_SIZE = 64
+# The disk space needed is estimated from this many images, and multiplied by this factor to be safe.
+_SAMPLED_IMAGES, _SPACE_FACTOR = 1024, 1.1
 
 
 def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEncoder, split: str = "train") -> bool:
-    """Stores the features of all captions of a split; does nothing if that has been done.
+    """Stores the features of all captions of a split, unless they are stored already.
 
-    What a killed run has finished stays: the next one goes on with the files that are missing.
+    The files that an interrupted run has finished are kept. The next run writes only the missing ones.
 
     Args:
       config: the experiment.
       data_dir: folder of all records.
-      encoder: of the experiment.
-      split: of the dataset.
+      encoder: text encoder of the experiment.
+      split: split of the dataset.
 
     Returns:
-      Whether there was anything to do.
+      Whether anything had to be encoded.
 
     Raises:
       FileNotFoundError: the dataset has not been converted.
-      ValueError: float16 cannot hold a feature.
-      OSError: the disk has not enough room.
+      ValueError: a feature is out of float16's range.
+      OSError: the disk does not have enough free space.
     """
     identity = text_feature_files.identify(config, data_dir)
     info = records.open_dataset(config.dataset, data_dir).info.splits[split]
     target = text_feature_files.folder(config.dataset, data_dir, identity)
-    with prepare.alone(config.dataset, data_dir):  # A second process waits, and then finds the work done.
-        if text_feature_files.is_whole(config.dataset, data_dir, identity, split):
+    with prepare.alone(config.dataset, data_dir):  # A second process waits here, and then finds the features.
+        if text_feature_files.is_complete(config.dataset, data_dir, identity, split):
             return False
         target.mkdir(parents=True, exist_ok=True)
         remove_temporary(target)
@@ -70,8 +70,10 @@ def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEn
     return True
 
 
-def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: TextEncoder, progress: tqdm.tqdm) -> None:
-    """Makes a file of features of each file of records."""
+def _encode_files(
+    record_files: Sequence[epath.Path], target: epath.Path, encoder: TextEncoder, progress: tqdm.tqdm
+) -> None:
+    """Writes one file of features for each file of records."""
 
     @tf.function(reduce_retracing=True)
     def encode(tokens: dict[str, tf.Tensor]) -> TextFeatures:
@@ -79,12 +81,12 @@ def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: Te
         return text._replace(sentence=tf.cast(text.sentence, tf.float16), words=tf.cast(text.words, tf.float16))
 
     start, num_captions, num_bytes = time.perf_counter(), 0, 0
-    for source in sources:
+    for record_file in record_files:
         with (
-            temporary_path(target / source.name) as temporary,
+            temporary_path(target / record_file.name) as temporary,
             tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
         ):
-            for text in _texts(source, encoder, encode):
+            for text in _encode_file(record_file, encoder, encode):
                 serialized = text_features.serialize(text)
                 writer.write(serialized)
                 num_captions, num_bytes = num_captions + len(text.captions), num_bytes + len(serialized)
@@ -102,25 +104,26 @@ def _encode_files(sources: Sequence[epath.Path], target: epath.Path, encoder: Te
         )
 
 
-def _texts(source: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterator[ImageText]:
-    """The features of the images of a file, in their order."""
-    for image_ids, captions, tokens in _tokenized(source, encoder):
-        sentences, words, lengths = (tensor.numpy() for tensor in encode(tokens))  # Of all captions of all images.
+def _encode_file(record_file: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterator[ImageText]:
+    """Yields the text features of each image of a file, in the order of its records."""
+    for image_ids, captions, tokens in _tokenized(record_file, encoder):
+        # [captions, dim], [captions, text_length, dim], [captions]: the captions of all images of the batch.
+        sentences, words, lengths = (tensor.numpy() for tensor in encode(tokens))
         words = words[np.arange(words.shape[1]) < lengths[:, np.newaxis]]  # [sum of lengths, dim], without padding
         ends = captions.row_splits.numpy()[1:-1]
         word_ends = np.cumsum(lengths)[ends - 1]
-        parts = (
+        yield from map(
+            ImageText,
             [image_id.decode() for image_id in image_ids.numpy()],
             captions.to_list(),
             np.split(sentences, ends),
             np.split(words, word_ends),
             np.split(lengths, ends),
         )
-        yield from map(ImageText, *parts)
 
 
-def _tokenized(source: epath.Path, encoder: TextEncoder) -> tf.data.Dataset:
-    """Image ids [images], captions [images, (captions)] and tokens [all captions, text_length] of some images."""
+def _tokenized(record_file: epath.Path, encoder: TextEncoder) -> tf.data.Dataset:
+    """Returns batches of image ids [images], captions [images, (captions)] and tokens [all captions, text_length]."""
 
     def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         record = records.parse(serialized)
@@ -129,17 +132,19 @@ def _tokenized(source: epath.Path, encoder: TextEncoder) -> tf.data.Dataset:
     def tokenize(image_ids: tf.Tensor, captions: tf.RaggedTensor) -> tuple[tf.Tensor, tf.RaggedTensor, dict]:
         return image_ids, captions, encoder.tokenize(captions.flat_values)
 
-    dataset = tf.data.TFRecordDataset(os.fspath(source)).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.ragged_batch(_IMAGES).map(tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    dataset = tf.data.TFRecordDataset(os.fspath(record_file)).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return (
+        dataset.ragged_batch(_BATCH_SIZE).map(tokenize, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    )
 
 
-def _check_room(target: epath.Path, sources: Sequence[epath.Path], num_images: int, encoder: TextEncoder) -> None:
-    """Refuses to begin what the disk cannot hold; the first images stand for all of them."""
+def _check_room(target: epath.Path, record_files: Sequence[epath.Path], num_images: int, encoder: TextEncoder) -> None:
+    """Raises OSError if the features would not fit on the disk, estimated from the first images."""
     if "://" in os.fspath(target) or not num_images:
         return
-    num_sampled, rows = 0, 0
-    for image_ids, captions, tokens in _tokenized(sources[0], encoder).take(_SAMPLED_IMAGES // _IMAGES):
+    num_sampled, num_vectors = 0, 0
+    for image_ids, captions, tokens in _tokenized(record_files[0], encoder).take(_SAMPLED_IMAGES // _BATCH_SIZE):
         num_sampled += image_ids.shape[0]
-        rows += captions.flat_values.shape[0] + int(tf.reduce_sum(tokens["input_mask"]))  # Sentences and words.
-    needed = _ROOM * np.dtype(np.float16).itemsize * encoder.dim * rows / num_sampled * num_images
+        num_vectors += captions.flat_values.shape[0] + int(tf.reduce_sum(tokens["input_mask"]))  # Sentences and words.
+    needed = _SPACE_FACTOR * np.dtype(np.float16).itemsize * encoder.dim * num_vectors / num_sampled * num_images
     check_room(target, needed, f"store the text features of {num_images} images")

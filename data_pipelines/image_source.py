@@ -1,4 +1,4 @@
-"""Records -> decoded images with all their captions, by number: read each time again, or held in memory."""
+"""Random access to decoded images and their captions: read again each time, or cached in memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from data_pipelines import records
 from data_pipelines.images import decode_image, resize_image
 from data_pipelines.record_index import RecordIndex
 
-# Images between two turns of the progress bar.
+# Images between two updates of the progress bar.
 _CHUNK = 64
-# The cache may take this much of the free memory: the run needs some as well.
+# The cache may take this share of the free memory. The run needs the rest.
 _LARGEST_SHARE = 0.9
-# Where Linux tells what a container may use and does use (control groups, version 2).
+# Where Linux states how much memory a container may use and does use (control groups, version 2).
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")
 
 
 class CaptionedImage(NamedTuple):
-    """A record, decoded."""
+    """A record with its image decoded."""
 
     image: tf.Tensor  # [size, size, 3] uint8
     captions: tf.Tensor  # [captions] string, UTF-8
@@ -31,40 +31,40 @@ class CaptionedImage(NamedTuple):
 
 
 class ImageSource(NamedTuple):
-    """The two stages of a pipeline from the numbers of records to images."""
+    """The two stages of a pipeline from record numbers to images."""
 
-    # Dataset of int64 [rows], the numbers -> dataset of what there is of each image, one by one.
+    # Maps a dataset of record numbers, int64 [rows], to a dataset of fetched records, one by one.
     fetch: Callable[[tf.data.Dataset], tf.data.Dataset]
-    # An element of that -> the `CaptionedImage`, within a `map`.
+    # Maps a fetched record to its `CaptionedImage`; called within `Dataset.map`.
     decode: Callable[[tf.Tensor], CaptionedImage]
 
 
 def reread(index: RecordIndex, image_size: int) -> ImageSource:
-    """Images that are read and decoded whenever they are asked for.
+    """Returns a source that reads and decodes an image each time it is requested.
 
-    Memory does not grow with the split; files that fit into memory are kept there by the operating system anyway.
+    Memory does not grow with the split. The operating system keeps files that fit into memory there anyway.
 
     Args:
-      index: of the split.
+      index: index of the split.
       image_size: pixels a side.
     """
     return ImageSource(index.read, lambda serialized: _decode(serialized, image_size))
 
 
 def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
-    """Images that are read and decoded once, now, and held at their final size: size * size * 3 bytes each.
+    """Reads and decodes all images now and caches them at their final size, size * size * 3 bytes each.
 
-    Each host of a cluster holds the whole split: its rows of the batches come from anywhere in it.
+    Each host of a cluster caches the whole split, because its examples come from anywhere in it.
 
     Args:
-      index: of the split.
+      index: index of the split.
       image_size: pixels a side.
 
     Returns:
-      A source that gives, bit for bit, the images of `reread`.
+      A source of the same images as `reread`, bit for bit.
 
     Raises:
-      ValueError: the images do not fit into the free memory; gives both sizes.
+      ValueError: the images do not fit into the free memory; the message states both sizes.
     """
     shape = [len(index), image_size, image_size, 3]
     check_memory(shape, free_memory())
@@ -74,8 +74,8 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
     captions, image_ids = [], []
     bar = tqdm.tqdm(total=len(index), desc="decoding into memory", unit="image", disable=None, dynamic_ncols=True)
     with tf.device("CPU:0"), bar:
-        # A variable: of a tensor that a function captures, tf.data makes a second copy when it optimizes the graph.
-        # For its sake enable_op_determinism takes the parallelism from the map, which has little work here.
+        # A variable, because tf.data copies a captured tensor when it optimizes the graph. The price: reading a
+        # variable makes the map sequential under enable_op_determinism. The map has little work here.
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         done = 0
         for chunk in decoded.ragged_batch(_CHUNK).prefetch(1):
@@ -84,7 +84,7 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
             captions.append(chunk.captions)
             image_ids.append(chunk.image_id)
             done += len(rows)
-            bar.update(len(rows))  # A bar that is not shown does not count.
+            bar.update(len(rows))  # `bar.n` cannot replace `done`: a disabled bar does not count.
         captions, image_ids = tf.concat(captions, axis=0), tf.concat(image_ids, axis=0)
     return ImageSource(
         fetch=lambda numbers: numbers.unbatch(),
@@ -93,14 +93,14 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
 
 
 def check_memory(shape: list[int], free: int) -> None:
-    """Refuses to hold images that do not fit into memory.
+    """Raises an error if the images do not fit into memory.
 
     Args:
-      shape: [images, size, size, 3] uint8.
-      free: bytes.
+      shape: [images, size, size, 3] of uint8.
+      free: free memory in bytes.
 
     Raises:
-      ValueError: gives both sizes, and what to do.
+      ValueError: they do not fit; the message states both sizes and what to do.
     """
     if math.prod(shape) > _LARGEST_SHARE * free:
         raise ValueError(
@@ -111,12 +111,12 @@ def check_memory(shape: list[int], free: int) -> None:
 
 
 def free_memory() -> int:
-    """Bytes that this process can still get: from the machine, and within the limit of its container."""
+    """Returns how many bytes this process can still allocate, on the machine and within its container's limit."""
     free = psutil.virtual_memory().available
     try:
         limit = int((_CONTAINER / "memory.max").read_text())
         used = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text().splitlines())
-        return min(free, limit - int(used["anon"]))  # Cached files are given back when needed.
+        return min(free, limit - int(used["anon"]))  # Only anonymous memory counts: cached files can be evicted.
     except (OSError, ValueError, KeyError):
         return free  # No container, or one without a limit ('max').
 

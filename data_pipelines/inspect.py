@@ -1,15 +1,16 @@
-"""Shows what is in the records of a dataset: numbers beside the paper's Table 1, and a sheet of samples.
+"""Shows what the records of a dataset contain: statistics, compared with the paper's Table 1, and a page of samples.
 
   python -m data_pipelines.inspect --dataset=coco2014 --data_dir=data
   python -m data_pipelines.inspect --dataset=ln_coco --data_dir=data --split=validation --sheet=narratives.html
   python -m data_pipelines.inspect --dataset=coco2014 --config.text.preprocessor=FOLDER --output=statistics.json
 
-Prints images and their sizes, captions with their words and tokens, object classes, narratives, what the conversion
-left out or mended, and whether the numbers agree with Table 1 of the paper. The sheet is one HTML file with the same
-numbers and some records to look at; narratives are drawn with their traces over the image. Tokens are those of the
-experiment's text preprocessor, cut at --config.data.text_length, as in training.
+Prints the number and sizes of images, the words and tokens of captions, object classes, narratives, what the conversion
+left out or mended, and whether the numbers agree with the paper's Table 1. The sheet is one HTML file with the same
+numbers and some sample records; traces of narratives are drawn over their images. Tokens are counted with the
+experiment's text preprocessor and, as in training, captions are cut at --config.data.text_length.
 
-The command keeps its name, though Python has a module `inspect`: what it does is in the package `inspection`.
+The module shares its name with one of Python's standard library, because users type it as a command. The code is in the
+package `inspection`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from data_pipelines import datasets
 from xmcgan import command_line
 from xmcgan.files import write_text
 
-with epy.lazy_imports():  # They load TensorFlow, which takes seconds and is not needed for --help.
+with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is not needed for --help.
     from data_pipelines import records
     from data_pipelines.inspection import report, samples, sheet, tokens
     from xmcgan import handles
 
 _DATA_DIR = command_line.define_data_dir()
-_SPLIT = flags.DEFINE_string("split", None, "One split, such as validation; by default all of them.")
+_SPLIT = flags.DEFINE_string("split", None, "The split to inspect, such as validation; by default all splits.")
 _SHEET = flags.DEFINE_string("sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0)
-_SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other records.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random choice of records.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the numbers to.")
 command_line.define_config(datasets)
 
@@ -53,8 +54,10 @@ def main(argv: list[str]) -> None:
         hint = command_line.spell_flags(f"Tokens are not counted: {error}")
         logging.warning("%s", hint)
     found = report.inspect(dataset, data_dir, splits, config.data.text_length, token_counter)
-    drawn = samples.draw(records.open_dataset(dataset, data_dir), found.folder, splits, _NUM_SAMPLES.value, _SEED.value)
-    write_text(sheet_file, sheet.render(found, drawn, token_counter, hint))
+    sampled = samples.draw(
+        records.open_dataset(dataset, data_dir), found.folder, splits, _NUM_SAMPLES.value, _SEED.value
+    )
+    write_text(sheet_file, sheet.render(found, sampled, token_counter, hint))
     print(report.to_text(found))
     print(f"\n{hint}" if hint else "")
     if json_file:

@@ -1,4 +1,4 @@
-"""Makes the records of a dataset, once and whole."""
+"""Prepares the records of a dataset, atomically and only once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmcgan.config import Config
 from xmcgan.files import locked
 
 _TEXT_MODEL = "scenes:bert"
-# The names of unfinished folders: ours, and those of TFDS, whose older versions put the word at the end.
+# The names of unfinished folders, ours and those of TFDS. Older versions of TFDS put the word at the end.
 _REMNANTS = "*incomplete*"
 
 
@@ -30,27 +30,27 @@ def convert(
     beam_runner: str | None = None,
     beam_options: Sequence[str] = (),
 ) -> bool:
-    """Turns raw data into records; does nothing if that has been done.
+    """Converts published files into records, unless they have been converted already.
 
-    The records appear under their name only when they are whole. What a killed conversion left is removed.
+    The records appear under their name only when they are complete. What an interrupted conversion left is removed.
 
     Args:
-      dataset: its name.
-      source: folder with the raw data, in its owner's layout.
+      dataset: name of the dataset.
+      source: folder with the files as published.
       data_dir: folder of all records.
-      max_skipped: largest share of a split's images, or captions, that may be left out as unfit, 0 .. 1.
-      beam_runner: name of the Apache Beam runner to work on, such as 'DirectRunner'; None: all cores of this machine.
-      beam_options: of the Beam pipeline, as on its command line.
+      max_skipped: largest share of a split's images, or of its captions, that may be left out as unusable, 0 .. 1.
+      beam_runner: name of an Apache Beam runner, such as 'DirectRunner'. None converts on all cores of this machine.
+      beam_options: options of the Beam pipeline, as on its command line.
 
     Returns:
-      Whether there was anything to do.
+      Whether anything had to be converted.
 
     Raises:
-      FileNotFoundError: the source is not all there.
-      ValueError: the source's annotations cannot be read, or too many of its images are unfit.
-      OSError: the disk has not enough room.
+      FileNotFoundError: a file of the source is missing.
+      ValueError: the source's annotations cannot be read, or too many of its images or captions cannot be used.
+      OSError: the disk does not have enough free space.
     """
-    return _once(
+    return _make_once(
         dataset, data_dir, lambda folder: _build(dataset, source, folder, max_skipped, beam_runner, beam_options)
     )
 
@@ -62,13 +62,13 @@ def prepare_scenes(
 
     Args:
       data_dir: folder of all records.
-      num_train: training images.
-      num_val: validation images.
-      seed: of the scenes.
+      num_train: number of training images.
+      num_val: number of validation images.
+      seed: seed of the scenes.
       image_size: pixels a side.
 
     Returns:
-      Whether there was anything to do: existing scenes are kept, whatever their number.
+      Whether scenes had to be drawn. Existing scenes are kept, whatever their number.
     """
 
     def draw_and_build(folder: epath.Path) -> None:
@@ -77,11 +77,11 @@ def prepare_scenes(
         _build("scenes", source, folder, max_skipped=0.0)
         source.rmtree()
 
-    return _once("scenes", data_dir, draw_and_build)
+    return _make_once("scenes", data_dir, draw_and_build)
 
 
 def prepare_for(config: Config, data_dir: str | os.PathLike) -> None:
-    """Makes what an experiment reads and this package makes itself: drawn records, and their text encoder.
+    """Prepares what this package can make for an experiment: drawn records, and their text encoder.
 
     Args:
       config: the experiment.
@@ -95,20 +95,20 @@ def prepare_for(config: Config, data_dir: str | os.PathLike) -> None:
 
 
 def text_model_folder(data_dir: str | os.PathLike) -> str:
-    """Where the small BERT of the scenes is, or will be: the folders 'preprocessor' and 'encoder' in there."""
+    """Returns the folder of the scenes' small BERT; its subfolders are 'preprocessor' and 'encoder'."""
     return handles.resolve(_TEXT_MODEL, data_dir)
 
 
 def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int = 800) -> bool:
-    """Learns the small BERT of the scenes from their training captions, on first use.
+    """Trains the small BERT of the scenes on their training captions, on first use.
 
     Args:
-      data_dir: folder of all records, those of the scenes among them.
-      seed: of the pre-training.
-      steps: of the pre-training.
+      data_dir: folder of all records, including those of the scenes.
+      seed: seed of the pre-training.
+      steps: steps of the pre-training.
 
     Returns:
-      Whether there was anything to do.
+      Whether the BERT had to be trained.
     """
     output = text_model_folder(data_dir)
     with alone("scenes", data_dir):
@@ -135,10 +135,10 @@ def _build(
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam_runner is not None:
         config = config.replace(beam_runner=beam_runner, beam_options=_pipeline_options(beam_options))
-    tfds.disable_progress_bar()  # The builders show one that knows how much is left.
+    tfds.disable_progress_bar()  # The builders show their own, which knows the total.
     with (
-        tempfile.TemporaryDirectory() as downloads,  # TFDS makes this folder, though nothing is fetched,
-        contextlib.redirect_stdout(io.StringIO()),  # and prints that it downloads now.
+        tempfile.TemporaryDirectory() as downloads,  # TFDS needs this folder, although nothing is downloaded,
+        contextlib.redirect_stdout(io.StringIO()),  # and prints that it is downloading.
         console.quiet_libraries(),
     ):
         builder.download_and_prepare(download_dir=downloads, download_config=config)
@@ -152,11 +152,11 @@ def _pipeline_options(options: Sequence[str]) -> object:
     return pipeline_options.PipelineOptions(list(options))
 
 
-def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path], None]) -> bool:
-    """Has `make` put the records into the folder `<data_dir>/<dataset>`, unless they are there; says whether it had to.
+def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path], None]) -> bool:
+    """Calls `make` with the folder `<data_dir>/<dataset>` unless the records are there; returns whether it did.
 
-    Two processes never make the same records: the second one waits, and then finds the work done. The lock of a
-    killed process is free at once, and what it left is cleared away.
+    Two processes never make the same records: the second one waits, and then finds them. The lock of a killed process
+    is released immediately, and what that process left is removed.
     """
     if records.is_converted(dataset, data_dir):
         return False
@@ -164,8 +164,8 @@ def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path]
         if records.is_converted(dataset, data_dir):
             return False
         target = records.directory(dataset, data_dir)
-        if target.exists():  # No conversion leaves it so; TFDS would take it for finished.
-            raise FileExistsError(f"{target} holds no finished records: remove it, or name another --data_dir")
+        if target.exists():  # No conversion leaves it like this, and TFDS would consider it finished.
+            raise FileExistsError(f"{target} holds no finished records: remove it, or choose another --data_dir")
         for remnant in folder.glob(_REMNANTS):
             remnant.rmtree()
         make(folder)
@@ -174,6 +174,6 @@ def _once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path]
 
 @contextlib.contextmanager
 def alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
-    """Holds the folder `<data_dir>/<dataset>` against other processes, see `locked`."""
+    """Locks the folder `<data_dir>/<dataset>` and yields it; other processes that lock it wait. See `locked`."""
     with locked(records.directory(dataset, data_dir).parent) as folder:
         yield folder

@@ -1,8 +1,8 @@
-"""The files that the datasets' owners publish: where each lies, how large it is, and how to know that it came whole.
+"""The files that the datasets' owners publish, with their addresses, sizes and checksums.
 
-We know of no checksums that the owners publish. COCO's, with the sizes, are those that TensorFlow Datasets recorded
-when it fetched the same files. Of the Localized Narratives neither size nor checksum is recorded anywhere we know of:
-both are taken from what the server states when it is asked.
+We know of no checksums published by the owners. COCO's checksums and sizes are those that TensorFlow Datasets recorded
+when it downloaded the same files. For the Localized Narratives we know of no recorded sizes or checksums, so both are
+taken from the server's response.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ COCO_PAGE = "https://cocodataset.org/#download"
 NARRATIVES_PAGE = "https://google.github.io/localized-narratives"
 OPEN_IMAGES_PAGE = "https://github.com/cvdfoundation/open-images-dataset"
 
-# COCO publishes addresses without https; the checksums vouch for what comes.
+# COCO publishes http addresses only; the checksums protect against altered files.
 _COCO_URL = "http://images.cocodataset.org"
 _NARRATIVES_URL = "https://storage.googleapis.com/localized-narratives/annotations"
 _OPEN_IMAGES_URL = "https://open-images-dataset.s3.amazonaws.com"
@@ -23,16 +23,16 @@ class PublishedFile(NamedTuple):
     """One file as published.
 
     Attributes:
-      name: its name in the source folder.
-      url: its address.
-      page: where its owner publishes it.
-      size: bytes; None: the server is asked.
-      sha256: in hex; None: the checksum that the server states is used.
-      unpacks_to: of an archive: the folders or files that the builders need out of it. Empty: kept as it is.
-      num_images: of an archive of images: how many it holds.
-      unpacked_ratio: of an archive: estimate of its unpacked size over its own. JPEGs do not shrink; COCO's JSON does
-        to less than a third.
-      whole_name: of a shard: what the shards are called when joined, as some users keep them.
+      name: name in the source folder.
+      url: address of the file.
+      page: web page on which its owner publishes it.
+      size: bytes; if None, the server is asked.
+      sha256: checksum in hexadecimal; if None, the checksum that the server states is used.
+      unpacks_to: for an archive, the folders or files in it that the builders need. Empty: the file is not unpacked.
+      num_images: for an archive of images, how many it holds.
+      unpacked_ratio: for an archive, an estimate of its unpacked size over its own. JPEG files do not compress further;
+        COCO's JSON files compress to less than a third.
+      whole_name: for a shard, the name of the file that joins all shards, which some users keep instead.
     """
 
     name: str
@@ -47,15 +47,15 @@ class PublishedFile(NamedTuple):
 
 
 class ImageFolder(NamedTuple):
-    """Images of a split that are published one by one.
+    """The images of a split, published one by one.
 
     Attributes:
-      split: as in their folder's and archives' names.
-      url: of the folder that they lie in, each as `<image id>.jpg`.
-      page: where their owner publishes them.
-      num_narratives: on these images, hence the most images that can be wanted.
+      split: name of the split in the names of their folder and archives.
+      url: address of their folder, in which each image is called `<image id>.jpg`.
+      page: web page on which their owner publishes them.
+      num_narratives: number of narratives on these images, hence an upper bound on the images needed.
       image_size: mean bytes of an image.
-      by_first_digit: whether the published archives split them by the first digit of their ids.
+      by_first_digit: whether there is one published archive for each first digit of the image ids.
     """
 
     split: str
@@ -67,11 +67,12 @@ class ImageFolder(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What a dataset's conversion reads.
+    """The published files that a dataset's conversion reads.
 
     Attributes:
-      files: published as archives or tables.
-      light_files: of Localized Narratives: the same without timed words and mouse traces; empty where there are none.
+      files: archives and annotation files.
+      light_files: for Localized Narratives, the same with smaller files without timed words and mouse traces. Empty
+        for datasets that have no such files.
       image_folders: images that are published one by one.
     """
 
@@ -168,8 +169,8 @@ LN_OPENIMAGES_CAPTIONS = (
     _narratives("open_images_train_v6_captions.jsonl"),
     _narratives("open_images_validation_captions.jsonl"),
 )
-# The archives train_0.tar.gz ... train_f.tar.gz hold 549 GB and 1,743,042 images, of which less than a third has a
-# narrative: so images are fetched one by one.
+# The archives train_0.tar.gz ... train_f.tar.gz hold 1,743,042 images in 549 GB. Less than a third of the images have a
+# narrative, so images are downloaded one by one.
 OPEN_IMAGES_FOLDERS = (
     ImageFolder("train", f"{_OPEN_IMAGES_URL}/train", OPEN_IMAGES_PAGE, 507444, 315_000, by_first_digit=True),
     ImageFolder("validation", f"{_OPEN_IMAGES_URL}/validation", OPEN_IMAGES_PAGE, 41691, 309_000, False),

@@ -1,10 +1,12 @@
-"""Random access to the records of a split: where each one begins in its TFRecord file.
+"""Random access to the records of a split, through an index of their offsets in the TFRecord files.
 
-TFRecord files can only be read from the front. With the place of every record known, any one is read at once: an epoch
-is then a permutation of numbers instead of a shuffle buffer, a stream starts at any step, and a host reads its own
-records alone. The index of a split lies beside its records, `<split>.index.npy`, 8 bytes a record.
+TFRecord files can only be read from the front. Once the offset of every record is known, any record can be read
+directly. So an epoch is a permutation of numbers instead of a shuffle buffer, a stream can start at any step, and a
+host reads only its own records. The index of a split is stored beside its records as `<split>.index.npy`, 8 bytes a
+record.
 
-The place of a record in a TFRecord file: 8 bytes with its length n, 4 of their checksum, n of data, 4 of its checksum.
+Layout of a record in a TFRecord file: 8 bytes with the length n of the data, 4 bytes with the checksum of the length,
+n bytes of data, and 4 bytes with the checksum of the data.
 """
 
 from __future__ import annotations
@@ -20,31 +22,31 @@ from etils import epath
 
 from xmcgan.files import replaced
 
-# Bytes around the data of a record, and those of its length.
+# Bytes around the data of a record, and bytes of its length field.
 _FRAME, _LENGTH = 16, 8
-# Records that are under way at once: disks across a network answer late, but many at a time.
-_READS_AT_ONCE = 16
-# Records that follow each other in one of these lines: fewer turns to take for tf.data.
-_RECORDS_IN_LINE = 8
+# Parallel reads: network disks have a high latency, but answer many requests at a time.
+_PARALLEL_READS = 16
+# Records that each of the parallel readers reads in a row, so that tf.data switches between readers less often.
+_RECORDS_PER_READER = 8
 
 
 class RecordIndex:
-    """The records of a split, numbered through its files; 12 bytes of memory a record.
+    """The records of a split, numbered in the order of its files; takes 12 bytes of memory per record.
 
     Attributes:
       files: names of the TFRecord files.
     """
 
     def __init__(self, files: Sequence[str], file_numbers: np.ndarray, offsets: np.ndarray):
-        """Keeps the place of each record.
+        """Stores the location of each record.
 
         Args:
           files: names of the TFRecord files.
-          file_numbers: of each record's file, [records] int32.
-          offsets: of each record in its file, [records] int64 bytes.
+          file_numbers: number of the file that each record is in, [records] int32.
+          offsets: offset of each record in its file, [records] int64 bytes.
         """
         self.files = list(files)
-        # Tensors, of which a graph holds the reference: arrays would be copied into it. tf.data works on the host.
+        # Tensors, because a graph refers to them but would copy arrays. On the CPU, because tf.data runs there.
         with tf.device("CPU:0"):
             self._files = tf.constant(self.files)
             self._file_numbers = tf.constant(file_numbers, tf.int32)
@@ -57,50 +59,51 @@ class RecordIndex:
         """Reads records in any order.
 
         Args:
-          numbers: dataset of int64 [rows], each in [0, len(self)); looked up together, so better many than few.
+          numbers: dataset of record numbers, int64 [rows], each in [0, len(self)). Many rows per element are faster,
+            because they are looked up together.
 
         Returns:
           The serialized records, each a scalar string, in the order of their numbers.
         """
 
-        def place(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def location(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.gather(self._files, tf.gather(self._file_numbers, rows)), tf.gather(self._offsets, rows)
 
         def record(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
-            # The op behind tf.data.TFRecordDataset, which does not offer offsets itself. No buffer: the reader knows
-            # how long a record is, and takes it whole.
+            # The op behind tf.data.TFRecordDataset, which has no argument for offsets. Without a buffer, the reader
+            # reads exactly the record, whose length it knows.
             from_offset = tf.raw_ops.TFRecordDatasetV2(
                 filenames=[file], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
             )
             return tf.data.experimental.from_variant(from_offset, tf.TensorSpec([], tf.string)).take(1)
 
-        # Not a map of get_single_element: with enable_op_determinism, tf.data would give up all parallelism for it.
-        lines = numbers.map(place).unbatch().batch(_RECORDS_IN_LINE)
-        return lines.interleave(
+        # Not a map with get_single_element: under enable_op_determinism, tf.data would run that sequentially.
+        consecutive = numbers.map(location).unbatch().batch(_RECORDS_PER_READER)
+        return consecutive.interleave(
             lambda files, offsets: tf.data.Dataset.from_tensor_slices((files, offsets)).flat_map(record),
-            cycle_length=_READS_AT_ONCE,
-            block_length=_RECORDS_IN_LINE,
-            num_parallel_calls=_READS_AT_ONCE,
+            cycle_length=_PARALLEL_READS,
+            block_length=_RECORDS_PER_READER,
+            num_parallel_calls=_PARALLEL_READS,
             deterministic=True,
         )
 
 
 def path(folder: str | os.PathLike, split: str) -> epath.Path:
-    """Where the index of a split lies."""
+    """Returns the path of a split's index."""
     return epath.Path(folder) / f"{split}.index.npy"
 
 
 def write(folder: str | os.PathLike, split: str, files: Sequence[str]) -> None:
-    """Indexes the finished files of a split.
+    """Indexes the finished files of a split and stores the index beside them.
 
     Args:
-      folder: of the files; the index is put there.
+      folder: folder of the files and of the index.
       split: name of the split.
-      files: its TFRecord files in their order, as names within `folder`.
+      files: names of its TFRecord files within `folder`, in order.
 
     Raises:
       FileNotFoundError: a file is missing.
-      ValueError: a file ends within a record.
+      ValueError: a file ends in the middle of a record.
     """
     target = path(folder, split)
     offsets = np.concatenate([np.zeros(0, np.int64), *(_scan(epath.Path(folder) / file) for file in files)])
@@ -111,28 +114,28 @@ def write(folder: str | os.PathLike, split: str, files: Sequence[str]) -> None:
 def load(
     folder: str | os.PathLike, split: str, files: Sequence[str | os.PathLike], lengths: Sequence[int]
 ) -> RecordIndex:
-    """The index of a split, held against its files.
+    """Loads the index of a split and checks that it matches the split's files.
 
-    Records that have none beside them are scanned: on a local disk a second or so for each hundred thousand.
+    If there is no stored index, the files are scanned. On a local disk that takes about a second for 100,000 records.
 
     Args:
-      folder: of the files and their index.
+      folder: folder of the files and of their index.
       split: name of the split.
-      files: its TFRecord files in their order (TFDS: `split_info.filepaths`).
-      lengths: how many records each of them holds (TFDS: `split_info.shard_lengths`).
+      files: its TFRecord files in order (TFDS: `split_info.filepaths`).
+      lengths: number of records in each file (TFDS: `split_info.shard_lengths`).
 
     Returns:
       The index.
 
     Raises:
-      FileNotFoundError: a file of the records is missing.
-      ValueError: the index does not belong to these files, or they are damaged; says what to do.
+      FileNotFoundError: a TFRecord file is missing.
+      ValueError: the index does not match these files, or they are damaged; the message says what to do.
     """
     files = [epath.Path(file) for file in files]
     if path(folder, split).exists():
         offsets = _read(path(folder, split), files, lengths)
     else:
-        logging.info("%s is missing: looking through %d records", path(folder, split), sum(lengths))
+        logging.info("%s is missing: scanning %d records", path(folder, split), sum(lengths))
         scanned = [_scan(file) for file in files]
         for file, offsets, length in zip(files, scanned, lengths):
             if len(offsets) != length:
@@ -143,8 +146,8 @@ def load(
 
 
 def _read(source: epath.Path, files: Sequence[epath.Path], lengths: Sequence[int]) -> np.ndarray:
-    """The offsets in a file of `write`, if they fit the records."""
-    remedy = "remove it, and the records are looked through again"
+    """Reads the offsets that `write` stored, and checks that they match the records."""
+    remedy = "remove it, and the records will be scanned again"
     try:
         with source.open("rb") as content:
             offsets = np.load(content)
@@ -156,12 +159,12 @@ def _read(source: epath.Path, files: Sequence[epath.Path], lengths: Sequence[int
         )
     for file, own in zip(files, np.split(offsets, np.cumsum(lengths)[:-1])):
         if not _fits(file, own):
-            raise ValueError(f"{source} does not fit the records in {file.name}: {remedy}")
+            raise ValueError(f"{source} does not match the records in {file.name}: {remedy}")
     return offsets
 
 
 def _scan(file: epath.Path) -> np.ndarray:
-    """The offsets of all records in a file, [records] int64, found from their lengths alone."""
+    """Returns the offsets of all records in a file, [records] int64; reads only the length field of each record."""
     size = _size(file)
     offsets, offset = [], 0
     with file.open("rb") as content:
@@ -169,12 +172,12 @@ def _scan(file: epath.Path) -> np.ndarray:
             offsets.append(offset)
             offset = _end(content, offset)
     if offset != size:
-        raise ValueError(f"{file} ends within a record: {_convert_again(file.parent)}")
+        raise ValueError(f"{file} ends in the middle of a record: {_convert_again(file.parent)}")
     return np.asarray(offsets, np.int64)
 
 
 def _fits(file: epath.Path, offsets: np.ndarray) -> bool:
-    """Whether offsets can be a file's: they rise from its first byte on, and the last record ends with the file."""
+    """Returns whether offsets can belong to a file: they rise from 0, and the last record ends with the file."""
     size = _size(file)
     if not len(offsets):
         return size == 0
@@ -185,9 +188,9 @@ def _fits(file: epath.Path, offsets: np.ndarray) -> bool:
 
 
 def _end(content: BinaryIO, offset: int) -> int:
-    """Where the record that begins at `offset` ends: beyond the end of the file if it is cut."""
+    """Returns where the record at `offset` ends; this is beyond the end of a truncated file."""
     content.seek(offset)
-    length = content.read(_LENGTH).ljust(_LENGTH, b"\xff")  # Cut within the length itself: make it a very large one.
+    length = content.read(_LENGTH).ljust(_LENGTH, b"\xff")  # If the length itself is truncated, make it very large.
     return offset + _FRAME + int.from_bytes(length, "little")
 
 

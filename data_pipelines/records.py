@@ -1,6 +1,6 @@
-"""The record: one image with all its captions, and where the records of a dataset lie.
+"""The schema of a record, one image with all its captions, and the location of a dataset's records.
 
-This is the one place that knows the schema. Every builder writes it, the input pipeline reads it.
+No other module knows the schema. Every builder writes such records, and the input pipeline reads them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from etils import epath
 from data_pipelines import datasets
 from xmcgan import console
 
-# Version of the schema, part of the records' path: records of another version are never mistaken for these.
+# Version of the schema. It is part of the records' path, so records of another version are never mistaken for these.
 VERSION = "2.0.0"
-# What a conversion left out or mended, one JSON line each, beside the records.
+# File beside the records that lists what a conversion left out or mended, one JSON object a line.
 SKIPPED_FILE = "skipped.jsonl"
-# Steps of the stored coordinates in an image's side, and of the stored times in a second: as fine as published.
-_PLACES, _TICKS = 10_000, 1_000
+# Resolution of stored coordinates (steps per image side) and times (steps per second): the same as published.
+_STEPS_PER_SIDE, _STEPS_PER_SECOND = 10_000, 1_000
 
 
 class Narrative(NamedTuple):
-    """How one caption was spoken: its words in time, and where the mouse was meanwhile (Localized Narratives)."""
+    """How one caption was spoken: the timing of its words, and the trace of the mouse (Localized Narratives)."""
 
-    utterances: Sequence[str]  # [utterances] words as they follow each other, sometimes two in one.
+    utterances: Sequence[str]  # [utterances] words in order; sometimes one utterance holds two words.
     times: np.ndarray  # [utterances, 2] float32: start and end, in seconds.
-    points: np.ndarray  # [points, 3] float32: x and y in [0, 1] of the image's sides, y downwards; time in seconds.
+    points: np.ndarray  # [points, 3] float32: x and y as shares of the image's sides, y downwards; time in seconds.
     stroke_lengths: np.ndarray  # [strokes] int32: points of each stroke of the mouse; they sum up to all points.
 
 
@@ -38,41 +38,41 @@ class Record(NamedTuple):
     """One image with its captions: Python values when written, scalar or 1-D string tensors when read in a graph."""
 
     image: bytes | tf.Tensor  # The JPEG file as published, byte for byte.
-    image_id: str | tf.Tensor  # As its owner gave it.
-    file_name: str | tf.Tensor  # Within its split's folder.
-    captions: Sequence[str] | tf.Tensor  # [captions], at least one, UTF-8, clean of line breaks and stray spaces.
+    image_id: str | tf.Tensor  # The owner's id.
+    file_name: str | tf.Tensor  # Name within the folder of the split.
+    captions: Sequence[str] | tf.Tensor  # [captions], at least one, UTF-8, without line breaks or stray spaces.
     labels: Sequence[str] | tf.Tensor  # [labels] names of the object classes in the image, each once; may be empty.
-    narratives: Sequence[Narrative] = ()  # One for each caption where captions were spoken, or none.
+    narratives: Sequence[Narrative] = ()  # One for each caption if the captions were spoken, else empty.
 
 
 def features() -> tfds.features.FeaturesDict:
-    """The TFDS features of a `Record`, by its field names.
+    """Returns the TFDS features of a `Record`, by field name.
 
-    All narratives of an image lie end to end, and `narratives/*_counts` say how many utterances and strokes each of
-    them has: small integers, a few bytes a point.
+    The narratives of an image are concatenated, and `narratives/*_counts` hold the numbers of utterances and strokes of
+    each. Values are small integers, which take a few bytes a point.
     """
-    of = tfds.features
-    return of.FeaturesDict(
+    types = tfds.features
+    return types.FeaturesDict(
         {
-            "image": of.Image(shape=(None, None, 3), encoding_format="jpeg"),
-            "image_id": of.Text(),
-            "file_name": of.Text(),
-            "captions": of.Sequence(of.Text()),
-            "labels": of.Sequence(of.Text()),
+            "image": types.Image(shape=(None, None, 3), encoding_format="jpeg"),
+            "image_id": types.Text(),
+            "file_name": types.Text(),
+            "captions": types.Sequence(types.Text()),
+            "labels": types.Sequence(types.Text()),
             "narratives": {
-                "utterances": of.Sequence(of.Text()),
-                "utterance_counts": of.Tensor(shape=(None,), dtype=np.int32),
-                "times": of.Tensor(shape=(None, 2), dtype=np.int32),  # Milliseconds.
-                "points": of.Tensor(shape=(None, 3), dtype=np.int32),  # 1/10,000 of a side; ms since the last point.
-                "stroke_lengths": of.Tensor(shape=(None,), dtype=np.int32),
-                "stroke_counts": of.Tensor(shape=(None,), dtype=np.int32),
+                "utterances": types.Sequence(types.Text()),
+                "utterance_counts": types.Tensor(shape=(None,), dtype=np.int32),
+                "times": types.Tensor(shape=(None, 2), dtype=np.int32),  # Milliseconds.
+                "points": types.Tensor(shape=(None, 3), dtype=np.int32),  # 1/10,000 of a side; ms since the last point.
+                "stroke_lengths": types.Tensor(shape=(None,), dtype=np.int32),
+                "stroke_counts": types.Tensor(shape=(None,), dtype=np.int32),
             },
         }
     )
 
 
 def to_example(record: Record) -> dict[str, Any]:
-    """What a TFDS builder yields for a record."""
+    """Converts a record to the example that a TFDS builder yields for it."""
     spoken = record.narratives
 
     def joined(arrays: Sequence[np.ndarray], width: int) -> np.ndarray:
@@ -83,7 +83,7 @@ def to_example(record: Record) -> dict[str, Any]:
         "narratives": {
             "utterances": [utterance for each in spoken for utterance in each.utterances],
             "utterance_counts": np.array([len(each.utterances) for each in spoken], np.int32),
-            "times": joined([_to_int(each.times, _TICKS) for each in spoken], 2),
+            "times": joined([_to_int(each.times, _STEPS_PER_SECOND) for each in spoken], 2),
             "points": joined([_encode_points(each.points) for each in spoken], 3),
             "stroke_lengths": np.concatenate([np.zeros(0, np.int32), *(each.stroke_lengths for each in spoken)]),
             "stroke_counts": np.array([len(each.stroke_lengths) for each in spoken], np.int32),
@@ -92,7 +92,7 @@ def to_example(record: Record) -> dict[str, Any]:
 
 
 def from_example(example: Mapping[str, Any]) -> Record:
-    """The whole record, narratives and all, of an example read by TFDS, its image not decoded.
+    """Converts an example read by TFDS back to the whole record, including narratives; the image stays encoded.
 
     Args:
       example: one element of `open_dataset(...).as_dataset(decoders={'image': tfds.decode.SkipDecoding()})` as NumPy.
@@ -109,7 +109,7 @@ def from_example(example: Mapping[str, Any]) -> Record:
         narratives.append(
             Narrative(
                 utterances=[text.decode() for text in flat["utterances"][words]],
-                times=flat["times"][words].astype(np.float32) / _TICKS,
+                times=flat["times"][words].astype(np.float32) / _STEPS_PER_SECOND,
                 points=_decode_points(flat["points"][point : point + num_points]),
                 stroke_lengths=stroke_lengths,
             )
@@ -126,37 +126,37 @@ def from_example(example: Mapping[str, Any]) -> Record:
 
 
 def parse(serialized: tf.Tensor) -> Record:
-    """Reads in a graph what training needs of a record, without decoding its image.
+    """Parses the fields of a record that training needs, in a graph, without decoding the image.
 
     Args:
       serialized: scalar string, one element of a TFRecord file.
 
     Returns:
-      The record as string tensors: scalars, and `captions` and `labels` of shape [captions] and [labels]; no
+      The record as string tensors: scalars, except for `captions` [captions] and `labels` [labels]. It has no
       narratives.
     """
     scalar = tf.io.FixedLenFeature([], tf.string)
-    several = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    sequence = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
     return Record(
         **tf.io.parse_single_example(
             serialized,
-            {"image": scalar, "image_id": scalar, "file_name": scalar, "captions": several, "labels": several},
+            {"image": scalar, "image_id": scalar, "file_name": scalar, "captions": sequence, "labels": sequence},
         )
     )
 
 
 def directory(dataset: str, data_dir: str | os.PathLike) -> epath.Path:
-    """Where the records of a dataset lie, as TFDS names it: `<data_dir>/<dataset>/<version>`."""
+    """Returns the folder of a dataset's records, named as TFDS does: `<data_dir>/<dataset>/<version>`."""
     return epath.Path(data_dir).expanduser() / dataset / VERSION
 
 
 def is_converted(dataset: str, data_dir: str | os.PathLike) -> bool:
-    """Whether the records of a dataset are there, whole: a conversion renames its folder when it has finished."""
+    """Returns whether a dataset's records are complete: a conversion renames its folder when it has finished."""
     return (directory(dataset, data_dir) / "dataset_info.json").exists()
 
 
 def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder:
-    """The converted dataset, for its splits, file names and counts.
+    """Opens a converted dataset, for its splits, file names and counts.
 
     Args:
       dataset: name of a dataset, such as 'coco2014'.
@@ -166,12 +166,12 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
       A read-only TFDS builder.
 
     Raises:
-      FileNotFoundError: the dataset has not been converted; the message tells the command.
+      FileNotFoundError: the dataset has not been converted; the message names the command.
     """
     if not is_converted(dataset, data_dir):
         source = "" if datasets.get(dataset).is_drawn else " --source=<folder with the published files>"
         raise FileNotFoundError(
-            f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them by "
+            f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them with "
             f"`python -m data_pipelines.convert --dataset={dataset}{source} --data_dir={os.fspath(data_dir)}`"
         )
     with console.quiet_libraries():
@@ -183,12 +183,14 @@ def _to_int(values: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _encode_points(points: np.ndarray) -> np.ndarray:
-    """Seconds and shares -> [points, 3] integers, the times as differences, which need fewer bytes."""
-    places, ticks = _to_int(points[:, :2], _PLACES), _to_int(points[:, 2:], _TICKS)
+    """Converts shares and seconds to integers, [points, 3]; times become differences, which take fewer bytes."""
+    places, ticks = _to_int(points[:, :2], _STEPS_PER_SIDE), _to_int(points[:, 2:], _STEPS_PER_SECOND)
     return np.concatenate([places, np.diff(ticks, axis=0, prepend=0)], axis=1, dtype=np.int32)
 
 
 def _decode_points(points: np.ndarray) -> np.ndarray:
     return np.concatenate(
-        [points[:, :2] / _PLACES, np.cumsum(points[:, 2:], axis=0) / _TICKS], axis=1, dtype=np.float32
+        [points[:, :2] / _STEPS_PER_SIDE, np.cumsum(points[:, 2:], axis=0) / _STEPS_PER_SECOND],
+        axis=1,
+        dtype=np.float32,
     )

@@ -1,10 +1,10 @@
-"""Where stored text features lie, whether they are whole, and whether they are those of an experiment.
+"""The files of stored text features: their paths, whether they are complete, and whether they match an experiment.
 
-They lie within the dataset's folder of records, for each text encoder in a folder named by its fingerprint:
+They are in the dataset's folder of records. Each text encoder has its own folder, named by its fingerprint:
 
-  text_features/<fingerprint>/<name>.tfrecord-00000-of-00005  record for record beside the dataset's file of that name
-  text_features/<fingerprint>/train.index.npy                 where each of them begins
-  text_features/<fingerprint>/train.json                      what they are; written last, so what has it is whole
+  text_features/<fingerprint>/<name>.tfrecord-00000-of-00005  one record for each of the dataset's file of that name
+  text_features/<fingerprint>/train.index.npy                 the index of these records, see `record_index`
+  text_features/<fingerprint>/train.json                      a description; written last, so it marks completeness
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from xmcgan.files import write_text
 from xmcgan.models import hub_files
 
 _FOLDER = "text_features"
-_DIGITS = 16  # Of the fingerprint, in the name of its folder.
-# Records compared with the dataset's before a run begins.
-_SAMPLES = 16
-# Where the parts of an identity come from.
-_FIELDS = {
+_DIGITS = 16  # Digits of the fingerprint in the name of its folder.
+# Records that are compared with the dataset's before a run begins.
+_NUM_COMPARED = 16
+# The config field behind each field of an identity.
+_CONFIG_FIELDS = {
     "preprocessor": "text.preprocessor",
     "encoder": "text.encoder",
     "text_length": "data.text_length",
@@ -41,23 +41,24 @@ _FIELDS = {
 
 
 class TextIdentity(NamedTuple):
-    """All that decides the features of a caption; equal for equal features, wherever the SavedModels lie."""
+    """Everything that determines the features of a caption; it does not depend on where the SavedModels are stored."""
 
-    preprocessor: str  # SHA-256 of the SavedModel's content, in hexadecimal.
-    encoder: str  # The same of the encoder.
+    preprocessor: str  # SHA-256 of the preprocessor's SavedModel, in hexadecimal.
+    encoder: str  # SHA-256 of the encoder's SavedModel, in hexadecimal.
     text_length: int
     sentence_pooling: str
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all of it, in hexadecimal."""
+        """SHA-256 of all fields, in hexadecimal."""
         return hashlib.sha256(json.dumps(self._asdict(), sort_keys=True).encode()).hexdigest()
 
 
 def identify(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
-    """The identity of an experiment's text features; reads both SavedModels, a second or two for a BERT.
+    """Computes the identity of an experiment's text features.
 
-    Call it when the `TextEncoder` has been loaded: that fetches them, and has the better words if it cannot.
+    Reads both SavedModels, which takes a second or two for BERT. Call it after the `TextEncoder` has been loaded: the
+    encoder downloads the SavedModels, and its errors are clearer if it cannot.
 
     Args:
       config: the experiment.
@@ -73,24 +74,24 @@ def identify(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
 
 
 def folder(dataset: str, data_dir: str | os.PathLike, identity: TextIdentity) -> epath.Path:
-    """Where the features of an encoder lie."""
+    """Returns the folder of the features with this identity."""
     return records.directory(dataset, data_dir) / _FOLDER / identity.fingerprint[:_DIGITS]
 
 
-def is_whole(dataset: str, data_dir: str | os.PathLike, identity: TextIdentity, split: str) -> bool:
-    """Whether all features of a split are there."""
+def is_complete(dataset: str, data_dir: str | os.PathLike, identity: TextIdentity, split: str) -> bool:
+    """Returns whether all features of a split have been stored."""
     return _description(folder(dataset, data_dir, identity), split).exists()
 
 
 def finish(config: Config, data_dir: str | os.PathLike, identity: TextIdentity, split: str, dim: int) -> None:
-    """Indexes the files of a split and describes them, when all are there.
+    """Writes the index and the description of a split's features; call it when all their files are written.
 
     Args:
-      config: the experiment that they were made for.
+      config: the experiment that the features were made for.
       data_dir: folder of all records.
-      identity: of the text encoder.
-      split: of the dataset.
-      dim: width of the features.
+      identity: identity of the features.
+      split: split of the dataset.
+      dim: dimension of the features.
     """
     target = folder(config.dataset, data_dir, identity)
     info = records.open_dataset(config.dataset, data_dir).info.splits[split]
@@ -107,44 +108,46 @@ def finish(config: Config, data_dir: str | os.PathLike, identity: TextIdentity, 
 
 
 def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> StoredText:
-    """The stored features of a split for an experiment, held against its text encoder and its records.
+    """Loads the stored features of a split, and checks that they match the experiment and the records.
 
-    Call it when the experiment's `TextEncoder` has been loaded (see `identify`).
+    Call it after the experiment's `TextEncoder` has been loaded (see `identify`).
 
     Args:
       config: the experiment.
       data_dir: folder of all records.
-      split: of the dataset.
+      split: split of the dataset.
 
     Returns:
       The features.
 
     Raises:
-      FileNotFoundError: there are none, or the dataset has not been converted; the message tells the command.
-      ValueError: those that are there were made by another text encoder, or otherwise than the config says, or for
-        other records, or are damaged; says what differs, and what to do.
+      FileNotFoundError: there are no features, or the dataset has not been converted; the message names the command.
+      ValueError: the features were made by another text encoder, with other settings or for other records, or they are
+        damaged; the message says what differs and what to do.
     """
     identity = identify(config, data_dir)
     target = folder(config.dataset, data_dir, identity)
     info = records.open_dataset(config.dataset, data_dir).info.splits[split]
-    if not is_whole(config.dataset, data_dir, identity, split):
+    if not is_complete(config.dataset, data_dir, identity, split):
         raise _missing(config, data_dir, identity, split)
-    remedy = f"remove {os.fspath(target)}, and make them again by `{command(config, data_dir)}`"
+    remedy = f"remove {os.fspath(target)}, and make them again with `{command(config, data_dir)}`"
     try:
         index = record_index.load(target, split, [target / file for file in sorted(info.filenames)], info.shard_lengths)
     except (FileNotFoundError, ValueError) as error:
-        what, _, _ = str(error).partition(": ")  # What follows is what to do about records.
+        what, _, _ = str(error).partition(": ")  # The rest says what to do about damaged records of the dataset.
         raise ValueError(f"the stored text features are damaged: {what}: {remedy}") from error
     stored = StoredText(index, config.data.text_length, config.text.dim, remedy)
-    own = records.directory(config.dataset, data_dir)
-    _compare(record_index.load(own, split, info.filepaths, info.shard_lengths), stored, remedy)
+    dataset_index = record_index.load(
+        records.directory(config.dataset, data_dir), split, info.filepaths, info.shard_lengths
+    )
+    _compare(dataset_index, stored, remedy)
     return stored
 
 
 def command(config: Config, data_dir: str | os.PathLike) -> str:
-    """The command that makes the features of an experiment."""
-    own, flat = config_lib.flatten(datasets.preset(config.dataset)), config_lib.flatten(config)
-    fields = [field for field in (*_FIELDS.values(), "text.dim") if flat[field] != own[field]]
+    """Returns the command that makes the features of an experiment."""
+    default, flat = config_lib.flatten(datasets.preset(config.dataset)), config_lib.flatten(config)
+    fields = [field for field in (*_CONFIG_FIELDS.values(), "text.dim") if flat[field] != default[field]]
     return (
         f"python -m data_pipelines.precompute_text --dataset={config.dataset} "
         f"--data_dir={os.fspath(data_dir)}{''.join(f' --config.{field}={flat[field]}' for field in fields)}"
@@ -156,8 +159,8 @@ def _description(target: epath.Path, split: str) -> epath.Path:
 
 
 def _compare(index: RecordIndex, stored: StoredText, remedy: str) -> None:
-    """Looks at some records before a run begins; each one is looked at again when it is read."""
-    numbers = np.unique(np.linspace(0, len(index) - 1, _SAMPLES).astype(np.int64))
+    """Compares some features with their records before a run begins. All of them are checked again when read."""
+    numbers = np.unique(np.linspace(0, len(index) - 1, _NUM_COMPARED).astype(np.int64))
     numbers = tf.data.Dataset.from_tensors(numbers)
     for serialized, text in tf.data.Dataset.zip((index.read(numbers), stored.fetch(numbers))):
         record = records.parse(serialized)
@@ -166,38 +169,38 @@ def _compare(index: RecordIndex, stored: StoredText, remedy: str) -> None:
         except tf.errors.InvalidArgumentError as error:
             image_id = tf.convert_to_tensor(record.image_id).numpy().decode()
             raise ValueError(
-                f"the stored text features are not of these records (image {image_id}): {remedy}"
+                f"the stored text features do not belong to these records (image {image_id}): {remedy}"
             ) from error
 
 
 def _missing(config: Config, data_dir: str | os.PathLike, identity: TextIdentity, split: str) -> Exception:
-    """Why there are no features of this identity: not made, not finished, or made otherwise."""
+    """Returns an error that says why no features have this identity: not made, unfinished, or made differently."""
     target, make = folder(config.dataset, data_dir, identity), command(config, data_dir)
     if target.exists():
-        return FileNotFoundError(f"the text features in {os.fspath(target)} are not finished: go on by `{make}`")
+        return FileNotFoundError(f"the text features in {os.fspath(target)} are unfinished: resume with `{make}`")
     descriptions = [json.loads(path.read_text()) for path in target.parent.glob(f"*/{split}.json")]
     if not descriptions:
         return FileNotFoundError(
-            f"no text features of dataset '{config.dataset}' in {os.fspath(target.parent)}: make them by `{make}`, "
-            "or encode captions within the step, by --noconfig.text.precomputed"
+            f"no text features of dataset '{config.dataset}' in {os.fspath(target.parent)}: make them with `{make}`, "
+            "or encode captions during training with --noconfig.text.precomputed"
         )
     named = dict(zip(("preprocessor", "encoder"), handles.resolve_text(config.text, data_dir)))
     differences = min((_differences(each, identity, named) for each in descriptions), key=len)
     return ValueError(
         f"the text features in {os.fspath(target.parent)} were made with {' and '.join(differences)}: "
-        f"make those of this config by `{make}`"
+        f"make those of this config with `{make}`"
     )
 
 
 def _differences(description: dict[str, Any], identity: TextIdentity, named: dict[str, str]) -> list[str]:
-    """What of an identity was otherwise in the features of a description, in the words of the config."""
+    """Lists, by config field, how the identity of stored features differs from `identity`."""
     differences = []
-    for part, old in description["identity"].items():
-        new = getattr(identity, part)
+    for field, old in description["identity"].items():
+        new = getattr(identity, field)
         if old == new:
             continue
-        if part in named:
-            old, new = description["handles"][part], named[part]
+        if field in named:
+            old, new = description["handles"][field], named[field]
         how = f"not {new!r}" if old != new else "which has changed since"
-        differences.append(f"config.{_FIELDS[part]}={old!r}, {how}")
+        differences.append(f"config.{_CONFIG_FIELDS[field]}={old!r}, {how}")
     return differences

@@ -1,7 +1,7 @@
-"""The record of stored text features: what a frozen text encoder makes of an image's captions, in float16.
+"""The records of stored text features: a frozen text encoder's output for the captions of an image, in float16.
 
-It has the features of all captions of one image; of the words only the real ones, without padding. It names the
-image and each caption (by a 63-bit hash of its text), and reading holds both against what was asked for.
+A record holds the features of all captions of one image, without padding. It also holds the image id and a 63-bit hash
+of each caption. Reading compares both with the image and caption that were requested.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ class ImageText(NamedTuple):
     image_id: str
     captions: Sequence[str]
     sentences: np.ndarray  # [captions, dim] float16
-    words: np.ndarray  # [sum of lengths, dim] float16: of one caption after the other, [CLS] and [SEP] included
-    lengths: np.ndarray  # [captions]
+    words: np.ndarray  # [sum of lengths, dim] float16: concatenated over the captions, including [CLS] and [SEP]
+    lengths: np.ndarray  # [captions] words of each caption
 
 
 class StoredText:
-    """The text features of a split, by the number of the record; the stages are those of a `ImageSource`."""
+    """The text features of a split, by record number, read in the same two stages as an `ImageSource`."""
 
     def __init__(self, index: RecordIndex, text_length: int, dim: int, remedy: str):
-        """Reads nothing yet.
+        """Keeps the arguments; reads nothing yet.
 
         Args:
-          index: of the stored features.
-          text_length: words a caption is padded to.
-          dim: width of the features.
-          remedy: what to do about features that are not of the records, for the error.
+          index: index of the stored features.
+          text_length: number of words that captions are padded to.
+          dim: dimension of the features.
+          remedy: for the error message, what to do if the features do not belong to the records.
         """
         self._index = index
         self._text_length = text_length
@@ -50,38 +50,38 @@ class StoredText:
         """Reads features in any order.
 
         Args:
-          numbers: dataset of int64 [rows], numbers of records.
+          numbers: dataset of record numbers, int64 [rows].
 
         Returns:
-          Dataset of scalar strings for `decode`, one by one.
+          Dataset of scalar strings for `decode`.
         """
         return self._index.read(numbers)
 
     def decode(self, serialized: tf.Tensor, number: tf.Tensor, caption: tf.Tensor, image_id: tf.Tensor) -> TextFeatures:
-        """Takes the features of one caption, within a `map`.
+        """Decodes the features of one caption; called within `Dataset.map`.
 
         Args:
-          serialized: scalar string, what was fetched.
-          number: scalar, which of the image's captions, from 0.
-          caption: scalar string, its text.
-          image_id: scalar string, the image that the caption should be of.
+          serialized: scalar string, an element of `fetch`.
+          number: scalar, number of the caption among the image's captions, from 0.
+          caption: scalar string, the expected text of the caption.
+          image_id: scalar string, the expected image.
 
         Returns:
-          `TextFeatures` of one caption, [dim], [text_length, dim] and scalar: in float16, padded with zeros.
+          `TextFeatures` of one caption, [dim], [text_length, dim] and scalar, in float16, padded with zeros.
 
         Raises:
-          tf.errors.InvalidArgumentError: the features are of another caption.
+          tf.errors.InvalidArgumentError: the features belong to another image or caption.
         """
         scalar = tf.io.FixedLenFeature([], tf.string)
-        several = tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True)
+        sequence = tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True)
         stored = tf.io.parse_single_example(
             serialized,
-            {"image_id": scalar, "captions": several, "lengths": several, "sentences": scalar, "words": scalar},
+            {"image_id": scalar, "captions": sequence, "lengths": sequence, "sentences": scalar, "words": scalar},
         )
         same_caption = tf.reduce_any(stored["captions"][number : number + 1] == _hash(caption))
         same = (stored["image_id"] == image_id) & same_caption
-        told = ["the stored text features are not of the image and caption", image_id, caption, self._remedy]
-        with tf.control_dependencies([tf.debugging.Assert(same, told)]):
+        message = ["the stored text features do not belong to the image and caption", image_id, caption, self._remedy]
+        with tf.control_dependencies([tf.debugging.Assert(same, message)]):
             length = stored["lengths"][number]
         sentence = self._rows(stored["sentences"], number, 1)  # [1, dim]
         words = self._rows(stored["words"], tf.reduce_sum(stored["lengths"][:number]), length)  # [length, dim]
@@ -91,21 +91,21 @@ class StoredText:
         )
 
     def _rows(self, data: tf.Tensor, first: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-        """Some rows of a matrix of float16 in a string, [count, dim]."""
-        row = self._dim * _HALF.itemsize
-        part = tf.strings.substr(data, tf.cast(first, tf.int64) * row, tf.cast(count, tf.int64) * row)
-        return tf.reshape(tf.io.decode_raw(part, tf.float16, little_endian=True), [-1, self._dim])
+        """Decodes `count` rows, from row `first` on, of a float16 matrix stored as a string: [count, dim]."""
+        row_bytes = self._dim * _HALF.itemsize
+        selected = tf.strings.substr(data, tf.cast(first, tf.int64) * row_bytes, tf.cast(count, tf.int64) * row_bytes)
+        return tf.reshape(tf.io.decode_raw(selected, tf.float16, little_endian=True), [-1, self._dim])
 
 
 def serialize(text: ImageText) -> bytes:
-    """A record of `StoredText`.
+    """Serializes the features of an image's captions to a record that `StoredText` reads.
 
     Raises:
       ValueError: a feature is not finite in float16.
     """
     if not (np.isfinite(text.sentences).all() and np.isfinite(text.words).all()):
         raise ValueError(
-            f"a caption of image {text.image_id} has text features that float16 cannot hold: "
+            f"a caption of image {text.image_id} has text features beyond the range of float16: "
             "train with --noconfig.text.precomputed"
         )
 
@@ -126,5 +126,5 @@ def serialize(text: ImageText) -> bytes:
 
 
 def _hash(captions: tf.Tensor) -> tf.Tensor:
-    """63 bits of FarmHash's fingerprint, which is the same on all machines for all time."""
+    """Returns 63 bits of FarmHash's fingerprint, which is the same on all machines and in all versions."""
     return tf.strings.to_hash_bucket_fast(captions, _BUCKETS)

@@ -1,4 +1,4 @@
-"""What a run trains on: batches for its replicas, and the held-out captions that it looks at."""
+"""The data of a training run: batches for its replicas, and the held-out captions of its validation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from xmcgan.training.validation import NUM_CAPTIONS
 
 
 class TrainingData:
-    """The records of a run's dataset, as `xmcgan.training.loop.train` takes them.
+    """The records of a run's dataset, in the form that `xmcgan.training.loop.train` expects.
 
     Attributes:
-      num_examples: training images.
+      num_examples: number of training images.
     """
 
     def __init__(self, config: Config, data_dir: str | os.PathLike):
-        """Finds the records.
+        """Opens the records.
 
         Args:
           config: the experiment.
@@ -36,28 +36,29 @@ class TrainingData:
         self.num_examples = input_pipeline.num_examples(config.dataset, "train", data_dir)
 
     def check_stored_text(self) -> None:
-        """Refuses stored text features that are not there, or another encoder's; the encoder has been loaded.
+        """Checks stored text features, if the config asks for them; call it after the text encoder has been loaded.
 
         Raises:
-          FileNotFoundError, ValueError: text features are to be read, and there are none, or those of another encoder.
+          FileNotFoundError, ValueError: there are no features, or they do not match the experiment.
         """
         _ = self._stored_text
 
-    @tf.autograph.experimental.do_not_convert  # Nothing in there needs it, and it takes a second.
+    @tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to convert here, but takes a second.
     def batches(
         self, strategy: tf.distribute.Strategy, text_encoder: TextEncoder, step: int
     ) -> tf.distribute.DistributedDataset:
-        """Shares the training batches out to the replicas, from the first batch of an iteration on.
+        """Distributes the training batches to the replicas, from the first batch of an iteration on.
 
-        The rows of a global batch go to the replicas in their order; a host reads the rows of its own replicas only.
+        The examples of a global batch go to the replicas in order. A host reads only those of its own replicas.
 
         Args:
           strategy: the replicas.
-          text_encoder: its tokens stand in for the captions.
-          step: the iteration, from 0.
+          text_encoder: tokenizes the captions.
+          step: number of the iteration, from 0.
 
         Returns:
-          Endless batches {'image': [batch / replicas, size, size, 3] uint8, tokens or the fields of `TextFeatures`...}.
+          Endless batches {'image': [batch / replicas, size, size, 3] uint8, ...}. The other entries are the tokens, or
+          the fields of `TextFeatures` if the features are precomputed.
 
         Raises:
           FileNotFoundError, ValueError: see `check_stored_text`.
@@ -77,7 +78,7 @@ class TrainingData:
                 stored_text=stored_text,
                 context=context,
             )
-            # Strings stay on the host: what goes to the devices are tokens. One batch at a time, so that few are held.
+            # Devices cannot hold strings, so captions are tokenized on the host. One batch ahead, to save memory.
             return batches.map(for_device).prefetch(1)
 
         def for_device(batch: input_pipeline.Batch | input_pipeline.EncodedBatch) -> dict[str, tf.Tensor]:
@@ -85,12 +86,12 @@ class TrainingData:
                 return {"image": batch.image, **batch.text._asdict()}
             return {"image": batch.image, **text_encoder.tokenize(batch.caption)}
 
-        # A batch ahead of the step is copied to each device in any case (the default of tf.distribute.InputOptions).
+        # By default, tf.distribute.InputOptions also prefetches one batch to each device.
         return strategy.distribute_datasets_from_function(batches_of_host)
 
     @tf.autograph.experimental.do_not_convert
     def held_out(self) -> tf.data.Dataset:
-        """The captions of the validation split that a run looks at, with their images: a batch of NUM_CAPTIONS."""
+        """Returns one batch of NUM_CAPTIONS captions of the validation split, with their images."""
         return input_pipeline.evaluation_batches(
             self._config.dataset,
             "validation",
@@ -103,5 +104,5 @@ class TrainingData:
 
     @functools.cached_property
     def _stored_text(self) -> StoredText | None:
-        """Stored features of the training captions; read only now, when their text encoder has been loaded."""
+        """Stored features of the training captions; loaded on first use, after the text encoder."""
         return text_feature_files.load(self._config, self._data_dir) if self._config.text.precomputed else None

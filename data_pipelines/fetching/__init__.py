@@ -1,1 +1,1 @@
-"""Fetching of published files: whole, verified, and going on where it was cut."""
+"""Downloads published files: verified, atomic, and resumable."""

@@ -1,4 +1,4 @@
-"""Unpacks zip archives so that what lies under its name is whole."""
+"""Unpacks zip archives atomically: files and folders appear under their names only when they are complete."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from xmcgan.files import check_room
 def unpack(archive: pathlib.Path, folder: pathlib.Path, temporary: pathlib.Path) -> None:
     """Unpacks an archive into a folder.
 
-    What the archive holds at its top is moved there when all is unpacked; a folder that is there already gets the
-    files added, in place of any of the same name.
+    When all is unpacked, the archive's top-level files and folders are moved there. A folder that exists already is
+    merged, and files of the same name are overwritten.
 
     Args:
       archive: a zip file.
-      folder: to unpack into.
-      temporary: folder to unpack into at first, on the same disk; whatever it holds is deleted.
+      folder: the folder to unpack into.
+      temporary: temporary folder on the same disk; its previous content is deleted.
 
     Raises:
       ValueError: the archive is damaged, or holds a path that leads out of the folder.
-      OSError: there is not enough room.
+      OSError: the disk does not have enough free space.
     """
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -39,21 +39,21 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path, temporary: pathlib.Path)
             for member in tqdm.tqdm(members, desc=f"unpacking {archive.name}", unit="file", disable=None):
                 opened.extract(member, temporary)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{archive} is damaged ({error}): delete it, and run this again to fetch it again") from error
+        raise ValueError(f"{archive} is damaged ({error}): delete it, and run this again to download it") from error
     for path in temporary.iterdir():
         _move(path, folder / path.name)
     shutil.rmtree(temporary)
 
 
 def _check_path(archive: pathlib.Path, member: zipfile.ZipInfo) -> None:
-    """Refuses what could be written outside of the folder."""
+    """Raises ValueError if a member could be written outside the folder."""
     path = pathlib.PurePosixPath(member.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError(f"{archive} holds '{member.filename}', which leads out of its folder: it is not as published")
 
 
 def _move(path: pathlib.Path, target: pathlib.Path) -> None:
-    """Moves a file or folder to its place on the same disk, into the folder that is there if there is one."""
+    """Moves a file or folder on the same disk; merges a folder into `target` if that is a folder already."""
     if path.is_dir() and target.is_dir():
         for inner in path.iterdir():
             _move(inner, target / inner.name)

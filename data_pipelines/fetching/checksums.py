@@ -1,4 +1,4 @@
-"""How it is known that a file came whole."""
+"""Checksums of files and bytes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _KINDS: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib
 
 
 class Checksum(NamedTuple):
-    """What a file's bytes come to: `kind` is 'sha256', 'md5' or 'crc32c', `value` is in hexadecimal digits."""
+    """A checksum: `kind` is 'sha256', 'md5' or 'crc32c', and `value` is in hexadecimal."""
 
     kind: str
     value: str
 
 
 def checksum_bytes(data: bytes, kind: str) -> Checksum:
-    """The checksum of `data`."""
+    """Returns the checksum of `data`."""
     digest = _KINDS[kind]()
     digest.update(data)
     return Checksum(kind, digest.digest().hex())
 
 
 def checksum_file(path: pathlib.Path, kind: str) -> Checksum:
-    """The checksum of a file, with a progress bar on a terminal."""
+    """Returns the checksum of a file; shows a progress bar on a terminal."""
     digest = _KINDS[kind]()
     progress = tqdm.tqdm(
         total=path.stat().st_size, desc=f"checking {path.name}", unit="B", unit_scale=True, disable=None, leave=False

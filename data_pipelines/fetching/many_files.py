@@ -1,4 +1,4 @@
-"""Fetches a great many small files, many at once."""
+"""Downloads many small files in parallel."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ import tqdm
 
 from data_pipelines.fetching import checksums, server
 
-# Requests under way at once: an image takes far longer to be found than to be sent.
+# Parallel requests: for an image, the latency of the server is far longer than the transfer.
 _CONNECTIONS = 32
 _TRIES = 4
 
 
 class SmallFile(NamedTuple):
-    """A file that fits into memory: its address, and where it shall lie."""
+    """The address of a file that fits into memory, and the path to store it at."""
 
     url: str
     path: pathlib.Path
 
 
 def fetch_all(files: Sequence[SmallFile], description: str) -> list[SmallFile]:
-    """Fetches files, each of which appears under its name when it is whole.
+    """Downloads files; each appears under its name only when it is complete.
 
     Args:
-      files: to fetch, in folders that exist.
-      description: for the progress bar.
+      files: the files to download; their folders exist.
+      description: text of the progress bar.
 
     Returns:
-      Those that the servers do not have.
+      The files that the servers do not have.
 
     Raises:
-      server.FetchError: a server cannot be reached, or sends a file damaged time and again.
+      server.FetchError: a server cannot be reached, or repeatedly sends a damaged file.
     """
     gone = []
     progress = tqdm.tqdm(total=len(files), desc=description, unit="image", disable=None)
@@ -53,7 +53,7 @@ def fetch_all(files: Sequence[SmallFile], description: str) -> list[SmallFile]:
         try:
             for file in files:
                 pending.append((file, pool.submit(_fetch, connection, file)))
-                if len(pending) > 4 * _CONNECTIONS:  # Enough to keep all busy while the oldest is waited for.
+                if len(pending) > 4 * _CONNECTIONS:  # Enough to keep all threads busy while waiting for the oldest.
                     settle()
             while pending:
                 settle()
@@ -63,24 +63,24 @@ def fetch_all(files: Sequence[SmallFile], description: str) -> list[SmallFile]:
 
 
 def _fetch(connection: requests.Session, file: SmallFile) -> bool:
-    """Fetches one file; returns False if the server does not have it."""
+    """Downloads one file; returns False if the server does not have it."""
     cause = ""
     for _ in range(_TRIES):
         try:
             with server.get(connection, file.url) as response:
-                content, stated = response.content, server.stated(response)
+                content, metadata = response.content, server.read_metadata(response)
         except server.GoneError:
             return False
-        except requests.RequestException as error:  # The body broke off.
+        except requests.RequestException as error:  # The connection was lost during the transfer.
             cause = server.reason(error)
             continue
-        if stated.size not in (None, len(content)):
-            cause = f"{len(content)} bytes of {stated.size} came"
-        elif stated.checksum and checksums.checksum_bytes(content, stated.checksum.kind) != stated.checksum:
-            cause = f"its {stated.checksum.kind} is not {stated.checksum.value}"
+        if metadata.size not in (None, len(content)):
+            cause = f"received {len(content)} of {metadata.size} bytes"
+        elif metadata.checksum and checksums.checksum_bytes(content, metadata.checksum.kind) != metadata.checksum:
+            cause = f"its {metadata.checksum.kind} is not {metadata.checksum.value}"
         else:
             part = file.path.with_name(file.path.name + ".part")
             part.write_bytes(content)
             part.replace(file.path)
             return True
-    raise server.FetchError(f"{file.url} came damaged {_TRIES} times ({cause})")
+    raise server.FetchError(f"{file.url} was damaged in {_TRIES} downloads ({cause})")

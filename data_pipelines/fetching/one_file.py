@@ -1,7 +1,7 @@
-"""Fetches one file, however often the connection or the program breaks off, and checks that it came whole.
+"""Downloads one file, resumes after lost connections and interrupted runs, and verifies the result.
 
-While it is under way the file is called `<name>.part`; `<name>.part.json` beside it keeps what the server stated, so
-that a later run asks for the rest of the same version.
+An unfinished file is called `<name>.part`. `<name>.part.json` beside it holds the server's metadata, so that a later
+run can request the rest of the same version.
 """
 
 from __future__ import annotations
@@ -18,134 +18,134 @@ from absl import logging
 from data_pipelines.fetching import checksums, server
 
 _CHUNK = 1 << 20
-# Times in a row that nothing new may come before it is given up.
-_FRUITLESS = 5
+# Give up after more than this many consecutive requests that bring no new bytes.
+_MAX_FRUITLESS = 5
 
 
-class _Part:
-    """A file as far as it has come, and what its server stated of it, both on disk."""
+class _PartialFile:
+    """An unfinished file and the server's metadata of it, both on disk."""
 
     def __init__(self, path: pathlib.Path):
         self.path = path.with_name(path.name + ".part")
-        self._note = path.with_name(path.name + ".part.json")
+        self._metadata_path = path.with_name(path.name + ".part.json")
 
     def size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def stated(self) -> server.Stated | None:
-        """What was stated of the version that it is a part of, if there is a part at all."""
+    def metadata(self) -> server.FileMetadata | None:
+        """Returns the metadata of the version that was being downloaded, or None if nothing was."""
         try:
-            etag, size, checksum = json.loads(self._note.read_text())
+            etag, size, checksum = json.loads(self._metadata_path.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return server.Stated(etag, size, checksum and checksums.Checksum(*checksum))
+        return server.FileMetadata(etag, size, checksum and checksums.Checksum(*checksum))
 
-    def begin(self, stated: server.Stated) -> None:
-        """Starts over with what the server has now."""
-        self.discard()  # First: a note must never stand beside bytes of another version.
-        self._note.write_text(json.dumps(stated))
+    def begin(self, metadata: server.FileMetadata) -> None:
+        """Starts over with the version that the server has now."""
+        self.discard()  # First, so that the metadata never describes bytes of another version.
+        self._metadata_path.write_text(json.dumps(metadata))
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        self._metadata_path.unlink(missing_ok=True)
 
     def finish(self, path: pathlib.Path) -> None:
         self.path.replace(path)
-        self._note.unlink(missing_ok=True)
+        self._metadata_path.unlink(missing_ok=True)
 
 
 def part_size(path: pathlib.Path) -> int:
-    """Bytes that earlier runs have already fetched of the file that shall lie at `path`."""
-    return _Part(path).size()
+    """Returns how many bytes of the file at `path` earlier runs have downloaded."""
+    return _PartialFile(path).size()
 
 
 def fetch(
     connection: requests.Session, url: str, path: pathlib.Path, size: int | None = None, sha256: str | None = None
 ) -> None:
-    """Fetches a file, or what is still missing of it, to `path`, which appears when it is whole.
+    """Downloads a file, or the rest of it, to `path`, which appears only when the file is complete and verified.
 
     Args:
-      connection: of `server.session`.
-      url: of the file.
-      path: where it shall lie, in a folder that exists.
-      size: bytes it has, as known beforehand; None: as the server states.
-      sha256: as known beforehand, in hex; None: the checksum that the server states, of whatever kind.
+      connection: a session of `server.session`.
+      url: address of the file.
+      path: path of the file; its folder exists.
+      size: known size in bytes; if None, the size that the server states.
+      sha256: known checksum in hexadecimal; if None, the checksum that the server states, of whatever kind.
 
     Raises:
-      server.FetchError: the server cannot be reached, breaks off time and again, or has no such file.
-      ValueError: the file is not the one known, or came damaged; what came of it is deleted.
+      server.FetchError: the server cannot be reached, repeatedly breaks off, or has no such file.
+      ValueError: the server's file is not the known one, or it was damaged; the damaged file is deleted.
     """
-    part = _Part(path)
+    part = _PartialFile(path)
     progress = tqdm.tqdm(desc=path.name, total=size, initial=part.size(), unit="B", unit_scale=True, disable=None)
     with progress:
-        stated = _receive_all(connection, url, part, size, progress)
+        metadata = _receive_all(connection, url, part, size, progress)
     try:
-        verify(part.path, size or stated.size, checksums.Checksum("sha256", sha256) if sha256 else stated.checksum)
+        verify(part.path, size or metadata.size, checksums.Checksum("sha256", sha256) if sha256 else metadata.checksum)
     except ValueError as error:
         part.discard()
-        raise ValueError(f"{url} came damaged, and was deleted: {error}; run this again to fetch it again") from error
+        raise ValueError(f"the download of {url} was damaged and deleted: {error}; run this again to retry") from error
     part.finish(path)
 
 
 def verify(path: pathlib.Path, size: int | None, checksum: checksums.Checksum | None) -> None:
-    """Checks a file against what is known of it.
+    """Checks the size and the checksum of a file, where they are known.
 
     Raises:
-      ValueError: it differs.
+      ValueError: one of them differs.
     """
     found = path.stat().st_size
     if size is not None and found != size:
         raise ValueError(f"{path} has {found} bytes, not {size}")
     if checksum is None:
-        logging.warning("%s: nobody states a checksum, so only its size was checked", path.name)
+        logging.warning("%s: no checksum is known, so only the size was checked", path.name)
     elif checksums.checksum_file(path, checksum.kind) != checksum:
         raise ValueError(f"the {checksum.kind} of {path} is not {checksum.value}")
 
 
 def _receive_all(
-    connection: requests.Session, url: str, part: _Part, size: int | None, progress: tqdm.tqdm
-) -> server.Stated:
-    """Receives until the part is whole; returns what the server stated."""
+    connection: requests.Session, url: str, part: _PartialFile, size: int | None, progress: tqdm.tqdm
+) -> server.FileMetadata:
+    """Sends requests until the file is complete; returns the server's metadata."""
     fruitless = 0
     while True:
-        stated, before = part.stated(), part.size()
-        if stated and stated.size is not None and before == stated.size:
-            return stated  # As after a run that was killed at the very end.
-        cause = "it breaks off"
+        metadata, before = part.metadata(), part.size()
+        if metadata and metadata.size is not None and before == metadata.size:
+            return metadata  # The previous run was killed after the last byte.
+        cause = "the connection is lost"
         try:
             ended = _receive(connection, url, part, size, progress)
         except requests.RequestException as error:
             ended, cause = False, server.reason(error)
-        stated = part.stated()
-        if ended and stated and part.size() >= (stated.size or size or 0):
-            return stated
+        metadata = part.metadata()
+        if ended and metadata and part.size() >= (metadata.size or size or 0):
+            return metadata
         fruitless = 0 if part.size() > before else fruitless + 1
-        if fruitless > _FRUITLESS:
+        if fruitless > _MAX_FRUITLESS:
             raise server.FetchError(f"cannot fetch more than {before} bytes of {url} ({cause})")
         time.sleep(server.BACKOFF * 2**fruitless)
 
 
-def _receive(connection: requests.Session, url: str, part: _Part, size: int | None, progress: tqdm.tqdm) -> bool:
-    """Receives what one request brings. Returns False if the part was of no use, True at the end of the answer."""
-    known = part.stated()
+def _receive(connection: requests.Session, url: str, part: _PartialFile, size: int | None, progress: tqdm.tqdm) -> bool:
+    """Receives the response to one request; returns False if the part could not be continued and was discarded."""
+    known = part.metadata()
     etag = known.etag if known else None
-    # Without an etag there is no telling whether the server still has the same version.
+    # Without an etag we cannot tell whether the server still has the same version.
     offset = part.size() if etag else 0
     with contextlib.ExitStack() as stack:
         response = stack.enter_context(server.get(connection, url, offset, etag if offset else None))
-        stated = server.stated(response)
-        if size is not None and stated.size not in (None, size):
+        metadata = server.read_metadata(response)
+        if size is not None and metadata.size not in (None, size):
             raise ValueError(
-                f"{url} has {stated.size} bytes on its server, not the {size} of the published file: it has been "
-                "replaced, or something between here and there answers in its place"
+                f"{url} has {metadata.size} bytes on its server, not the {size} of the published file: the file has "
+                "been replaced, or a proxy answers instead of the server"
             )
         if response.status_code == 200:
             offset = 0
-            part.begin(stated)
-        elif response.status_code == 416 or not _continues(response, stated, etag, offset):
+            part.begin(metadata)
+        elif response.status_code == 416 or not _continues(response, metadata, etag, offset):
             part.discard()
             return False
-        progress.total = size or stated.size
+        progress.total = size or metadata.size
         progress.n = offset
         progress.refresh()
         file = stack.enter_context(open(part.path, "ab"))
@@ -155,7 +155,7 @@ def _receive(connection: requests.Session, url: str, part: _Part, size: int | No
     return True
 
 
-def _continues(response: requests.Response, stated: server.Stated, etag: str | None, offset: int) -> bool:
-    """Whether the answer to a request for the rest is indeed the rest of the same version."""
+def _continues(response: requests.Response, metadata: server.FileMetadata, etag: str | None, offset: int) -> bool:
+    """Returns whether the response to a request for the rest really is the rest of the same version."""
     starts = response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
-    return starts and stated.etag in (None, etag)
+    return starts and metadata.etag in (None, etag)

@@ -1,4 +1,4 @@
-"""Asks a server for a file, and reads what it states of it."""
+"""Requests a file from a server, and reads the file's metadata from the response."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from data_pipelines.fetching import checksums
 # Seconds to wait before the second retry; doubled for each later one.
 BACKOFF = 0.5
 _RETRIES = 5
-_TIMEOUT = (10, 60)  # Seconds to connect, and without a byte.
+_TIMEOUT = (10, 60)  # Seconds to connect, and seconds without receiving a byte.
 _BUSY = (429, 500, 502, 503, 504)
-_GONE = (403, 404, 410)  # S3 answers 403 for what is not there.
+_GONE = (403, 404, 410)  # S3 answers 403 for a file that does not exist.
 
 
 class FetchError(OSError):
-    """A server could not be reached, or would not give a file; one line that names its address."""
+    """A server could not be reached or did not send a file. The message is one line with the file's address."""
 
 
 class GoneError(FetchError):
-    """The server has no such file, or gives it to nobody."""
+    """The server has no such file, or refuses access to it."""
 
 
-class Stated(NamedTuple):
-    """What a server states of a file.
+class FileMetadata(NamedTuple):
+    """A server's metadata of a file.
 
     Attributes:
-      etag: the server's name for this version of it; None if it has none that stands for equal bytes.
-      size: bytes of the whole, if stated.
-      checksum: of the whole, if stated.
+      etag: the server's identifier of this version of the file; None if there is no strong one (equal bytes).
+      size: bytes of the whole file, or None if not stated.
+      checksum: checksum of the whole file, or None if not stated.
     """
 
     etag: str | None
@@ -46,33 +46,34 @@ class Stated(NamedTuple):
 
 
 def session(num_connections: int = 1) -> requests.Session:
-    """Makes a session that keeps connections open and asks again when a server is busy or hard to reach."""
+    """Returns a session that keeps connections open and retries when a server is busy or cannot be reached."""
     retry = urllib3.Retry(total=_RETRIES, backoff_factor=BACKOFF, status_forcelist=_BUSY, raise_on_status=False)
     adapter = requests.adapters.HTTPAdapter(max_retries=retry, pool_maxsize=num_connections)
-    # It would report each retry by several lines; what cannot be mended by asking again is raised.
+    # Silence its report of several lines about each retry. When the retries fail, an error is raised.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    made = requests.Session()
-    made.mount("http://", adapter)
-    made.mount("https://", adapter)
-    made.headers["Accept-Encoding"] = "identity"  # Sizes, ranges and checksums are those of the bytes as they travel.
-    return made
+    connection = requests.Session()
+    connection.mount("http://", adapter)
+    connection.mount("https://", adapter)
+    # No compression, because sizes, ranges and checksums refer to the bytes that are transferred.
+    connection.headers["Accept-Encoding"] = "identity"
+    return connection
 
 
 @contextlib.contextmanager
 def get(
     connection: requests.Session, url: str, offset: int = 0, etag: str | None = None, head: bool = False
 ) -> Iterator[requests.Response]:
-    """Asks for a file; the body is still to be read.
+    """Requests a file; the caller reads the body from the response.
 
     Args:
-      connection: of `session`.
-      url: of the file.
-      offset: bytes to leave out at the front, provided that the file's version is still `etag`.
+      connection: a session of `session`.
+      url: address of the file.
+      offset: bytes to skip, provided that the file's version is still `etag`.
       etag: see `offset`.
-      head: ask what the server states of the file, without its body.
+      head: request only the metadata, without the body.
 
     Yields:
-      The response, of status 200 (the whole file), 206 (the rest) or 416 (there is no rest).
+      The response, with status 200 (the whole file), 206 (the rest) or 416 (there is no rest).
 
     Raises:
       GoneError: the server has no such file.
@@ -92,28 +93,31 @@ def get(
         yield response
 
 
-def stated(response: requests.Response) -> Stated:
-    """Reads what a response states of the whole file."""
+def read_metadata(response: requests.Response) -> FileMetadata:
+    """Reads the metadata of the whole file from a response."""
     headers = response.headers
     etag = headers.get("ETag", "")
     whole = re.fullmatch(r"bytes (?:\d+-\d+|\*)/(\d+)", headers.get("Content-Range", ""))
     length = whole[1] if whole else headers.get("Content-Length") if response.status_code == 200 else None
-    return Stated(
-        etag=etag if etag.startswith('"') else None,  # One that begins with W/ stands for equal meaning only.
+    return FileMetadata(
+        etag=etag if etag.startswith('"') else None,  # A weak etag (W/) does not guarantee equal bytes.
         size=int(length) if length else None,
-        checksum=_stated_checksum(headers),
+        checksum=_read_checksum(headers),
     )
 
 
-def _stated_checksum(headers: requests.structures.CaseInsensitiveDict) -> checksums.Checksum | None:
-    """Google Cloud Storage sends `x-goog-hash: crc32c=...,md5=...`, of the bytes as stored; S3 an MD5 as ETag."""
+def _read_checksum(headers: requests.structures.CaseInsensitiveDict) -> checksums.Checksum | None:
+    """Reads the checksum of the whole file from a response's headers, if there is one.
+
+    Google Cloud Storage sends `x-goog-hash: crc32c=...,md5=...` of the bytes as stored. S3 sends an MD5 as ETag.
+    """
     if headers.get("x-goog-stored-content-encoding", "identity") == "identity":
-        parts = (part.strip().partition("=") for part in headers.get("x-goog-hash", "").split(","))
-        hashes = {kind: value for kind, _, value in parts}
-        for kind in ("md5", "crc32c"):  # An object that was put together from several has no MD5.
+        entries = (entry.strip().partition("=") for entry in headers.get("x-goog-hash", "").split(","))
+        hashes = {kind: value for kind, _, value in entries}
+        for kind in ("md5", "crc32c"):  # A composite object, made of several others, has no MD5.
             if kind in hashes:
                 return checksums.Checksum(kind, base64.b64decode(hashes[kind]).hex())
-    # An object that came to S3 in several parts has a dash in its ETag, which then is no MD5.
+    # The ETag of an object that was uploaded to S3 in several parts has a dash and is not an MD5.
     md5 = re.fullmatch('"([0-9a-f]{32})"', headers.get("ETag", ""))
     if md5 and headers.get("Server") == "AmazonS3":
         return checksums.Checksum("md5", md5[1])
@@ -121,7 +125,7 @@ def _stated_checksum(headers: requests.structures.CaseInsensitiveDict) -> checks
 
 
 def reason(error: Exception) -> str:
-    """Why a request failed, in a few words: what lies at the bottom of the exceptions that libraries wrap."""
+    """Returns in a few words why a request failed: the innermost of the exceptions that libraries have wrapped."""
     while error.args and isinstance(getattr(error.args[0], "reason", error.args[0]), Exception):
         error = getattr(error.args[0], "reason", error.args[0])
     text = " ".join(str(error.args[0] if error.args else error).split())

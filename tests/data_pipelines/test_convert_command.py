@@ -15,9 +15,9 @@ from data_pipelines import records
         ([], "--dataset is missing"),
         (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
         (["--dataset=ln_coco"], "--source is missing: the folder with the published files of ln_coco"),
-        (["--dataset=scenes", "--download"], "--download has nothing to fetch for scenes: nobody publishes its files"),
-        (["--dataset=ln_coco", "--source=x", "--captions_only"], "--captions_only belongs to --download"),
-        (["--dataset=ln_coco", "--source=x", "--beam_options=--x=1"], "--beam_options need --beam_runner"),
+        (["--dataset=scenes", "--download"], "--download does not apply to scenes: its files are not published"),
+        (["--dataset=ln_coco", "--source=x", "--captions_only"], "--captions_only needs --download"),
+        (["--dataset=ln_coco", "--source=x", "--beam_options=--x=1"], "--beam_options needs --beam_runner"),
         (["--dataset=scenes", "--beam_runner=DirectRunner"], "--beam_runner needs --source"),
         (["--dataset=coco2014", "--source=x", "--max_skipped=1.5"], "max_skipped"),
         (["--dataset=coco2014", "x"], "unexpected argument 'x'"),
@@ -62,7 +62,10 @@ def test_command_line(source, command, tmp_path):
     assert error.splitlines()[-1].startswith("error: split 'train': 1 of 45 images cannot be used so far")
     assert "Traceback" not in error
     folder = records.directory("coco2014", tmp_path / "data")
-    last = [f"records in {folder}", f"what was left out or mended is listed in {folder / records.SKIPPED_FILE}"]
+    last = [
+        f"records in {folder}",
+        f"images and captions left out or mended are listed in {folder / records.SKIPPED_FILE}",
+    ]
     status, output, error = run(f"--source={source}", "--max_skipped=0.05")
     assert status == 0
     assert output.splitlines() == ["converted: 44 train, 12 validation images", *last]

@@ -248,7 +248,7 @@ def test_counts_images_that_are_gone(server, monkeypatch, tmp_path, caplog):
         del expected[f"train_{image_id[0]}/{image_id}.jpg"]
     download.download(_published("ln_openimages"), tmp_path)
     assert _contents(tmp_path) == expected
-    assert "3 of 40 train images are not to be had any more" in caplog.text
+    assert "3 of 40 train images are no longer available" in caplog.text
 
 
 def test_says_what_to_do_when_the_owner_cannot_be_reached(monkeypatch, tmp_path, server):
@@ -268,7 +268,7 @@ def test_refuses_a_disk_that_is_too_small_before_the_first_byte(server, monkeypa
     _publish_coco(server, monkeypatch, "2014")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
     with pytest.raises(
-        OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to fetch and unpack the published files"
+        OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to download and unpack the published files"
     ):
         download.download(_published("coco2014"), tmp_path / "new")
     assert not server.requests
@@ -281,7 +281,7 @@ def test_room_needed_counts_each_archive_only_while_it_lasts(server, monkeypatch
     needed = 4 * annotations + val + 2 * train
     free = [needed - 1]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=free[0]))
-    with pytest.raises(OSError, match="needed to fetch and unpack the published files"):
+    with pytest.raises(OSError, match="needed to download and unpack the published files"):
         download.download(_published("coco2014"), tmp_path)
     free[0] = needed
     download.download(_published("coco2014"), tmp_path)

@@ -161,7 +161,7 @@ def test_orders_are_like_drawn_ones(size):
 
 def test_lots_are_fixed_by_seed_and_position():
     def lots(seed, first, rows):
-        return input_pipeline._lots(seed, tf.constant(first, tf.int64), rows).numpy()
+        return input_pipeline._random_numbers(seed, tf.constant(first, tf.int64), rows).numpy()
 
     together = lots(3, 100, 50_000)
     np.testing.assert_array_equal(together[20:50], np.concatenate([lots(3, 120 + row, 1) for row in range(30)]))

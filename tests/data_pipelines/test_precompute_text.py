@@ -172,7 +172,7 @@ def test_a_cut_run_is_gone_on_with(encoded, copy, encoder, monkeypatch):
         encode_captions.encode_captions(config, copy, encoder)
     finished = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name in whole}
     assert len(finished) == 2
-    with pytest.raises(FileNotFoundError, match=rf"not finished: go on by {COMMAND}`"):
+    with pytest.raises(FileNotFoundError, match=rf"unfinished: resume with {COMMAND}`"):
         text_feature_files.load(config, copy)
     assert encode_captions.encode_captions(config, copy, encoder)
     assert _contents(folder) == whole
@@ -189,7 +189,7 @@ def test_no_room(copy, encoder, monkeypatch):
 
 
 def test_none_are_stored(scenes_dir):
-    with pytest.raises(FileNotFoundError, match=rf"no text features of dataset 'scenes' .*: make them by {COMMAND}`"):
+    with pytest.raises(FileNotFoundError, match=rf"no text features of dataset 'scenes' .*: make them with {COMMAND}`"):
         text_feature_files.load(_config(), scenes_dir)
 
 
@@ -223,7 +223,7 @@ def test_damaged_features(copy):
     victim = next(folder.glob("scenes-train*"))
     content = victim.read_bytes()
     victim.write_bytes(content[:-9])
-    with pytest.raises(ValueError, match=rf"damaged: \S+ does not fit .*: remove {folder}, and make .* {COMMAND}`$"):
+    with pytest.raises(ValueError, match=rf"damaged: \S+ does not match .*: remove {folder}, and make .* {COMMAND}`$"):
         text_feature_files.load(_config(), copy)
     victim.unlink()
     with pytest.raises(ValueError, match=rf"damaged: \S+ is missing: remove {folder}, and make"):
@@ -235,7 +235,9 @@ def test_features_of_other_records(copy):
     first, second, *_ = sorted(folder.glob("scenes-train*"))
     first.write_bytes(second.read_bytes())
     (folder / "train.index.npy").unlink()
-    with pytest.raises(ValueError, match=rf"not of these records \(image \d+\): remove {folder}, and make them"):
+    with pytest.raises(
+        ValueError, match=rf"do not belong to these records \(image \d+\): remove {folder}, and make them"
+    ):
         text_feature_files.load(_config(), copy)
 
 

@@ -97,7 +97,7 @@ def _no_numbers(folder):
 def test_an_index_that_does_not_fit_is_refused(folder, spoil):
     record_index.write(folder, "train", NAMES)
     spoil(folder)
-    with pytest.raises(ValueError, match=r"train\.index\.npy .*: remove it, and the records are looked through again$"):
+    with pytest.raises(ValueError, match=r"train\.index\.npy .*: remove it, and the records will be scanned again$"):
         _load(folder)
     (folder / "train.index.npy").unlink()
     assert len(_load(folder)) == sum(LENGTHS)
@@ -110,7 +110,9 @@ def test_files_that_were_cut(folder, missing):
     content = (folder / "part3").read_bytes()
     (folder / "part3").write_bytes(content[:-missing])
     for call in (lambda: record_index.write(folder, "train", NAMES), lambda: _load(folder)):
-        with pytest.raises(ValueError, match=r"part3 ends within a record: remove .* and convert the dataset again$"):
+        with pytest.raises(
+            ValueError, match=r"part3 ends in the middle of a record: remove .* and convert the dataset again$"
+        ):
             call()
     assert not (folder / "train.index.npy").exists()
 

@@ -57,7 +57,9 @@ def test_each_caption_gives_its_own_features_padded_with_zeros(stored, number):
     ],
 )
 def test_features_of_another_caption_are_refused(stored, number, caption, image_id):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not of the image and caption(.|\n)*make them again"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"do not belong to the image and caption(.|\n)*make them again"
+    ):
         stored.decode(tf.constant(text_features.serialize(_text())), tf.constant(number), caption, image_id)
 
 

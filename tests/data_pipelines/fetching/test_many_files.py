@@ -41,7 +41,7 @@ def test_fetches_again_what_came_cut_or_while_the_server_was_busy(server, wanted
 
 def test_does_not_keep_what_came_damaged(server, wanted):
     server.etags["/005.jpg"] = '"' + "0" * 32 + '"'
-    with pytest.raises(client.FetchError, match=r"005\.jpg came damaged 4 times \(its md5 is not 0000"):
+    with pytest.raises(client.FetchError, match=r"005\.jpg was damaged in 4 downloads \(its md5 is not 0000"):
         many_files.fetch_all(wanted, "images")
     assert not wanted[5].path.exists()
 

@@ -113,14 +113,14 @@ def test_finds_damage_by_what_the_server_states(server, fetch, tmp_path, kind):
     part = tmp_path / "a.zip.part"
     part.write_bytes(bytes(part.stat().st_size))
     algorithm = "crc32c" if kind == "gcs_composite" else "md5"
-    with pytest.raises(ValueError, match=f"a.zip came damaged, and was deleted: the {algorithm} of .* run this again"):
+    with pytest.raises(ValueError, match=f"a.zip was damaged and deleted: the {algorithm} of .* run this again"):
         fetch()
     assert not list(tmp_path.iterdir())
 
 
 def test_finds_damage_by_what_is_known(server, fetch, tmp_path):
     server.files[PATH] = CONTENT[:-1] + b"?"
-    with pytest.raises(ValueError, match="came damaged, and was deleted: the sha256 of"):
+    with pytest.raises(ValueError, match="was damaged and deleted: the sha256 of"):
         fetch(size=len(CONTENT), sha256=SHA256)
     assert not list(tmp_path.iterdir())
 
