@@ -33,7 +33,7 @@ _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
     ("float32", "bfloat16", "float16"),
-    "Type of the generator's weights and activations; 16 bits halve its size, and are faster on hardware made for them.",
+    "Type of the generator's weights and activations; 16 bits halve the size, and are faster on hardware made for it.",
 )
 _FOLD = flags.DEFINE_bool(
     "fold_statistics", True, "Fold the batch statistics into the modulation layers; the images stay the same."

@@ -27,7 +27,7 @@ def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
 def interpolate(first: npt.ArrayLike, second: npt.ArrayLike, shares: npt.ArrayLike) -> np.ndarray:
     """Interpolates spherically between noise vectors, so that the vectors in between are as long as noise is.
 
-    (The mean of two draws from N(0, I) is shorter by a factor of sqrt(2): to a generator it no longer looks like noise.)
+    (The mean of two draws from N(0, I) is shorter by a factor of sqrt(2); to a generator it is not noise any more.)
 
     Args:
       first: [dim], where the share is 0.

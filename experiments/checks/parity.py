@@ -108,7 +108,7 @@ def check_model(arrays: Arrays, report: Report) -> None:
     restore()
     report.compare("value", "out/g_eval", state.generator(example.z, example.text).image, arrays["out/g_eval"])
     trained = state.generator(example.z, example.text, use_batch_statistics=True)
-    state.generator.follow(trained.statistics)
+    state.generator.update_moving_averages(trained.statistics)
     report.compare("value", "out/g_train", trained.image, arrays["out/g_train"])
     for path, array in _under(arrays, "out/g_new/batch_stats/"):
         report.compare("value", f"out/g_new/{path}", reference_names.variable(state.generator, path), array)

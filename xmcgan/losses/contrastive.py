@@ -1,7 +1,7 @@
 """The losses of the paper: contrastive (sections 3.1 and 4.1), adversarial (3.2) and perceptual (6.2).
 
-All contrastive losses, between images, sentences and words, are one loss on a matrix of scores whose diagonal holds
-the matching pairs; they differ in the scores.
+All contrastive losses, between images, sentences and words, apply the same function to a matrix of scores whose
+diagonal holds the matching pairs; they differ only in the scores.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 class ContrastiveLoss(NamedTuple):
-    """A contrastive loss and how it is doing."""
+    """A contrastive loss, and two measures of how well the matches are found."""
 
     loss: tf.Tensor  # Scalar, nats
     accuracy: tf.Tensor  # Scalar in [0, 1]: how often the match scores best
@@ -20,20 +20,20 @@ class ContrastiveLoss(NamedTuple):
 
 
 def cosine_scores(queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """The cosine of every query with every key: [queries, dim], [keys, dim] -> [queries, keys]."""
+    """Returns the cosine of every query with every key: [queries, dim], [keys, dim] -> [queries, keys]."""
     queries = tf.math.l2_normalize(queries, axis=-1)
     keys = tf.math.l2_normalize(keys, axis=-1)
     return tf.matmul(queries, keys, transpose_b=True)
 
 
 def info_nce(scores: tf.Tensor, *, temperature: float, both_directions: bool) -> ContrastiveLoss:
-    """NT-Xent: -log of the softmax probability of the match, averaged over the batch.
+    """Computes the NT-Xent loss: -log of the softmax probability of the match, averaged over the batch.
 
     Args:
-      scores: similarity of query i and key j, [batch, batch]; pair i, i matches.
-      temperature: tau, by which scores are divided.
-      both_directions: adds the loss of finding each key's query to that of finding each query's key; accuracy and
-        entropy are then means over both. Otherwise queries look for keys alone, as in the paper's equations.
+      scores: similarity of query i and key j, [batch, batch]; query i and key i match.
+      temperature: tau; scores are divided by it.
+      both_directions: adds the loss of finding each key's query to the loss of finding each query's key; accuracy and
+        entropy are then means over both. Otherwise only queries look for their keys, as in the paper's equations.
 
     Returns:
       Loss, accuracy and entropy. Ties count against the accuracy, so that collapsed features score 0.
@@ -63,24 +63,24 @@ def _one_direction(logits: tf.Tensor) -> ContrastiveLoss:
 
 
 def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """Zero once every real logit is above 1 and every fake one below -1: logits [batch] -> scalar."""
+    """Returns D's hinge loss, 0 once all real logits are above 1 and all fake ones below -1: [batch] -> scalar."""
     return tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(tf.nn.relu(1.0 + fake_logits))
 
 
 def hinge_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
-    """Minus the mean of the fake logits: logits [batch] -> scalar."""
+    """Returns minus the mean of the fake logits: [batch] -> scalar."""
     return -tf.reduce_mean(fake_logits)
 
 
 def perceptual_loss(real_features: tf.Tensor, fake_features: tf.Tensor) -> tf.Tensor:
-    """Squared l2 distance between the image-encoder features of real and generated images (section 6.2, Table 6).
+    """Returns the squared l2 distance of real and generated images in the image encoder (section 6.2, Table 6).
 
     Args:
-      real_features: [batch, dim], of the real images.
-      fake_features: [batch, dim], of the images generated from the same captions.
+      real_features: the image encoder's features of the real images, [batch, dim].
+      fake_features: those of the images generated from the same captions, [batch, dim].
 
     Returns:
-      Scalar, at least 0: the mean over the batch.
+      A scalar, at least 0: the mean over the batch.
     """
     squared_distances = tf.reduce_sum(tf.square(real_features - fake_features), axis=1)  # [batch]
     return tf.reduce_mean(squared_distances)

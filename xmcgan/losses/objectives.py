@@ -1,7 +1,8 @@
-"""The total losses of D and G (Algorithm 1, lines 5 to 8 and 12 to 16): which losses, with what weights.
+"""The total losses of D and G (Algorithm 1, lines 5 to 8 and 12 to 16): weighted sums of the losses that are on.
 
 A loss whose weight is 0 is not computed. Every function sees one replica's part of the batch and returns the loss
-of the whole batch, in which this replica's gradients are its own contribution times the number of replicas.
+of the whole batch. The gradient of that loss on a replica is the replica's own contribution times the number of
+replicas.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from xmcgan.replicas import gather
 
 
 class Objective(NamedTuple):
-    """A total loss and what it is made of."""
+    """A total loss, and the metrics of its terms."""
 
     loss: tf.Tensor  # Scalar
     metrics: dict[str, tf.Tensor]  # Scalars by name
 
 
 class Objectives:
-    """The objectives of one experiment."""
+    """The total losses of D and G in one experiment."""
 
     def __init__(self, options: LossConfig, static_shapes: bool = False):
         """Makes the objectives.
 
         Args:
-          options: weights and constants.
-          static_shapes: all shapes are known before anything runs, as XLA needs it.
+          options: weights and constants of the losses.
+          static_shapes: whether all shapes must be static, as XLA needs it.
         """
         self._options = options
         self._static_shapes = static_shapes
 
     def discriminator(self, real: DiscriminatorOutput, fake: DiscriminatorOutput, text: TextFeatures) -> Objective:
-        """L_D: real and generated images, contrastive losses on the real ones alone (section 4.3)."""
+        """Computes L_D: the hinge loss, and contrastive losses on the real images alone (section 4.3)."""
         options = self._options
         loss = hinge_discriminator_loss(real.logits, fake.logits)
         metrics = {
@@ -68,14 +69,14 @@ class Objectives:
         real_encoding: tf.Tensor | None = None,
         fake_encoding: tf.Tensor | None = None,
     ) -> Objective:
-        """L_G: generated images, with the real ones of the same captions as their matches.
+        """Computes L_G on generated images, which match the real images of the same captions.
 
         Args:
-          real: D's output on real images; needed by the image loss alone.
+          real: D's output on real images; needed only by the image loss.
           fake: D's output on generated images.
           text: features of their captions.
-          real_encoding: the image encoder's features of the real images, [batch, dim]; needed by its losses alone.
-          fake_encoding: the same of the generated images.
+          real_encoding: the image encoder's features of the real images, [batch, dim]; needed only by its losses.
+          fake_encoding: the image encoder's features of the generated images, [batch, dim].
         """
         options = self._options
         loss = hinge_generator_loss(fake.logits)
@@ -111,7 +112,8 @@ class Objectives:
         return self._info_nce(scores, self._options.temperature)
 
     def _word(self, output: DiscriminatorOutput, text: TextFeatures) -> ContrastiveLoss:
-        # Each replica scores its own images with all sentences: words carry no gradient and regions never travel.
+        # Each replica scores its own images with all sentences. Words carry no gradient, so regions, which do, need
+        # not be gathered.
         scores = word_region_scores(
             output.region_features,
             self._gather(text.words),
@@ -126,7 +128,7 @@ class Objectives:
 
 
 def _log(metrics: dict[str, tf.Tensor], name: str, result: ContrastiveLoss) -> tf.Tensor:
-    """Notes a contrastive loss among the metrics and returns the loss."""
+    """Adds a contrastive loss to the metrics, and returns the loss."""
     metrics[f"{name}_loss"] = result.loss
     metrics[f"{name}_accuracy"] = result.accuracy
     metrics[f"{name}_entropy"] = result.entropy

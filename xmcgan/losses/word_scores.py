@@ -1,4 +1,4 @@
-"""How well the words of a sentence match the regions of an image: the scores of the word loss (paper section 4.1)."""
+"""The scores of the word loss: how well a sentence's words match an image's regions (paper section 4.1)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tensorflow as tf
 from xmcgan.models.attention import EPSILON, MASKED
 from xmcgan.models.recomputation import recompute
 
-# Attention maps of up to so many bytes are held for all sentences together; otherwise for so many words at a time,
-# whose maps take a quarter of what the region features themselves do (768 wide).
+# All sentences are scored at once if their attention maps take at most so many bytes. Otherwise so many words are
+# scored at a time; their maps take a quarter of the memory of the region features (768 wide).
 _LITTLE_MEMORY = 32 * 1024**2
 _WORDS_AT_ONCE = 192
 
@@ -26,10 +26,10 @@ def word_region_scores(
     chunk: int = 0,
     trim: bool = False,
 ) -> tf.Tensor:
-    """How well every sentence's words find themselves in every image: S_word(x, s) * tau of section 4.1.
+    """Scores how well the words of every sentence match every image: S_word(x, s) * tau of section 4.1.
 
-    Where not all sentences are scored at once, memory is bounded whatever their number: activations are computed again
-    in the gradient, and the words are constants to it.
+    If the sentences are scored in chunks, their number does not increase the memory: activations are recomputed in the
+    backward pass, and the words are constants.
 
     Args:
       regions: [images, regions, dim].
@@ -38,9 +38,10 @@ def word_region_scores(
       rho_1: sharpness of each word's attention over regions.
       rho_2: weight of the best aligned word.
       normalize_context: aligned features are sums of the unit-length region features instead of the features.
-      chunk: sentences at once, at the most; 0: all where that takes little memory, otherwise some hundred words.
-      trim: leave padding out where all of the sentences at once have it; shapes are then known only as it runs, which
-        XLA cannot take.
+      chunk: the largest number of sentences scored at once; 0: all if that takes little memory, otherwise a few hundred
+        words.
+      trim: whether to leave out the padding that all sentences of a chunk have; shapes are then dynamic, which XLA does
+        not support.
 
     Returns:
       Scores in (-1, 1 + log(words) / rho_2], [images, sentences].
@@ -57,7 +58,7 @@ def word_region_scores(
         images = {"regions": regions, "inverse_norms": _inverse_root(tf.reduce_sum(tf.square(regions), axis=-1))}
 
     def scores(unit_words: tf.Tensor, lengths: tf.Tensor, **images: tf.Tensor) -> tf.Tensor:
-        """Of some of the sentences: [sentences, images]."""
+        """Returns the scores of some of the sentences, [sentences, images]."""
         words_each = tf.reduce_max(lengths) if trim else unit_words.shape[1]
         flat_words = tf.reshape(unit_words[:, :words_each], [-1, unit_words.shape[2]])  # k: sentences * words.
         alignment = align(flat_words, rho_1=rho_1, **images)  # cos(w, c), [images, k]
@@ -73,10 +74,10 @@ def word_region_scores(
     def scores_of_chunk(sentences: tf.Tensor, **images: tf.Tensor) -> tf.Tensor:
         return scores(tf.gather(unit_words, sentences), tf.gather(lengths, sentences), **images)
 
-    # Sentences of like lengths together, so that trimming leaves little padding in a chunk.
+    # Sentences of similar lengths share a chunk, so that trimming leaves little padding.
     order = tf.argsort(lengths) if trim else tf.range(words.shape[0])
-    found = recompute(scores_of_chunk, parts=chunks)(order, **images)  # [sentences, images]
-    return tf.transpose(tf.gather(found, tf.argsort(order)) if trim else found)
+    ordered_scores = recompute(scores_of_chunk, parts=chunks)(order, **images)  # [sentences, images]
+    return tf.transpose(tf.gather(ordered_scores, tf.argsort(order)) if trim else ordered_scores)
 
 
 def _inverse_root(squares: tf.Tensor) -> tf.Tensor:
@@ -84,7 +85,7 @@ def _inverse_root(squares: tf.Tensor) -> tf.Tensor:
 
 
 def _gram(regions: tf.Tensor) -> tf.Tensor:
-    """R R^T of every image: [images, regions, dim] -> [images, regions, regions]."""
+    """Returns R R^T of every image: [images, regions, dim] -> [images, regions, regions]."""
 
     @tf.custom_gradient
     def gram(regions: tf.Tensor):
@@ -97,13 +98,13 @@ def _gram(regions: tf.Tensor) -> tf.Tensor:
 
 
 def _align(words: tf.Tensor, *, rho_1: float, regions: tf.Tensor, inverse_norms: tf.Tensor) -> tf.Tensor:
-    """The cosine of every word with its aligned feature in every image.
+    """Returns the cosine of every word with its aligned feature in every image.
 
     Args:
-      words: of unit length, [k, dim].
+      words: unit-length embeddings, [k, dim].
       rho_1: sharpness of each word's attention over regions.
       regions: [images, regions, dim].
-      inverse_norms: of the regions, [images, regions].
+      inverse_norms: 1 / |r_j| of the regions, [images, regions].
 
     Returns:
       [images, k].
@@ -118,14 +119,14 @@ def _align(words: tf.Tensor, *, rho_1: float, regions: tf.Tensor, inverse_norms:
 def _align_by_gram(
     words: tf.Tensor, *, rho_1: float, regions: tf.Tensor, inverse_norms: tf.Tensor, gram: tf.Tensor
 ) -> tf.Tensor:
-    """What `_align` gives, where there are fewer regions than dimensions.
+    """Computes `_align` at lower cost where there are fewer regions than dimensions.
 
-    The aligned feature c is not formed: w . c = sum_j alpha_j (w . r_j) and |c|^2 = alpha^T (R R^T) alpha cost regions
-    instead of dim for each pair, and no [images, sentences, words, dim] tensor exists. With a gradient of its own,
-    which goes over the maps of products and attention a third as often.
+    The aligned feature c is not formed. Its dot product w . c = sum_j alpha_j (w . r_j) and its squared norm
+    |c|^2 = alpha^T (R R^T) alpha cost `regions` instead of `dim` operations per pair, and there is no tensor
+    [images, sentences, words, dim]. The custom gradient reads the maps of products and attention a third as often.
 
     Args:
-      words: as of `_align`, as are the next three.
+      words: see `_align`, as for the next three.
       rho_1: sharpness.
       regions: [images, regions, dim].
       inverse_norms: [images, regions].
@@ -165,7 +166,7 @@ def _align_by_gram(
 
 
 def _num_chunks(sentences: int | None, words: int, images: int, regions: int, chunk: int) -> int:
-    """Into how many equal parts the sentences are put; 1 where the sizes are not known before."""
+    """Returns the number of equal chunks of the sentences; 1 if the sizes are not static."""
     if not sentences or not images:
         return 1
     if not chunk and 4 * images * sentences * words * regions <= _LITTLE_MEMORY:

@@ -18,15 +18,15 @@ def attend_to_words(
     normalize_context: bool = False,
     weights: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The word-context vector of every region (section 4.2).
+    """Computes the word-context vector of every region (section 4.2).
 
     Args:
       regions: h, [batch, regions, dim].
       words: e_w, [batch, words, dim].
       lengths: [batch], the number of real words; the rest is padding.
       rho_0: sharpness of the attention.
-      normalize_context: the context is a sum of the unit-length word embeddings instead of the embeddings.
-      weights: [batch, words] >= 0: counts each word so many times, as where two captions are mixed; None: once.
+      normalize_context: whether the context is a sum of unit-length word embeddings instead of the embeddings.
+      weights: how often each word counts, [batch, words] >= 0; used to mix two captions. None counts each word once.
 
     Returns:
       The context c, [batch, regions, dim], and the attention alpha over words, [batch, regions, words].

@@ -1,7 +1,7 @@
 """The residual blocks of the paper's Fig. 6 (b) and (c).
 
-Convolutions next to a change of resolution are done at the smaller size: a 1 x 1 convolution commutes with nearest
-up-sampling and with average pooling, and a 3 x 3 one merges with them (see `resampling`).
+Convolutions next to a change of resolution are computed at the smaller size: a 1 x 1 convolution commutes with nearest
+up-sampling and with average pooling, and a 3 x 3 convolution merges with them (see `resampling`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xmcgan.models.spectral_norm import Parameters, SpectralConv2D
 
 
 def conv(filters: int, kernel_size: int, name: str) -> tf.keras.layers.Conv2D:
-    """The generator's convolution: 'same' padding, Glorot normal kernel, zero bias."""
+    """Makes a convolution of the generator: 'same' padding, Glorot normal kernel, zero bias."""
     return tf.keras.layers.Conv2D(filters, kernel_size, padding="same", kernel_initializer="glorot_normal", name=name)
 
 
@@ -25,7 +25,7 @@ class UpsamplingConv2D(tf.keras.layers.Conv2D):
     """Nearest up-sampling by 2, then a 3 x 3 convolution like those of `conv`."""
 
     def __init__(self, filters: int, **kwargs):
-        """Makes the layer, of so many output channels."""
+        """Makes the layer with `filters` output channels."""
         super().__init__(filters, 3, padding="same", kernel_initializer="glorot_normal", **kwargs)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
@@ -36,8 +36,8 @@ class UpsamplingConv2D(tf.keras.layers.Conv2D):
 class GeneratorBlock(tf.keras.layers.Layer):
     """ResBlock up: [batch, size, size, channels] -> [batch, 2 size, 2 size, filters] (Fig. 6 b).
 
-    Two stages, each from one batch normalization to the next: what is between two of them can be computed part by part
-    of the batch, and again.
+    The block has two stages, each from one batch normalization to the next. A stage can be computed for one part of the
+    batch at a time, and can be recomputed.
     """
 
     def __init__(self, filters: int, modulation: Callable[[str], SelfModulation], **kwargs):
@@ -45,8 +45,8 @@ class GeneratorBlock(tf.keras.layers.Layer):
 
         Args:
           filters: channels of the output.
-          modulation: makes a modulation layer of a given name; it decides what the block is conditioned on.
-          **kwargs: of every Keras layer.
+          modulation: makes a modulation layer of a given name; decides what the block is conditioned on.
+          **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.modulation_0 = modulation("modulation_0")
@@ -62,12 +62,12 @@ class GeneratorBlock(tf.keras.layers.Layer):
 
         Args:
           x: [batch, size, size, channels].
-          moments: those of `x`, see `FeatureMap`; None normalizes by the moving averages.
-          condition: what the modulations are told.
-          wrap: what saves memory in each stage: `keep` or `recompute`.
+          moments: the moments of `x`, see `FeatureMap`; None normalizes by the moving averages.
+          condition: what the modulations depend on.
+          wrap: applied to each stage, to save memory: `keep` or `recompute`.
 
         Returns:
-          The output, with its moments if there are those of `x`, and the statistics of both modulations.
+          The output, with its moments if those of `x` are given, and the statistics of both modulations.
         """
         statistics_0 = batch_statistics(self.modulation_0, moments)
         h = wrap(self._enlarge)(x, condition, statistics=statistics_0)
@@ -97,10 +97,10 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
 
         Args:
           filters: channels of the output.
-          epsilon: of spectral normalization.
-          down: halves the resolution.
-          first: the block sees the image itself, to which no ReLU is applied.
-          **kwargs: of every Keras layer.
+          epsilon: added to the norms in spectral normalization.
+          down: whether to halve the resolution.
+          first: whether the input is the image itself, to which no ReLU is applied.
+          **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.down = down
@@ -111,17 +111,25 @@ class DiscriminatorBlock(tf.keras.layers.Layer):
         self.shortcut: SpectralConv2D | None = None
 
     def build(self, input_shape) -> None:
-        """Makes the shortcut's convolution, where the shape changes."""
+        """Makes the shortcut's convolution, if the shape changes."""
         if self.down or input_shape[-1] != self.conv_1.filters:
             self.shortcut = SpectralConv2D(self.conv_1.filters, 1, self.epsilon, name="shortcut")
 
     def parameters(self, training: bool) -> dict[str, Parameters]:
-        """The parameters of its convolutions by name, see `SpectralNormalization.parameters`."""
+        """Returns the parameters of the block's convolutions by name, see `SpectralNormalization.parameters`."""
         layers = (self.conv_0, self.conv_1, *([self.shortcut] if self.shortcut else []))
         return {layer.name: layer.parameters(training) for layer in layers}
 
     def call(self, x: tf.Tensor, parameters: dict[str, Parameters] | None = None) -> tf.Tensor:
-        """Runs the block; without `parameters` on its own, as they are made by `parameters(training)`."""
+        """Runs the block.
+
+        Args:
+          x: [batch, size, size, channels].
+          parameters: see the method `parameters`; None lets each convolution make its own for this call.
+
+        Returns:
+          [batch, size / 2, size / 2, filters], or [batch, size, size, filters].
+        """
         parameters = parameters or {}
         h = x if self.first else tf.nn.relu(x)
         h = self.conv_0(h, parameters.get("conv_0"))

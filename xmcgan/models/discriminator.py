@@ -1,4 +1,4 @@
-"""The contrastive discriminator: a critic and an encoder of images, regions and sentences (section 4.3, Table 8b)."""
+"""The contrastive discriminator: a critic, and an encoder of images, regions and sentences (section 4.3, Table 8b)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IMAGE_BLOCKS = {64: (8, 16), 128: (8, 16), 256: (8, 16)}
 
 
 class DiscriminatorOutput(NamedTuple):
-    """The critic's verdict and the features of the contrastive losses."""
+    """The critic's logits, and the features for the contrastive losses."""
 
     logits: tf.Tensor  # [batch]; greater is more real
     image_features: tf.Tensor  # f_img, [batch, 16 ch]
@@ -30,13 +30,13 @@ class Discriminator(tf.keras.Model):
     """Images and sentence embeddings -> logits and features (Table 8b)."""
 
     def __init__(self, options: DiscriminatorConfig, image_size: int, text_dim: int, **kwargs):
-        """Makes the network, but for its variables, which the first call makes.
+        """Makes the network; the first call makes its variables.
 
         Args:
           options: widths and choices.
-          image_size: pixels a side: 64, 128 or 256.
+          image_size: pixels per side: 64, 128 or 256.
           text_dim: width of e_s, and of the region features, which are compared with e_w.
-          **kwargs: of every Keras model.
+          **kwargs: see `tf.keras.Model`.
         """
         super().__init__(**kwargs)
         ch, epsilon = options.channels, options.spectral_norm_epsilon
@@ -50,23 +50,23 @@ class Discriminator(tf.keras.Model):
             for i, width in enumerate(_IMAGE_BLOCKS[image_size])
         ]
         self.image_blocks.append(DiscriminatorBlock(16 * ch, epsilon, down=False, name="image_block_last"))
-        # The projection of e_s serves the logit and the sentence loss alike.
+        # The logit and the sentence loss share the projection of e_s.
         self.sentence_projection = SpectralDense(16 * ch, epsilon, name="sentence_projection")
         self.to_logit = SpectralDense(1, epsilon, name="to_logit")
-        # Fig. 5: an MLP over the pooled features, for the contrastive losses alone; the paper's winner has none.
+        # Fig. 5: an MLP on the pooled features, only for the contrastive losses; the paper's best model has none.
         self.contrastive_head = [
             SpectralDense(16 * ch, epsilon, name=f"contrastive_head_{i}")
             for i in range(options.contrastive_head_layers)
         ]
 
     def parameters(self, training: bool) -> dict[str, Any]:
-        """What the passes of a step compute with: all kernels normalized, all biases, by the names of the layers.
+        """Returns all normalized kernels and all biases by layer name, for the forward passes of one step.
 
         Args:
-          training: advance every power iteration by one step.
+          training: whether to advance every power iteration by one step.
 
         Returns:
-          A structure of tensors for `call`. Gradients with respect to them flow on to the trained kernels.
+          A structure of tensors for `call`. Their gradients flow on to the trainable kernels.
         """
         spectral = (DiscriminatorBlock, SpectralNormalization)
         return {layer.name: layer.parameters(training) for layer in self.layers if isinstance(layer, spectral)}
@@ -78,13 +78,13 @@ class Discriminator(tf.keras.Model):
         parameters: dict[str, Any] | None = None,
         wrap: Wrapper = keep,
     ) -> DiscriminatorOutput:
-        """Judges and encodes.
+        """Computes logits and features.
 
         Args:
           images: [batch, size, size, 3] in [0, 1].
           sentences: e_s, [batch, dim].
-          parameters: of this step; None has each layer make its own for this call, as by `parameters(training)`.
-          wrap: what saves memory in each block: `keep` or `recompute`.
+          parameters: this step's, from the method `parameters`; None lets each layer make its own for this call.
+          wrap: applied to each block, to save memory: `keep` or `recompute`.
 
         Returns:
           A `DiscriminatorOutput`, in full precision.

@@ -28,24 +28,24 @@ _WORD_BLOCKS = {64: (4, 2), 128: (4, 2, 1), 256: (8, 4, 2, 1)}
 
 
 class GeneratorOutput(NamedTuple):
-    """What the generator draws, and where it looked."""
+    """The generated images, the attention over words, and the batch statistics."""
 
     image: tf.Tensor  # [batch, size, size, 3] in [0, 1]
     attention: tf.Tensor | None  # Of each 16 x 16 region over words, [batch, 256, words]; None without attention
-    statistics: list[Statistics | None]  # Of each modulation, from the first to the last; None outside of training
+    statistics: list[Statistics | None]  # Of each modulation, from first to last; None outside of training
 
 
 class Generator(tf.keras.Model):
     """Noise and text features -> images (Table 8a)."""
 
     def __init__(self, options: GeneratorConfig, image_size: int, text_dim: int, **kwargs):
-        """Makes the network, but for its variables, which the first call makes.
+        """Makes the network; the first call makes its variables.
 
         Args:
           options: widths and choices.
-          image_size: pixels a side: 64, 128 or 256.
+          image_size: pixels per side: 64, 128 or 256.
           text_dim: width of e_s and e_w.
-          **kwargs: of every Keras model.
+          **kwargs: see `tf.keras.Model`.
         """
         super().__init__(**kwargs)
         self.options = options
@@ -66,7 +66,7 @@ class Generator(tf.keras.Model):
             GeneratorBlock(width * ch, in_sentence_blocks, name=f"sentence_block_{i}")
             for i, width in enumerate(_SENTENCE_BLOCKS)
         ]
-        # Maps regions to the width of word embeddings, to attend to them.
+        # Projects regions to the width of the word embeddings, so that regions can attend to words.
         self.region_projection = conv(text_dim, 1, "region_projection") if attentional else None
         self.word_blocks = [
             GeneratorBlock(width * ch, in_word_blocks, name=f"word_block_{i}")
@@ -88,13 +88,13 @@ class Generator(tf.keras.Model):
         Args:
           z: noise ~ N(0, I), [batch, noise_dim].
           text: features of the captions.
-          use_batch_statistics: normalize by the batch's statistics, as in training, instead of their moving averages,
-            which stay as they are in any case (see `follow`).
-          wrap: what saves memory between two batch normalizations: `keep` or `recompute`.
-          word_weights: how often each word counts in the attention, [batch, words]; None: once.
+          use_batch_statistics: whether to normalize by the batch's statistics, as in training, instead of the moving
+            averages. The moving averages do not change in either case (see `update_moving_averages`).
+          wrap: applied to each stage between two batch normalizations, to save memory: `keep` or `recompute`.
+          word_weights: how often each word counts in the attention, [batch, words]; None counts each word once.
 
         Returns:
-          The images, in [0, 1], the attention, and the statistics.
+          A `GeneratorOutput`: the images in [0, 1], the attention, and the statistics.
         """
         sentence = self.sentence_projection(text.sentence)  # [batch, 128]
         z = tf.cast(z, sentence.dtype)
@@ -120,7 +120,7 @@ class Generator(tf.keras.Model):
         return GeneratorOutput(image, attention, statistics)
 
     def _attend(self, x: tf.Tensor, text: TextFeatures, word_weights: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """[batch, 16, 16, channels] -> context [batch, 16, 16, dim] and attention [batch, 256, words]."""
+        """Attends to words: [batch, 16, 16, channels] -> context [batch, 16, 16, dim], alpha [batch, 256, words]."""
         assert self.region_projection is not None
         dim = text.words.shape[-1]
         context, attention = attend_to_words(
@@ -137,18 +137,18 @@ class Generator(tf.keras.Model):
         x = tf.nn.relu(self.last_modulation(x, condition, statistics))
         return (tf.tanh(at_least_float32(self.to_rgb(x))) + 1.0) / 2.0
 
-    def follow(self, statistics: list[Statistics]) -> None:
-        """Moves the moving averages towards the statistics of a step, as `call` has returned them."""
+    def update_moving_averages(self, statistics: list[Statistics]) -> None:
+        """Updates the moving averages with the statistics of a step, which `call` has returned."""
         for modulation, seen in zip(self.modulations, statistics):
-            modulation.statistics.follow(seen)
+            modulation.statistics.update_moving_averages(seen)
 
     @property
     def blocks(self) -> list[GeneratorBlock]:
-        """All of them, from the first to the last."""
+        """All blocks, from first to last."""
         return [*self.sentence_blocks, *self.word_blocks]
 
     @property
     def modulations(self) -> list[SelfModulation]:
-        """All of them, from the first to the last."""
+        """All modulation layers, from first to last."""
         in_blocks = [modulation for block in self.blocks for modulation in (block.modulation_0, block.modulation_1)]
         return [*in_blocks, self.last_modulation]

@@ -1,4 +1,4 @@
-"""Published networks as SavedModels: from TF Hub or from a local folder, told apart by their content."""
+"""Published networks as SavedModels from TF Hub or a local folder, identified by digests of their content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 
 _CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
-# What of a SavedModel computes. Not so Keras' notes, licenses, or what a file browser leaves behind.
+# The part of a SavedModel that the digest covers, and that computes; Keras' metadata, licenses and stray files do not.
 _GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
 _CHUNK = 1 << 20
 
@@ -24,7 +24,7 @@ def load(handle: str, name: str) -> tf.Module:
 
     Args:
       handle: TF-Hub handle, or folder of a SavedModel.
-      name: what the user knows it by, such as the config's field 'text.encoder': begins the errors.
+      name: the name that the user knows, such as the config field 'text.encoder'; error messages begin with it.
 
     Returns:
       The SavedModel.
@@ -51,9 +51,9 @@ def load(handle: str, name: str) -> tf.Module:
 
 
 def saved_model_digest(handle: str) -> str:
-    """SHA-256 of a SavedModel's content, in hexadecimal: equal wherever it lies.
+    """Returns the SHA-256 of a SavedModel's content, in hexadecimal, wherever the SavedModel is.
 
-    Call it when the SavedModel has been loaded: `load` fetches it, and has the better words if it cannot.
+    Call it after `load`, which fetches the SavedModel and explains failures better.
 
     Args:
       handle: TF-Hub handle, or folder of a SavedModel.
@@ -70,10 +70,10 @@ def saved_model_digest(handle: str) -> str:
 
 
 def weights_digest(variables: Iterable[tf.Variable]) -> str:
-    """SHA-256 of weights by shape and value, in hexadecimal: equal whatever they are called and however stored.
+    """Returns the SHA-256 of the shapes and values of weights, in hexadecimal; their names and storage do not matter.
 
     Args:
-      variables: in an order that the network fixes, such as a Keras model's `variables`.
+      variables: the weights, in an order that the network fixes, such as a Keras model's `variables`.
     """
     digest = hashlib.sha256()
     for variable in variables:
@@ -85,7 +85,7 @@ def weights_digest(variables: Iterable[tf.Variable]) -> str:
 
 @contextlib.contextmanager
 def connection_timeout(seconds: float = _CONNECTION_TIMEOUT) -> Iterator[None]:
-    """Bounds each wait of new network connections; neither TF Hub nor Keras has an argument for it."""
+    """Sets a timeout for new network connections; neither TF Hub nor Keras has an argument for it."""
     previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -95,7 +95,7 @@ def connection_timeout(seconds: float = _CONNECTION_TIMEOUT) -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, short and without line breaks, to be quoted within another's message."""
+    """Returns an error's message in one short line, to be quoted in another message."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -113,7 +113,7 @@ def _fetch(handle: str, name: str) -> str:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Names of the files that compute, within the folder, with forward slashes."""
+    """Yields the names of the files that compute, relative to the folder, with forward slashes."""
     yield _GRAPH
     for part in _FOLDERS:
         for parent, _, names in tf.io.gfile.walk(os.path.join(folder, part)):

@@ -1,4 +1,4 @@
-"""The frozen network behind the image-image and the perceptual loss (sections 4.3 and 6.2)."""
+"""The frozen network of the image-image loss and the perceptual loss (sections 4.3 and 6.2)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from xmcgan.models.inlined_network import inline
 _FIELD = "image_encoder.weights"
 _BACKBONES = {"vgg19": tf.keras.applications.VGG19, "resnet50": tf.keras.applications.ResNet50}
 HUB = "hub"
-# Layers that come with the classifier. 'logits' is the last one, before the softmax.
+# Layers that belong to the classifier. 'logits' is the last one, before the softmax.
 _CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
 _CLASSIFIER_IMAGE_SIZE = 224
-_MIN_IMAGE_SIZE = 32  # Five halvings.
+_MIN_IMAGE_SIZE = 32  # The networks halve the size five times.
 _BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks were trained on images minus them.
 
 
 class ImageNetPreprocessing(tf.keras.layers.Layer):
-    """What both networks were trained on; differentiable with respect to the images."""
+    """The preprocessing that both networks were trained with; differentiable with respect to the images."""
 
     def __init__(self, size: int, **kwargs):
-        """Makes the layer, for images of so many pixels a side."""
+        """Makes the layer; its outputs have `size` pixels per side."""
         super().__init__(**kwargs)
         self.size = size
 
@@ -45,12 +45,12 @@ class Resizing(tf.keras.layers.Layer):
     """Bilinear resizing."""
 
     def __init__(self, size: int, **kwargs):
-        """Makes the layer, for images of so many pixels a side."""
+        """Makes the layer; its outputs have `size` pixels per side."""
         super().__init__(**kwargs)
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """[batch, any height, any width, 3] -> [batch, size, size, 3]; those of that size as they are."""
+        """[batch, any height, any width, 3] -> [batch, size, size, 3]; images of that size are unchanged."""
         return _resize(images, self.size)
 
     def get_config(self) -> dict:
@@ -65,7 +65,7 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
       architecture: 'vgg19' (paper), 'resnet50' (reference), or 'hub': a network by TF Hub's "image feature vector" API,
         which takes RGB in [0, 1].
       weights: 'imagenet' for the published ImageNet weights, which Keras downloads once, or the path of a Keras
-        weights file (.h5) of that architecture, with or without the classifier; of 'hub', the handle or the folder of
+        weights file (.h5) of that architecture, with or without the classifier; for 'hub', the handle or the folder of
         the SavedModel.
       layer: Keras' name of the layer whose output is the feature, or 'logits': the class scores before the softmax;
         not used by 'hub'.
@@ -104,16 +104,16 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
 def load_image_encoder(
     config: Config, weights: str, strategy: tf.distribute.Strategy, compiled: bool
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The frozen image encoder of an experiment, for its replicas.
+    """Loads the frozen image encoder of an experiment, for its replicas.
 
     Args:
       config: the experiment.
       weights: see `build_image_encoder`.
       strategy: the replicas.
-      compiled: XLA compiles the step that it is called in.
+      compiled: whether XLA compiles the step that calls it.
 
     Returns:
-      Images [batch, height, width, 3] -> features [batch, dim].
+      A function of images [batch, height, width, 3] that returns features [batch, dim].
 
     Raises:
       FileNotFoundError, ValueError: see `build_image_encoder`.
@@ -128,14 +128,14 @@ def load_image_encoder(
 
 def _resize(images: tf.Tensor, size: int) -> tf.Tensor:
     if images.shape[1:3] == [size, size]:
-        return images  # TensorFlow would go through all the work to the same images.
+        return images  # TensorFlow would compute the same images again.
     return tf.image.resize(images, [size, size], method="bilinear")
 
 
 def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
-    """The image encoder of a SavedModel."""
+    """Builds the image encoder from a SavedModel."""
     network = hub_files.load(handle, _FIELD)
-    problem = f"{_FIELD}='{handle}' is no image feature vector by the API of TF Hub (https://www.tensorflow.org/hub)"
+    problem = f"{_FIELD}='{handle}' is not an image feature vector of TF Hub's API (https://www.tensorflow.org/hub)"
     if not callable(network):
         raise ValueError(f"{problem}: it has no function to call")
     images = tf.keras.Input([None, None, 3], name="images")
@@ -155,7 +155,7 @@ def _build_feature_vector(handle: str, image_size: int) -> tf.keras.Model:
 
 
 def _build_backbone(architecture: str, weights: str, layer: str, image_size: int) -> tf.keras.Model:
-    """Keras' network, with its classifier only if `layer` is part of that; ImageNet weights if asked for."""
+    """Builds Keras' network, with the classifier only if `layer` belongs to it, and ImageNet weights if asked for."""
     with_classifier = layer in _CLASSIFIER_LAYERS[architecture]
     if with_classifier and image_size != _CLASSIFIER_IMAGE_SIZE:
         raise ValueError(
@@ -174,7 +174,7 @@ def _build_backbone(architecture: str, weights: str, layer: str, image_size: int
 
 
 def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf.Tensor:
-    """The symbolic output of `layer`: [batch, h, w, dim] or [batch, dim]."""
+    """Returns the symbolic output of `layer`: [batch, h, w, dim] or [batch, dim]."""
     if layer == "logits":
         return backbone.output
     names = [candidate.name for candidate in backbone.layers[1:]]  # Without the input layer.
@@ -182,7 +182,7 @@ def _layer_output(backbone: tf.keras.Model, architecture: str, layer: str) -> tf
         nearest = difflib.get_close_matches(layer, names, n=4, cutoff=0.0)
         raise ValueError(
             f"image_encoder.layer='{layer}' is not a layer of {architecture} in tf.keras.applications: "
-            f"choose 'logits' or such as {', '.join(nearest)}"
+            f"choose 'logits' or a layer such as {', '.join(nearest)}"
         )
     return backbone.get_layer(layer).output
 
@@ -191,8 +191,8 @@ def _load_weights(trunk: tf.keras.Model, backbone: tf.keras.Model, path: str, ar
     """Fills `trunk` (the part of `backbone` up to the feature) from a Keras weights file."""
     with keras_weights.reading(path, _FIELD, f"{architecture} up to its layer '{trunk.layers[-1].name}'"):
         needed = {layer.name for layer in trunk.layers if layer.weights}
-        # By name, so that a file with the classifier serves a trunk without it. Files whose layers are named
-        # otherwise (the published ResNet-50 calls its last one 'probs') can still fit in their order.
+        # Weights are loaded by name, so that a file with the classifier fits a trunk without it. Files with other layer
+        # names (the published ResNet-50 calls its last layer 'probs') may still fit by order.
         if needed <= _stored_layers(path):
             trunk.load_weights(path, by_name=True)
         else:
@@ -200,7 +200,7 @@ def _load_weights(trunk: tf.keras.Model, backbone: tf.keras.Model, path: str, ar
 
 
 def _stored_layers(path: str) -> set[str]:
-    """Names of the layers in a Keras weights or model file."""
+    """Returns the names of the layers in a Keras weights or model file."""
     with h5py.File(path, "r") as file:
         group = file.get("model_weights", file)
         return {name if isinstance(name, str) else name.decode() for name in group.attrs.get("layer_names", ())}

@@ -1,4 +1,4 @@
-"""A frozen network as part of the graph that calls it, as XLA needs it."""
+"""Makes a frozen network part of the graph that calls it, as XLA needs it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from tensorflow.python.framework import convert_to_constants
 
 
 def inline(network: Callable[[tf.Tensor], tf.Tensor], signature: tf.TensorSpec) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes a network's ops part of whichever graph calls it, its weights constants of that graph.
+    """Copies a network's ops into each graph that calls it, with its weights as constants.
 
-    A SavedModel is called as a function, and the gradient of a convolution asks that function for the shape of its
-    input. XLA needs shapes before anything runs, and looks for them in no function's results: it takes all that the
-    function depends on for constants, the generator's weights among them, and compiles anew whenever they change.
+    A SavedModel is called as a function, and the gradient of a convolution takes the shape of its input from the
+    results of that function. XLA needs static shapes, and does not look for them in the results of functions. It would
+    treat everything that the function depends on as constants, among them the generator's weights, and would compile
+    again whenever these change.
 
     Args:
-      network: images -> features; not made inside of `strategy.scope()`, where it has several copies of its weights.
-      signature: of the images.
+      network: images -> features; must not be made inside `strategy.scope()`, where it has several copies of its
+        weights.
+      signature: the shape and type of the images.
 
     Returns:
-      The network, to be called in graphs only; differentiable once with respect to the images.
+      The network, which can be called only in graphs, and differentiated once with respect to the images.
     """
     function = tf.function(network).get_concrete_function(signature)
     frozen = convert_to_constants.convert_variables_to_constants_v2(function)
     graph = frozen.graph.as_graph_def()
-    # The images take the placeholder's part, and XLA knows none; nothing waits for variables any more.
+    # The images replace the placeholder, which XLA does not support. There are no variables left to wait for.
     nodes = [node for node in graph.node if node.op not in ("Placeholder", "NoOp")]
     for node in nodes:
         inputs = [name for name in node.input if not name.startswith("^")]
@@ -35,7 +37,7 @@ def inline(network: Callable[[tf.Tensor], tf.Tensor], signature: tf.TensorSpec) 
     graph.node.extend(nodes)
     (images_name,), (features_name,) = ([tensor.name for tensor in side] for side in (frozen.inputs, frozen.outputs))
 
-    @tf.custom_gradient  # Tapes do not see ops that are imported.
+    @tf.custom_gradient  # Tapes do not record imported ops.
     def inlined(images: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         (features,) = tf.graph_util.import_graph_def(graph, {images_name: images}, [features_name], name="inlined")
 

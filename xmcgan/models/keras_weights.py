@@ -11,13 +11,13 @@ from xmcgan.models.hub_files import connection_timeout, one_line
 
 @contextlib.contextmanager
 def downloading(name: str) -> Iterator[None]:
-    """Around the construction of a network with weights='imagenet'.
+    """Explains failed downloads; wraps the construction of a network with weights='imagenet'.
 
     Args:
-      name: what the user knows the weights by, such as the config's field 'image_encoder.weights': begins the error.
+      name: the name that the user knows, such as the config field 'image_encoder.weights'; the message begins with it.
 
     Raises:
-      FileNotFoundError: the download failed; says which file to fetch by hand.
+      FileNotFoundError: the download failed; names the file to fetch by hand.
     """
     try:
         with connection_timeout():
@@ -33,16 +33,16 @@ def downloading(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(path: str, name: str, network: str) -> Iterator[None]:
-    """Around `load_weights` from a user's file.
+    """Explains weights files that cannot be read; wraps `load_weights` from a user's file.
 
     Args:
       path: of the weights file.
-      name: what the user knows it by: begins the errors.
-      network: whose weights they must be, in words.
+      name: the name that the user knows; error messages begin with it.
+      network: the network that the file must belong to, in words.
 
     Raises:
       FileNotFoundError: the file does not exist.
-      ValueError: it is broken, or of another network.
+      ValueError: the file is broken, or belongs to another network.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
@@ -52,6 +52,6 @@ def reading(path: str, name: str, network: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{name}='{path}' are not weights of {network} ({one_line(error)}): "
+            f"{name}='{path}' does not hold weights of {network} ({one_line(error)}): "
             f"pass a Keras weights file of that network, or leave {name} at its default"
         ) from error

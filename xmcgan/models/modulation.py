@@ -2,13 +2,13 @@
 
     h' = (h - mu) / sigma * (1 + gamma(condition)) + beta(condition)
 
-Gamma and beta are computed where the condition lives (a vector, or a 16 x 16 map of word contexts) and the batch
-statistics are folded into them there; only then are they up-sampled to the feature map, which is read once. A
-1 x 1 convolution commutes with nearest up-sampling, so this equals the formula on the up-sampled condition.
+Gamma and beta are computed at the resolution of the condition (a vector, or a 16 x 16 map of word contexts), and the
+batch statistics are folded into them. Only then are they up-sampled to the feature map, which is read once. A 1 x 1
+convolution commutes with nearest up-sampling, so this equals the formula on the up-sampled condition.
 
-A layer has no effects, so that it can be called for a part of the batch, and again: who uses it takes the moments of
-its input (`measured`), makes them the statistics of the batch (`batch_statistics`), gives them to the layer, and lets
-the moving averages follow once a step.
+A layer has no side effects, so that it can be called for a part of the batch, and can be recomputed. Its caller
+computes the moments of the input (`measured`), turns them into the statistics of the batch (`batch_statistics`), passes
+these to the layer, and updates the moving averages once per step.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from xmcgan.replicas import group_mean
 
 
 class Condition(NamedTuple):
-    """What a generator's layer is told."""
+    """What the generator's layers are conditioned on."""
 
     vector: tf.Tensor  # concat(projected e_s, z), [batch, condition]
     context: tf.Tensor | None = None  # Word context c_j of every region, [batch, 16, 16, dim]
 
 
 class Statistics(NamedTuple):
-    """What a map is normalized by; in a row for each part of the batch that had statistics of its own."""
+    """The mean and variance that a map is normalized by; one row for each part of the batch with its own statistics."""
 
     mean: tf.Tensor  # mu, [parts, channels]
-    variance: tf.Tensor  # sigma^2, the biased one (divided by n), [parts, channels]
+    variance: tf.Tensor  # sigma^2, the biased variance (divided by n), [parts, channels]
 
 
 class FeatureMap(NamedTuple):
-    """A map, and what its batch statistics are made of."""
+    """A map, and the moments that its batch statistics are computed from."""
 
     value: tf.Tensor  # [batch, height, width, channels]
     # Mean and mean of squares of each part of the batch, [parts, 2, channels]; None outside of training.
@@ -46,7 +46,7 @@ class FeatureMap(NamedTuple):
 
 
 def feature_map(value: tf.Tensor, training: bool) -> FeatureMap:
-    """A map [batch, height, width, channels] with its moments, if in training."""
+    """Adds the moments to a map [batch, height, width, channels], if in training."""
     if not training:
         return FeatureMap(value, None)
     x = at_least_float32(value)
@@ -55,24 +55,25 @@ def feature_map(value: tf.Tensor, training: bool) -> FeatureMap:
 
 
 def measured(stage: Callable[..., tf.Tensor]) -> Callable[..., FeatureMap]:
-    """Decorates what a network does between two batch normalizations, to give a `FeatureMap` for the second one.
+    """Decorates a stage between two batch normalizations to return a `FeatureMap`, for the second normalization.
 
     Args:
-      stage: a method of rows and of `statistics`, those of the first normalization; None outside of training.
+      stage: a method of tensors [batch, ...] and of `statistics`, those of the first normalization; None outside of
+        training.
     """
 
     @functools.wraps(stage)
-    def measured_stage(*rows, statistics: Statistics | None) -> FeatureMap:
-        return feature_map(stage(*rows, statistics=statistics), training=statistics is not None)
+    def measured_stage(*inputs, statistics: Statistics | None) -> FeatureMap:
+        return feature_map(stage(*inputs, statistics=statistics), training=statistics is not None)
 
     return measured_stage
 
 
 class BatchStatistics(tf.Module):
-    """Mean and variance of each channel: how they come from a batch, and their moving averages."""
+    """Mean and variance of each channel: computed from a batch, and their moving averages."""
 
     def __init__(self, momentum: float, replicas_per_group: int, name: str = "statistics"):
-        """Makes it, but for its variables, see `build`.
+        """Sets the options; `build` makes the variables.
 
         Args:
           momentum: of the moving averages.
@@ -84,10 +85,10 @@ class BatchStatistics(tf.Module):
         self.replicas_per_group = replicas_per_group
 
     def build(self, channels: int, dtype: tf.DType) -> None:
-        """Makes the moving averages, of at least 32 bits."""
+        """Makes the moving averages, in at least 32 bits."""
 
         def average(name: str, initial_value: tf.Tensor) -> tf.Variable:
-            # Each replica keeps the averages of what it saw; saving and reading takes their mean.
+            # Each replica keeps averages of its own batches; saving and reading takes the mean over replicas.
             return tf.Variable(
                 initial_value,
                 trainable=False,
@@ -102,10 +103,10 @@ class BatchStatistics(tf.Module):
             self.moving_variance = average("moving_variance", tf.ones([channels], dtype))
 
     def from_moments(self, moments: tf.Tensor) -> Statistics:
-        """The statistics of the whole batch, or of that of a group of replicas, from the moments of its parts.
+        """Computes the statistics of the batch, of all replicas or of a group, from the moments of its parts.
 
         Args:
-          moments: of this replica's parts of equal size, [parts, 2, channels].
+          moments: the moments of this replica's parts, which have equal sizes, [parts, 2, channels].
 
         Returns:
           Statistics with one row.
@@ -114,12 +115,12 @@ class BatchStatistics(tf.Module):
         mean, mean_of_squares = tf.unstack(moments, axis=1)  # [1, channels]
         return Statistics(mean, tf.maximum(mean_of_squares - tf.square(mean), 0.0))
 
-    def average(self) -> Statistics:
-        """The moving averages, in one row."""
+    def moving_averages(self) -> Statistics:
+        """Returns the moving averages as statistics with one row."""
         return Statistics(self.moving_mean[tf.newaxis], self.moving_variance[tf.newaxis])
 
-    def follow(self, statistics: Statistics) -> None:
-        """Moves the averages towards the statistics of a step: those of all rows together."""
+    def update_moving_averages(self, statistics: Statistics) -> None:
+        """Updates the moving averages with the statistics of a step, combined over all rows."""
         mean = tf.reduce_mean(statistics.mean, axis=0)
         variance = tf.reduce_mean(statistics.variance, axis=0) + tf.math.reduce_variance(statistics.mean, axis=0)
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -127,19 +128,19 @@ class BatchStatistics(tf.Module):
 
 
 class LinearOfCondition(tf.keras.layers.Layer):
-    """A linear map of concat(word context, condition vector), the vector being the same in every region.
+    """A linear map of concat(word context, condition vector), where the vector is the same in every region.
 
-    The kernel is that of the paper's linear layer on the concatenation; it is applied in two parts, so that the
-    vector's part is computed once an image instead of once a region.
+    The kernel is that of the paper's linear layer on the concatenation. It is applied in two parts, so that the
+    vector's part is computed once per image instead of once per region.
     """
 
     def __init__(self, units: int, **kwargs):
-        """Makes the layer, of so many outputs."""
+        """Makes the layer with `units` outputs."""
         super().__init__(**kwargs)
         self.units = units
 
     def build(self, input_shape: list) -> None:
-        """Makes the kernel for inputs of these shapes, in the order of the concatenation."""
+        """Makes the kernel for inputs of these shapes, which are in the order of the concatenation."""
         inputs = sum(shape[-1] for shape in input_shape)
         self.kernel = self.add_weight("kernel", [inputs, self.units], initializer="glorot_normal")
         self.bias = self.add_weight("bias", [self.units], initializer="zeros")
@@ -151,7 +152,7 @@ class LinearOfCondition(tf.keras.layers.Layer):
         context, vector = inputs
         dim = context.shape[-1]
         context_kernel, vector_kernel = tf.split(self.kernel, [dim, vector.shape[-1]])
-        # As one matrix product: on maps, the kernel's gradient would be one for each of their rows, then summed up.
+        # One matrix product: on 4-D maps, the kernel's gradient would be one product per row of the map, then a sum.
         from_context = tf.matmul(tf.reshape(context, [-1, dim]), context_kernel)
         from_context = tf.reshape(from_context, [-1, *context.shape[1:3], self.units])
         return from_context + self._map_vector(vector, vector_kernel)
@@ -161,7 +162,7 @@ class LinearOfCondition(tf.keras.layers.Layer):
 
 
 class SelfModulation(tf.keras.layers.Layer):
-    """Modulates every region alike, by the noise and the sentence (Chen et al. 2019)."""
+    """Modulates every region in the same way, by the noise and the sentence (Chen et al. 2019)."""
 
     def __init__(self, momentum: float, epsilon: float, replicas_per_group: int, **kwargs):
         """Makes the layer.
@@ -170,7 +171,7 @@ class SelfModulation(tf.keras.layers.Layer):
           momentum: of the moving averages of the batch statistics.
           epsilon: added to the variance.
           replicas_per_group: replicas that share batch statistics, see `group_mean`.
-          **kwargs: of every Keras layer.
+          **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.epsilon = epsilon
@@ -185,12 +186,12 @@ class SelfModulation(tf.keras.layers.Layer):
 
     @property
     def non_trainable_weights(self) -> list[tf.Variable]:
-        """With the moving averages: of itself, Keras looks for weights in layers alone."""
+        """Adds the moving averages: by itself, Keras looks for weights only in layers."""
         return [*super().non_trainable_weights, *self.statistics.variables]
 
     @staticmethod
-    def inputs_of_linear(condition: Condition) -> list[tf.Tensor]:
-        """What gamma and beta are linear in, see `LinearOfCondition`."""
+    def linear_inputs(condition: Condition) -> list[tf.Tensor]:
+        """Returns the inputs of gamma and beta, see `LinearOfCondition`."""
         return [condition.vector]
 
     def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
@@ -198,31 +199,31 @@ class SelfModulation(tf.keras.layers.Layer):
 
         Args:
           x: [batch, height, width, channels].
-          condition: what the layer is told.
-          statistics: the batch's, in one row; None takes the moving averages.
+          condition: what gamma and beta depend on.
+          statistics: of the batch, in one row; None uses the moving averages.
 
         Returns:
-          The shape of `x`.
+          The modulated map, with the shape of `x`.
         """
-        inputs = self.inputs_of_linear(condition)
+        inputs = self.linear_inputs(condition)
         gamma, beta = at_least_float32(self.gamma(inputs)), at_least_float32(self.beta(inputs))
-        mean, variance = self.statistics.average() if statistics is None else statistics
+        mean, variance = self.statistics.moving_averages() if statistics is None else statistics
         scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
         shift = beta - mean * scale
         return scale_and_shift(x, scale, shift)
 
 
 class AttentionalSelfModulation(SelfModulation):
-    """Modulates each region by its word context as well (the equations of section 4.2)."""
+    """Modulates each region also by its word context (the equations of section 4.2)."""
 
     @staticmethod
-    def inputs_of_linear(condition: Condition) -> list[tf.Tensor]:
-        """The word context of each region, and the vector."""
+    def linear_inputs(condition: Condition) -> list[tf.Tensor]:
+        """Returns the word context of each region, and the condition vector."""
         return [condition.context, condition.vector]
 
 
 def batch_statistics(modulation: SelfModulation, moments: tf.Tensor | None) -> Statistics | None:
-    """What a modulation normalizes its input by in training: see `BatchStatistics.from_moments`; outside of it None."""
+    """Computes a modulation's statistics, see `BatchStatistics.from_moments`; None without moments (in inference)."""
     return None if moments is None else modulation.statistics.from_moments(moments)
 
 
@@ -235,7 +236,7 @@ def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tens
       shift: like `scale`.
 
     Returns:
-      The shape and type of `x`.
+      The result, with the shape and type of `x`.
     """
     scale, shift = tf.cast(scale, x.dtype), tf.cast(shift, x.dtype)
     if scale.shape[1] > 1:

@@ -1,10 +1,10 @@
-"""Functions whose activations are not kept for the gradient but computed again, for a part of the batch at a time.
+"""Functions that recompute activations in the backward pass instead of keeping them, one part of the batch at a time.
 
-One mechanism serves four purposes. Over the whole batch it is gradient checkpointing. Over parts of it, applied to the
+One mechanism serves four purposes. Over the whole batch it is gradient checkpointing. In parts, applied to the
 discriminator, it trains with a batch that the device cannot hold: the losses see the features of the whole batch, and
-their gradients with respect to the features are there before the first part is worked through again. Applied to the
-generator between one batch normalization and the next, it leaves the statistics those of the whole batch. Applied to
-the word loss, it bounds its memory.
+their gradients with respect to the features are computed before the first part is recomputed. Applied to the generator
+between one batch normalization and the next, it keeps the batch statistics those of the whole batch. Applied to the
+word loss, it bounds the memory.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 import tensorflow as tf
-from tensorflow.python.eager import record  # Tapes have no public way to look away from within.
+from tensorflow.python.eager import record  # There is no public way to pause a tape from inside a function.
 
 Function = Callable[..., Any]
-# What `recompute` and `keep` are: a function -> one of the same signature that equals it.
+# The type of `recompute` and `keep`: takes a function, and returns an equal one of the same signature.
 Wrapper = Callable[[Function], Function]
 
 
 def keep(function: Function) -> Function:
-    """The function itself, whose activations are kept for the gradient: what `recompute` stands in for."""
+    """Returns the function itself, whose activations are kept for the gradient: the alternative to `recompute`."""
     return function
 
 
 def recompute(function: Function, *, parts: int = 1, frozen: bool = False) -> Function:
-    """The function in parts of the batch, of which only the arguments are kept for the gradient.
+    """Wraps a function to run on parts of the batch, and to keep only its arguments for the gradient.
 
-    As `tf.recompute_grad` and JAX's `jax.checkpoint`, but for the parts. Equal to the function in values and
-    gradients, up to the order in which the parts' gradients with respect to keyword arguments and variables are summed
-    up. The function must be free of effects and, with several parts, of collectives, as it is called again and in a
-    loop.
+    This is `tf.recompute_grad`, or JAX's `jax.checkpoint`, with the addition of parts. Values and gradients are those
+    of the function, up to the order in which the parts' gradients with respect to keyword arguments and variables are
+    summed. The function must have no side effects, since it is called again, and with several parts no collectives,
+    since it is called in a loop.
 
     Args:
-      function: returns a structure of tensors, or Nones, whose first axis is the batch's or has as many rows in each
-        part. Its positional arguments are structures of tensors [batch, ...] with a static batch, or Nones: each part
-        sees its rows. Its keyword arguments are structures that each part sees whole. Other tensors that it uses are
-        constants to the gradient.
-      parts: how many; divides the batch.
-      frozen: keyword arguments and variables are constants. Otherwise they receive their gradients, as far as they are
+      function: returns a structure of tensors or Nones. Their first axis is the batch, or has the same number of rows
+        in each part. Positional arguments are structures of tensors [batch, ...] with a static batch, or Nones; each
+        part sees its own rows. Keyword arguments are structures that each part sees whole. Any other tensors that the
+        function uses are constants to the gradient.
+      parts: the number of parts, a divisor of the batch.
+      frozen: whether keyword arguments and variables are constants. Otherwise they receive gradients, if they are
         trainable.
 
     Returns:
-      A function of the same signature; it returns the results of several parts one after another along the first axis.
+      A function of the same signature; the results of the parts are concatenated along the first axis.
     """
 
     def recomputed(*rows: Any, **shared: Any) -> Any:
@@ -53,7 +53,7 @@ def recompute(function: Function, *, parts: int = 1, frozen: bool = False) -> Fu
 
 
 class _Call:
-    """One call of a recomputed function. Its tensors stand in one list, those that are split into parts first."""
+    """One call of a recomputed function; its tensors form one list, and those that are split into parts come first."""
 
     def __init__(self, function: Function, rows: tuple, shared: dict[str, Any], parts: int, frozen: bool):
         self._function = function
@@ -61,7 +61,7 @@ class _Call:
         self._num_rows = len(_tensors(rows))
         self._parts = parts
         self._frozen = frozen
-        self._outputs_like: Any = None  # Until the function has been called.
+        self._outputs_like: Any = None  # The structure of the outputs, known after the first call of the function.
 
     def run(self) -> Any:
         @tf.custom_gradient
@@ -69,7 +69,7 @@ class _Call:
             def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
                 return self._gradient(tensors, upstream, variables)
 
-            with record.stop_recording():  # Or a persistent tape has the loop trace its own gradient, unused.
+            with record.stop_recording():  # Otherwise a persistent tape would trace the loop's own gradient, unused.
                 outputs, _ = _collect(lambda i: (self._compute(self._part(tensors, i)), []), self._parts)
             return outputs, gradient
 
@@ -77,7 +77,7 @@ class _Call:
         return _pack(self._outputs_like, outputs)
 
     def _part(self, tensors: Sequence[tf.Tensor], i: int | tf.Tensor) -> list[tf.Tensor]:
-        """What the i-th part sees."""
+        """Returns the tensors that the i-th part sees."""
         rows, shared = tensors[: self._num_rows], tensors[self._num_rows :]
         return [*(_part(x, i, self._parts) for x in rows), *shared]
 
@@ -90,20 +90,20 @@ class _Call:
         return x.dtype.is_floating and (i < self._num_rows or not self._frozen)
 
     def _sources(self, tensors: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """What receives gradients: of rows, and of what all parts share."""
+        """Returns the tensors that receive gradients: those that are split into parts, and those that parts share."""
         sources = [(i, x) for i, x in enumerate(tensors) if self._receives_gradient(i, x)]
         return [x for i, x in sources if i < self._num_rows], [x for i, x in sources if i >= self._num_rows]
 
     def _gradient(
         self, tensors: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], variables: Sequence[tf.Variable] | None
     ) -> Any:
-        """What a custom gradient returns: the gradients of the tensors, and of the variables if there are any."""
+        """Returns the gradients of the tensors, and of the variables if there are any, as a custom gradient does."""
         upstream = [tf.convert_to_tensor(g) for g in upstream]
         trained = [] if self._frozen else list(variables or ())
 
         def part_gradients(i: int | tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             given = self._part(tensors, i)
-            if self._parts == 1:  # Outside of a loop nothing else keeps it from being computed at once.
+            if self._parts == 1:  # Outside of a loop, nothing else delays the recomputation until it is needed.
                 given[: self._num_rows] = _after(upstream, given[: self._num_rows])
             rows, shared = self._sources(given)
             sources = [*rows, *shared, *trained]
@@ -133,17 +133,17 @@ def _tensors(structure: Any) -> list[tf.Tensor]:
 
 
 def _pack(like: Any, tensors: Sequence[tf.Tensor]) -> Any:
-    """Puts tensors in the places of the tensors of another structure, whose Nones stay."""
+    """Packs tensors into the structure of `like`, whose Nones stay."""
     rest = iter(tensors)
     return tf.nest.map_structure(lambda x: None if x is None else next(rest), like)
 
 
 def _part(x: tf.Tensor, i: int | tf.Tensor, parts: int) -> tf.Tensor:
-    """Rows of the i-th part: [batch, ...] -> [batch / parts, ...]."""
+    """Returns the rows of the i-th part: [batch, ...] -> [batch / parts, ...]."""
     if parts == 1:
         return x
     rows = x.shape[0] // parts
-    return tf.slice(x, [i * rows, *[0] * (x.shape.rank - 1)], [rows, *x.shape[1:]])  # Of static size, for XLA.
+    return tf.slice(x, [i * rows, *[0] * (x.shape.rank - 1)], [rows, *x.shape[1:]])  # XLA needs the static size.
 
 
 def _collect(
@@ -151,15 +151,15 @@ def _collect(
     parts: int,
     like: tuple[list[tf.Tensor], list[tf.Tensor]] | None = None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Goes through the parts one after another, so that one is held at a time.
+    """Computes the parts one after another, so that only one is held at a time.
 
     Args:
-      compute_part: number of a part -> tensors [rows, ...], and tensors of which the parts' sum counts.
-      parts: how many.
-      like: tensors of the shapes and types of the result; None finds them out from the first part.
+      compute_part: takes the number of a part; returns tensors [rows, ...] to concatenate, and tensors to sum.
+      parts: the number of parts.
+      like: tensors with the shapes and types of the result; None takes them from the first part.
 
     Returns:
-      The former of all parts, [parts * rows, ...], and the sums of the latter.
+      The concatenated tensors, [parts * rows, ...], and the sums.
     """
     if parts == 1:
         return compute_part(0)
@@ -183,9 +183,10 @@ def _collect(
 
 
 def _after(upstream: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The same tensors, but not before the upstream gradients are there.
+    """Returns the same tensors, delayed until the upstream gradients have been computed.
 
-    A dependency on data, as graph optimizers drop others and then merge what is computed again with what was.
+    The delay is a data dependency: graph optimizers drop control dependencies, and would then merge the recomputation
+    with the first computation.
     """
     firsts = [tf.cast(tf.reshape(g, [-1])[0], tf.float32) for g in upstream]
     total = tf.add_n(firsts)

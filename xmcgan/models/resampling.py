@@ -1,8 +1,8 @@
-"""Changes of resolution by whole factors, alone and merged with the 3 x 3 convolution next to them.
+"""Changes of resolution by integer factors, alone or merged with the 3 x 3 convolution next to them.
 
-A 3 x 3 convolution of an up-sampled map sees each small pixel four times, and one that is averaged over 2 x 2 pixels
-sums four shifted copies of itself. Both equal one 4 x 4 convolution of stride 2 (transposed for the former), with
-2.25 times fewer multiplications and no large map in between. The kernel that is trained stays the 3 x 3 one.
+A 3 x 3 convolution of an up-sampled map sees each small pixel four times. A 3 x 3 convolution that is averaged over
+2 x 2 pixels is the sum of four shifted copies of it. Both equal one 4 x 4 convolution of stride 2 (a transposed one for
+up-sampling), with 2.25 times fewer multiplications and no large map in between. The trainable kernel stays 3 x 3.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Repeats every pixel `factor` times along both axes.
 
     Args:
-      x: [batch, height, width, channels], static shape but for the batch.
+      x: [batch, height, width, channels]; all but the batch is static.
       factor: 1 or more.
 
     Returns:
@@ -27,8 +27,8 @@ def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     if factor == 1:
         return x
 
-    # Written by hand since XLA has no CPU kernel for the gradient of the nearest resize, and since pooling is five
-    # times faster than the gradient of a broadcast.
+    # XLA has no CPU kernel for the gradient of the nearest resize, and pooling is five times faster than the gradient
+    # of a broadcast.
     @tf.custom_gradient
     def repeat(x: tf.Tensor):
         _, height, width, channels = x.shape
@@ -44,12 +44,12 @@ def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
 
 
 def downsample(x: tf.Tensor) -> tf.Tensor:
-    """The mean of every 2 x 2 pixels: [batch, height, width, channels] -> [batch, height / 2, width / 2, channels]."""
+    """Averages every 2 x 2 pixels: [batch, height, width, channels] -> [batch, height / 2, width / 2, channels]."""
     return tf.nn.avg_pool2d(x, 2, 2, "VALID")
 
 
 def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`conv2d(upsample(x), kernel)` with 'same' padding.
+    """Computes `conv2d(upsample(x), kernel)` with 'same' padding.
 
     Args:
       x: [batch, height, width, channels].
@@ -61,14 +61,14 @@ def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     _, height, width, _ = x.shape
     if height < _MERGE_UPSAMPLING_FROM:
         return tf.nn.conv2d(upsample(x), kernel, 1, "SAME")
-    # The transposed convolution scatters what the convolution gathers: its kernel is the mirrored one.
+    # The transposed convolution scatters what the convolution gathers, so its kernel is mirrored.
     scattering = tf.transpose(_widen(kernel)[::-1, ::-1], [0, 1, 3, 2])  # [4, 4, filters, channels]
     output_shape = [_batch_size(x), 2 * height, 2 * width, kernel.shape[-1]]
     return tf.nn.conv2d_transpose(x, scattering, output_shape, 2, "SAME")
 
 
 def convolve_and_downsample(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`downsample(conv2d(x, kernel))` with 'same' padding.
+    """Computes `downsample(conv2d(x, kernel))` with 'same' padding.
 
     Args:
       x: [batch, height, width, channels].
@@ -83,11 +83,11 @@ def convolve_and_downsample(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _batch_size(x: tf.Tensor) -> int | tf.Tensor:
-    """The number of rows: a constant where it is known before anything runs."""
+    """Returns the batch size, as an integer if it is static."""
     return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
 
 
 def _widen(kernel: tf.Tensor) -> tf.Tensor:
-    """The sum of the four copies of a kernel shifted by 0 or 1 along both axes: [3, 3, ...] -> [4, 4, ...]."""
+    """Sums the four copies of a kernel shifted by 0 or 1 along both axes: [3, 3, ...] -> [4, 4, ...]."""
     padded = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
     return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]

@@ -1,9 +1,9 @@
 """Spectral normalization of convolutions and dense layers, as a true reparametrization.
 
-The layer's kernel W stays what the optimizer makes it; the forward pass uses W / sigma(W), with sigma the largest
-singular value of W seen as an [inputs, outputs] matrix. Gradients flow through sigma, so the kernel's gradient is
-that of the normalized layer (Miyato et al. 2018, eq. 12). The layers of TensorFlow Addons and Keras overwrite the
-kernel instead and stop the gradient at sigma.
+Only the optimizer changes the layer's kernel W; the forward pass uses W / sigma(W), where sigma is the largest singular
+value of W as an [inputs, outputs] matrix. Gradients flow through sigma, so the kernel's gradient is that of the
+normalized layer (Miyato et al. 2018, eq. 12). The layers of TensorFlow Addons and Keras instead overwrite the kernel
+and stop the gradient at sigma.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from xmcgan.models.resampling import convolve_and_downsample
 
 
 class Parameters(NamedTuple):
-    """What a layer computes with, in full precision."""
+    """The normalized kernel and the bias of a layer, in full precision."""
 
-    kernel: tf.Tensor  # Of spectral norm 1, as far as the power iteration has come
+    kernel: tf.Tensor  # Has spectral norm 1, as far as the power iteration has converged
     bias: tf.Tensor
 
 
 class SpectralNormalization:
     """Mixin for a Keras layer with a `kernel` whose last axis is its outputs.
 
-    The estimate u of the leading right-singular vector is the only state. `parameters` takes one step of power
-    iteration; u and v are constants to the gradient. Called with the parameters of a step, a layer has no effects, so
-    that several passes, of parts of a batch or computed again, share one power iteration and one division.
+    The only state is u, the estimate of the leading right-singular vector. `parameters` takes one step of power
+    iteration; u and v are constants to the gradient. Called with the parameters of a step, a layer has no side effects,
+    so that several forward passes (of parts of a batch, or recomputed) share one power iteration and one division.
     """
 
     name: str
@@ -36,7 +36,7 @@ class SpectralNormalization:
     epsilon: float
 
     def add_weight(self, *args, **kwargs):
-        """Keras' own, but in mixed precision the layer reads the weights as they are."""
+        """Adds a weight that Keras does not cast in mixed precision: the layer reads it in full precision."""
         return super().add_weight(*args, **{**kwargs, "experimental_autocast": False})  # type: ignore[misc]
 
     def _build_power_iteration(self, outputs: int) -> None:
@@ -45,17 +45,17 @@ class SpectralNormalization:
             shape=[1, outputs],
             initializer=tf.keras.initializers.RandomNormal(stddev=0.01),
             trainable=False,
-            # Replicas see equal kernels, so their u are equal by construction: no need to communicate.
+            # All replicas have equal kernels, so their u are equal by construction: no need to communicate.
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
     def parameters(self, training: bool) -> Parameters:
-        """The parameters for the passes of a step; advances the power iteration by one step if `training`."""
+        """Returns the parameters for the forward passes of a step; advances the power iteration if `training`."""
         return Parameters(self.normalized_kernel(training), tf.convert_to_tensor(self.bias))
 
     def normalized_kernel(self, training: bool) -> tf.Tensor:
-        """The kernel divided by its spectral norm; shape and dtype of `kernel`."""
+        """Returns the kernel divided by its spectral norm, with the shape and type of `kernel`."""
         matrix = tf.reshape(self.kernel, [-1, self.kernel.shape[-1]])  # [inputs, outputs]
         fixed = tf.stop_gradient(matrix)
         v = self._unit(tf.matmul(self.u, fixed, transpose_b=True))  # [1, inputs]
@@ -71,10 +71,9 @@ class SpectralNormalization:
 
 
 def _divide(matrix: tf.Tensor, sigma: tf.Tensor, v: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """`matrix / sigma` where sigma = v matrix u^T, u and v being constants; [inputs, outputs].
+    """Computes `matrix / sigma` for constant u and v, where sigma = v matrix u^T; [inputs, outputs].
 
-    With a gradient of its own (Miyato et al. 2018, eq. 12), since kernels are large and the usual one goes over them
-    twice as often.
+    The custom gradient (Miyato et al. 2018, eq. 12) reads the large kernels half as often as the automatic one.
     """
 
     @tf.custom_gradient
@@ -98,10 +97,10 @@ class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
 
         Args:
           filters: channels of the output.
-          kernel_size: pixels a side.
+          kernel_size: pixels per side.
           epsilon: added to the norms of u and v.
-          down: the output is averaged over 2 x 2 pixels (3 x 3 kernels only).
-          **kwargs: of every Keras layer.
+          down: whether the output is averaged over 2 x 2 pixels (3 x 3 kernels only).
+          **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(filters, kernel_size, padding="same", kernel_initializer="glorot_normal", **kwargs)
         self.epsilon = epsilon
@@ -129,7 +128,7 @@ class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):
         Args:
           units: width of the output.
           epsilon: added to the norms of u and v.
-          **kwargs: of every Keras layer.
+          **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(units, kernel_initializer="glorot_normal", **kwargs)
         self.epsilon = epsilon

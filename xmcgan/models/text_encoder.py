@@ -1,10 +1,10 @@
 """Captions to text features: a TF-Hub text preprocessor and a frozen BERT (section 4.1).
 
-Both come from TF Hub or from a local folder, and speak TF Hub's common SavedModel API for text:
+Both come from TF Hub or from a local folder, and have TF Hub's common SavedModel API for text:
 
   preprocessor.tokenize(captions)                         -> ragged token ids
   preprocessor.bert_pack_inputs([token ids], seq_length)  -> {'input_word_ids', 'input_mask', 'input_type_ids'}
-  encoder({the same})                                     -> {'pooled_output', 'sequence_output'}
+  encoder({these three})                                  -> {'pooled_output', 'sequence_output'}
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOKEN_FEATURES = ("input_word_ids", "input_mask", "input_type_ids")
 
 
 class TextFeatures(NamedTuple):
-    """What the models see of a batch of captions."""
+    """The features of a batch of captions, as the networks see them."""
 
     sentence: tf.Tensor  # [batch, dim] float32, e_s.
     words: tf.Tensor  # [batch, words, dim] float32, e_w; [CLS] and [SEP] are words too.
@@ -34,12 +34,12 @@ class TextFeatures(NamedTuple):
 class TextEncoder(tf.Module):
     """A preprocessor and an encoder of the TF-Hub text API, frozen.
 
-    Create it inside `strategy.scope()`: every device then holds its own copy of the weights.
-    It has no trainable variables, and as it belongs to no model, checkpoints do not grow by a BERT.
+    Create it inside `strategy.scope()`: every device then holds its own copy of the weights. It has no trainable
+    variables. It is not part of the networks that are saved, so checkpoints do not contain BERT.
 
     Attributes:
-      preprocessor: its TF-Hub handle, or folder.
-      text_length: tokens a caption is cut or padded to, [CLS] and [SEP] included.
+      preprocessor: the preprocessor's TF-Hub handle, or folder.
+      text_length: number of tokens that captions are cut off at or padded to, [CLS] and [SEP] included.
       sentence_pooling: see `pool_sentence`.
       dim: width of the features.
     """
@@ -57,14 +57,14 @@ class TextEncoder(tf.Module):
         Args:
           preprocessor: TF-Hub handle, or folder of a SavedModel.
           encoder: TF-Hub handle, or folder of a SavedModel.
-          text_length: tokens a caption is cut or padded to, [CLS] and [SEP] included.
+          text_length: number of tokens that captions are cut off at or padded to, [CLS] and [SEP] included.
           sentence_pooling: one of SENTENCE_POOLINGS.
-          dim: the width that the models are built for; None takes whatever the encoder has.
+          dim: the width that the networks are built for; None accepts any width.
 
         Raises:
           FileNotFoundError: a handle cannot be fetched, or a folder holds no SavedModel.
-          ValueError: a SavedModel is broken or of another API, `text_length` is more than the encoder takes, its
-            width is not `dim`, or `sentence_pooling` is unknown.
+          ValueError: a SavedModel is broken or has another API, `text_length` is more than the encoder supports, the
+            encoder's width is not `dim`, or `sentence_pooling` is unknown.
         """
         super().__init__(name="text_encoder")
         if sentence_pooling not in SENTENCE_POOLINGS:
@@ -77,7 +77,7 @@ class TextEncoder(tf.Module):
         self.sentence_pooling = sentence_pooling
         self._preprocessor = load_preprocessor(preprocessor)
         self._encoder = hub_files.load(encoder, "text.encoder")
-        self.dim: int = None  # type: ignore[assignment]  # Until the encoder has shown it.
+        self.dim: int = None  # type: ignore[assignment]  # Until the forward pass in `_probe`.
         self.dim = self._probe(preprocessor, encoder)
         if dim is not None and dim != self.dim:
             raise ValueError(f"text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: set text.dim={self.dim}")
@@ -96,9 +96,9 @@ class TextEncoder(tf.Module):
     def tokenize(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
         """Turns captions into BERT's inputs: on the host, also within a tf.data `map`.
 
-        An empty caption becomes [CLS] [SEP], and bytes that are not UTF-8 become unknown words. A dataset that maps
-        this and whose iterator is checkpointed needs `options.experimental_external_state_policy =
-        tf.data.experimental.ExternalStatePolicy.IGNORE`: tf.data takes the vocabulary's table for state.
+        An empty caption becomes [CLS] [SEP], and bytes that are not UTF-8 become unknown words. If a dataset maps this
+        function and its iterator is checkpointed, the dataset needs `options.experimental_external_state_policy =
+        tf.data.experimental.ExternalStatePolicy.IGNORE`, because tf.data regards the vocabulary's table as state.
 
         Args:
           captions: [batch] string.
@@ -113,7 +113,7 @@ class TextEncoder(tf.Module):
         return {name: tf.ensure_shape(tf.cast(packed[name], tf.int32), shape) for name in TOKEN_FEATURES}
 
     def encode(self, tokens: Mapping[str, tf.Tensor]) -> TextFeatures:
-        """Runs BERT on what `tokenize` gave: within the compiled step, on the device.
+        """Runs BERT on the tokens from `tokenize`: within the compiled step, on the device.
 
         Call it outside of gradient tapes: the features carry no gradient, but a tape would still keep BERT's
         activations.
@@ -147,15 +147,15 @@ class TextEncoder(tf.Module):
         return count_tokens(self._preprocessor, tf.convert_to_tensor(captions, tf.string)) > self.text_length
 
     def _probe(self, preprocessor: str, encoder: str) -> int:
-        """The encoder's width, from a forward pass that also shows whether the two fit this class and each other."""
+        """Runs an empty caption to check that both SavedModels fit this class and each other; returns the width."""
         tokens = self.tokenize(tf.constant([""]))
-        strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
+        strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read only on replicas.
         try:
             features = strategy.run(tf.function(self.encode, autograph=False), args=(tokens,))
             return strategy.experimental_local_results(features.words)[0].shape[-1]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"text.encoder='{encoder}' is not a BERT of TF Hub's text API (a dict of "
+                f"text.encoder='{encoder}' is not a BERT with TF Hub's text API (a dict of "
                 f"{', '.join(TOKEN_FEATURES)} in, pooled_output and sequence_output out): "
                 "pass one such as bert_en_uncased_L-12_H-768_A-12"
             ) from error
@@ -178,7 +178,7 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
 
     Raises:
       FileNotFoundError: a handle cannot be fetched, or a folder holds no SavedModel.
-      ValueError: it is of another kind than the config says, see `TextEncoder`.
+      ValueError: the encoder does not fit the config, see `TextEncoder`.
     """
     return TextEncoder(
         *handles.resolve_text(config.text, data_dir),
@@ -189,18 +189,18 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
 
 
 def load_preprocessor(handle: str, name: str = "text.preprocessor") -> tf.Module:
-    """Loads the preprocessor alone, which can tokenize without any BERT.
+    """Loads a preprocessor, which tokenizes without BERT.
 
     Args:
-      handle: of TF Hub, or folder of a SavedModel.
-      name: what the user knows it by: begins the errors.
+      handle: TF-Hub handle, or folder of a SavedModel.
+      name: the name that the user knows; error messages begin with it.
 
     Returns:
       The SavedModel, with the methods `tokenize` and `bert_pack_inputs`.
 
     Raises:
       FileNotFoundError: it cannot be fetched, or the folder holds no SavedModel.
-      ValueError: it is broken or of another API.
+      ValueError: it is broken or has another API.
     """
     preprocessor = hub_files.load(handle, name)
     for method in ("tokenize", "bert_pack_inputs"):
@@ -213,11 +213,14 @@ def load_preprocessor(handle: str, name: str = "text.preprocessor") -> tf.Module
 
 
 def count_tokens(preprocessor: tf.Module, captions: tf.Tensor) -> tf.Tensor:
-    """How long captions are, if none is cut: [batch] int64, [CLS] and [SEP] included.
+    """Counts the tokens of captions before any are cut off, [CLS] and [SEP] included.
 
     Args:
-      preprocessor: of `load_preprocessor`.
+      preprocessor: from `load_preprocessor`.
       captions: [batch] string.
+
+    Returns:
+      [batch] int64.
     """
     tokens = preprocessor.tokenize(captions)
     if tokens.shape.rank == 3:  # [batch, (words), (pieces)]
@@ -226,13 +229,13 @@ def count_tokens(preprocessor: tf.Module, captions: tf.Tensor) -> tf.Tensor:
 
 
 def pool_sentence(words: tf.Tensor, mask: tf.Tensor, pooling: str) -> tf.Tensor:
-    """Pools the words' embeddings to the sentence's, e_s (section 4.1).
+    """Pools the word embeddings into the sentence embedding e_s (section 4.1).
 
     Args:
       words: [batch, words, dim] float32.
       mask: [batch, words], 1 for real words and 0 for padding.
-      pooling: 'mean' of the real words; or 'sum_over_length', the sum over all positions, padding included,
-        divided by the number of real words (the public JAX release).
+      pooling: 'mean', the mean over real words; or 'sum_over_length', the sum over all positions, padding included,
+        divided by the number of real words (as in the public JAX release).
 
     Returns:
       [batch, dim] float32.
@@ -243,13 +246,13 @@ def pool_sentence(words: tf.Tensor, mask: tf.Tensor, pooling: str) -> tf.Tensor:
 
 
 def check_captions(captions: Sequence[str]) -> None:
-    """Refuses captions that say nothing, as typed by a user.
+    """Refuses a user's captions if one is empty or not valid text.
 
     Args:
       captions: one string per caption.
 
     Raises:
-      ValueError: there is no caption, or one is empty or not text; names it by its number, from 1.
+      ValueError: there are no captions, or one is empty or not UTF-8; gives its number, from 1.
     """
     if not captions:
         raise ValueError("no captions: give at least one")

@@ -1,4 +1,4 @@
-"""The tokens behind BERT's token ids, for people who want to see them."""
+"""The tokens of BERT's token ids, for display."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import os
 import tensorflow as tf
 import tensorflow_hub as hub
 
-# Where the published preprocessors, and ours, keep the tokens: one in a line, the first being 0.
+# Where the published preprocessors, and ours, keep the tokens: one per line, beginning with id 0.
 _FILE = os.path.join("assets", "vocab.txt")
 
 
 def read_vocabulary(preprocessor: str) -> list[str]:
-    """The tokens of a preprocessor, '##' before those that go on with a word.
+    """Reads the tokens of a preprocessor; '##' marks tokens that continue a word.
 
     Args:
       preprocessor: TF-Hub handle, or folder of a SavedModel.
 
     Returns:
-      The tokens in the order of their ids; none if the preprocessor does not tell.
+      The tokens in the order of their ids; an empty list if the preprocessor has no such file.
     """
     path = os.path.join(hub.resolve(preprocessor), _FILE)
     if not tf.io.gfile.exists(path):
@@ -28,10 +28,10 @@ def read_vocabulary(preprocessor: str) -> list[str]:
 
 
 def name_tokens(vocabulary: list[str], token_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Names tokens, in the graph.
+    """Turns token ids into tokens, in the graph.
 
     Args:
-      vocabulary: of `read_vocabulary`; if it is empty, a token is called by its number.
+      vocabulary: from `read_vocabulary`; if it is empty, ids are returned as numbers.
       token_ids: [batch, words] int32.
       mask: [batch, words], 1 for real tokens and 0 for padding.
 

@@ -20,12 +20,12 @@ class FoldedModulation(tf.keras.layers.Layer):
     def __init__(self, modulation: SelfModulation):
         """Makes what draws the same as `modulation` does outside of training."""
         super().__init__(name=modulation.name, dtype=modulation.dtype_policy)
-        self.inputs_of_linear = modulation.inputs_of_linear
+        self.linear_inputs = modulation.linear_inputs
         gamma, beta = modulation.gamma, modulation.beta
         self.scale_and_shift = LinearOfCondition(2 * gamma.units, dtype=self.dtype_policy, name="scale_and_shift")
         self.scale_and_shift([tf.zeros([1, gamma.kernel.shape[0]])])  # Makes its variables.
 
-        mean, variance = modulation.statistics.average()  # [1, channels]
+        mean, variance = modulation.statistics.moving_averages()  # [1, channels]
         inverse_deviation = tf.math.rsqrt(variance + modulation.epsilon)
         (gamma_kernel, gamma_bias), (beta_kernel, beta_bias) = (
             (at_least_float32(layer.kernel.value()), at_least_float32(layer.bias.value())) for layer in (gamma, beta)
@@ -41,7 +41,7 @@ class FoldedModulation(tf.keras.layers.Layer):
     def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
         """As `SelfModulation.call`; there are no statistics of a batch here."""
         del statistics
-        scale, shift = tf.split(self.scale_and_shift(self.inputs_of_linear(condition)), 2, axis=-1)
+        scale, shift = tf.split(self.scale_and_shift(self.linear_inputs(condition)), 2, axis=-1)
         return scale_and_shift(x, scale, shift)
 
 

@@ -96,7 +96,7 @@ class TrainingStep:
             loss = objective.loss / num_replicas()
         gradients = _gradients(loss, [(tape, state.generator.trainable_variables)], state.generator_optimizer)
         norm = _descend(gradients, state.generator, state.generator_optimizer)
-        state.generator.follow(drawn.statistics)
+        state.generator.update_moving_averages(drawn.statistics)
         return {**_named("g", objective, norm), **_attention_entropy(drawn.attention)}
 
     def joint_step(self, example: Example) -> dict[str, tf.Tensor]:
@@ -124,7 +124,7 @@ class TrainingStep:
         del judging
         d_norm = _descend(d_gradients, state.discriminator, state.discriminator_optimizer)
         g_norm = _descend(g_gradients, state.generator, state.generator_optimizer)
-        state.generator.follow(drawn.statistics)
+        state.generator.update_moving_averages(drawn.statistics)
         return {
             **_named("d", for_d, d_norm),
             **_named("g", for_g, g_norm),

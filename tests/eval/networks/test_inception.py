@@ -265,7 +265,7 @@ def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, tmp_path):
         load_image_network("keras", str(tmp_path / "no.h5"))
     headless = str(tmp_path / "notop.h5")
     tf.keras.Model(keras_file[1].input, keras_file[1].get_layer("avg_pool").output).save_weights(headless)
-    with pytest.raises(ValueError, match=r"notop\.h5' are not weights of the whole InceptionV3 .* pass a Keras"):
+    with pytest.raises(ValueError, match=r"notop\.h5' does not hold weights of the whole InceptionV3 .* pass a Keras"):
         load_image_network("keras", headless)
     module = tf.Module()
     module.embed = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None], tf.string)])

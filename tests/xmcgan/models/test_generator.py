@@ -149,7 +149,7 @@ def test_averages_follow_when_they_are_told():
     statistics = _generate(config, generator, use_batch_statistics=True).statistics
     for variable, value in zip(generator.non_trainable_variables, before):
         np.testing.assert_array_equal(variable, value)
-    generator.follow(statistics)
+    generator.update_moving_averages(statistics)
     for variable, value in zip(generator.non_trainable_variables, before):
         assert np.any(variable.numpy() != value), variable.name
 

@@ -102,7 +102,7 @@ def test_is_frozen_but_passes_gradients_to_the_images(vgg_file):
         ({"layer": "block9_conv1"}, r"image_encoder.layer='block9_conv1' is not a layer of vgg19"),
         ({"layer": "logits"}, r"image_encoder.image_size=32 does not suit layer='logits'.*224"),
         ({"image_size": 16}, r"image_encoder.image_size=16 is too small: set it to 32"),
-        ({"architecture": "resnet50", "layer": "conv1_relu"}, r"are not weights of resnet50"),
+        ({"architecture": "resnet50", "layer": "conv1_relu"}, r"does not hold weights of resnet50"),
     ],
 )
 def test_refuses_what_cannot_be_built(vgg_file, changes, message):
@@ -117,7 +117,7 @@ def test_refuses_a_missing_or_broken_weights_file(tmp_path):
         image_encoder.build_image_encoder("vgg19", str(tmp_path / "no.h5"), "block2_conv2", SIZE)
     broken = tmp_path / "broken.h5"
     broken.write_bytes(b"not a weights file")
-    with pytest.raises(ValueError, match="are not weights of vgg19"):
+    with pytest.raises(ValueError, match="does not hold weights of vgg19"):
         image_encoder.build_image_encoder("vgg19", str(broken), "block2_conv2", SIZE)
 
 
@@ -173,7 +173,7 @@ def test_other_saved_models_are_refused_in_words(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"image_encoder.weights='.*': this folder holds no SavedModel"):
         image_encoder.build_image_encoder("hub", str(tmp_path), "", 2)
     maps = _saved(tmp_path, _FeatureVector(lambda images, weight: weight * images))
-    with pytest.raises(ValueError, match=r"no image feature vector .*: its output is not \[batch, dim\]"):
+    with pytest.raises(ValueError, match=r"not an image feature vector .*: its output is not \[batch, dim\]"):
         image_encoder.build_image_encoder("hub", maps, "", 2)
     with pytest.raises(ValueError, match=r"image_encoder.image_size=8: it does not take float32 \[batch, 8, 8, 3\]"):
         image_encoder.build_image_encoder("hub", maps, "", 8)

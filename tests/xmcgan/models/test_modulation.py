@@ -52,7 +52,7 @@ def test_moving_averages_follow_the_biased_statistics(case):
     mean, variance = np.zeros(CHANNELS), np.ones(CHANNELS)
     for i in range(3):
         batch = (i + 1) * x + i
-        layer.statistics.follow(_statistics(layer, batch))
+        layer.statistics.update_moving_averages(_statistics(layer, batch))
         mean = MOMENTUM * mean + (1 - MOMENTUM) * batch.mean(axis=(0, 1, 2))
         variance = MOMENTUM * variance + (1 - MOMENTUM) * batch.var(axis=(0, 1, 2))
     np.testing.assert_allclose(layer.statistics.moving_mean, mean, rtol=1e-9)
@@ -62,7 +62,7 @@ def test_moving_averages_follow_the_biased_statistics(case):
 def test_averages_follow_parts_with_statistics_of_their_own_as_one_batch(case):
     layer, x, _, _, _ = case
     apart = [_statistics(layer, part + i) for i, part in enumerate(x[:, None])]
-    layer.statistics.follow(type(apart[0])(*(tf.concat(rows, axis=0) for rows in zip(*apart))))
+    layer.statistics.update_moving_averages(type(apart[0])(*(tf.concat(rows, axis=0) for rows in zip(*apart))))
     whole = x + np.arange(BATCH)[:, None, None, None]
     mean, variance = (0.1 * whole.mean(axis=(0, 1, 2)), 0.9 + 0.1 * whole.var(axis=(0, 1, 2)))
     np.testing.assert_allclose(layer.statistics.moving_mean, mean, rtol=1e-9)
