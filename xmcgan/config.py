@@ -385,7 +385,7 @@ def settings() -> dict[str, Setting]:
         f"{group.name}.{field.name}": field.metadata["setting"]
         for group in dataclasses.fields(Config)
         if group.name != "dataset"
-        for field in dataclasses.fields(group.type)
+        for field in dataclasses.fields(typing.cast(type, group.type))
     }
 
 

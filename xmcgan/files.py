@@ -50,13 +50,13 @@ def temporary_path(path: str | os.PathLike) -> Iterator[epath.Path]:
       A path in the same folder, to write to. It contains the process id, so that two processes that write the same file
       do not interfere.
     """
-    path = epath.Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_INCOMPLETE}")
+    target = epath.Path(path)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}{_INCOMPLETE}")
     try:
         yield temporary
         if not _is_in_bucket(temporary):
             sync(temporary)  # Otherwise, after a power failure, the name might be on the disk without the content.
-        temporary.replace(path)
+        temporary.replace(target)
     except BaseException:
         with contextlib.suppress(Exception):  # The first error is the one to report.
             temporary.unlink(missing_ok=True)
@@ -116,14 +116,14 @@ def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
     Yields:
       The folder.
     """
-    folder = epath.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if _is_in_bucket(folder):
-        yield folder
+    held = epath.Path(folder)
+    held.mkdir(parents=True, exist_ok=True)
+    if _is_in_bucket(held):
+        yield held
         return
-    with open(folder / ".lock", "w") as lock:
+    with open(held / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
+        yield held
 
 
 def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:

@@ -118,7 +118,7 @@ def time_start(arguments: list[str], folder: str) -> dict[str, Moment]:
     )  # fmt: skip
     try:
         inside, marks, line = psutil.Process(process.pid), {}, ""
-        for line in process.stderr:
+        for line in process.stderr or ():
             for mark in _MARKS:
                 if mark.search(line) and (mark is not _TRACED or _TRACING in marks):
                     times = inside.cpu_times()
