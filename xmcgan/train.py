@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
     with workers.explained():
         held_out = loop.train(config, workdir, data, text_encoder, image_encoder, evaluate, strategy)
     if held_out is not None:
-        logging.info("%s", held_out.in_words())
+        logging.info("%s", held_out.summary())
     logging.info("the run is in %s; watch it with: tensorboard --logdir %s", workdir, workdir)
 
 

@@ -1,1 +1,1 @@
-"""Training: the step of Algorithm 1, the loop around it, and what a run leaves behind."""
+"""Training: the step of Algorithm 1, the training loop, checkpoints, logs and distribution."""

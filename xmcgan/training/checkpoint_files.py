@@ -1,7 +1,7 @@
-"""Checkpoints as files: written beside, read back, renamed; found by listing, told apart from damaged ones.
+"""The files of checkpoints: written to a temporary folder, read back and renamed; listed, and checked for damage.
 
-A checkpoint of step 20 is `step-20.index`, `step-20.data-...` and, if something is noted of it, `step-20.json`. It
-exists from the moment that its index does, which is renamed into place last and removed first.
+A checkpoint of step 20 is `step-20.index`, `step-20.data-...` and, if it has a note, `step-20.json`. It exists as long
+as its index exists; the index is renamed into place last, and removed first.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import tensorflow as tf
 
 from xmcgan.files import sync, write_text
 
-# The folder in which a checkpoint is written, within the folder that it is for.
+# The temporary folder in which a checkpoint is written, inside the folder of checkpoints.
 TEMPORARY = "incomplete"
 _DAMAGED = ".damaged"
 _NAME = re.compile(r"(step-(\d+))\.(index|data-\d+-of-\d+|json)")
 
 
 def step_of(path: str) -> int:
-    """The step that a checkpoint's name tells."""
+    """Returns the step in a checkpoint's name."""
     return int(os.path.basename(path).rpartition("-")[2])
 
 
 def listed(folder: str) -> list[str]:
-    """The paths of the checkpoints in a folder, by their steps; none if there is no such folder."""
+    """Returns the paths of the checkpoints in a folder, sorted by step; an empty list if there is no such folder."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def listed(folder: str) -> list[str]:
 
 
 def files_of(path: str) -> list[str]:
-    """The paths of a checkpoint's files, the index last; of those that are there."""
+    """Returns the paths of a checkpoint's existing files, with the index last."""
     folder, name = os.path.split(path)
     found = [match for match in map(_NAME.fullmatch, os.listdir(folder)) if match and match[1] == name]
     found.sort(key=lambda match: (match[3] == "index", match[3]))
@@ -48,15 +48,15 @@ def files_of(path: str) -> list[str]:
 
 
 def write(state: tf.train.Checkpoint, path: str, note: Mapping[str, Any] | None = None) -> None:
-    """Writes a checkpoint: it is whole, read back and on the disk before its name appears.
+    """Writes a checkpoint, which appears only when it is complete, read back and on the disk.
 
     Args:
-      state: what to save.
-      path: of the checkpoint; its folder exists.
-      note: what is to be kept beside it, as JSON.
+      state: the state to save.
+      path: of the checkpoint; its folder must exist.
+      note: values to keep beside the checkpoint, as JSON.
 
     Raises:
-      OSError, tf.errors.OpError: it cannot be written, or does not read back; nothing of it stays.
+      OSError, tf.errors.OpError: the checkpoint cannot be written or read back; its files are removed.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, TEMPORARY)
@@ -72,26 +72,26 @@ def write(state: tf.train.Checkpoint, path: str, note: Mapping[str, Any] | None 
             sync(written_path)
         reason = damage(os.path.join(temporary, name))
         if reason:
-            raise OSError(f"what was written does not read back ({reason})")
-        remove(path)  # A damaged one of the same step may have more files.
+            raise OSError(f"what was written cannot be read back ({reason})")
+        remove(path)  # A damaged checkpoint of the same step may have more files.
         for written_path in written:
             os.replace(written_path, os.path.join(folder, os.path.basename(written_path)))
         sync(folder)
     finally:
         clear_temporary(folder)
-    # For TensorFlow's own tools and older versions of this one, which do not list.
+    # TensorFlow's own tools, and older versions of this project, read this file instead of listing the folder.
     paths = listed(folder)
     lines = [f'model_checkpoint_path: "{name}"', *(f'all_model_checkpoint_paths: "{_base(path)}"' for path in paths)]
     write_text(os.path.join(folder, "checkpoint"), "\n".join(lines) + "\n")
 
 
 def write_note(path: str, note: Mapping[str, Any]) -> None:
-    """Puts another note in the place of the one beside a checkpoint."""
+    """Replaces the note beside a checkpoint."""
     write_text(f"{path}.json", json.dumps(note))
 
 
 def read_note(path: str) -> dict[str, Any]:
-    """What was noted of a checkpoint when it was written; empty if nothing was."""
+    """Returns the note beside a checkpoint; empty if there is none."""
     try:
         with open(f"{path}.json", encoding="utf-8") as file:
             return json.load(file)
@@ -100,7 +100,7 @@ def read_note(path: str) -> dict[str, Any]:
 
 
 def damage(path: str) -> str | None:
-    """Reads all of a checkpoint, whose tensors carry checksums; returns what is wrong with it, None if it is intact."""
+    """Reads a whole checkpoint, whose tensors have checksums; returns what is wrong, or None if it is intact."""
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
@@ -112,13 +112,13 @@ def damage(path: str) -> str | None:
 
 
 def newest_intact(folder: str) -> tuple[str | None, list[tuple[str, str]]]:
-    """The newest checkpoint in a folder that can be read.
+    """Finds the newest intact checkpoint in a folder.
 
     Args:
-      folder: of the checkpoints.
+      folder: the folder of the checkpoints.
 
     Returns:
-      Its path, None if there are no checkpoints; and the newer ones that are damaged, with what is wrong with each.
+      The checkpoint's path, None if there are no checkpoints; and the newer, damaged ones, each with what is wrong.
 
     Raises:
       ValueError: there are checkpoints, but all are damaged.
@@ -128,21 +128,21 @@ def newest_intact(folder: str) -> tuple[str | None, list[tuple[str, str]]]:
         reason = damage(path)
         if reason is None:
             return path, damaged
-        if not os.path.lexists(f"{path}.index"):  # The run has removed it meanwhile, and so written newer ones.
+        if not os.path.lexists(f"{path}.index"):  # The run has removed it meanwhile, after writing newer ones.
             return newest_intact(folder)
         damaged.append((path, reason))
     if damaged:
         path, reason = damaged[0]
         raise ValueError(
-            f"no checkpoint in {folder} is intact; the newest, {path}: {reason}: bring one back from a copy, or train "
+            f"no checkpoint in {folder} is intact; the newest, {path}: {reason}: restore one from a backup, or train "
             "in another --workdir"
         )
     return None, []
 
 
-def set_aside(path: str) -> None:
-    """Takes a damaged checkpoint out of the list: its index gets another name, until the step is saved again."""
-    with contextlib.suppress(OSError):  # On a disk that can only be read, it stays and is skipped every time.
+def mark_damaged(path: str) -> None:
+    """Renames the index of a damaged checkpoint, so that it is not listed until its step is saved again."""
+    with contextlib.suppress(OSError):  # On a read-only disk the checkpoint stays, and is skipped every time.
         os.replace(f"{path}.index", f"{path}.index{_DAMAGED}")
 
 
@@ -153,17 +153,17 @@ def remove(path: str) -> None:
             os.remove(file)
 
 
-def remove_remains(folder: str, step: int) -> None:
-    """Removes files of checkpoints up to a step that have no index: what a killed process left, and damaged ones."""
-    whole = {_base(path) for path in listed(folder)}
+def remove_incomplete(folder: str, step: int) -> None:
+    """Removes files of checkpoints up to a step that have no index: left by a killed process, or damaged."""
+    complete = {_base(path) for path in listed(folder)}
     names = {match[1] for match in map(_NAME.fullmatch, os.listdir(folder)) if match}
-    for name in names - whole:
+    for name in names - complete:
         if step_of(name) <= step:
             remove(os.path.join(folder, name))
 
 
 def clear_temporary(folder: str) -> None:
-    """Removes what a process that was killed while it wrote left there."""
+    """Removes the temporary folder, which a process that was killed while writing may have left."""
     shutil.rmtree(os.path.join(folder, TEMPORARY), ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the newest, those kept for good, and apart from them the best."""
+"""The checkpoints of a run: the newest ones, those kept for good, and the best one in a folder of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmcgan.files import replaced, temporary_path
 from xmcgan.training import checkpoint_files
 from xmcgan.training.checkpoint_files import step_of
 from xmcgan.training.workdir import checkpoint_folder as _folder
-from xmcgan.training.workdir import writing
+from xmcgan.training.workdir import explain_write_errors
 
 BEST = "best"
 _BEST_NOTE = "best.json"
@@ -26,16 +26,16 @@ _HELD = "held"
 
 
 class Checkpoints:
-    """The checkpoints of a run under `workdir/checkpoints`, as its training writes and restores them."""
+    """Writes and restores the checkpoints of a training run, in `workdir/checkpoints`."""
 
     def __init__(self, workdir: str, state: tf.train.Checkpoint, max_to_keep: int, keep_every: int = 0):
-        """Makes their folder, if it is missing.
+        """Makes the folder of the checkpoints, if it is missing.
 
         Args:
           workdir: the run's folder.
-          state: what is saved; has a variable `step`.
-          max_to_keep: the newest that are kept.
-          keep_every: those of multiples of so many steps are kept for good; 0: none.
+          state: the state to save and restore; has a variable `step`.
+          max_to_keep: how many of the newest checkpoints are kept.
+          keep_every: checkpoints of steps that are multiples of this are kept for good; 0: none.
         """
         self._workdir = workdir
         self._state = state
@@ -49,25 +49,25 @@ class Checkpoints:
         return newest(self._workdir)
 
     def read_note(self) -> dict[str, Any]:
-        """What is noted beside the newest checkpoint; empty if nothing is."""
+        """Returns the note beside the newest checkpoint; empty if there is none."""
         return checkpoint_files.read_note(self.latest) if self.latest else {}
 
     def write_note(self, note: Mapping[str, Any]) -> None:
-        """Puts another note in the place of the one beside the newest checkpoint, if there is any."""
-        with writing("a note of the newest checkpoint", self._workdir):
+        """Replaces the note beside the newest checkpoint, if there is a checkpoint."""
+        with explain_write_errors("the note of the newest checkpoint", self._workdir):
             if self.latest:
                 checkpoint_files.write_note(self.latest, note)
 
     def restore_latest(self, tidy: bool = True) -> bool:
-        """Brings the state to the newest intact checkpoint; returns False if there are no checkpoints.
+        """Restores the state from the newest intact checkpoint; returns False if there are no checkpoints.
 
-        Damaged ones are passed over, with a warning: the steps that they were of are trained again.
+        Damaged checkpoints are skipped with a warning, and their steps are trained again.
 
         Args:
-          tidy: set damaged checkpoints aside, and remove what a killed run was writing.
+          tidy: whether to mark damaged checkpoints, and to remove what a killed run was writing.
 
         Raises:
-          ValueError: all checkpoints are damaged, or the newest intact one is of other networks.
+          ValueError: all checkpoints are damaged, or the newest intact one belongs to other networks.
         """
         path, damaged = checkpoint_files.newest_intact(_folder(self._workdir))
         if tidy:
@@ -75,75 +75,78 @@ class Checkpoints:
         if path is None:
             return False
         _warn_of(damaged, path)
-        with _explained(path):
+        with _explain_restore_errors(path):
             self._state.restore(path).assert_consumed()
         for other, _ in damaged if tidy else ():
-            checkpoint_files.set_aside(other)
+            checkpoint_files.mark_damaged(other)
         logging.info("restored %s", path)
         return True
 
     def save(self, note: Mapping[str, Any] | None = None) -> str:
-        """Writes a checkpoint of the state as it is, and removes those that have grown old.
+        """Writes a checkpoint of the current state, and removes old ones.
 
         Args:
-          note: what is to be kept beside it, as JSON.
+          note: values to keep beside the checkpoint, as JSON.
 
         Returns:
-          Its path.
+          The checkpoint's path.
 
         Raises:
-          OSError: the disk is full or read-only, or the folder has vanished; the checkpoints before are as they were.
+          OSError: the disk is full or read-only, or the folder has vanished; earlier checkpoints are unchanged.
         """
         step = int(self._state.step.numpy())
-        # TensorFlow's count of savings, in every checkpoint since the first version: here the step, so that a
-        # checkpoint does not tell how often its run was stopped.
+        # TensorFlow counts the saves here, in every checkpoint since the first version. The count is set to the step,
+        # so that checkpoints do not depend on how often the run was stopped.
         self._state.save_counter.assign(step)
         path = os.path.join(_folder(self._workdir), f"step-{step}")
-        with writing(f"the checkpoint of step {step}", self._workdir):
+        with explain_write_errors(f"the checkpoint of step {step}", self._workdir):
             checkpoint_files.write(self._state, path, note)
             self._remove_old(step)
         return path
 
     def _remove_old(self, step: int) -> None:
         folder = _folder(self._workdir)
-        # Later ones are none of this run's past: they count for nothing and stay.
+        # Later checkpoints are not of this run's past: they are not counted, and stay.
         paths = [path for path in checkpoint_files.listed(folder) if step_of(path) <= step]
         for path in paths[: -self._max_to_keep]:
             if not self._keep_every or step_of(path) % self._keep_every:
                 checkpoint_files.remove(path)
-        checkpoint_files.remove_remains(folder, step)
+        checkpoint_files.remove_incomplete(folder, step)
 
 
 def newest(workdir: str) -> str | None:
-    """The path of a run's newest checkpoint, intact or not; None if there is none."""
+    """Returns the path of a run's newest checkpoint, intact or not; None if there is none."""
     paths = checkpoint_files.listed(_folder(workdir))
     return paths[-1] if paths else None
 
 
 def find(workdir: str, which: str = "latest") -> str:
-    """The path of one of a run's checkpoints, as TensorFlow names it (without '.index').
+    """Finds one of a run's checkpoints.
 
     Args:
       workdir: the run's folder.
-      which: 'latest' (the newest intact one; damaged ones are told of), 'best' (by FID, see `keep_best`), or a step
+      which: 'latest' (the newest intact one; damaged ones cause a warning), 'best' (by FID, see `keep_best`), or a step
         such as '5000'.
 
+    Returns:
+      The checkpoint's path, as TensorFlow names it (without '.index').
+
     Raises:
-      FileNotFoundError: there is no such checkpoint; tells which there are.
-      ValueError: `which` is neither a word nor a step, or all checkpoints are damaged.
+      FileNotFoundError: there is no such checkpoint; lists those that exist.
+      ValueError: `which` is none of these, or all checkpoints are damaged.
     """
     folder = _folder(workdir)
     if which == "latest":
         path, damaged = checkpoint_files.newest_intact(folder)
         _warn_of(damaged, path)
-        remedy = "train until the first one is written"
+        remedy = "train until the first checkpoint is written"
     elif which == BEST:
         path = _best(workdir)
-        remedy = f"python -m eval.evaluate --workdir={workdir} keeps the best by FID"
+        remedy = f"python -m eval.evaluate --workdir={workdir} keeps the best one by FID"
     elif which.isdigit():
         kept = {step_of(kept_path): kept_path for kept_path in find_all(workdir)}
         path = kept.get(int(which))
-        remedy = f"there are {', '.join(map(str, kept)) or 'none'}"
+        remedy = f"the steps kept are {', '.join(map(str, kept)) or 'none'}"
     else:
         raise ValueError(f"checkpoint '{which}': give 'latest', 'best' or a step")
     if path is None:
@@ -153,15 +156,15 @@ def find(workdir: str, which: str = "latest") -> str:
 
 
 def find_all(workdir: str) -> list[str]:
-    """The paths of all checkpoints that a run has kept, by their steps, the best one among them."""
+    """Returns the paths of all checkpoints that a run has kept, the best one included, sorted by step."""
     best = _best(workdir)
-    # Of two of a step, the run's own is taken.
+    # If the best one is also among the run's own, the run's own path is returned.
     found = [*([best] if best else []), *checkpoint_files.listed(_folder(workdir))]
     return [path for _, path in sorted({step_of(path): path for path in found}.items())]
 
 
 def restore_generator(path: str, generator: tf.keras.Model) -> int:
-    """Gives a generator the averaged weights of a checkpoint.
+    """Restores the averaged weights of a checkpoint into a generator.
 
     Args:
       path: of the checkpoint, see `find`.
@@ -171,10 +174,10 @@ def restore_generator(path: str, generator: tf.keras.Model) -> int:
       The step of the checkpoint.
 
     Raises:
-      ValueError: the checkpoint is damaged or of another generator.
+      ValueError: the checkpoint is damaged, or belongs to another generator.
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    with _explained(path):
+    with _explain_restore_errors(path):
         status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(path)
         status.expect_partial().assert_existing_objects_matched()
     return int(step.numpy())
@@ -182,18 +185,18 @@ def restore_generator(path: str, generator: tf.keras.Model) -> int:
 
 @contextlib.contextmanager
 def held(workdir: str, path: str) -> Iterator[str]:
-    """Holds a checkpoint as long as it is worked with, should the run remove it meanwhile.
+    """Links a checkpoint into a folder of its own while it is in use, in case the run removes it meanwhile.
 
     Args:
       workdir: the run's folder.
       path: of the checkpoint, see `find`.
 
     Yields:
-      The path of what is held.
+      The path of the linked checkpoint.
     """
-    for left in glob.glob(os.path.join(glob.escape(_folder(workdir)), f"{_HELD}.*")):  # By a killed process.
-        if not psutil.pid_exists(int(left.rpartition(".")[2])):
-            shutil.rmtree(left, ignore_errors=True)
+    for leftover in glob.glob(os.path.join(glob.escape(_folder(workdir)), f"{_HELD}.*")):
+        if not psutil.pid_exists(int(leftover.rpartition(".")[2])):  # Left by a killed process.
+            shutil.rmtree(leftover, ignore_errors=True)
     folder = os.path.join(_folder(workdir), f"{_HELD}.{os.getpid()}")
     try:
         yield _link(path, folder)
@@ -202,15 +205,15 @@ def held(workdir: str, path: str) -> Iterator[str]:
 
 
 def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
-    """Keeps a checkpoint apart, in `checkpoints/best/` and in the place of the one before; the run may remove its own.
+    """Keeps a checkpoint as the run's best, in `checkpoints/best/`, where it replaces the previous best.
 
     Args:
       workdir: the run's folder.
-      path: of the checkpoint, see `find`.
-      note: what is to be known of it, such as its score; written to `best.json` beside it.
+      path: of the checkpoint, see `find`; the run may remove its own copy later.
+      note: facts about the checkpoint, such as its score; written to `best.json` beside it.
 
     Returns:
-      The path of what was kept.
+      The path of the copy in `checkpoints/best/`.
     """
     folder = os.path.join(_folder(workdir), BEST)
     kept = _link(path, folder)
@@ -218,7 +221,7 @@ def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
     note_path = os.path.join(folder, _BEST_NOTE)
     with replaced(note_path) as file:
         json.dump({"checkpoint": name, "step": step_of(path), **note}, file, indent=2)
-    # From here on this one is the best.
+    # The note now names the new checkpoint; files of the previous one can go.
     for other in os.listdir(folder):
         if other != _BEST_NOTE and not other.startswith(f"{name}."):
             os.remove(os.path.join(folder, other))
@@ -226,9 +229,10 @@ def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
 
 
 def _link(path: str, folder: str) -> str:
-    """Puts the files of a checkpoint into a folder as well; returns its path there.
+    """Links the files of a checkpoint into a folder; returns the checkpoint's path there.
 
-    As hard links where the disk allows: they take room only when the run has removed its own.
+    These are hard links where the disk supports them, which take space only after the run has removed its own files.
+    Elsewhere the files are copied.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
@@ -237,7 +241,7 @@ def _link(path: str, folder: str) -> str:
         if os.path.exists(target) and os.path.samefile(file, target):
             continue
         with temporary_path(target) as temporary:
-            temporary.unlink(missing_ok=True)  # `os.link` replaces nothing.
+            temporary.unlink(missing_ok=True)  # `os.link` does not replace files.
             try:
                 os.link(file, temporary)
             except OSError:
@@ -246,7 +250,7 @@ def _link(path: str, folder: str) -> str:
 
 
 def read_best(workdir: str) -> dict[str, Any] | None:
-    """What `keep_best` noted of a run's best checkpoint; None if there is none."""
+    """Returns what `keep_best` noted about a run's best checkpoint; None if there is none."""
     path = os.path.join(_folder(workdir), BEST, _BEST_NOTE)
     if not os.path.exists(path):
         return None
@@ -261,20 +265,20 @@ def _best(workdir: str) -> str | None:
 
 def _warn_of(damaged: list[tuple[str, str]], taken: str | None) -> None:
     for path, reason in damaged:
-        logging.warning("%s is damaged (%s): %s is taken in its place", path, reason, taken)
+        logging.warning("%s is damaged (%s): using %s instead", path, reason, taken)
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
-    """Puts into one line what TensorFlow says of a checkpoint that cannot be restored."""
+def _explain_restore_errors(path: str) -> Iterator[None]:
+    """Turns TensorFlow's errors about a checkpoint that cannot be restored into one line."""
     try:
         yield
     except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
         damage = checkpoint_files.damage(path)
         if damage:
-            raise ValueError(f"cannot restore {path}: it is damaged ({damage}): choose another one") from error
+            raise ValueError(f"cannot restore {path}: it is damaged ({damage}): choose another checkpoint") from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"cannot restore {path}: it is intact, but of other networks than the config describes ({reason}): "
-            "take it up with the version and the config that it was trained with"
+            f"cannot restore {path}: it is intact, but belongs to other networks than the config describes ({reason}): "
+            "use the version and the config that it was trained with"
         ) from error

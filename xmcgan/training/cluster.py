@@ -1,4 +1,4 @@
-"""Where a run is to train, by the name of a strategy and by TF_CONFIG. TensorFlow is not needed to tell."""
+"""The devices of a run, chosen by the name of a strategy and by TF_CONFIG; `resolve` does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _EXAMPLE = '{"cluster": {"worker": ["host1:5000", "host2:5000"]}, "task": {"type
 
 
 class Cluster(NamedTuple):
-    """The processes of a run, one for each machine, and which of them this one is."""
+    """The processes of a run, one per machine, and the index of this one."""
 
-    workers: list[str]  # Addresses host:port; the first one is the chief, which alone writes.
+    workers: list[str]  # Addresses host:port. The first is the chief, the only one that writes the run.
     own_index: int
 
 
 def resolve(strategy: str) -> str:
-    """The strategy that 'auto' stands for here; any other name stays.
+    """Replaces 'auto' by the strategy that it means here; other names stay.
 
     Raises:
-      ValueError: TF_CONFIG is there or needed, and does not describe a cluster.
+      ValueError: TF_CONFIG is set or needed, and does not describe a cluster.
     """
     if strategy == "auto":
         several = len(_tasks(_read_config(required=False))) > 1
@@ -41,10 +41,10 @@ def resolve(strategy: str) -> str:
 
 
 def read_cluster() -> Cluster:
-    """The cluster of the environment variable TF_CONFIG.
+    """Reads the cluster from the environment variable TF_CONFIG.
 
     Raises:
-      ValueError: it is missing, or wrong; shows a right one.
+      ValueError: the variable is missing or wrong; shows an example.
     """
     config = _read_config(required=True)
     tasks = _tasks(config)
@@ -55,7 +55,7 @@ def read_cluster() -> Cluster:
             raise _wrong(f"has {address!r} as the address of a {role}, which is not host:port")
     task = config.get("task")
     if not isinstance(task, dict):
-        raise _wrong("does not tell which worker this one is (task)")
+        raise _wrong("does not say which worker this is (task)")
     kind, index = task.get("type"), task.get("index")
     index = int(index) if isinstance(index, str) and index.isdigit() else index
     places: list[tuple[Any, Any]] = [place[:2] for place in tasks]
@@ -66,19 +66,19 @@ def read_cluster() -> Cluster:
 
 
 def create_strategy(name: str = "mirrored", tpu: str = "local") -> tf.distribute.Strategy:
-    """The devices that work together.
+    """Creates the strategy of the devices that train together.
 
-    One device is a `MirroredStrategy` as well: what runs there is what runs on many.
+    One device is a `MirroredStrategy` as well, so that the same code runs on one device and on many.
 
     Args:
       name: one of `STRATEGIES`.
         'mirrored': all GPUs of this machine, or its CPU.
-        'one_device': its first GPU, or its CPU.
-        'multi_worker': those of all machines that TF_CONFIG lists; waits until all have come. To be called before
-          TensorFlow has done anything else in this process.
-        'tpu': all cores of a TPU. Written by the documentation and never run, for want of one.
+        'one_device': the first GPU of this machine, or its CPU.
+        'multi_worker': the GPUs of all machines that TF_CONFIG lists; waits until all have connected. Call it before
+          TensorFlow does anything else in this process.
+        'tpu': all cores of a TPU. Written from the documentation, and never run, since no TPU was available.
         'auto': 'multi_worker' if TF_CONFIG lists several machines, otherwise 'mirrored'.
-      tpu: name or address of the TPU; 'local' on a machine that has one.
+      tpu: name or address of the TPU; 'local' on a TPU VM.
 
     Raises:
       ValueError: TF_CONFIG is wrong, or there is no such TPU.
@@ -88,7 +88,7 @@ def create_strategy(name: str = "mirrored", tpu: str = "local") -> tf.distribute
         return _multi_worker()
     if name == "tpu":
         return _tpu(tpu)
-    # Named one by one: on its own, the strategy would take those of all machines in TF_CONFIG.
+    # The devices are listed, because by default the strategy would take those of all machines in TF_CONFIG.
     devices = [f"GPU:{number}" for number in range(len(tf.config.list_logical_devices("GPU")))] or ["CPU:0"]
     return tf.distribute.MirroredStrategy(devices[:1] if name == "one_device" else devices)
 
@@ -120,15 +120,15 @@ def _read_config(required: bool) -> dict[str, Any]:
     except ValueError as error:
         raise _wrong(f"is not JSON ({error})") from error
     if not isinstance(config, dict):
-        raise _wrong("is no JSON object")
+        raise _wrong("is not a JSON object")
     return config
 
 
 def _tasks(config: dict[str, Any]) -> list[tuple[str, int, Any]]:
-    """The type, index and address of each process that trains, in TensorFlow's order: a chief is the first worker."""
+    """Returns type, index and address of each process that trains; in TensorFlow's order, a chief comes first."""
     cluster = config.get("cluster") or {}
     if not isinstance(cluster, dict):
-        raise _wrong("has a cluster that is no JSON object")
+        raise _wrong("has a cluster that is not a JSON object")
     tasks = []
     for kind in ("chief", "worker"):
         addresses = cluster.get(kind) or []
@@ -142,7 +142,7 @@ def _multi_worker() -> tf.distribute.Strategy:
     workers, index = read_cluster()
     if index == 0 and len(workers) > 1:
         logging.info("worker 0 of %d: waiting for %s", len(workers), ", ".join(workers[1:]))
-    tf.get_logger().setLevel("WARNING")  # It would tell of every exchange that is compiled.
+    tf.get_logger().setLevel("WARNING")  # TensorFlow would log every collective that it compiles.
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
@@ -151,10 +151,11 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
         if name != "local":
             address = urllib.parse.urlsplit(resolver.master())
-            socket.create_connection((address.hostname, address.port), timeout=30).close()  # TensorFlow would wait on.
+            # TensorFlow itself would wait longer for an address that does not answer.
+            socket.create_connection((address.hostname, address.port), timeout=30).close()
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except Exception as error:  # Of as many kinds as there are reasons: a name, the network, this TensorFlow.
+    except Exception as error:  # The type depends on the cause: the name, the network, or this TensorFlow.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise ValueError(
             f"no TPU at --tpu={name} ({reason}): give its name or grpc://host:8470, or 'local' on a TPU VM whose "

@@ -1,6 +1,6 @@
-"""A run whose numbers are no longer finite is stopped, and told where in the networks that began.
+"""Stops a run whose numbers are no longer finite, and finds where in the networks they first occurred.
 
-For this the iteration is run once more, under watch.
+To find the place, the iteration is run again while layers and gradients are watched.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from xmcgan.training.summaries import json_line
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """What it takes to run a training up to a step once more: it is a function of its config.
+    """Everything that is needed to run a training again up to a step; a run is a function of its config.
 
     Attributes:
       strategy: the replicas.
       config: the experiment.
-      state: of the run; is no longer of use afterwards.
-      checkpoints: of the run.
-      batches_from: of a number of steps done, the batches of those to come.
-      run_steps: runs as many steps on batches, see `loop.compiled_steps`.
+      state: the run's state; cannot be used afterwards.
+      checkpoints: the run's checkpoints.
+      batches_from: takes the number of steps done, and returns the batches of the next steps.
+      run_steps: runs a number of steps on batches, see `loop.compiled_steps`.
     """
 
     strategy: tf.distribute.Strategy
@@ -47,11 +47,11 @@ class Replay:
     run_steps: Callable[[Iterator, int], Any]
 
     def first_place(self, step: int) -> str | None:
-        """Runs up to a step, from 1, and this one without a graph and under watch.
+        """Runs the training again up to a step (counted from 1), and that step eagerly while it is watched.
 
         Returns:
-          The first place in it with numbers that are not finite, in words; None if all are finite this time, which
-          rounding may decide.
+          The first place in that step with numbers that are not finite, in words; None if rounding made all of them
+          finite this time.
         """
         if not self.checkpoints.restore_latest():
             with self.strategy.scope():
@@ -59,11 +59,11 @@ class Replay:
             with tempfile.TemporaryDirectory() as folder:
                 self.state.restore(beginning.write(os.path.join(folder, "beginning"))).expect_partial()
         done = int(self.state.step.numpy())
-        logging.info("step %d is not finite: training from step %d on again, to see where that begins", step, done)
+        logging.info("step %d is not finite: training again from step %d, to find where that begins", step, done)
         batches = iter(self.batches_from(done))
         if step - 1 > done:
             self.run_steps(batches, step - 1 - done)
-        with watched() as found, _without_graphs():
+        with watch_non_finite() as found, _without_graphs():
             self.run_steps(batches, 1)
         return found[0] if found else None
 
@@ -71,13 +71,13 @@ class Replay:
 def stop_if_not_finite(
     workdir: str, first_step: int, metrics: dict[str, np.ndarray], replay: Replay | None = None
 ) -> None:
-    """Stops the run at the first step with a number that is none; the step's numbers are kept beside the metrics.
+    """Stops the run at the first step with a metric that is not finite, and writes that step's metrics to a file.
 
     Args:
       workdir: folder of the run.
-      first_step: the step before these.
+      first_step: the last step before those in `metrics`.
       metrics: {name: [steps]}.
-      replay: of the run, to see where in the networks it came from.
+      replay: of the run, to find the place in the networks; None skips that.
 
     Raises:
       FloatingPointError: names the step, the metric, the place and the file.
@@ -95,7 +95,7 @@ def stop_if_not_finite(
     place = _first_place(replay, step) if replay else None
     raise FloatingPointError(
         f"{name} is {value} at step {step}{f', first in {place}' if place else ''}: the step's numbers are in {path}, "
-        "checkpoints before it are intact: lower the learning rates, or try another --config.training.seed in a new "
+        "earlier checkpoints are intact: lower the learning rates, or try another --config.training.seed in a new "
         "--workdir"
     )
 
@@ -103,18 +103,18 @@ def stop_if_not_finite(
 def _first_place(replay: Replay, step: int) -> str | None:
     try:
         return replay.first_place(step)
-    except Exception as error:  # Whatever it is: what is to be told is the number.
-        logging.warning("the layer could not be found: %s", error)
+    except Exception as error:  # The number that is not finite must be reported in any case.
+        logging.warning("could not find the layer: %s", error)
         return None
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[list[str]]:
-    """Watches the outputs of layers and the gradients that optimizers are given; outside of graphs.
+def watch_non_finite() -> Iterator[list[str]]:
+    """Watches the outputs of layers and the gradients that optimizers receive, in eager execution.
 
     Yields:
-      A list that receives the places of numbers that are not finite, in the order of their computation: 'the output of
-      generator/word_block_1/conv_0' or 'the gradient of generator/stem/kernel'.
+      A list, to which the places of numbers that are not finite are added in the order of their computation, such as
+      'the output of generator/word_block_1/conv_0' or 'the gradient of generator/stem/kernel'.
     """
     found: list[str] = []
     path = threading.local()  # Each replica has a thread of its own.
@@ -127,7 +127,7 @@ def watched() -> Iterator[list[str]]:
         path.names = (*before, layer.name)
         try:
             outputs = call(layer, *args, **kwargs)
-            if not _finite(outputs):
+            if not _all_finite(outputs):
                 found.append(f"the output of {'/'.join(path.names)}")
             return outputs
         finally:
@@ -138,7 +138,9 @@ def watched() -> Iterator[list[str]]:
         optimizer: tf.keras.optimizers.Optimizer, grads_and_vars: Any, *args: Any, **kwargs: Any
     ) -> Any:
         pairs = list(grads_and_vars)
-        found.extend(f"the gradient of {variable.name.partition(':')[0]}" for g, variable in pairs if not _finite(g))
+        for gradient, variable in pairs:
+            if not _all_finite(gradient):
+                found.append(f"the gradient of {variable.name.partition(':')[0]}")
         return apply_gradients(optimizer, pairs, *args, **kwargs)
 
     layer_class.__call__, optimizer_class.apply_gradients = watched_call, watched_gradients
@@ -158,8 +160,8 @@ def _without_graphs() -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _finite(tensors: Any) -> bool:
-    """Whether all numbers are finite; True of what has none, and of tensors of a graph."""
+def _all_finite(tensors: Any) -> bool:
+    """Tells whether all numbers in a structure are finite; True if it has no numbers, or symbolic tensors."""
     return all(
         bool(tf.reduce_all(tf.math.is_finite(tensor)))
         for tensor in tf.nest.flatten(tensors)

@@ -1,4 +1,4 @@
-"""The training run: from the last checkpoint to the last step."""
+"""The training loop: from the last checkpoint to the last step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xmcgan.training.state import TrainState, update_average
 from xmcgan.training.step import Example, TrainingStep, noise
 from xmcgan.training.summaries import PendingMetrics, RunLog
 from xmcgan.training.validation import HeldOut, Validation
-from xmcgan.training.workdir import check_workdir, claim_workdir, writing
+from xmcgan.training.workdir import check_workdir, claim_workdir, explain_write_errors
 from xmcgan.training.workers import Workers
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
@@ -33,10 +33,10 @@ COMPILING = "compiling the training step; at the paper's size this takes minutes
 
 
 class TrainingData(Protocol):
-    """What a run trains on, and looks at; see `data_pipelines.training_data`.
+    """The training and validation data of a run; implemented by `data_pipelines.training_data`.
 
     Attributes:
-      num_examples: training images.
+      num_examples: number of training images.
     """
 
     num_examples: int
@@ -44,20 +44,20 @@ class TrainingData(Protocol):
     def batches(
         self, strategy: tf.distribute.Strategy, text_encoder: TextEncoder, step: int
     ) -> Iterable[dict[str, tf.Tensor]]:
-        """Endless batches, shared out to the replicas, from those of an iteration on.
+        """Returns endless batches, distributed over the replicas, beginning with those of an iteration.
 
         Args:
           strategy: the replicas.
-          text_encoder: its tokens stand in for the captions.
-          step: the iteration, from 0.
+          text_encoder: tokenizes the captions.
+          step: the first iteration, counted from 0.
 
         Returns:
-          {'image': [batch / replicas, size, size, 3] uint8, ...}, the rest being tokens of the text encoder, or the
-          fields of `TextFeatures` where the experiment trains on stored ones.
+          Dicts {'image': [batch / replicas, size, size, 3] uint8, ...}. The other entries are the text encoder's
+          tokens, or the fields of `TextFeatures` if the experiment trains on stored features.
         """
 
     def held_out(self) -> Iterable[Any]:
-        """Batches of held-out images and captions: `image` uint8 [batch, size, size, 3], `caption` [batch] string."""
+        """Returns batches of held-out pairs: `image` uint8 [batch, size, size, 3], `caption` [batch] string."""
 
 
 def train(
@@ -69,30 +69,30 @@ def train(
     evaluate: Callable[[str], Any] | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> HeldOut | None:
-    """Trains until `config.training.num_steps`, going on from the run's last checkpoint if there is one.
+    """Trains up to `config.training.num_steps`, and resumes from the run's last checkpoint if there is one.
 
-    The run is a function of the config: killed at any moment and started again, it gives the same numbers. Told to stop
-    by SIGTERM or SIGINT, it saves after the step that it is in.
+    The run is a function of the config: killed at any moment and started again, it yields the same numbers. On SIGTERM
+    or SIGINT it saves after the current step, and stops.
 
     Args:
       config: the experiment.
       workdir: folder of this run.
-      data: what it trains on.
-      text_encoder: of captions; loaded inside the strategy's scope.
+      data: the training and validation data.
+      text_encoder: encodes the captions; loaded inside the strategy's scope.
       image_encoder: images -> features [batch, dim]; needed if one of its losses is on.
-      evaluate: is given the path of every checkpoint of a multiple of `config.evaluation.every` steps.
+      evaluate: called with the path of each checkpoint whose step is a multiple of `config.evaluation.every`.
       strategy: the devices that train; by default all of this machine's.
 
     Returns:
-      The last look at held-out captions; None if there was nothing left to train.
+      The last validation; None if there was nothing left to train.
 
     Raises:
-      ValueError: the config does not fit the machine or the data, or the workdir is another run's.
-      FloatingPointError: a loss is no longer a number.
+      ValueError: the config does not fit the machine or the data, or the workdir belongs to another run.
+      FloatingPointError: a metric is no longer finite.
       OSError: the workdir's disk is full or read-only, or the workdir has vanished.
-      Stopped: by a signal; the run is saved.
+      Stopped: a signal stopped the run, which is saved.
     """
-    # 1. What is to be trained, and where.
+    # 1. The devices, and the number of steps.
     options = config.training
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -101,11 +101,11 @@ def train(
     check_run(config, workdir, strategy)
     num_steps = options.steps(data.num_examples)
 
-    # 2. The state, as the last checkpoint left it.
+    # 2. The state, restored from the last checkpoint.
     with strategy.scope():
         state = TrainState(config)
     logging.info(
-        "%s: %d training pictures, batch %d on %d replica(s) of %d worker(s), %d steps; "
+        "%s: %d training images, batch %d on %d replica(s) of %d worker(s), %d steps; "
         "parameters: generator %s, discriminator %s",
         config.dataset, data.num_examples, options.batch_size, strategy.num_replicas_in_sync, workers.count, num_steps,
         f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
@@ -117,17 +117,17 @@ def train(
     batches_from = functools.partial(data.batches, strategy, text_encoder)
     batches = batches_from(step)
 
-    # 3. The workdir becomes this run's, unless there is nothing left to do.
+    # 3. The workdir is claimed for this run, and an evaluation that is due is made up for.
     workers.check_same(config_json.to_json(config), step, workdir)
     if workers.is_chief:
         claim_workdir(workdir, config)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
-        evaluate(checkpoints.latest)  # Unless it has been, before the run was stopped.
+        evaluate(checkpoints.latest)  # Does nothing if this was evaluated before the run was stopped.
     if step >= num_steps and not pending.steps:
         logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
         return None
 
-    # 4. The compiled step, and who looks at it.
+    # 4. The compiled step, validation and diagnosis.
     stop = StopRequest()
     run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
     replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
@@ -137,7 +137,7 @@ def train(
     saved_step = step
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(workers.own_folder(workdir))
-        # Saving is an exchange, so all workers save.
+        # Saving is a collective operation, so all workers save.
         saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)
         logged = step - pending.steps
         log = stack.enter_context(
@@ -145,7 +145,7 @@ def train(
         )
         stack.enter_context(stop)
         while True:
-            # 5. First what is due at this step: a run that was stopped has left that to the one that goes on.
+            # 5. Log, sample, save and evaluate first: a run that was stopped leaves this to the run that resumes.
             last = step >= num_steps
             sample = bool(options.sample_every) and (last or step % options.sample_every == 0)
             if pending.steps and (sample or last or step % options.log_every == 0):
@@ -153,7 +153,7 @@ def train(
                 if sample:
                     held_out = validation()
                     means.update(held_out.metrics)
-                with writing(f"the numbers of step {step}", folder):
+                with explain_write_errors(f"the numbers of step {step}", folder):
                     log.scalars(step, means)
                     if sample and held_out:
                         log.grid(step, *held_out.grid(_GRID_ROWS))
@@ -167,16 +167,16 @@ def train(
                     with stop.interruptible(step):
                         evaluate(path)
             if last:
-                workers.wait()  # None leaves before the others are done: TensorFlow would take it for lost.
+                workers.wait()  # If a worker left before the others are done, TensorFlow would report it as lost.
                 return held_out
 
-            # 6. Then steps, up to the next multiple, also where an earlier run ended between two.
+            # 6. Then train up to the next multiple of steps_per_call, even if an earlier run ended in between.
             done = run_steps(batches, min(options.steps_per_call - step % options.steps_per_call, num_steps - step))
             diagnosis.stop_if_not_finite(folder, step, done.metrics, replay)
             pending.add(done.metrics)
             step = int(state.step.numpy())
 
-            # 7. Told to stop: save, and end.
+            # 7. If a stop was requested, save and stop.
             if done.stopped and step < num_steps:
                 saved.save(pending.note())
                 workers.wait()
@@ -184,15 +184,15 @@ def train(
 
 
 def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) -> None:
-    """Refuses what cannot be trained, before anything is loaded for it.
+    """Refuses runs that cannot be trained, before anything is loaded.
 
     Args:
       config: the experiment.
       workdir: folder of the run.
-      strategy: the devices that are to train.
+      strategy: the devices that will train.
 
     Raises:
-      ValueError: the devices cannot share the batch, or the workdir is another run's.
+      ValueError: the devices cannot share the batch, or the workdir belongs to another run.
     """
     options, replicas = config.training, strategy.num_replicas_in_sync
     cluster.check_divides(options.batch_size, replicas, options.micro_batches)
@@ -201,10 +201,10 @@ def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) ->
 
 
 class StepsDone(NamedTuple):
-    """What a call of the compiled loop gives."""
+    """The result of one call of the compiled loop."""
 
     metrics: dict[str, np.ndarray]  # Of every step, {name: [steps]}
-    stopped: bool  # The call ended at a request to stop
+    stopped: bool  # Whether the call ended because of a request to stop
 
 
 def compiled_steps(
@@ -215,15 +215,16 @@ def compiled_steps(
     image_encoder: Callable | None = None,
     stop: tf.Variable | None = None,
 ) -> Callable[[Iterator, int], StepsDone]:
-    """Many steps in one call of a graph, without a return to Python between them.
+    """Compiles a loop of many steps into one graph, without a return to Python in between.
 
     Args:
       strategy: the replicas.
       config: the experiment.
-      state: what is trained; made inside the strategy's scope.
-      text_encoder: of captions; not asked where the batches bring features.
+      state: the state to train; made inside the strategy's scope.
+      text_encoder: encodes the captions; not used if the batches contain stored features.
       image_encoder: see `TrainingStep`.
-      stop: a variable on each worker's host. A call ends after the first step before which any of them was above 0.
+      stop: a variable on each worker's host, above 0 to request a stop. Before each step it is read on all workers; the
+        call ends after the first step for which any of them was above 0.
 
     Returns:
       A function of an iterator over distributed batches (see `TrainingData.batches`) and a number of steps.
@@ -242,33 +243,33 @@ def compiled_steps(
     if options.xla:
         train_step = tf.function(train_step, autograph=False, jit_compile=True)
 
-    @tf.autograph.experimental.do_not_convert  # Nor the layers that are called in there, as Keras would.
+    @tf.autograph.experimental.do_not_convert  # Keras would otherwise convert the layers that are called in here.
     def replica_step(
-        batches: list[dict[str, tf.Tensor]], step: tf.Tensor, told: tf.Tensor
+        batches: list[dict[str, tf.Tensor]], step: tf.Tensor, stop_requested: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        # XLA's own noise would be other numbers for the same key.
+        # Drawn outside of `train_step`: for the same key, XLA would draw other numbers.
         z = [
             noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim)
             for draw in range(batches_per_iteration)
         ]
         metrics = train_step(batches, z)
         update_average(state.ema_generator, state.generator, options.ema_decay)
-        # The request goes along with the metrics, so that all workers learn of it at the same step; as a copy on this
-        # replica's device, without which there would be nothing to exchange.
-        *values, told = mean_over_replicas([*metrics.values(), tf.identity(told)])
-        return dict(zip(metrics, values)), told
+        # The request to stop is averaged along with the metrics, so that all workers see it at the same step. The
+        # identity copies it to this replica's device, as the exchange needs it.
+        *values, stop_requested = mean_over_replicas([*metrics.values(), tf.identity(stop_requested)])
+        return dict(zip(metrics, values)), stop_requested
 
     @tf.function(autograph=False)
     def one_step(batches: list[dict[str, tf.Tensor]]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        told = tf.zeros([]) if stop is None else stop.read_value()
-        results = strategy.run(replica_step, args=(batches, state.step.read_value(), told))
+        stop_requested = tf.zeros([]) if stop is None else stop.read_value()
+        results = strategy.run(replica_step, args=(batches, state.step.read_value(), stop_requested))
         state.step.assign_add(1)
-        metrics, told = tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], results)
-        return metrics, told > 0.0
+        metrics, stop_requested = tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], results)
+        return metrics, stop_requested > 0.0
 
     @tf.function(autograph=False, reduce_retracing=True)
     def run(batches: tf.distribute.DistributedIterator, steps: tf.Tensor) -> StepsDone:
-        logging.info(COMPILING)  # Once, as this is Python.
+        logging.info(COMPILING)  # Runs once, when the function is traced.
         traced = one_step.get_concrete_function([batches.element_spec] * batches_per_iteration)
         names, _ = traced.structured_outputs
 
@@ -293,7 +294,7 @@ def compiled_steps(
 
 
 def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
-    """The features that a batch brings along, float16 -> float32."""
+    """Returns the stored text features of a batch, cast from float16 to float32."""
     return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT while a run trains: it saves where it stands, and ends."""
+"""Handling of SIGTERM and SIGINT during training: the run saves its state, and stops."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(KeyboardInterrupt):
-    """A run that was told to stop has done so: as Ctrl-C, it is no error, and no handler of errors may hold it up.
+    """Raised when a run has stopped because of a signal.
+
+    It is a KeyboardInterrupt, as for Ctrl-C: it is not an error, and `except Exception` does not catch it.
 
     Attributes:
-      status: for the process to exit with, 128 + the signal's number, as shells have it.
+      status: the exit status of the process, 128 + the signal's number, as in shells.
     """
 
     def __init__(self, received: signal.Signals, step: int):
-        """Says which signal it was, and at which step the run is saved."""
-        super().__init__(
-            f"stopped by {received.name} at step {step}, which is saved: the same command goes on from there"
-        )
+        """Makes the message: the signal, and the step at which the run is saved."""
+        super().__init__(f"stopped by {received.name} at step {step}, which is saved: the same command resumes there")
         self.status = 128 + received
 
 
 class StopRequest:
-    """A request to stop, by signal. As a context, it takes the place of the handlers of SIGTERM and SIGINT.
+    """A request to stop, made by a signal; as a context, it replaces the handlers of SIGTERM and SIGINT.
 
-    Python handles a signal once the main thread is back from TensorFlow, whose compiled loop may go on for minutes. So
-    the signal wakes a thread, which sets a variable, which the compiled loop reads before every step. A second signal
-    ends the process at once.
+    Python handles a signal only when the main thread returns from TensorFlow, whose compiled loop may run for minutes.
+    Therefore the signal wakes a thread. The thread sets a variable, which the compiled loop reads before every step. A
+    second signal ends the process at once.
 
     Outside of the main thread, where signals cannot be handled, the context does nothing.
 
     Attributes:
-      flag: a variable on the host, 0 until there is a request and greater from then on.
+      flag: a variable on the host, 0 until there is a request and above 0 from then on.
     """
 
     def __init__(self) -> None:
-        """Makes the variable; signals are heard of within the context alone."""
+        """Makes the variable; signals are handled only within the context."""
         with tf.device("CPU:0"):
             self.flag = tf.Variable(0.0, trainable=False, name="stop")
         self._received: signal.Signals | None = None
-        self._saved_step: int | None = None  # While it may be interrupted at once.
+        self._saved_step: int | None = None  # Set while a signal may interrupt at once.
         self._installed = contextlib.ExitStack()
 
     def stopped(self, step: int) -> Stopped:
-        """The exception to raise once `step` is saved. Where the signal reached another worker only, it is SIGTERM."""
+        """Makes the exception to raise once `step` is saved; it names SIGTERM if only another worker had the signal."""
         return Stopped(self._received or signal.SIGTERM, step)
 
     @contextlib.contextmanager
     def interruptible(self, step: int) -> Iterator[None]:
-        """Work that a signal ends at once, as all that there is to save has been, at `step`.
+        """Lets a signal end the enclosed work at once, because everything is saved, at `step`.
 
         Raises:
-          Stopped: there was a signal, now or before.
+          Stopped: there was a signal, during the work or before it.
         """
         self._saved_step = step
         try:
@@ -72,7 +72,7 @@ class StopRequest:
             self._saved_step = None
 
     def __enter__(self) -> StopRequest:
-        """Takes the place of the signals' handlers."""
+        """Replaces the signals' handlers, and starts the thread."""
         if threading.current_thread() is not threading.main_thread():
             return self
         woken, wakes = os.pipe()
@@ -83,7 +83,7 @@ class StopRequest:
             undo.callback(os.close, woken)
             undo.callback(os.close, wakes)
             undo.callback(thread.join)
-            undo.callback(os.write, wakes, b"\0")  # Is no signal: ends the thread.
+            undo.callback(os.write, wakes, b"\0")  # 0 is not a signal: it ends the thread.
             undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(wakes, warn_on_full_buffer=False))
             for number in _SIGNALS:
                 undo.callback(signal.signal, number, signal.signal(number, self._handle) or signal.SIG_DFL)
@@ -91,11 +91,11 @@ class StopRequest:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Gives the signals back to the handlers before."""
+        """Restores the previous handlers, and ends the thread."""
         self._installed.close()
 
     def _listen(self, woken: int) -> None:
-        """Runs in a thread of its own: takes note of each signal as it comes."""
+        """Receives the signals, in a thread of its own."""
         while True:
             number = os.read(woken, 1)[0]
             if not number:
@@ -110,7 +110,7 @@ class StopRequest:
             logging.info("%s: saving and stopping; a second signal stops at once", self._received.name)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        """Runs in the main thread, between two lines of Python."""
+        """Handles a signal in the main thread, between two lines of Python."""
         del frame
         if self._saved_step is not None:
             raise Stopped(signal.Signals(number), self._saved_step)

@@ -1,4 +1,4 @@
-"""Everything of a run that training changes: networks, their average, optimizers, the step."""
+"""The state of a training run: networks, averaged generator, optimizers and step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xmcgan.models.text_encoder import TextFeatures
 
 
 class TrainState(tf.train.Checkpoint):
-    """A run's variables, all of them made here; saved and restored as a whole."""
+    """All variables of a run, which are saved and restored together."""
 
     def __init__(self, config: Config):
         """Builds the networks from `config.training.seed`. Call it inside the strategy's scope."""
@@ -26,7 +26,7 @@ class TrainState(tf.train.Checkpoint):
             generator_optimizer=_adam(config, options.generator_learning_rate),
             discriminator_optimizer=_adam(config, options.discriminator_learning_rate),
         )
-        # The seed is for the initial weights alone: a global one would also enter the order of the data.
+        # The seed is only for the initial weights; a global seed would also change the order of the data.
         tf.random.set_seed(None)
         copy_variables(self.ema_generator.variables, self.generator.variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -34,27 +34,27 @@ class TrainState(tf.train.Checkpoint):
 
 
 class Adam(tf.keras.optimizers.Adam):
-    """Adam with epsilon added to the bias-corrected root, by TensorFlow's fused kernel.
+    """Adam with epsilon added to the bias-corrected root, computed by TensorFlow's fused kernel.
 
-    Keras adds epsilon to the uncorrected root, which in the first steps is 30 times as much: parameters whose
-    gradients are around 1e-7 would then hardly move at first.
+    Keras adds epsilon to the uncorrected root, where it weighs 30 times as much in the first steps: parameters with
+    gradients around 1e-7 would hardly move at first.
     """
 
     def _internal_apply_gradients(self, grads_and_vars: list[tuple[tf.Tensor, tf.Variable]]) -> tf.Tensor:
-        """Moves all variables and their moments; every replica its own copies, by gradients that all have in common.
+        """Updates all variables and their moments; each replica updates its own copies by the same gradients.
 
-        Keras would do so variable by variable in an exchange between the replicas, and trace a dozen small ops for
-        each: what is the same for all of them is computed once here.
+        Keras would update each variable in an exchange between the replicas, and would trace a dozen small ops for
+        each. Here, what all variables share is computed once.
 
         Returns:
-          The steps done.
+          The number of steps done.
         """
         dtype = self._momentums[0].dtype
         step = tf.cast(self.iterations + 1, dtype)
         beta_1, beta_2 = tf.constant(self.beta_1, dtype), tf.constant(self.beta_2, dtype)
         beta_1_power, beta_2_power = tf.pow(beta_1, step), tf.pow(beta_2, step)
         learning_rate = tf.cast(self.learning_rate, dtype)
-        # The kernel's epsilon belongs to the uncorrected root: so it is scaled down as that is.
+        # The kernel adds epsilon to the uncorrected root, so epsilon is scaled down as that root is.
         epsilon = self.epsilon * tf.sqrt(1.0 - beta_2_power)
         for gradient, variable in grads_and_vars:
             index = self._index_dict[self._var_key(variable)]
@@ -74,12 +74,12 @@ class Adam(tf.keras.optimizers.Adam):
 
 
 def build_generator(config: Config, precision: str = "float32", small: bool = False) -> Generator:
-    """A generator with its variables made.
+    """Builds a generator and its variables.
 
     Args:
-      config: see `Generator`.
-      precision: of its activations, see `activations_in`.
-      small: its weights are of that precision, too: for inference.
+      config: the experiment.
+      precision: of the activations, see `activations_in`.
+      small: whether the weights have that precision as well; for inference.
     """
     text = TextFeatures(
         sentence=tf.zeros([1, config.text.dim]),
@@ -93,7 +93,7 @@ def build_generator(config: Config, precision: str = "float32", small: bool = Fa
 
 
 def build_discriminator(config: Config, precision: str = "float32") -> Discriminator:
-    """A discriminator with its variables made, whose activations are of this precision."""
+    """Builds a discriminator and its variables, with activations of a precision, see `activations_in`."""
     size = config.data.image_size
     with activations_in(precision):
         discriminator = Discriminator(config.discriminator, size, config.text.dim)
@@ -102,19 +102,19 @@ def build_discriminator(config: Config, precision: str = "float32") -> Discrimin
 
 
 def update_average(average: tf.keras.Model, source: tf.keras.Model, decay: float) -> None:
-    """Moves `average` towards `source`, as the paper's Appendix A averages the generator; inside of a replica.
+    """Updates the moving average of the generator's weights (Appendix A); called inside a replica.
 
     Trainable weights: average <- decay * average + (1 - decay) * source. Moving batch statistics are averages
-    already and are copied. Each replica moves its own copy: as all hold the same weights, the copies stay the same.
+    already, and are copied. Each replica updates its own copy; all have the same weights, so the copies stay equal.
 
     Args:
-      average: a model of the same layout, both built.
+      average: the averaged model, built with the same layout as `source`.
       source: the model in training, after its step.
       decay: in [0, 1); 0.999 in the paper.
     """
     rate = tf.constant(1.0 - decay, average.trainable_variables[0].dtype)
     for averaged, current in zip(average.trainable_variables, source.trainable_variables):
-        # The op itself, as `assign_sub` of a variable with copies would be an exchange between the replicas.
+        # The raw op, because `assign_sub` of a mirrored variable would be an exchange between the replicas.
         tf.raw_ops.AssignSubVariableOp(resource=averaged.handle, value=rate * (averaged - current))
     copy_variables(average.non_trainable_variables, source.non_trainable_variables)
 
@@ -128,5 +128,5 @@ def copy_variables(targets: list[tf.Variable], sources: list[tf.Variable]) -> No
 def _adam(config: Config, learning_rate: float) -> tf.keras.optimizers.Optimizer:
     options = config.training
     adam = Adam(learning_rate, options.beta_1, options.beta_2, options.adam_epsilon, jit_compile=False)
-    # The gradients of float16 would vanish below 6e-8.
+    # Gradients below 6e-8 would vanish in float16.
     return tf.keras.mixed_precision.LossScaleOptimizer(adam) if options.precision == "float16" else adam

@@ -21,23 +21,23 @@ class Example(NamedTuple):
     """A replica's part of a batch, ready for the networks."""
 
     image: tf.Tensor  # Real images, [batch, size, size, 3] in [0, 1]
-    text: TextFeatures  # Of one caption each
+    text: TextFeatures  # Of one caption per image
     z: tf.Tensor  # Noise, [batch, noise_dim]
 
 
 class TrainingStep:
-    """Changes a `TrainState` by one iteration: the discriminator's steps, then the generator's."""
+    """Trains a `TrainState` for one iteration: the discriminator's steps, then the generator's."""
 
     def __init__(self, config: Config, state: TrainState, image_encoder: Callable | None = None):
-        """To be made inside the strategy's scope.
+        """Makes the step; call it inside the strategy's scope.
 
         Args:
           config: the experiment.
-          state: what is trained.
+          state: the state to train.
           image_encoder: images -> features [batch, dim]; needed if one of its losses is on.
 
         Raises:
-          ValueError: the replicas cannot share the batch statistics of micro-batches.
+          ValueError: replicas would have to share the batch statistics of micro-batches.
         """
         self._config = config
         self._state = state
@@ -48,15 +48,15 @@ class TrainingStep:
         own_statistics = options.micro_batches > 1 and options.micro_batch_statistics == "micro_batch"
         if own_statistics and num_replicas() > 1 and config.generator.batch_norm_replicas != 1:
             raise ValueError(
-                "training.micro_batch_statistics='micro_batch' are a replica's own: set "
-                "generator.batch_norm_replicas=1, or take the statistics of the 'batch'"
+                "training.micro_batch_statistics='micro_batch' needs each replica to have its own statistics: set "
+                "generator.batch_norm_replicas=1, or training.micro_batch_statistics='batch'"
             )
 
     def __call__(self, examples: list[Example]) -> dict[str, tf.Tensor]:
         """Runs one iteration on `config.training.batches_per_iteration` examples.
 
         Returns:
-          Scalars by name, of the last discriminator step ('d/...') and the generator step ('g/...').
+          Scalar metrics by name, of the last discriminator step ('d/...') and the generator step ('g/...').
         """
         *first, last = examples
         metrics: dict[str, tf.Tensor] = {}
@@ -67,11 +67,11 @@ class TrainingStep:
         return metrics
 
     def discriminator_step(self, example: Example) -> dict[str, tf.Tensor]:
-        """Lines 3 to 9 of Algorithm 1. The generator's moving averages stay as they are."""
+        """Runs lines 3 to 9 of Algorithm 1; the generator's moving averages do not change."""
         state = self._state
         fake = self._draw(example).image
         with tf.GradientTape() as tape:
-            # Real and generated images as one batch, whose large kernels receive one gradient.
+            # Real and generated images form one batch, so that the gradient of the large kernels is computed once.
             images = tf.concat([example.image, tf.stop_gradient(fake)], axis=0)
             sentences = tf.concat([example.text.sentence] * 2, axis=0)
             output = self._discriminate(images, sentences, state.discriminator.parameters(training=True))
@@ -82,11 +82,11 @@ class TrainingStep:
         return _named("d", objective, _descend(gradients, state.discriminator, state.discriminator_optimizer))
 
     def generator_step(self, example: Example) -> dict[str, tf.Tensor]:
-        """Lines 11 to 17 of Algorithm 1."""
+        """Runs lines 11 to 17 of Algorithm 1."""
         state, sentence = self._state, example.text.sentence
         parameters = state.discriminator.parameters(training=True)
         real_output = None
-        if self._config.losses.generator_image:  # What the loss compares with, without gradient.
+        if self._config.losses.generator_image:  # The loss compares with real images, which get no gradient.
             real_output = self._discriminate(example.image, sentence, parameters, frozen=True)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.generator.trainable_variables)
@@ -100,9 +100,9 @@ class TrainingStep:
         return {**_named("g", objective, norm), **_attention_entropy(drawn.attention)}
 
     def joint_step(self, example: Example) -> dict[str, tf.Tensor]:
-        """A discriminator and a generator step that share batch and forward passes, as the reference's last step."""
+        """Runs a discriminator and a generator step that share batch and forward pass, as in the reference."""
         state, sentence = self._state, example.text.sentence
-        # Three tapes, so that no gradient is traced that nobody asks for: D's loss back to G's weights would be one.
+        # Three tapes, so that no unused gradient is traced, such as that of D's loss with respect to G's weights.
         with tf.GradientTape(watch_accessed_variables=False) as drawing:
             drawing.watch(state.generator.trainable_variables)
             drawn = self._draw(example)
@@ -110,13 +110,13 @@ class TrainingStep:
             parameters = state.discriminator.parameters(training=True)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as judging:
             judging.watch([drawn.image, parameters])
-            # Apart, so that the generator's gradient goes through the generated images alone.
+            # Two separate passes, so that the generator's gradient goes only through the generated images.
             real_output = self._discriminate(example.image, sentence, parameters)
             fake_output = self._discriminate(drawn.image, sentence, parameters)
             for_d = self.objectives.discriminator(real_output, fake_output, example.text)
             for_g = self._generator_objective(example, drawn.image, real_output, fake_output)
             d_loss, g_loss = for_d.loss / num_replicas(), for_g.loss / num_replicas()
-        # Both gradients are taken before either network moves.
+        # Both gradients are computed before either network changes.
         to_d = [(judging, parameters), (normalizing, state.discriminator.trainable_variables)]
         to_g = [(judging, drawn.image), (drawing, state.generator.trainable_variables)]
         d_gradients = _gradients(d_loss, to_d, state.discriminator_optimizer)
@@ -132,11 +132,11 @@ class TrainingStep:
         }
 
     def _draw(self, example: Example) -> GeneratorOutput:
-        """G by the statistics of its batch; see `training.micro_batches` for what is done in parts."""
+        """Generates a batch of images, with batch statistics; in parts if there are `training.micro_batches`."""
         options, parts = self._config.training, self._config.training.micro_batches
         draw: Callable[..., Any] = functools.partial(self._state.generator, use_batch_statistics=True)
         if parts > 1 and options.micro_batch_statistics == "batch":
-            # From one batch normalization to the next: only the maps in between are held for the whole batch.
+            # Parts run from one batch normalization to the next; only the maps in between are held for the whole batch.
             return draw(example.z, example.text, wrap=functools.partial(recompute, parts=parts))
         if options.recompute:
             draw = functools.partial(draw, wrap=recompute)
@@ -147,13 +147,13 @@ class TrainingStep:
     def _discriminate(
         self, images: tf.Tensor, sentences: tf.Tensor, parameters: dict[str, Any], frozen: bool = False
     ) -> DiscriminatorOutput:
-        """D's features of a whole batch, micro-batch by micro-batch.
+        """Computes D's output for a whole batch, one micro-batch at a time.
 
         Args:
           images: [batch, size, size, 3].
           sentences: e_s, [batch, dim].
-          parameters: D's, of this step.
-          frozen: no gradient with respect to D's parameters is asked for.
+          parameters: D's parameters of this step.
+          frozen: whether the gradient with respect to D's parameters is not needed.
         """
         options, discriminate = self._config.training, self._state.discriminator
         if options.recompute:
@@ -163,7 +163,7 @@ class TrainingStep:
         return discriminate(images, sentences, parameters=parameters)
 
     def _encode(self, images: tf.Tensor) -> tf.Tensor:
-        """The frozen image encoder's features of a whole batch, micro-batch by micro-batch."""
+        """Computes the frozen image encoder's features of a whole batch, one micro-batch at a time."""
         options, encode = self._config.training, self._image_encoder
         assert encode is not None, "one of its losses is on"
         if options.micro_batches > 1 or options.recompute:
@@ -184,20 +184,20 @@ class TrainingStep:
 
 
 def is_compiled(config: Config, strategy: tf.distribute.Strategy) -> bool:
-    """Whether XLA compiles the step, and so has to know all shapes before anything runs."""
+    """Tells whether XLA compiles the step, which needs static shapes."""
     return config.training.xla or isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) -> tf.Tensor:
-    """This replica's rows of z ~ N(0, I), [global_batch / replicas, dim].
+    """Draws this replica's rows of z ~ N(0, I), [global_batch / replicas, dim].
 
-    A function of its arguments alone: a replayed step draws the same noise, whatever the number of replicas.
+    The noise depends only on the arguments: a repeated step draws the same noise, whatever the number of replicas.
 
     Args:
-      seed: of the run.
+      seed: the run's seed.
       step: the iteration.
-      draw: which of the iteration's draws.
-      global_batch: rows over all replicas.
+      draw: the index of the draw within the iteration.
+      global_batch: number of rows over all replicas.
       dim: width of z.
     """
     key = tf.random.experimental.stateless_fold_in(tf.constant([seed, draw], tf.int64), step)
@@ -205,9 +205,9 @@ def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) ->
 
 
 def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
-    """The example, but not before a step has come to its metrics.
+    """Returns the example, delayed until the previous step has computed its metrics.
 
-    Otherwise G would be drawing all steps' images at once, and hold what their gradients need.
+    Otherwise G would generate the images of all steps at once, and hold the activations that their gradients need.
     """
     with tf.control_dependencies(list(metrics.values())):
         return tf.nest.map_structure(tf.identity, example)
@@ -216,15 +216,16 @@ def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
 def _gradients(
     loss: tf.Tensor, tapes: list[tuple[tf.GradientTape, Any]], optimizer: tf.keras.optimizers.Optimizer
 ) -> list[tf.Tensor]:
-    """This replica's gradients; under loss scaling, the way down to them is scaled.
+    """Computes this replica's gradients through a chain of tapes; with loss scaling, they are scaled on the way.
 
     Args:
       loss: a scalar.
-      tapes: the way from the loss to the variables: each tape, with what it goes back to.
-      optimizer: of the variables.
+      tapes: the tapes from the loss back to the variables, each with its sources; the sources of one tape are the
+        outputs of the next.
+      optimizer: the optimizer of the variables.
 
     Returns:
-      The gradient with respect to each of what the last tape goes back to.
+      The gradient with respect to each source of the last tape.
     """
     scales = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
     outputs = loss
@@ -238,7 +239,7 @@ def _gradients(
 
 
 def _descend(gradients: list[tf.Tensor], model: tf.keras.Model, optimizer: tf.keras.optimizers.Optimizer) -> tf.Tensor:
-    """One step on the sum of the replicas' gradients; returns their global norm, 0 if loss scaling left it out."""
+    """Takes one step by the replicas' summed gradients; returns their norm, 0 if loss scaling skipped the step."""
     gradients = sum_over_replicas(gradients)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables), skip_gradients_aggregation=True)
     norm = tf.linalg.global_norm(gradients)
@@ -253,7 +254,7 @@ def _named(network: str, objective: Objective, gradient_norm: tf.Tensor) -> dict
 
 
 def _attention_entropy(attention: tf.Tensor | None) -> dict[str, tf.Tensor]:
-    """Nats; 0 where every region looks at one word, log(words) where it looks at all alike."""
+    """Returns the attention's entropy in nats: 0 if every region attends to one word, log(words) if evenly to all."""
     if attention is None:
         return {}
     entropy = -tf.reduce_sum(tf.math.xlogy(attention, attention), axis=-1)  # [batch, regions]

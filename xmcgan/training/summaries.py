@@ -1,4 +1,4 @@
-"""What a training run tells of itself: curves, lines for machines, images, and its progress on the console."""
+"""The log of a training run: TensorBoard, metrics.jsonl, sample grids, and progress on the console."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class RunLog:
-    """Writes what happens in a run to its workdir and to the console.
+    """Writes metrics and samples of a run to its workdir and to the console.
 
-    In the workdir: `tensorboard/` (curves and sample grids), `metrics.jsonl` (one line of JSON per logged step) and
-    `samples/step_0000250.png`. A run that goes on from a checkpoint drops the lines after the one that it knows of,
-    which it will repeat: so no step is ever there twice.
+    The workdir receives `tensorboard/` (curves and sample grids), `metrics.jsonl` (one line of JSON per logged step)
+    and `samples/step_0000250.png`. A run that resumes from a checkpoint drops the lines of later steps, which it will
+    log again, so that no step is there twice.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class RunLog:
           start_step: steps done so far; 0 for a new run.
           num_steps: steps of the whole run.
           images_per_step: images that one step trains on, of all replicas together.
-          headline: names of the scalars that the console shows, if a step has them (losses may be switched off);
-            empty for all.
-          logged_step: the last step of which a line is kept, `start_step` by default.
-          show: whether a terminal gets a progress bar.
+          headline: names of the metrics that the console shows, if a step has them (losses may be switched off); empty
+            for all.
+          logged_step: the last step whose line is kept; `start_step` by default.
+          show: whether to show a progress bar on a terminal.
         """
         self._workdir = workdir
         self._num_steps = num_steps
@@ -60,14 +60,14 @@ class RunLog:
         self._metrics = open(metrics_path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close().
         self._writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
         self._clock = Clock(start_step, num_steps, images_per_step)
-        hidden = None if show else True  # None: where there is no terminal.
+        hidden = None if show else True  # None hides the bar where there is no terminal.
         self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=hidden, dynamic_ncols=True)
 
     def scalars(self, step: int, values: typing.Mapping[str, typing.Any]) -> None:
-        """Logs the numbers of a step, once per step.
+        """Logs the metrics of a step.
 
         Args:
-          step: steps done so far; greater than in the call before (see `Clock.tick`).
+          step: steps done so far; greater than in the previous call (see `Clock.tick`).
           values: numbers, or tensors of one number, by name. `images_per_second` is added to them.
         """
         images_per_second, seconds_left = self._clock.tick(step)
@@ -76,7 +76,7 @@ class RunLog:
 
         self._metrics.write(json_line({"step": step, **recorded}))
         self._metrics.flush()
-        os.fsync(self._metrics.fileno())  # A checkpoint that is written later must not outlive the line.
+        os.fsync(self._metrics.fileno())  # If a later checkpoint survives a power failure, so must this line.
         with self._writer.as_default(step=step):
             for name, number in recorded.items():
                 tf.summary.scalar(name, number)
@@ -102,8 +102,8 @@ class RunLog:
         Args:
           step: steps done so far.
           images: [rows, columns, height, width, 3] uint8.
-          captions: of each row.
-          column_labels: of each column, such as 'real' and 'generated'.
+          captions: one per row.
+          column_labels: one per column, such as 'real' and 'generated'.
 
         Returns:
           The path of the PNG file.
@@ -131,63 +131,63 @@ class RunLog:
 
     def __exit__(self, error: type[BaseException] | None, *exc_info: typing.Any) -> None:
         """Closes the log."""
-        # On a full disk, closing fails as well: what is to be told is how it began.
+        # On a full disk, closing fails as well; the first error is the one to report.
         with contextlib.suppress(*(OSError, tf.errors.OpError) if error else ()):
             self.close()
 
     def _say(self, line: str) -> None:
-        with tqdm.tqdm.external_write_mode(file=sys.stderr):  # Takes the bar away while the line is written.
+        with tqdm.tqdm.external_write_mode(file=sys.stderr):  # Hides the bar while the line is written.
             logging.info("%s", line)
 
 
 class PendingMetrics:
-    """Steps that have been trained and not yet logged.
+    """Sums of the metrics of steps that have been trained but not logged yet.
 
-    A checkpoint carries them along, so that a run that was stopped between two lines logs the same numbers.
+    They are saved beside each checkpoint, so that a run that was stopped between two log steps logs the same numbers.
 
     Attributes:
-      steps: how many there are.
+      steps: the number of these steps.
     """
 
     def __init__(self, note: typing.Mapping[str, typing.Any]):
-        """Takes up what a checkpoint carried along.
+        """Restores the sums from a checkpoint's note.
 
         Args:
-          note: what `note` gave, or empty: of a new run, or of a checkpoint without one.
+          note: as returned by the method `note`; empty for a new run, or a checkpoint without a note.
         """
         self.steps: int = note.get("steps", 0)
         self._sums: dict[str, float] = dict(note.get("sums", {}))
 
     def add(self, metrics: typing.Mapping[str, np.ndarray]) -> None:
-        """Adds steps.
+        """Adds the metrics of further steps.
 
         Args:
           metrics: {name: [steps]}.
         """
-        if metrics.keys() != self._sums.keys():  # Also where another version wrote the checkpoint.
+        if metrics.keys() != self._sums.keys():  # At first, or if another version wrote the checkpoint.
             self.clear()
             self._sums = dict.fromkeys(metrics, 0.0)
         for name, values in metrics.items():
-            for value in values.tolist():  # One after the other: the same sum wherever the run was stopped.
+            for value in values.tolist():  # One by one, so that the sum does not depend on where the run was stopped.
                 self._sums[name] += value
         self.steps += len(next(iter(metrics.values())))
 
     def means(self) -> dict[str, float]:
-        """The mean of each metric; only where there are steps."""
+        """Returns the mean of each metric; requires at least one step."""
         return {name: total / self.steps for name, total in self._sums.items()}
 
     def clear(self) -> None:
-        """Forgets the steps, after they have been logged."""
+        """Clears the sums, after the steps have been logged."""
         self.steps = 0
         self._sums = {}
 
     def note(self) -> dict[str, typing.Any]:
-        """The steps as JSON, which keeps every bit."""
+        """Returns the sums as a JSON object, which keeps every bit."""
         return {"steps": self.steps, "sums": self._sums}
 
 
 class Clock:
-    """Speed and time left of a run, from the moments at which its steps are logged."""
+    """Measures the speed and the time left of a run, from the times at which its steps are logged."""
 
     def __init__(
         self, start_step: int, num_steps: int, images_per_step: int, now: typing.Callable[[], float] = time.monotonic
@@ -198,7 +198,7 @@ class Clock:
           start_step: steps done so far.
           num_steps: steps of the whole run.
           images_per_step: images that one step trains on.
-          now: the seconds since any fixed moment.
+          now: returns the seconds since some fixed moment.
         """
         self._num_steps = num_steps
         self._images_per_step = images_per_step
@@ -207,14 +207,14 @@ class Clock:
         self._ticks = 0
 
     def tick(self, step: int) -> tuple[float, float]:
-        """Notes that `step` steps are done.
+        """Records that `step` steps are done.
 
         Args:
-          step: greater than in the call before; in the first call it may be the step that the clock was started at.
+          step: greater than in the previous call; in the first call it may be the start step.
 
         Returns:
-          images_per_second: since the call before.
-          seconds_left: to the end of the run, at the mean speed so far; infinite where nothing is known of it.
+          images_per_second: since the previous call.
+          seconds_left: until the end of the run, at the mean speed so far; infinite if the speed is not known.
 
         Raises:
           ValueError: the step is not greater.
@@ -231,17 +231,17 @@ class Clock:
         seconds_left = (self._num_steps - step) * (moment - origin_moment) / (step - origin_step)
         self._last = (step, moment)
         self._ticks += 1
-        if self._ticks == 1:  # The first steps were compiled as well: they say little about the ones to come.
+        if self._ticks == 1:  # The first steps include compilation, and say little about the next ones.
             self._origin = self._last
         return images_per_second, seconds_left
 
 
 def drop_steps_after(path: str, step: int) -> None:
-    """Removes from a file of JSON lines those of steps after `step`, and a last line that was cut off.
+    """Removes the lines of later steps from a file of JSON lines, and a last line that was cut off.
 
     Args:
-      path: written by `RunLog`; may be missing.
-      step: the last one to keep.
+      path: of the file that `RunLog` wrote; may be missing.
+      step: the last step to keep.
 
     Raises:
       ValueError: another line of the file is not JSON.
@@ -251,31 +251,31 @@ def drop_steps_after(path: str, step: int) -> None:
         try:
             return json.loads(line)["step"]
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path}: line {number} is no line of metrics: remove it, or the file") from None
+            raise ValueError(f"{path}: line {number} is not a line of metrics: remove it, or the file") from None
 
     if not os.path.exists(path):
         return
     with open(path, encoding="utf-8") as file:
         lines = file.readlines()
-    whole = [line for line in lines if line.endswith("\n")]
-    kept = [line for number, line in enumerate(whole, start=1) if step_of(number, line) <= step]
+    complete = [line for line in lines if line.endswith("\n")]
+    kept = [line for number, line in enumerate(complete, start=1) if step_of(number, line) <= step]
     if kept != lines:
         with replaced(path) as shortened:
             shortened.writelines(kept)
 
 
 def json_line(values: typing.Mapping[str, float]) -> str:
-    """One line of strict JSON.
+    """Returns one line of strict JSON.
 
-    Numbers read back exactly. JSON has no NaN and no infinities: they are the strings 'nan', 'inf' and '-inf', which
-    Python's and NumPy's `float` read.
+    Numbers can be read back exactly. JSON has no NaN and no infinities; they become the strings 'nan', 'inf' and
+    '-inf', which `float` in Python and NumPy can read.
     """
     strict = {name: number if math.isfinite(number) else str(number) for name, number in values.items()}
     return json.dumps(strict, allow_nan=False) + "\n"
 
 
 def format_seconds(seconds: float) -> str:
-    """'9 s', '4:05 min', '12:04 h' or 'an unknown time'."""
+    """Formats a duration as '9 s', '4:05 min', '12:04 h' or 'an unknown time'."""
     if math.isinf(seconds):
         return "an unknown time"
     seconds = round(seconds)

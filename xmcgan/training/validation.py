@@ -1,4 +1,4 @@
-"""Images of held-out captions during training: a grid to look at, and how often they are told apart."""
+"""Validation during training: images of held-out captions, and the accuracy of retrieving the captions from them."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _BATCH_SIZE = 16
 
 
 class HeldOut(NamedTuple):
-    """What a look at held-out captions gives."""
+    """The result of one validation on held-out captions."""
 
     metrics: dict[str, float]  # Retrieval accuracies in [0, 1] by name
     captions: list[str]
     real: np.ndarray  # uint8 [captions, size, size, 3]
-    drawn: np.ndarray  # uint8 [captions, size, size, 3]
+    generated: np.ndarray  # uint8 [captions, size, size, 3]
 
-    def in_words(self) -> str:
-        """How often the generated images are told apart, in one line."""
+    def summary(self) -> str:
+        """Returns the retrieval accuracies of the generated images, in one line."""
         found = {name: value for name, value in self.metrics.items() if "drawn" in name}
         shares = ", ".join(f"{value:.0%} by {name.split('_')[-2]} features" for name, value in found.items())
         number = len(self.captions)
         chance = f"chance: {100 / number:.1f} %"
-        return f"of {number} held-out captions, found first by their generated image: {shares} ({chance})"
+        return f"of {number} held-out captions, ranked first for their generated image: {shares} ({chance})"
 
     def grid(self, rows: int) -> tuple[np.ndarray, list[str], list[str]]:
-        """Real and generated images side by side, [rows, 2, size, size, 3], captions and column labels."""
-        pairs = np.stack([self.real[:rows], self.drawn[:rows]], axis=1)
+        """Returns pairs of real and generated images, [rows, 2, size, size, 3], captions and column labels."""
+        pairs = np.stack([self.real[:rows], self.generated[:rows]], axis=1)
         return pairs, self.captions[:rows], ["real", "generated"]
 
 
 class Validation:
-    """Draws the same held-out captions with the same noise whenever it is asked.
+    """Draws the same held-out captions with the same noise at every call, and measures retrieval accuracies.
 
-    Retrieval accuracy: how often, among NUM_CAPTIONS captions, the one that an image was drawn from scores best by
-    the discriminator's own sentence or word features. Chance is 1 / NUM_CAPTIONS.
+    The retrieval accuracy is how often, among NUM_CAPTIONS captions, an image's own caption has the best score by the
+    discriminator's sentence or word features. Chance is 1 / NUM_CAPTIONS.
     """
 
     def __init__(
@@ -57,41 +57,41 @@ class Validation:
         text_encoder: TextEncoder,
         held_out: Callable[[], Iterable[Any]],
     ):
-        """Takes what it looks at and with; nothing is read before the first look.
+        """Stores the networks; the held-out data are read at the first call.
 
         Args:
           config: the experiment.
-          state: its averaged generator and its discriminator are looked at.
-          text_encoder: of captions.
-          held_out: gives batches of images and captions, NUM_CAPTIONS in all or fewer.
+          state: the run's state, of which the averaged generator and the discriminator are used.
+          text_encoder: encodes the captions.
+          held_out: returns batches of images and captions, at most NUM_CAPTIONS in all.
         """
         self._options = config.losses
         self._held_out = held_out
         self._discriminator, self._text_encoder = state.discriminator, text_encoder
-        # Outside of the replicas: variables read from their first copy.
+        # Made outside of the replicas, so that variables are read from their first copy.
         self._draw = TextToImage.from_networks(state.ema_generator, text_encoder, config)
 
     def __call__(self) -> HeldOut:
-        """Looks at the state as it is."""
+        """Validates the current state."""
         captions, real = self._pairs
-        drawn = self._draw(captions, range(len(captions)))
-        metrics = {**self._accuracies("real", real), **self._accuracies("drawn", drawn)}
-        return HeldOut(metrics, captions, real, drawn)
+        generated = self._draw(captions, range(len(captions)))
+        metrics = {**self._accuracies("real", real), **self._accuracies("drawn", generated)}
+        return HeldOut(metrics, captions, real, generated)
 
     @functools.cached_property
     def _pairs(self) -> tuple[list[str], np.ndarray]:
-        """The captions, and their images, uint8 [captions, size, size, 3]."""
+        """The captions, and their real images, uint8 [captions, size, size, 3]."""
         batches = list(self._held_out())
         captions = [caption.decode("utf-8", "replace") for batch in batches for caption in batch.caption.numpy()]
         return captions, np.concatenate([batch.image.numpy() for batch in batches])
 
     def _accuracies(self, kind: str, images: np.ndarray) -> dict[str, float]:
-        """How often images [captions, size, size, 3] find their captions, by the name of the metric."""
+        """Returns the retrieval accuracies of images [captions, size, size, 3], by the names of the metrics."""
         captions, _ = self._pairs
         parts = []
         for first in range(0, len(images), _BATCH_SIZE):
             part = slice(first, first + _BATCH_SIZE)
-            parts.append(self._look(tf.constant(captions[part]), tf.constant(images[part])))
+            parts.append(self._features(tf.constant(captions[part]), tf.constant(images[part])))
         image_features, sentences, regions, words, lengths = (tf.concat(tensors, axis=0) for tensors in zip(*parts))
         by_word = word_region_scores(
             regions,
@@ -109,8 +109,8 @@ class Validation:
 
     @tf.function(autograph=False, reduce_retracing=True)
     @tf.autograph.experimental.do_not_convert
-    def _look(self, captions: tf.Tensor, images: tf.Tensor) -> list[tf.Tensor]:
-        """The discriminator's features of images and captions: what `_accuracies` compares."""
+    def _features(self, captions: tf.Tensor, images: tf.Tensor) -> list[tf.Tensor]:
+        """Computes the discriminator's features of images and captions, which `_accuracies` compares."""
         text = self._text_encoder(captions)
         output = self._discriminator(from_uint8(images), text.sentence)
         return [

@@ -1,4 +1,4 @@
-"""A run's folder, and the config that it belongs to."""
+"""The folder of a run, and the run's config in it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from xmcgan.config import Config
 from xmcgan.files import write_text
 from xmcgan.training import checkpoint_files
 
-# What the system says, in small letters, and what helps.
+# Parts of the system's error messages, in lower case, and what to do about them.
 _REMEDIES = {
     ("no space left", "quota exceeded", "file too large"): "free some space there",
     ("read-only file system", "permission denied", "not permitted"): "make it writable again",
-    ("no such file", "stale", "not connected", "not a directory"): "bring the folder back, with all that was in it",
+    ("no such file", "stale", "not connected", "not a directory"): "restore the folder, with everything that was in it",
 }
 
 
 def config_path(workdir: str) -> str:
-    """Where a run keeps its config."""
+    """Returns the path of a run's config."""
     return os.path.join(workdir, "config.json")
 
 
 def read_config(workdir: str) -> Config:
-    """The config of a run.
+    """Reads the config of a run.
 
     Raises:
       FileNotFoundError: there is no run in `workdir`.
-      ValueError: its config cannot be read.
+      ValueError: the run's config cannot be read.
     """
     path = config_path(workdir)
     if not os.path.isfile(path):
@@ -48,25 +48,25 @@ def read_config(workdir: str) -> Config:
 
 
 def check_workdir(workdir: str, config: Config) -> None:
-    """Checks that `workdir` is free, or the folder of this config's run.
+    """Checks that `workdir` has no run yet, or a run of this config.
 
     Raises:
       ValueError: the folder belongs to a run of another config; names the first field that differs.
     """
     if not os.path.exists(config_path(workdir)):
         return
-    begun = read_config(workdir)
-    former = config_lib.flatten(begun)
-    for field, value in config.changes(since=begun).items():
-        if not _is_free(field, config):
+    existing = read_config(workdir)
+    existing_values = config_lib.flatten(existing)
+    for field, value in config.changes(since=existing).items():
+        if not _may_change(field, config):
             raise ValueError(
-                f"{workdir} holds a run with config.{field}={former[field]!r}, not {value!r}: "
+                f"{workdir} holds a run with config.{field}={existing_values[field]!r}, not {value!r}: "
                 "give another --workdir, or the config that the run began with"
             )
 
 
 def claim_workdir(workdir: str, config: Config) -> None:
-    """Makes `workdir` the folder of this config's run.
+    """Makes `workdir` the folder of a run of this config, and writes the config to it.
 
     Raises:
       ValueError: see `check_workdir`.
@@ -78,22 +78,22 @@ def claim_workdir(workdir: str, config: Config) -> None:
 
 
 def checkpoint_folder(workdir: str) -> str:
-    """Where a run keeps its checkpoints."""
+    """Returns the folder of a run's checkpoints."""
     return os.path.join(workdir, "checkpoints")
 
 
 @contextlib.contextmanager
-def writing(what: str, workdir: str) -> Iterator[None]:
-    """Explains what goes wrong while something is written into a run's folder.
+def explain_write_errors(what: str, workdir: str) -> Iterator[None]:
+    """Explains errors of writing into a run's folder.
 
-    A folder that has vanished, with a disk that was unmounted perhaps, is an error: it must not be made again, empty.
+    A folder that has vanished, perhaps because a disk was unmounted, is an error: it must not be made again, empty.
 
     Args:
-      what: is written, in words.
-      workdir: the run's folder, whose folder of checkpoints has been made.
+      what: what is being written, in words.
+      workdir: the run's folder, in which the folder of checkpoints has been made.
 
     Raises:
-      OSError: says in one line what, where, why, what to do, and from which checkpoint the run can go on.
+      OSError: says in one line what, where, why, what to do, and from which checkpoint the run can resume.
     """
     folder = checkpoint_folder(workdir)
     try:
@@ -106,20 +106,20 @@ def writing(what: str, workdir: str) -> Iterator[None]:
 
 def _explain(error: OSError | tf.errors.OpError) -> str:
     said = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[0]
-    said = said.rpartition("; ")[2].partition(" [Op:")[0]  # TensorFlow puts the file's name before, its own behind.
+    said = said.rpartition("; ")[2].partition(" [Op:")[0]  # TensorFlow adds the file's name before, the op's after.
     remedies = [remedy for words, remedy in _REMEDIES.items() if any(word in said.lower() for word in words)]
-    return f"{said}: {remedies[0] if remedies else 'see to the disk'}"
+    return f"{said}: {remedies[0] if remedies else 'check the disk'}"
 
 
 def _last_good(folder: str) -> str:
     paths = checkpoint_files.listed(folder)
     if not paths:
-        return "no checkpoint is there"
-    return f"{paths[-1]} is the last good checkpoint, and the same command goes on from it"
+        return "there is no checkpoint"
+    return f"{paths[-1]} is the last good checkpoint, and the same command resumes from it"
 
 
-def _is_free(field: str, config: Config) -> bool:
-    """Whether a run of this config may change the field when it is resumed, see `config.Setting`."""
+def _may_change(field: str, config: Config) -> bool:
+    """Tells whether a resumed run of this config may change the field, see `config.Setting`."""
     if field == "training.micro_batches" and config.training.micro_batch_statistics == "micro_batch":
         return False
     if field.startswith("image_encoder.") and not config.uses_image_encoder:

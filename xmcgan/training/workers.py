@@ -1,4 +1,4 @@
-"""The processes of a run, one for each machine: what they agree on, and where each of them may write."""
+"""The processes of a run, one per machine: agreement between them, and the folder that each may write to."""
 
 from __future__ import annotations
 
@@ -17,20 +17,26 @@ from xmcgan.replicas import gather
 from xmcgan.training import cluster
 
 _FOLDER = "xmcgan_worker"
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+_LOST_WORKER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class Workers:
-    """The processes that train the same networks together; one, unless the strategy is of several machines.
+    """The processes that train the same networks together; only one, unless the strategy has several machines.
 
-    All of them do the same things in the same order, as much of what looks local is an exchange: a batch norm's moving
-    average is read, and so saved, as the mean of all replicas'. But only the first one, the chief, writes the run.
-    An exchange returns when all workers have come to it; once one of them has ended, it fails, see `explained`.
+    All workers must do the same things in the same order, because much that looks local is a collective operation: a
+    moving average of batch norm is read, and so saved, as the mean over all replicas. Only the first worker, the chief,
+    writes the run. A collective operation returns when all workers have reached it. Once one of them has ended, it
+    fails, see `explained`.
 
     Attributes:
-      count: how many there are.
-      index: of this one.
-      is_chief: whether this is the one that writes.
+      count: the number of workers.
+      index: the index of this one.
+      is_chief: whether this one writes the run.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -50,27 +56,27 @@ class Workers:
         self._exchange = exchange
 
     def gather(self, number: int) -> list[int]:
-        """Every worker's number, in their order; an exchange."""
+        """Returns every worker's number, in the order of the workers; a collective operation."""
         if self.count == 1:
             return [number]
         per_replica = self._strategy.experimental_local_results(self._exchange(tf.constant([number], tf.int64)))[0]
         return per_replica[:: self._local_replicas].numpy().tolist()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any worker; an exchange."""
+        """Tells whether the flag is set on any worker; a collective operation."""
         return any(self.gather(int(flag)))
 
     def wait(self) -> None:
-        """Returns when all workers have come here; an exchange."""
+        """Waits until all workers have called it; a collective operation."""
         self.gather(0)
 
     def check_same(self, config: str, step: int, workdir: str) -> None:
-        """Refuses workers that would not train the same; an exchange.
+        """Refuses workers that would not train the same run; a collective operation.
 
         Args:
-          config: as text.
-          step: restored from the last checkpoint; 0 without one.
-          workdir: where that was looked for.
+          config: the config as text.
+          step: the step restored from the last checkpoint; 0 without one.
+          workdir: the folder in which the checkpoint was looked for.
 
         Raises:
           ValueError: on every worker, if one has another config, or restored another step.
@@ -86,31 +92,31 @@ class Workers:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Puts into one line that another worker has ended, which TensorFlow tells by many kinds of errors.
+        """Turns TensorFlow's various errors about a lost worker into one line.
 
         Raises:
-          ConnectionError: in their place.
+          ConnectionError: another worker has ended.
         """
         try:
             yield
         except tf.errors.OpError as error:
-            if self.count == 1 or not (isinstance(error, _LOST) or "ollective" in error.message):
+            if self.count == 1 or not (isinstance(error, _LOST_WORKER_ERRORS) or "ollective" in error.message):
                 raise
             raise ConnectionError(
                 f"worker {self.index} of {self.count} lost the others: see what the first one to stop has printed, and "
-                "start all of them again to go on from the last checkpoint"
+                "start all of them again to resume from the last checkpoint"
             ) from error
 
     @contextlib.contextmanager
     def own_folder(self, workdir: str) -> Iterator[str]:
-        """Where this worker may write: the chief into `workdir`, any other into a folder that is removed afterwards."""
+        """Yields the folder that this worker may write to: `workdir` for the chief, a temporary one for the others."""
         if self.is_chief:
             yield workdir
             return
         folder = os.path.join(tempfile.gettempdir(), f"{_FOLDER}.{os.getpid()}")
-        for left in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_FOLDER}.*")):
-            if not psutil.pid_exists(int(left.rpartition(".")[2])):  # Of a killed process.
-                shutil.rmtree(left, ignore_errors=True)
+        for leftover in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_FOLDER}.*")):
+            if not psutil.pid_exists(int(leftover.rpartition(".")[2])):  # Left by a killed process.
+                shutil.rmtree(leftover, ignore_errors=True)
         os.makedirs(folder)
         try:
             yield folder

@@ -177,7 +177,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(part, harm, damaged,
     assert state.step == 1
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1 and "\n" not in warnings[0]
-    assert re.match(rf"{folder}/step-2 is damaged \(.+\): {folder}/step-1 is taken in its place", warnings[0])
+    assert re.match(rf"{folder}/step-2 is damaged \(.+\): using {folder}/step-1 instead", warnings[0])
 
     state.step.assign(2)
     kept.save()  # In the place of the damaged one, of which nothing stays.
@@ -195,7 +195,7 @@ def test_damage_is_named_where_a_step_was_asked_for(damaged):
 def test_a_run_does_not_begin_anew_where_all_its_checkpoints_are_damaged(damaged):
     for step in (1, 2):
         _cut(damaged / "checkpoints" / f"step-{step}.index")
-    message = r"no checkpoint in .* is intact; the newest, .*step-2: .*: bring one back from a copy"
+    message = r"no checkpoint in .* is intact; the newest, .*step-2: .*: restore one from a backup"
     for _ in range(2):
         with pytest.raises(ValueError, match=message) as error:
             Checkpoints(str(damaged), tf.train.Checkpoint(), max_to_keep=2).restore_latest()
@@ -230,11 +230,15 @@ def test_falls_back_when_a_checkpoint_is_removed(damaged):
 
 def test_a_checkpoint_of_other_networks_is_refused(trained):
     wider = TrainState(tiny_config(**CHANGES, **{"generator.channels": 2}))
-    with pytest.raises(ValueError, match=r"cannot restore .*step-2: it is intact, but of other networks") as error:
+    with pytest.raises(
+        ValueError, match=r"cannot restore .*step-2: it is intact, but belongs to other networks"
+    ) as error:
         Checkpoints(trained[0], wider, max_to_keep=2).restore_latest()
     _one_line(error)
     deeper = TrainState(tiny_config(**CHANGES, **{"discriminator.contrastive_head_layers": 1}))
-    with pytest.raises(ValueError, match=r"cannot restore .*step-2: it is intact, but of other networks") as error:
+    with pytest.raises(
+        ValueError, match=r"cannot restore .*step-2: it is intact, but belongs to other networks"
+    ) as error:
         Checkpoints(trained[0], deeper, max_to_keep=2).restore_latest()
     _one_line(error)
 
@@ -251,7 +255,7 @@ def test_checkpoints_are_found_by_step(trained):
     workdir = trained[0]
     assert [os.path.basename(path) for path in find_all(workdir)] == ["step-1", "step-2"]
     assert find(workdir, "1").endswith("checkpoints/step-1")
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 7 in .*: there are 1, 2"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 7 in .*: the steps kept are 1, 2"):
         find(workdir, "7")
     with pytest.raises(ValueError, match="checkpoint 'newest': give 'latest', 'best' or a step"):
         find(workdir, "newest")

@@ -43,12 +43,12 @@ def test_auto(monkeypatch):
     [
         ("", "is not set"),
         ("worker=one:5000", "is not JSON"),
-        ("[]", "is no JSON object"),
+        ("[]", "is not a JSON object"),
         ("{}", "names no workers"),
-        ('{"cluster": ["one:5000"]}', "has a cluster that is no JSON object"),
+        ('{"cluster": ["one:5000"]}', "has a cluster that is not a JSON object"),
         ('{"cluster": {"worker": "one:5000"}}', "has no list of addresses for worker"),
         ('{"cluster": {"worker": ["one"]}}', "has 'one' as the address of a worker, which is not host:port"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "does not tell which worker this one is"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "does not say which worker this is"),
         (
             '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
             "says that this is worker 2, but the cluster has worker 0, worker 1",

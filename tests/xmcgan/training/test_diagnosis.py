@@ -37,7 +37,7 @@ def test_the_first_layer_is_named_by_its_path(config, network, variable, place):
     assert len(broken) == 1
     broken[0].assign(np.inf * tf.ones_like(broken[0]))
     call, apply_gradients = tf.keras.layers.Layer.__call__, tf.keras.optimizers.Optimizer.apply_gradients
-    with diagnosis.watched() as found:
+    with diagnosis.watch_non_finite() as found:
         TrainingStep(config, state)([random_example(config, 2)])
     assert re.fullmatch(place, found[0])  # Keras numbers the networks of a process.
     assert tf.keras.layers.Layer.__call__ is call
@@ -47,7 +47,7 @@ def test_the_first_layer_is_named_by_its_path(config, network, variable, place):
 def test_without_a_layer_the_first_gradient_is_named():
     layer = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="root")
     optimizer = tf.keras.optimizers.Adam()
-    with diagnosis.watched() as found:
+    with diagnosis.watch_non_finite() as found:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.sqrt(layer(tf.ones([1, 1]))))  # 0, with a slope that is infinite.
         optimizer.apply_gradients(zip(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables))

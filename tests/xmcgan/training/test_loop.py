@@ -119,7 +119,7 @@ def test_ended_and_started_again_gives_the_same_numbers(signals, trained, comman
             assert process.returncode == 128 + number, errors
             step = checkpoints.step_of(checkpoints.newest(str(workdir)))
             assert errors.splitlines()[-1] == (
-                f"stopped by {number.name} at step {step}, which is saved: the same command goes on from there"
+                f"stopped by {number.name} at step {step}, which is saved: the same command resumes there"
             )
             assert 4 * lines < step < 32
     assert "restored" in finish(command("xmcgan.train", *arguments))
@@ -178,7 +178,7 @@ def test_a_full_disk_stops_a_run_in_one_line(trained, command, scenes_dir, tmp_p
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == (
         f"error: cannot write the checkpoint of step 40 in {workdir}: File too large: free some space there; "
-        f"{workdir}/checkpoints/step-32 is the last good checkpoint, and the same command goes on from it"
+        f"{workdir}/checkpoints/step-32 is the last good checkpoint, and the same command resumes from it"
     )
     assert "Traceback" not in process.stderr
     np.testing.assert_equal(_tensors(workdir), _tensors(trained[0]))

@@ -138,6 +138,8 @@ def test_the_joint_step_can_be_traced_with_loops_within_loops(case):
 def test_replicas_do_not_share_statistics_of_micro_batches(monkeypatch):
     monkeypatch.setattr(step_lib, "num_replicas", lambda: 2)
     changes = {"training.micro_batches": 2, "training.micro_batch_statistics": "micro_batch"}
-    with pytest.raises(ValueError, match=r"a replica's own: set generator\.batch_norm_replicas=1"):
+    with pytest.raises(
+        ValueError, match=r"needs each replica to have its own statistics: set generator\.batch_norm_replicas=1"
+    ):
         TrainingStep(tiny_config(**changes), None)
     TrainingStep(tiny_config(**changes, **{"generator.batch_norm_replicas": 1}), None)

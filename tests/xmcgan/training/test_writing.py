@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog
-from xmcgan.training.workdir import writing
+from xmcgan.training.workdir import explain_write_errors
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(saved, workdir):
     before = _contents(folder)
     message = (
         rf"cannot write the checkpoint of step 8 in {workdir}: File too large: free some space there; "
-        rf"{folder}/step-7 is the last good checkpoint, and the same command goes on from it"
+        rf"{folder}/step-7 is the last good checkpoint, and the same command resumes from it"
     )
     with _files_end_at(200_000), pytest.raises(OSError, match=f"^{message}$"):
         kept.save({"steps": 2})
@@ -71,11 +71,14 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(saved, workdir):
 def test_a_full_disk_is_told_of_by_the_log(workdir):
     Checkpoints(workdir, tf.train.Checkpoint(step=tf.Variable(0)), max_to_keep=1)
     message = (
-        r"cannot write the numbers of step 2 in .*: File too large: free some space there; no checkpoint is there$"
+        r"cannot write the numbers of step 2 in .*: File too large: free some space there; there is no checkpoint$"
     )
     with pytest.raises(OSError, match=message), RunLog(workdir, 0, 100, 8) as log:
         log.scalars(1, {"loss": 1.0})
-        with _files_end_at(os.path.getsize(f"{workdir}/metrics.jsonl") + 10), writing("the numbers of step 2", workdir):
+        with (
+            _files_end_at(os.path.getsize(f"{workdir}/metrics.jsonl") + 10),
+            explain_write_errors("the numbers of step 2", workdir),
+        ):
             log.scalars(2, {"loss": 2.0})
     with RunLog(workdir, 1, 100, 8) as log:
         log.scalars(2, {"loss": 3.0})
@@ -92,7 +95,7 @@ def test_a_workdir_that_vanished_is_not_made_again(saved, workdir, made_again):
     if made_again:  # As the mount point of a disk that was unmounted.
         os.mkdir(workdir)
     with pytest.raises(
-        OSError, match=f"the checkpoint of step 8 in {workdir}: .*: bring the folder back, .*; no check"
+        OSError, match=f"the checkpoint of step 8 in {workdir}: .*: restore the folder, .*; there is no check"
     ):
         saved[0].save()
     assert os.path.exists(workdir) == made_again
