@@ -1,4 +1,4 @@
-"""A trained model in the hands of Python, of a run or of an export: captions in, images out."""
+"""Drawing images from captions with a trained model, from a run or from an export."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from xmcgan.training import checkpoints
 from xmcgan.training.workdir import config_path, read_config
 
 
-class Attended(NamedTuple):
-    """Images, and where the generator looked."""
+class AttentionMaps(NamedTuple):
+    """Images, and the attention of their regions to words."""
 
     images: np.ndarray  # uint8 [batch, size, size, 3]
     attention: np.ndarray  # float32 [batch, 16, 16, words]: of each region over the words
@@ -32,29 +32,29 @@ class Attended(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """What the text encoder reads of a caption."""
+    """The tokens of a caption that the text encoder reads."""
 
-    words: list[str]  # [CLS], words and pieces of words ('##' before those that go on with one), [SEP]
-    is_cut: bool  # The caption has more.
+    words: list[str]  # [CLS], words and pieces of words ('##' marks pieces that continue a word), [SEP]
+    is_cut: bool  # Whether the caption has more tokens.
 
 
 class TextToImage:
-    """Draws captions.
+    """Draws images from captions with a trained model.
 
       model = TextToImage.from_run("runs/demo")
       images = model(["a red ball on the beach"], seeds=[7])  # uint8 [1, 64, 64, 3]
 
-    A caption and a seed give the same image, to one level of 255, whatever else they are drawn with. Made within the
-    scope of a strategy, it draws on the strategy's devices (`prepare` and `draw`).
+    A caption and a seed give the same image, up to one level of 255, whatever else is in the batch. If the object is
+    made within the scope of a strategy, `prepare` and `draw` use the strategy's devices.
 
     Attributes:
       name: of the model, such as 'demo, step 5200' (a run) or 'demo/2' (an export and its version).
-      identity: what decides its images, as JSON values.
-      config: of the run that it comes from; None where an export has lost it.
+      identity: the facts that determine the images, as JSON values.
+      config: of the run that the model comes from; None if an export has no config.
       folder: of the run, or of the export's version; None for networks in memory.
-      image_size: pixels a side.
+      image_size: pixels per side.
       noise_dim: width of z.
-      attends: whether it can tell where it looked.
+      attends: whether the model has attention over words.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class TextToImage:
         config: Config | None = None,
         folder: str | None = None,
     ):
-        """See `from_run`, `from_export` and `from_networks`, which make it.
+        """Makes the object; use `from_run`, `from_export` or `from_networks` instead.
 
         Args:
-          model: that draws.
-          functions: its signatures, see `serving.signatures`.
-          name: of the model.
-          identity: what decides its images.
-          config: of the run that it comes from.
-          folder: where it comes from.
+          model: draws the images.
+          functions: the model's signatures, see `serving.signatures`.
+          name: see the attributes, as for the next three.
+          identity: the facts that determine the images.
+          config: of the run.
+          folder: of the run or the export.
         """
         self.name, self.identity, self.config, self.folder = name, dict(identity), config, folder
         self.image_size, self.noise_dim = model.image_size, model.noise_dim
@@ -83,7 +83,7 @@ class TextToImage:
 
     @classmethod
     def load(cls, path: str, data_dir: str = "data", checkpoint: str = "latest") -> TextToImage:
-        """Loads a run's model or an export, told apart by what is there; see `from_run` and `from_export`."""
+        """Loads a run's model or an export, depending on what `path` is; see `from_run` and `from_export`."""
         return cls.from_run(path, data_dir, checkpoint) if is_run(path) else cls.from_export(path)
 
     @classmethod
@@ -97,7 +97,7 @@ class TextToImage:
 
         Raises:
           FileNotFoundError: there is no such run or checkpoint, or its text encoder cannot be fetched.
-          ValueError: one of them cannot be read.
+          ValueError: the checkpoint or the text encoder cannot be read.
         """
         config = read_config(workdir)
         path = checkpoints.find(workdir, checkpoint)
@@ -107,14 +107,14 @@ class TextToImage:
 
     @classmethod
     def from_export(cls, path: str) -> TextToImage:
-        """Loads what `python -m xmcgan.export` wrote.
+        """Loads a model that `python -m xmcgan.export` wrote.
 
         Args:
-          path: folder of the model's versions, of which the newest is taken, or of one version.
+          path: folder of one version, or of the model's versions, from which the newest is loaded.
 
         Raises:
           FileNotFoundError: there is no model.
-          ValueError: it is another SavedModel, or broken.
+          ValueError: the SavedModel is broken, or was not written by `xmcgan.export`.
         """
         folder = find_version(path)
         model = ExportedModel(folder)
@@ -127,28 +127,28 @@ class TextToImage:
     def from_networks(
         cls, generator: Generator, text_encoder: TextEncoder, config: Config, workdir: str | None = None
     ) -> TextToImage:
-        """Takes networks that are in memory, whose weights may go on changing.
+        """Uses networks that are in memory, whose weights may change later.
 
         Args:
-          generator: made within the scope of the strategy that is to run it, if any.
-          text_encoder: that it was trained with, made there too.
+          generator: made within the scope of the strategy that will run it, if any.
+          text_encoder: the encoder that the generator was trained with, made in the same scope.
           config: of the run.
-          workdir: the run's folder, whose checkpoints can be restored then.
+          workdir: the run's folder; if it is given, `restore` can load the run's checkpoints.
         """
         model = CaptionToImage(generator, text_encoder, config, read_vocabulary(text_encoder.preprocessor))
         return cls(model, signatures(model), "networks in memory", {}, config, workdir)
 
     def restore(self, checkpoint: str) -> int:
-        """Goes on with the averaged weights of another checkpoint of its run.
+        """Restores the averaged weights of another checkpoint of the same run.
 
         Args:
-          checkpoint: its path.
+          checkpoint: path of the checkpoint.
 
         Returns:
           The step of the checkpoint.
 
         Raises:
-          ValueError: the checkpoint is damaged or of another generator, or this is an export.
+          ValueError: the checkpoint is damaged or belongs to another generator, or this is an export.
         """
         if isinstance(self._model, ExportedModel):
             raise ValueError(f"{self.name} is an export, which has the weights of one step: give the run's folder")
@@ -157,11 +157,11 @@ class TextToImage:
         return step
 
     def __call__(self, captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        """Draws captions.
+        """Draws one image for each caption and seed.
 
         Args:
-          captions: sentences, any number of them.
-          seeds: as many integers; a seed names a noise vector.
+          captions: any number of sentences.
+          seeds: as many integers; each seed determines a noise vector.
 
         Returns:
           uint8 [len(captions), size, size, 3].
@@ -178,18 +178,18 @@ class TextToImage:
         return self._ask("noise", seed=_seeds(seeds))["z"]
 
     def from_noise(self, captions: Sequence[str], z: npt.ArrayLike) -> np.ndarray:
-        """Draws captions from noise [len(captions), noise_dim]: uint8 [len(captions), size, size, 3]."""
+        """Draws images from captions and noise [len(captions), noise_dim]: uint8 [len(captions), size, size, 3]."""
         return self._ask("from_noise", captions=_strings(captions), z=_floats(z))["images"]
 
     def mixed(
         self, captions: Sequence[str], others: Sequence[str], share: npt.ArrayLike, z: npt.ArrayLike
     ) -> np.ndarray:
-        """Draws what lies between captions and others.
+        """Draws images between two captions each.
 
         Args:
           captions: sentences.
           others: as many other sentences.
-          share: of the others, [len(captions)] in [0, 1].
+          share: the share of the other caption, [len(captions)] in [0, 1].
           z: noise, [len(captions), noise_dim].
 
         Returns:
@@ -198,8 +198,8 @@ class TextToImage:
         arguments = {"captions": _strings(captions), "other_captions": _strings(others), "share": _floats(share)}
         return self._ask("mixed", **arguments, z=_floats(z))["images"]
 
-    def attention(self, captions: Sequence[str], z: npt.ArrayLike) -> Attended:
-        """Draws captions from noise [len(captions), noise_dim], and tells where it looked.
+    def attention(self, captions: Sequence[str], z: npt.ArrayLike) -> AttentionMaps:
+        """Draws images from captions and noise [len(captions), noise_dim], and returns the attention as well.
 
         Raises:
           ValueError: the model has no attention.
@@ -207,15 +207,15 @@ class TextToImage:
         if not self.attends:
             raise ValueError(f"{self.name} was trained without attention over words: it has no attention maps")
         outputs = self._ask("attention", captions=_strings(captions), z=_floats(z))
-        return Attended(outputs["images"], outputs["attention"], _words(outputs["words"]))
+        return AttentionMaps(outputs["images"], outputs["attention"], _words(outputs["words"]))
 
     def tokens(self, captions: Sequence[str]) -> list[Tokens]:
-        """Tells what the text encoder reads of captions."""
+        """Returns the tokens of captions that the text encoder reads."""
         outputs = self._ask("tokens", captions=_strings(captions))
         return [Tokens(words, bool(cut)) for words, cut in zip(_words(outputs["words"]), outputs["cut"])]
 
     def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Makes what `draw` takes: on the host, also within a tf.data `map`.
+        """Prepares the inputs of `draw`: on the host, also within a tf.data `map`.
 
         Args:
           captions: [batch] string.
@@ -227,10 +227,10 @@ class TextToImage:
         return self._model.prepare(captions, seeds)
 
     def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Draws what was prepared, as tensors: within a graph, and on a replica of the strategy.
+        """Draws images from prepared inputs: within a graph, and on a replica of the strategy.
 
         Args:
-          prepared: by `prepare`.
+          prepared: from `prepare`.
 
         Returns:
           uint8 [batch, size, size, 3].
@@ -242,12 +242,12 @@ class TextToImage:
 
 
 def is_run(path: str) -> bool:
-    """Tells whether a folder is that of a training run, as opposed to an export."""
+    """Tells whether a folder is that of a training run, rather than an export."""
     return os.path.isdir(os.path.join(path, "checkpoints"))
 
 
 def _describe(workdir: str, step: int) -> tuple[str, dict[str, Any]]:
-    """The name and the identity of a run's model."""
+    """Returns the name and the identity of a run's model."""
     run = os.path.basename(os.path.abspath(workdir))
     return f"{run}, step {step}", {"run": run, "step": step, "weights": "averaged"}
 

@@ -1,1 +1,1 @@
-"""Images as people look at them: grids, heat maps of attention, and the page of the demo."""
+"""Display of images: grids, heat maps of attention, and the demo page."""

@@ -1,4 +1,4 @@
-"""What the page's controls do: from what was typed and chosen to images. Knows nothing of how it is shown."""
+"""The actions of the demo page, from a user's inputs to images; independent of Gradio."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from xmcgan.noise import interpolate
 from xmcgan.text_to_image import TextToImage
 
 MOST_IMAGES = 16
-_LONGEST = 4000  # Characters; a narrative of 64 tokens has some hundred.
+_LONGEST = 4000  # Characters; a narrative of 64 tokens has a few hundred.
 _LARGEST_SEED = 2**31 - 1
-_STEPS = 9  # Images on the way from one to another, both included.
+_STEPS = 9  # Images of an interpolation, both ends included.
 
 
-class Drawn(NamedTuple):
+class CaptionImages(NamedTuple):
     """Images of one caption."""
 
     images: np.ndarray  # uint8 [images, size, size, 3]
     seeds: list[int]
-    grid: np.ndarray  # All of them with the caption, uint8 [height, width, 3]
+    grid: np.ndarray  # All images with the caption, uint8 [height, width, 3]
 
 
 class HeatMaps(NamedTuple):
@@ -30,18 +30,18 @@ class HeatMaps(NamedTuple):
 
     words: list[str]
     images: np.ndarray  # uint8 [words, size, size, 3]
-    shares: list[float]  # Of all attention, by word.
+    shares: list[float]  # Each word's share of all attention.
 
 
 class Actions:
-    """The page's actions on one model. A mistake of the user is a ValueError with a sentence for him."""
+    """The page's actions on one model; a user's mistake raises a ValueError with a message for the user."""
 
     def __init__(self, model: TextToImage):
-        """Takes the model that is to draw."""
+        """Stores the model that draws."""
         self.model = model
 
-    def draw(self, caption: str, first_seed: float, count: float) -> Drawn:
-        """Draws a caption with a row of seeds, at most MOST_IMAGES."""
+    def draw(self, caption: str, first_seed: float, count: float) -> CaptionImages:
+        """Draws a caption with `count` consecutive seeds, at most MOST_IMAGES."""
         caption, seed = _checked_caption(caption), _checked_seed(first_seed)
         if not 1 <= int(count) <= MOST_IMAGES:
             raise ValueError(f"Choose between 1 and {MOST_IMAGES} images.")
@@ -53,10 +53,10 @@ class Actions:
         blank = np.full([missing, *images.shape[1:]], 255, np.uint8)
         cells = np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
         labels = [caption if row == 0 else "" for row in range(rows)]
-        return Drawn(images, seeds, image_grid(cells, labels))
+        return CaptionImages(images, seeds, image_grid(cells, labels))
 
     def attention(self, caption: str, seed: float) -> HeatMaps:
-        """Where the generator looked while it drew an image."""
+        """Draws an image again, and maps where the generator looked for each word."""
         caption = _checked_caption(caption)
         if not self.model.attends:
             raise ValueError("This model was trained without attention over words.")
@@ -65,25 +65,25 @@ class Actions:
         return HeatMaps(words, heat_maps(images[0], attention), attention.mean(axis=(0, 1)).tolist())
 
     def between_captions(self, caption: str, other: str, seed: float) -> np.ndarray:
-        """Images on the way from one caption to another, uint8 [steps, size, size, 3]."""
+        """Draws an interpolation from one caption to another, uint8 [steps, size, size, 3]."""
         caption, other = _checked_caption(caption), _checked_caption(other, "the other caption")
         z = np.repeat(self.model.noise([_checked_seed(seed)]), _STEPS, axis=0)
         shares = np.linspace(0.0, 1.0, _STEPS)
         return self.model.mixed([caption] * _STEPS, [other] * _STEPS, shares, z)
 
     def between_seeds(self, caption: str, seed: float, other_seed: float) -> np.ndarray:
-        """Images of a caption on the way from one noise vector to another, uint8 [steps, size, size, 3]."""
+        """Draws a caption while interpolating between two noise vectors, uint8 [steps, size, size, 3]."""
         caption = _checked_caption(caption)
         first, second = self.model.noise([_checked_seed(seed), _checked_seed(other_seed)])
         return self.model.from_noise([caption] * _STEPS, interpolate(first, second, np.linspace(0.0, 1.0, _STEPS)))
 
-    def what_is_cut(self, caption: str) -> str | None:
-        """A sentence on what is not read of a caption; None if all of it is."""
+    def truncation_notice(self, caption: str) -> str | None:
+        """Returns a sentence that says which part of a caption the model reads; None if it reads all of it."""
         (tokens,) = self.model.tokens([_checked_caption(caption)])
         if not tokens.is_cut:
             return None
         read, _ = whole_words(tokens.words[1:-1], np.zeros([1, 1, len(tokens.words)]))
-        return f"This model reads the first {len(read)} words: “... {' '.join(read[-4:])}”. The rest is left out."
+        return f"This model reads only the first {len(read)} words: “... {' '.join(read[-4:])}”. The rest is ignored."
 
 
 def _checked_caption(caption: str | None, name: str = "a caption") -> str:

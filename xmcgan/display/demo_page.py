@@ -1,4 +1,4 @@
-"""The page: captions to images, where the generator looked, and the ways between images."""
+"""The demo page: images of captions, attention maps, and interpolations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import tempfile
 from typing import Any, Callable
 
-# Before Gradio is imported: nothing is sent to, or loaded from, another host.
+# Set before Gradio is imported: nothing is sent to, or loaded from, other hosts.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
@@ -18,11 +18,11 @@ import numpy as np
 from xmcgan.display.demo_actions import MOST_IMAGES, Actions, HeatMaps
 from xmcgan.display.grid import save_png
 
-_DOWNLOADS = 64  # Grids kept for download; Gradio holds copies of those that are on somebody's page.
-logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself whether it is there, and logs it.
+_DOWNLOADS = 64  # Grids kept for download; Gradio holds copies of those that are on an open page.
+logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio checks by HTTP whether it is running, and logs that.
 
-_HIDDEN: dict[str, Any] = {"api_name": False}  # No part of the page's API.
-# One request is drawn at a time; the others wait in a queue that shows their place.
+_HIDDEN: dict[str, Any] = {"api_name": False}  # Not part of the page's API.
+# One request is drawn at a time; the others wait in a queue that shows their position.
 _ALONE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 STYLE = """
 .gradio-container {width: 100% !important; max-width: 1000px !important; margin: auto !important;}
@@ -38,7 +38,7 @@ _KEEP_FILES = (600, 3600)  # Every ten minutes, files of pages older than an hou
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's plain theme in the system's own fonts: its others fetch theirs."""
+    """Returns Gradio's plain theme with the system's fonts; its other themes download fonts."""
     return gr.themes.Base(
         primary_hue="blue",
         font=["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"],
@@ -47,10 +47,10 @@ def theme() -> gr.themes.Base:
 
 
 def build(actions: Actions) -> gr.Blocks:
-    """Lays the page out.
+    """Builds the page.
 
     Args:
-      actions: what its controls do.
+      actions: the actions of the page's controls.
 
     Returns:
       The page, to be launched with `theme()` and `STYLE`.
@@ -59,7 +59,7 @@ def build(actions: Actions) -> gr.Blocks:
     folder = tempfile.TemporaryDirectory(prefix="xmcgan_demo_")
     places = itertools.cycle(os.path.join(folder.name, str(i), "pictures.png") for i in range(_DOWNLOADS))
     with gr.Blocks(title="XMC-GAN: text to image", analytics_enabled=False, delete_cache=_KEEP_FILES) as page:
-        page.folder = folder  # Goes when the page goes.
+        page.folder = folder  # Removed together with the page.
         gr.Markdown(f"# Text to image\n{model.name}, {model.image_size} x {model.image_size} pixels")
         caption = gr.Textbox(label="Caption", placeholder="a red ball on the beach", max_lines=4, elem_id="caption")
         with gr.Row():
@@ -77,35 +77,35 @@ def build(actions: Actions) -> gr.Blocks:
             drawn_caption, drawn_seeds = gr.State(""), gr.State([])
         with gr.Tab("Between captions"):
             other = gr.Textbox(label="Other caption", placeholder="a blue ball at night", elem_id="other_caption")
-            mix = gr.Button("Draw what lies between", variant="primary", elem_id="mix")
-            mixed = _way("mixed")
+            mix = gr.Button("Draw the images between", variant="primary", elem_id="mix")
+            mixed = _interpolation("mixed")
         with gr.Tab("Between seeds"):
             other_seed = gr.Number(label="Other seed", value=1, precision=0, minimum=0, elem_id="other_seed")
-            walk = gr.Button("Draw what lies between", variant="primary", elem_id="walk")
-            walked = _way("walked")
+            walk = gr.Button("Draw the images between", variant="primary", elem_id="walk")
+            walked = _interpolation("walked")
 
-        @_explained(outputs=5)
+        @_shows_errors(outputs=5)
         def on_draw(caption: str, seed: float, count: float) -> list:
             drawn = actions.draw(caption, seed, count)
-            _warn_of_cut(actions, caption)
+            _warn_of_truncation(actions, caption)
             path = next(places)
             save_png(path, drawn.grid)
-            labelled = [(image, f"seed {number}") for image, number in zip(drawn.images, drawn.seeds)]
-            maps = _labelled(actions.attention(caption, drawn.seeds[0])) if model.attends else []
-            return [labelled, gr.DownloadButton(value=path, interactive=True), maps, caption, drawn.seeds]
+            labeled = [(image, f"seed {number}") for image, number in zip(drawn.images, drawn.seeds)]
+            maps = _labeled(actions.attention(caption, drawn.seeds[0])) if model.attends else []
+            return [labeled, gr.DownloadButton(value=path, interactive=True), maps, caption, drawn.seeds]
 
-        @_explained(outputs=1)
+        @_shows_errors(outputs=1)
         def on_select(caption: str, seeds: list[int], event: gr.SelectData) -> list:
-            return [_labelled(actions.attention(caption, seeds[event.index]))]
+            return [_labeled(actions.attention(caption, seeds[event.index]))]
 
-        @_explained(outputs=4)
+        @_shows_errors(outputs=4)
         def on_mix(caption: str, other: str, seed: float) -> list:
             frames = actions.between_captions(caption, other, seed)
-            _warn_of_cut(actions, caption)
-            _warn_of_cut(actions, other)
+            _warn_of_truncation(actions, caption)
+            _warn_of_truncation(actions, other)
             return _frames(frames)
 
-        @_explained(outputs=4)
+        @_shows_errors(outputs=4)
         def on_walk(caption: str, seed: float, other_seed: float) -> list:
             return _frames(actions.between_seeds(caption, seed, other_seed))
 
@@ -133,12 +133,12 @@ def _gallery(title: str, name: str, visible: bool = True) -> gr.Gallery:
     )
 
 
-def _labelled(maps: HeatMaps) -> list[tuple[np.ndarray, str]]:
+def _labeled(maps: HeatMaps) -> list[tuple[np.ndarray, str]]:
     return [(image, f"{word} {share:.0%}") for word, image, share in zip(maps.words, maps.images, maps.shares)]
 
 
-def _way(name: str) -> list[gr.components.Component]:
-    """A slider between images: the image, the slider and all of the images."""
+def _interpolation(name: str) -> list[gr.components.Component]:
+    """Makes the components of an interpolation: the image shown, a slider, a gallery, and the state behind them."""
     shown = gr.Image(
         show_label=False,
         format="png",
@@ -148,16 +148,16 @@ def _way(name: str) -> list[gr.components.Component]:
         elem_id=f"{name}_shown",
         elem_classes="shown",
     )
-    slider = gr.Slider(label="On the way", minimum=0, maximum=1, value=0, step=0.125, elem_id=f"{name}_share")
-    frames = _gallery("### All on the way", name)
+    slider = gr.Slider(label="Position", minimum=0, maximum=1, value=0, step=0.125, elem_id=f"{name}_share")
+    frames = _gallery("### All images", name)
     images = gr.State([])
-    # Not on the model: sliding need not wait for it.
+    # The slider does not use the model, so it need not wait in the queue.
     slider.input(_frame_at, [images, slider], shown, show_progress="hidden", queue=False, **_HIDDEN)
     return [shown, slider, frames, images]
 
 
 def _frames(images: np.ndarray) -> list:
-    """What the components of `_way` show of images, beginning with the first."""
+    """Returns the values of the components of `_interpolation`; the first image is shown."""
     return [images[0], 0, list(images), images]
 
 
@@ -165,11 +165,11 @@ def _frame_at(images: np.ndarray, share: float) -> np.ndarray | None:
     return images[round(share * (len(images) - 1))] if len(images) else None
 
 
-def _explained(outputs: int) -> Callable[[Callable], Callable]:
-    """Tells the user what he did wrong, and leaves his page as it was.
+def _shows_errors(outputs: int) -> Callable[[Callable], Callable]:
+    """Makes a decorator that shows the user a ValueError as a warning, and leaves the page as it was.
 
     Args:
-      outputs: how many components the function gives values to.
+      outputs: the number of components that the function sets.
     """
 
     def decorated(function: Callable[..., list]) -> Callable[..., list]:
@@ -178,7 +178,7 @@ def _explained(outputs: int) -> Callable[[Callable], Callable]:
             try:
                 values = function(*arguments)
             except ValueError as error:
-                gr.Warning(str(error), title="Please", duration=8)
+                gr.Warning(str(error), title="Please check", duration=8)
                 values = [gr.skip()] * outputs
             return values[0] if outputs == 1 else values
 
@@ -187,7 +187,7 @@ def _explained(outputs: int) -> Callable[[Callable], Callable]:
     return decorated
 
 
-def _warn_of_cut(actions: Actions, caption: str) -> None:
-    message = actions.what_is_cut(caption)
+def _warn_of_truncation(actions: Actions, caption: str) -> None:
+    message = actions.truncation_notice(caption)
     if message:
         gr.Warning(message)

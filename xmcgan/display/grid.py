@@ -1,4 +1,4 @@
-"""Labeled grids of images, as looked at in `samples/`, in TensorBoard and after `python -m xmcgan.sample`."""
+"""Labeled grids of images, for `samples/`, TensorBoard and `python -m xmcgan.sample`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def image_grid(
       images: [rows, columns, height, width, 3] uint8.
       row_labels: a caption for each row, wrapped, and shortened to the height of its row; empty for none.
       column_labels: a title for each column, shortened to one line; empty for none.
-      scale: how many times as large to draw an image; 0 enlarges small ones only.
+      scale: factor by which images are enlarged; 0 enlarges only small ones.
 
     Returns:
       [grid height, grid width, 3] uint8.
 
     Raises:
-      ValueError: the shape, the type or the number of labels is wrong.
+      ValueError: the shape or type of the images, or the number of labels is wrong.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 5 or images.shape[-1] != 3 or 0 in images.shape:
@@ -77,13 +77,13 @@ def image_grid(
 
 
 def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
-    """Breaks a text into lines, between words where it can.
+    """Breaks a text into lines, between words if possible.
 
     Args:
       text: any text; runs of white space count as one space.
-      font: that the lines are drawn with.
-      width: of the widest line, in pixels.
-      max_lines: lines to keep; if there is more, the last one ends in an ellipsis.
+      font: the font that the lines are drawn with.
+      width: the largest width of a line, in pixels.
+      max_lines: number of lines to keep; if there are more, the last one ends in an ellipsis.
 
     Returns:
       At most `max_lines` lines.
@@ -92,7 +92,7 @@ def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
     rest = text.split()
     while rest and len(lines) < max_lines:
         count = _fitting(rest, " ".join, font, width)
-        if count == 0:  # A word wider than a line: break it.
+        if count == 0:  # The word is wider than a line: break it.
             word, letters = rest[0], max(1, _fitting(rest[0], "".join, font, width))
             rest[:1] = filter(None, (word[:letters], word[letters:]))
             count = 1
@@ -112,7 +112,7 @@ def _fitting(
     font: _Font,
     width: int,
 ) -> int:
-    """How many of the first parts fit into `width` pixels together."""
+    """Returns how many of the first parts fit into `width` pixels when joined."""
     count = 0
     while count < len(parts) and font.getlength(join(parts[: count + 1])) <= width:
         count += 1
@@ -120,10 +120,10 @@ def _fitting(
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes an image, whole or not at all.
+    """Writes an image as a PNG file, see `files.replaced`.
 
     Args:
-      path: of the PNG file; missing folders on the way are made.
+      path: of the PNG file; missing folders are made.
       image: [height, width, 3] uint8.
     """
     path = os.fspath(path)

@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 _SMALLEST_IMAGE = 128  # Smaller images are enlarged to at least this.
-_PIECE = "##"  # Before a token that goes on with the word of the one before.
-_HEAT = np.array([255, 64, 0], np.float32)  # Where all of the attention is.
-_REST = 0.35  # Brightness of the image where there is none.
+_PIECE = "##"  # Prefix of a token that continues the word of the previous token.
+_HEAT = np.array([255, 64, 0], np.float32)  # The color of the strongest attention.
+_REST = 0.35  # Brightness of the image where there is no attention.
 
 
 def whole_words(words: Sequence[str], attention: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Puts pieces of words together again: what their word is looked at is the sum over its pieces.
+    """Joins the pieces of words; a word's attention is the sum over its pieces.
 
     Args:
       words: tokens.
@@ -36,13 +36,13 @@ def whole_words(words: Sequence[str], attention: np.ndarray) -> tuple[list[str],
 
 
 def heat_maps(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Lays the attention to each word over the image: bright and red where it is strong, dark where there is none.
+    """Overlays the image with the attention to each word: bright and red where it is strong, dark where there is none.
 
-    All words share one scale, whose end is the strongest attention of any region to any word.
+    All words share one scale, whose maximum is the strongest attention of any region to any word.
 
     Args:
       image: uint8 [size, size, 3].
-      attention: of each region over the words, [16, 16, words] in [0, 1].
+      attention: attention of each region over the words, [16, 16, words] in [0, 1].
 
     Returns:
       uint8 [words, size', size', 3], the image enlarged if it is small.

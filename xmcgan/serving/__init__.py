@@ -1,1 +1,1 @@
-"""The way of a model to its users: SavedModels with all their signatures, for TensorFlow Serving and others."""
+"""Export of trained models as SavedModels, for TensorFlow Serving and other users."""

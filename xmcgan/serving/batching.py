@@ -1,4 +1,4 @@
-"""Work on a batch of any size, none included, in parts of bounded size."""
+"""Computation on a batch of any size, 0 included, in parts of bounded size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-# Makes a function for `map_parts`. Its calls stay calls: graphs within a loop are optimized less, slower by a tenth.
+# Makes a function for `map_parts`. Its calls are not inlined: graphs in a loop are optimized less, and 10 % slower.
 part_function = functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
 
 
@@ -18,16 +18,16 @@ def map_parts(
     outputs_like: Sequence[tf.TensorSpec],
     at_once: int,
 ) -> list[tf.Tensor]:
-    """Calls a function on one part of the batch after another, so that memory does not grow with the batch.
+    """Calls a function on the parts of a batch one after another, so that memory does not grow with the batch.
 
     Args:
       function: tensors [part, ...] -> as many tensors as `outputs_like`, [part, ...]; made by `part_function`.
       rows: tensors [batch, ...].
-      outputs_like: what the function returns, [None, ...].
-      at_once: the largest part.
+      outputs_like: shapes [None, ...] and types of the function's outputs.
+      at_once: the largest size of a part.
 
     Returns:
-      What the function returns, of the whole batch.
+      The function's outputs for the whole batch.
     """
     parts = (tf.shape(rows[0])[0] + at_once - 1) // at_once
     arrays = [

@@ -1,4 +1,4 @@
-"""The whole way from captions to images, as functions of tensors of any batch size."""
+"""From captions to images, as functions of tensors of any batch size."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from xmcgan.serving.batching import map_parts, part_function
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
 
-# The generator attends from a map of so many regions a side.
+# Regions per side of the map from which the generator attends to words.
 REGIONS = 16
 
 
 class CaptionToImage(tf.Module):
     """A trained generator and its text encoder.
 
-    An image depends on its caption and noise, whatever else is in the batch; a batch may be empty. Memory is bounded
-    whatever its size. Captions are cut to the text length as in training.
+    An image depends only on its caption and noise, not on the rest of the batch. A batch may be empty. Memory is
+    bounded whatever the size of the batch. Captions are cut off at the text length as in training.
 
     Attributes:
-      generator, text_encoder: as given.
-      image_size: pixels a side.
+      generator, text_encoder: the two networks.
+      image_size: pixels per side.
       noise_dim: width of z.
-      text_length: tokens of a caption.
+      text_length: tokens per caption.
       attends: whether the generator attends to words.
     """
 
@@ -43,14 +43,14 @@ class CaptionToImage(tf.Module):
         vocabulary: Sequence[str] = (),
         at_once: int = 16,
     ):
-        """Puts two networks together.
+        """Combines the two networks.
 
         Args:
           generator: the trained (averaged) generator.
-          text_encoder: the encoder that it was trained with.
+          text_encoder: the encoder that the generator was trained with.
           config: of the run.
-          vocabulary: the tokens by their ids, see `read_vocabulary`.
-          at_once: the largest number of images that are worked on together.
+          vocabulary: the tokens in the order of their ids, see `read_vocabulary`.
+          at_once: the largest number of images that are computed together.
         """
         super().__init__(name="caption_to_image")
         self.generator, self.text_encoder = generator, text_encoder
@@ -75,11 +75,11 @@ class CaptionToImage(tf.Module):
 
         Args:
           config: of the run.
-          checkpoint: its path.
+          checkpoint: path of the checkpoint.
           data_dir: folder of all records.
           precision: see `inference_weights.in_precision`.
           fold_statistics: see `inference_weights.fold_statistics`.
-          at_once: the largest number of images that are worked on together.
+          at_once: the largest number of images that are computed together.
 
         Raises:
           FileNotFoundError: the text encoder cannot be fetched.
@@ -94,11 +94,11 @@ class CaptionToImage(tf.Module):
         return cls(generator, text_encoder, config, read_vocabulary(text_encoder.preprocessor), at_once)
 
     def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Makes what `draw` takes: on the host, also within a tf.data `map`, for devices do not take strings.
+        """Prepares the inputs of `draw`: on the host, also within a tf.data `map`, since devices do not take strings.
 
         Args:
           captions: [batch] string.
-          seeds: [batch], integers; a seed names a noise vector.
+          seeds: [batch], integers; each seed determines a noise vector.
 
         Returns:
           Tensors by name, [batch, ...].
@@ -109,7 +109,7 @@ class CaptionToImage(tf.Module):
         """Draws a whole batch at once: on a device, also on a replica and within a graph.
 
         Args:
-          prepared: by `prepare`.
+          prepared: from `prepare`.
 
         Returns:
           uint8 [batch, size, size, 3].
@@ -118,7 +118,7 @@ class CaptionToImage(tf.Module):
         return self._draw(self.text_encoder.encode(prepared), z)[0]
 
     def seed_of_each(self, seed: tf.Tensor, captions: tf.Tensor) -> tf.Tensor:
-        """Requires one seed for all captions, or one for each.
+        """Broadcasts one seed for all captions, or checks that there is one for each.
 
         Args:
           seed: int64, of any shape with one element, or [batch].
@@ -133,11 +133,11 @@ class CaptionToImage(tf.Module):
         return tf.broadcast_to(tf.reshape(seed, [-1]), [size])
 
     def noise(self, seeds: tf.Tensor) -> tf.Tensor:
-        """The noise vectors of seeds: int64 [batch] -> z, [batch, noise_dim]."""
+        """Draws the noise vectors of seeds: int64 [batch] -> z, [batch, noise_dim]."""
         return seeded_noise(tf.ensure_shape(seeds, [None]), self.noise_dim)
 
     def images(self, captions: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """Draws captions.
+        """Draws one image for each caption and noise vector.
 
         Args:
           captions: [batch] string.
@@ -150,14 +150,14 @@ class CaptionToImage(tf.Module):
         return map_parts(self._images_of_part, [captions, z], [self._images_like], self._at_once)[0]
 
     def attention(self, captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-        """Draws captions, and tells where it looked.
+        """Draws images, and returns the attention as well.
 
         Args:
           captions: [batch] string.
           z: [batch, noise_dim].
 
         Returns:
-          The images; how much each region attended to each word, float32 [batch, 16, 16, text_length]; and the words
+          The images; the attention of each region to each word, float32 [batch, 16, 16, text_length]; and the words
           (the caption's tokens), string [batch, text_length], '' for padding.
         """
         captions, z = _one_each(captions=captions, z=z)
@@ -169,25 +169,25 @@ class CaptionToImage(tf.Module):
         return map_parts(self._attention_of_part, [captions, z], outputs_like, self._at_once)
 
     def tokens(self, captions: tf.Tensor) -> list[tf.Tensor]:
-        """What the text encoder reads of captions.
+        """Returns the tokens of captions that the text encoder reads.
 
         Args:
           captions: [batch] string.
 
         Returns:
-          The words (tokens), string [batch, text_length], '' for padding; and whether a caption was cut, bool [batch].
+          The words (tokens), string [batch, text_length], '' for padding; and whether a caption has more, bool [batch].
         """
         (captions,) = _one_each(captions=captions)
         tokens = self.text_encoder.tokenize(captions)
         return [self._words(tokens), self.text_encoder.is_cut(captions)]
 
     def mixed(self, captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """Draws what lies between captions, see `mix`.
+        """Draws images between two captions each, see `mix`.
 
         Args:
           captions: [batch] string.
           others: [batch] string.
-          share: of the others, [batch] in [0, 1].
+          share: the share of the other caption, [batch] in [0, 1].
           z: [batch, noise_dim].
 
         Returns:
@@ -224,17 +224,17 @@ class CaptionToImage(tf.Module):
 
 
 def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[TextFeatures, tf.Tensor]:
-    """Goes from captions to others: their sentences are averaged, and regions attend to the words of both.
+    """Mixes captions with others: sentence embeddings are averaged, and regions attend to the words of both captions.
 
-    At a share of 0 the generator draws what it draws of the first caption alone, at 1 of the second.
+    At a share of 0 the generator draws the same image as for the first caption alone, at 1 as for the second.
 
     Args:
-      first: features of [batch] captions.
-      second: of as many others.
-      share: of the second, [batch] in [0, 1].
+      first: features of captions, [batch, ...].
+      second: features of as many other captions.
+      share: the share of the second caption, [batch] in [0, 1].
 
     Returns:
-      The features, [batch, 2 words, dim] of words, and how often each word counts, [batch, 2 words].
+      The features, in which words are [batch, 2 words, dim], and how often each word counts, [batch, 2 words].
     """
     length = first.words.shape[1]
     share = share[:, tf.newaxis]  # [batch, 1]
@@ -245,23 +245,23 @@ def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[Te
     text = TextFeatures(
         sentence=(1.0 - share) * first.sentence + share * second.sentence,
         words=tf.concat([first.words, second.words], axis=1),
-        lengths=tf.fill([tf.shape(share)[0]], 2 * length),  # The weights leave the padding out.
+        lengths=tf.fill([tf.shape(share)[0]], 2 * length),  # The weights exclude the padding.
     )
     return text, tf.concat(weights, axis=1)
 
 
 def _one_each(**rows: tf.Tensor) -> list[tf.Tensor]:
-    """The same tensors, which must have the shapes known of them and as many rows; a failure names the input."""
-    # TensorFlow itself compares what a request brings with neither.
+    """Checks that tensors have their static shapes and one row per caption; errors name the input."""
+    # TensorFlow itself does not check a request's inputs for this.
     checked = {name: tf.ensure_shape(x, x.shape) for name, x in rows.items()}
     captions, *_ = checked.values()
     for name, x in checked.items():
         fits = tf.equal(tf.shape(x)[0], tf.size(captions))
-        checked[name] = _required(fits, f"{name}: give one for each caption; there are so many", x, tf.size(captions))
+        checked[name] = _required(fits, f"{name}: give one for each caption; number of captions:", x, tf.size(captions))
     return list(checked.values())
 
 
 def _required(condition: tf.Tensor, message: str, x: tf.Tensor, *details: tf.Tensor) -> tf.Tensor:
-    """`x`, which nothing uses before the condition is found to hold."""
+    """Returns `x`, after asserting the condition."""
     with tf.control_dependencies([tf.debugging.Assert(condition, [message, *details])]):
         return tf.identity(x)

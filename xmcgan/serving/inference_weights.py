@@ -1,4 +1,4 @@
-"""A trained generator made ready to serve: smaller, and without what only training needs."""
+"""Prepares a trained generator for inference: folds batch statistics, and converts weights to 16 bits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xmcgan.training.state import build_generator
 
 
 class FoldedModulation(tf.keras.layers.Layer):
-    """A trained modulation with its moving averages folded in: scale and shift as one linear map of the condition.
+    """A trained modulation with its moving averages folded in: scale and shift are one linear map of the condition.
 
-    They are linear in the condition, as gamma and beta are.
+    This is possible because gamma and beta are linear in the condition.
     """
 
     def __init__(self, modulation: SelfModulation):
-        """Makes what draws the same as `modulation` does outside of training."""
+        """Makes a layer with the same results as `modulation` has outside of training."""
         super().__init__(name=modulation.name, dtype=modulation.dtype_policy)
         self.linear_inputs = modulation.linear_inputs
         gamma, beta = modulation.gamma, modulation.beta
@@ -46,7 +46,7 @@ class FoldedModulation(tf.keras.layers.Layer):
 
 
 def fold_statistics(generator: Generator) -> None:
-    """Makes the batch statistics part of the modulations, which ends all training of the generator."""
+    """Folds the moving averages into the modulations; afterwards the generator cannot be trained."""
     for block in generator.blocks:
         block.modulation_0, block.modulation_1 = _folded(block.modulation_0), _folded(block.modulation_1)
     generator.last_modulation = _folded(generator.last_modulation)
@@ -57,12 +57,12 @@ def _folded(modulation: SelfModulation | FoldedModulation) -> FoldedModulation:
 
 
 def in_precision(generator: Generator, config: Config, precision: str) -> Generator:
-    """A generator of 16 bits, weights and activations, with the weights of one of 32.
+    """Converts a generator's weights and activations to a precision.
 
     Args:
-      generator: the trained one.
+      generator: the trained generator.
       config: of the run.
-      precision: 'bfloat16', 'float16', or 'float32' for the generator itself.
+      precision: 'bfloat16', 'float16', or 'float32', which returns the generator itself.
 
     Returns:
       The generator, for inference.
@@ -73,11 +73,11 @@ def in_precision(generator: Generator, config: Config, precision: str) -> Genera
     if precision == "float32":
         return generator
     smaller = build_generator(config, precision, small=True)
-    if isinstance(generator.last_modulation, FoldedModulation):  # The same variables; their values follow.
+    if isinstance(generator.last_modulation, FoldedModulation):  # Makes the same variables; their values follow.
         fold_statistics(smaller)
     for target, source in zip(smaller.variables, generator.variables):
         value = tf.cast(source, target.dtype)
         if not tf.reduce_all(tf.math.is_finite(value)):
-            raise ValueError(f"the weights {source.name} are too large for {precision}: take bfloat16")
+            raise ValueError(f"the weights {source.name} are too large for {precision}: use bfloat16")
         target.assign(value)
     return smaller

@@ -1,4 +1,4 @@
-"""What must be known of an exported model, as Markdown beside it."""
+"""The model card of an export: a README.md in Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xmcgan import config as config_lib
 from xmcgan.config import Config
 
-# Fields that say most about a model, in this order.
+# The config fields that the card lists, in this order.
 _FIELDS = (
     "data.image_size",
     "data.text_length",
@@ -22,20 +22,20 @@ _FIELDS = (
     "training.update_rule",
 )
 _HOW = """\
-## How to ask it
+## How to use it
 
-| signature | takes | gives |
+| signature | inputs | outputs |
 | --- | --- | --- |
 {signatures}
 
-- `captions`, `other_captions`: string [N], N being any number. Cut after {text_length} tokens, with [CLS] and [SEP], as
-  in training.
-- `seed`: int64 [N], or one for all; 0 where `serving_default` or `png` are asked without. It names a noise vector.
-- `z`: float32 [N, {noise_dim}], noise ~ N(0, I). `share`: float32 [N] in [0, 1], the part of the other caption.
+- `captions`, `other_captions`: string [N], where N is any number. They are cut off after {text_length} tokens, [CLS]
+  and [SEP] included, as in training.
+- `seed`: int64 [N], or one for all; `serving_default` and `png` use 0 if it is left out. It determines a noise vector.
+- `z`: float32 [N, {noise_dim}], noise ~ N(0, I). `share`: float32 [N] in [0, 1], the share of the other caption.
 - `images`: uint8 [N, {size}, {size}, 3]. `png_bytes`: string [N], PNG files.
 - `words`: string [N, {text_length}], the caption's tokens, '' for padding; `cut`: bool [N], whether there are more.
 {attention}
-A caption and a seed give the same image, to one level of 255, whatever else is in the batch.
+A caption and a seed give the same image, up to one level of 255, whatever else is in the batch.
 
 ```python
 import tensorflow as tf
@@ -46,7 +46,7 @@ images = model(["{example}"], seed=7)["images"]  # uint8 [1, {size}, {size}, 3]
 ```
 """
 _ATTENTION = """\
-- `attention`: float32 [N, 16, 16, {text_length}], how much each region looked at each word.
+- `attention`: float32 [N, 16, 16, {text_length}], the attention of each region to each word.
 """
 _SIGNATURES = {
     "serving_default": ("captions, seed", "images"),
@@ -60,22 +60,22 @@ _SIGNATURES = {
 
 
 class Facts(NamedTuple):
-    """What the card tells beside the config."""
+    """The facts on the card that are not in the config."""
 
     name: str
     number: int  # Of the version.
     step: int  # Of the checkpoint.
     precision: str
     folded: bool
-    scores: Sequence[tuple[str, str]]  # Name and value of each metric; none where it was not measured.
+    scores: Sequence[tuple[str, str]]  # Name and value of each metric; empty if nothing was measured.
     protocol: Mapping[str, object]  # How they were measured.
     sizes: Mapping[str, int]  # Bytes on disk, by part.
-    dataset: str  # What it shows.
-    example: str  # A caption in its manner.
+    dataset: str  # Description of the dataset.
+    example: str  # A caption like those of the dataset.
 
 
 def model_card(config: Config, facts: Facts) -> str:
-    """Writes the card.
+    """Returns the text of the card.
 
     Args:
       config: of the run.
@@ -103,8 +103,8 @@ def model_card(config: Config, facts: Facts) -> str:
     lines = [
         f"# {facts.name}, version {facts.number}",
         "",
-        f"A sentence goes in, an image of {size} x {size} pixels comes out: XMC-GAN (Zhang et al., CVPR 2021, "
-        "[arXiv:2101.04702](https://arxiv.org/abs/2101.04702)), from the caption as text to the image as bytes.",
+        f"Draws an image of {size} x {size} pixels from a sentence: XMC-GAN (Zhang et al., CVPR 2021, "
+        "[arXiv:2101.04702](https://arxiv.org/abs/2101.04702)), with tokenizer and text encoder included.",
         "",
         how,
         "## What it is",
@@ -112,7 +112,7 @@ def model_card(config: Config, facts: Facts) -> str:
         f"- Trained on {facts.dataset}.",
         f"- The averaged generator after {facts.step:,} steps with batches of {config.training.batch_size}.",
         f"- Generator in {facts.precision}"
-        f"{', batch statistics folded into the modulation' if facts.folded else ''}; the text encoder as it came.",
+        f"{', batch statistics folded into the modulation' if facts.folded else ''}; the text encoder is unchanged.",
         "",
         "| field | value |",
         "| --- | --- |",
@@ -140,7 +140,7 @@ def model_card(config: Config, facts: Facts) -> str:
 
 def _scores(facts: Facts) -> list[str]:
     if not facts.scores:
-        return ["Not measured: `python -m eval.evaluate --workdir=...` before the export puts its results here."]
+        return ["Not measured. To have results here, run `python -m eval.evaluate --workdir=...` before the export."]
     captions = facts.protocol.get("captions", {})
     where = ""
     if isinstance(captions, Mapping) and "num_samples" in captions:
@@ -151,9 +151,10 @@ def _scores(facts: Facts) -> list[str]:
 
 def _limits(config: Config) -> list[str]:
     return [
-        "It draws what its dataset shows, in that dataset's style, and only in the language of its captions.",
-        "Faces, hands, writing, numbers of things and their places are often wrong in images of models of this kind.",
-        "The prejudices of the captions and images it learned from are its own. Images are invented: none is "
-        "evidence of anything.",
+        "The model draws only what its dataset shows, in that dataset's style, and reads only the language of the "
+        "dataset's captions.",
+        "Models of this kind often draw faces, hands, writing, numbers of objects and their positions wrong.",
+        "The model has the biases of the captions and images it was trained on. Images are invented: none is evidence "
+        "of anything.",
         f"Words after the first {config.data.text_length - 2} tokens of a caption are not read.",
     ]

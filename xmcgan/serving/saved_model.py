@@ -1,4 +1,4 @@
-"""A model as TensorFlow Serving and everyone else reads it: written, and loaded again."""
+"""Writing a model as a SavedModel, for TensorFlow Serving and others, and loading it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _NEEDED = ("serving_default", "from_noise", "mixed", "noise", "tokens")
 
 
 class ExportedModel:
-    """An export, loaded: what `CaptionToImage` is to the networks of a run.
+    """A loaded export, with the same interface as `CaptionToImage` has for the networks of a run.
 
     Attributes:
       signatures: functions of tensors by name, see `signatures`.
-      image_size: pixels a side.
+      image_size: pixels per side.
       noise_dim: width of z.
     """
 
     def __init__(self, folder: str):
-        """Loads an export. Within the scope of a strategy, every device holds its own copy of the weights.
+        """Loads an export; within the scope of a strategy, every device holds its own copy of the weights.
 
         Args:
           folder: of the SavedModel.
 
         Raises:
-          ValueError: it is another SavedModel, or broken.
+          ValueError: the SavedModel is broken, or was not written by `xmcgan.export`.
         """
         try:
-            self._loaded = tf.saved_model.load(folder)  # The variables go when this goes.
+            self._loaded = tf.saved_model.load(folder)  # Kept because it owns the variables.
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise ValueError(
                 f"{folder} cannot be read ({hub_files.one_line(error)}): export the model again"
@@ -45,33 +45,33 @@ class ExportedModel:
         missing = [name for name in _NEEDED if name not in self.signatures]
         if missing:
             raise ValueError(
-                f"{folder} is no model of xmcgan.export (it has no signature '{missing[0]}'): pass what that wrote"
+                f"{folder} was not written by xmcgan.export (it has no signature '{missing[0]}'): give an exported one"
             )
         self.image_size = self.signatures["serving_default"].structured_outputs["images"].shape[1]
         self.noise_dim = self.signatures["noise"].structured_outputs["z"].shape[1]
 
     def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As that of `CaptionToImage`, but captions stay strings: the export tokenizes them itself."""
+        """Prepares the inputs of `draw`; captions stay strings, because the export tokenizes them itself."""
         return {"captions": captions, "seed": tf.cast(seeds, tf.int64)}
 
     def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """As that of `CaptionToImage`; works on so many images together as it was exported for."""
+        """Draws a batch, see `CaptionToImage.draw`; in parts of the size that the export was made with."""
         return self.signatures["serving_default"](**prepared)["images"]
 
 
 def write(model: CaptionToImage, folder: str, name: str) -> None:
     """Writes the SavedModel with its warm-up requests.
 
-    The loaded model can also be called itself, as its signature `serving_default` with the seed left out if one likes.
+    The loaded model can also be called directly, like its signature `serving_default`; the seed is optional.
 
     Args:
-      model: what to write.
-      folder: to make.
-      name: that the model is served under.
+      model: the model to write.
+      folder: the folder to make.
+      name: the name that the model is served under.
     """
     functions = signatures(model)
     module = tf.Module(name="text_to_image")
-    # The variables alone: of a Keras model as an attribute, Keras would save every layer in its own way as well.
+    # Only the variables: if a Keras model were an attribute, Keras would also save every layer in its own format.
     module.generator_variables = list(model.generator.variables)
     module.text_encoder = model.text_encoder
     module.__call__ = functions["serving_default"]
@@ -81,7 +81,7 @@ def write(model: CaptionToImage, folder: str, name: str) -> None:
 
 
 def sizes(folder: str, model: CaptionToImage) -> Mapping[str, int]:
-    """Bytes of a SavedModel by part: weights of both networks, and files."""
+    """Returns the size of a SavedModel's parts in bytes: weights of both networks, graph, and everything."""
     generator = _bytes_of(model.generator.variables)
     variables = _size(os.path.join(folder, "variables"))
     graph = os.path.getsize(os.path.join(folder, "saved_model.pb"))

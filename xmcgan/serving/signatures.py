@@ -1,4 +1,4 @@
-"""What an exported model answers to.
+"""The signatures of an exported model.
 
   serving_default  captions, seed                      -> images
   png              captions, seed                      -> png_bytes
@@ -8,19 +8,19 @@
   noise            seed                                -> z
   tokens           captions                            -> words, cut
 
-where N is any number, 0 included:
+Inputs and outputs, where N is any number, 0 included:
 
   captions, other_captions  string [N].
-  seed                      int64 [N], or one for all; 0 where it is left out. Names a noise vector.
+  seed                      int64 [N], or one for all; 0 if it is left out. Determines a noise vector.
   z                         float32 [N, noise_dim]: noise ~ N(0, I).
-  share                     float32 [N] in [0, 1]: how far on the way to the other caption.
+  share                     float32 [N] in [0, 1]: the share of the other caption.
   images                    uint8 [N, size, size, 3].
-  png_bytes                 string [N]: the same as PNG files, which TensorFlow Serving's REST answers in base64.
-  attention                 float32 [N, 16, 16, text_length]: how much each region looked at each word.
+  png_bytes                 string [N]: the images as PNG files, which TensorFlow Serving's REST API returns in base64.
+  attention                 float32 [N, 16, 16, text_length]: the attention of each region to each word.
   words                     string [N, text_length]: the caption's tokens, '' for padding.
-  cut                       bool [N]: whether the caption has more of them.
+  cut                       bool [N]: whether the caption has more tokens.
 
-A model without attention in its generator has no signature `attention`.
+A model whose generator has no attention has no signature `attention`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from xmcgan.serving.caption_to_image import CaptionToImage
 
 
 def signatures(model: CaptionToImage) -> dict[str, tf.types.experimental.GenericFunction]:
-    """The signatures by name, for `tf.saved_model.save`.
+    """Returns the signatures by name, for `tf.saved_model.save`.
 
     Args:
-      model: what answers.
+      model: the model that computes the outputs.
     """
     captions = tf.TensorSpec([None], tf.string, name="captions")
     z = tf.TensorSpec([None, model.noise_dim], tf.float32, name="z")

@@ -14,33 +14,34 @@ _TEMPORARY = "incomplete"
 
 
 class Draft(NamedTuple):
-    """A version in the making."""
+    """A version that is being written."""
 
-    folder: str  # To write to.
-    number: int  # What it will be called.
-    path: str  # Where it will be.
+    folder: str  # The temporary folder to write to.
+    number: int  # The version's number.
+    path: str  # The version's final path.
 
 
 @contextlib.contextmanager
 def new_version(folder: str) -> Iterator[Draft]:
-    """Makes the next version: what is written to the draft appears under its number when all of it is there.
+    """Makes the next version: the draft's folder gets the version's number when it is complete.
 
-    Another process that makes one there waits. What a killed one left is removed, as is a draft that fails.
+    Other processes that make a version in the same folder wait. A draft that fails, or that a killed process left, is
+    removed.
 
     Args:
-      folder: of all versions; made if there is none.
+      folder: of all versions; made if it does not exist.
 
     Yields:
       The draft.
 
     Raises:
-      ValueError: `folder` holds something else than versions.
+      ValueError: `folder` holds something other than versions.
     """
     if os.path.isdir(folder):
         strangers = [name for name in os.listdir(folder) if not (_is_version(name) or name in (_TEMPORARY, ".lock"))]
         if strangers:
             raise ValueError(
-                f"{folder} holds '{sorted(strangers)[0]}', which is no version of a model: give a folder of its own"
+                f"{folder} holds '{sorted(strangers)[0]}', which is not a version of a model: give a separate folder"
             )
     with locked(folder):
         number = max(_versions(folder), default=0) + 1
@@ -54,7 +55,7 @@ def new_version(folder: str) -> Iterator[Draft]:
 
 
 def find_version(path: str) -> str:
-    """The folder of a model: `path` itself, or its newest version.
+    """Returns the folder of a model: `path` itself, or the newest version in it.
 
     Raises:
       FileNotFoundError: there is no model.

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving sends to a model before it takes others: the first call of a graph is slow."""
+"""Warm-up requests: TensorFlow Serving sends them to a model first, because the first call of a graph is slow."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 _FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _CAPTION = "a red ball on the beach"
 _BATCH_SIZES = (1, 2)
-# Python's numbers would become others.
+# The types of the inputs; TensorFlow would choose others for Python's and NumPy's numbers.
 _TYPES = {"seed": tf.int64, "z": tf.float32, "share": tf.float32}
 
 
 def predict_request(model: str, signature: str, **inputs: Any) -> predict_pb2.PredictRequest:
-    """A request as TensorFlow Serving's gRPC API takes it.
+    """Makes a request for TensorFlow Serving's gRPC API.
 
     Args:
       model: the name that the model is served under.
-      signature: of `signatures`.
-      **inputs: tensors, or what can be made one.
+      signature: one of `signatures`.
+      **inputs: tensors, or values that can be converted to tensors.
     """
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = model, signature
@@ -31,7 +31,7 @@ def predict_request(model: str, signature: str, **inputs: Any) -> predict_pb2.Pr
 
 
 def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> str:
-    """Writes requests for each signature, of one image and of several.
+    """Writes requests for each signature, with one image and with several.
 
     Args:
       folder: of the SavedModel.
@@ -40,7 +40,7 @@ def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> st
       attends: whether there is a signature `attention`.
 
     Returns:
-      The file.
+      The path of the file.
     """
     path = os.path.join(folder, _FILE)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -57,15 +57,15 @@ def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> st
                 "tokens": {"captions": captions},
                 **({"attention": {"captions": captions, "z": z}} if attends else {}),
             }
-            for signature, of_signature in inputs.items():
-                request = predict_request(model, signature, **of_signature)
+            for signature, signature_inputs in inputs.items():
+                request = predict_request(model, signature, **signature_inputs)
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
                 writer.write(log.SerializeToString())
     return path
 
 
 def read_requests(folder: str) -> list[tuple[str, dict[str, tf.Tensor]]]:
-    """The requests that a model brings along: signature and inputs of each.
+    """Reads a model's warm-up requests: signature and inputs of each.
 
     Args:
       folder: of the SavedModel.

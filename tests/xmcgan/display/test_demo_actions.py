@@ -39,11 +39,11 @@ def test_ways_begin_and_end_where_they_should(actions, exported):
     assert _levels(frames[0], first) <= 1 and _levels(frames[-1], other) <= 1
 
 
-def test_what_is_cut(actions):
-    assert actions.what_is_cut(CAPTION) is None
-    message = actions.what_is_cut("ball " * 40)
-    assert "reads the first 15 words" in message or "reads the first" in message
-    assert "left out" in message
+def test_truncation_notice(actions):
+    assert actions.truncation_notice(CAPTION) is None
+    message = actions.truncation_notice("ball " * 40)
+    assert "reads only the first" in message
+    assert "ignored" in message
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_mistakes_are_told_and_the_images_stay(page):
     assert len(page.query_selector_all("#images img")) == 4
     page.fill("#caption textarea", "ball " * 40)
     page.click("#draw")
-    page.get_by_text("The rest is left out").wait_for()
+    page.get_by_text("The rest is ignored").wait_for()
 
 
 def test_slide_from_one_caption_to_another(page, exported):

@@ -58,5 +58,5 @@ def test_sixteen_bits_draw_nearly_the_same(precision, tolerance, fold, config):
 def test_weights_that_float16_cannot_hold(config):
     generator = _trained(config)
     generator.stem.kernel.assign(tf.fill(generator.stem.kernel.shape, 1e5))
-    with pytest.raises(ValueError, match=r"too large for float16: take bfloat16"):
+    with pytest.raises(ValueError, match=r"too large for float16: use bfloat16"):
         in_precision(generator, config, "float16")

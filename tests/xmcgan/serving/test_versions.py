@@ -37,7 +37,7 @@ def test_what_fails_or_is_killed_leaves_no_version(tmp_path):
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with (
-        pytest.raises(ValueError, match=r"holds 'notes.txt', which is no version of a model"),
+        pytest.raises(ValueError, match=r"holds 'notes.txt', which is not a version of a model"),
         new_version(str(tmp_path)),
     ):
         pass
