@@ -172,7 +172,7 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
 
 def spell_flags(message: str) -> str:
     """Replaces names of config fields by flags: the library's `text.encoder` becomes `--config.text.encoder`."""
-    fields = "|".join(map(re.escape, config_lib.flatten(config_lib.Config())))
+    fields = "|".join(map(re.escape, config_lib.settings()))
     return re.sub(rf"(?<![\w./-])(?:config\.)?({fields})\b", r"--config.\1", message)
 
 

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 from data_pipelines import datasets
+from xmcgan import command_line, config_json
 from xmcgan import config as config_lib
-from xmcgan import config_json
 
 COMMAND = '''
 """Does something.
@@ -232,3 +232,10 @@ def test_tensorflow_is_quiet_and_its_errors_are_one_line(call, folder):
     result = call(script="loads_tensorflow.py")
     assert result.returncode == 2
     assert result.stderr == "error: --workdir is missing: give the folder of a training run (see --help)\n"
+
+
+def test_fields_in_messages_become_flags():
+    assert command_line.spell_flags("text.encoder='x' is no BERT") == "--config.text.encoder='x' is no BERT"
+    assert command_line.spell_flags("set config.training.seed") == "set --config.training.seed"
+    for message in ("no records of dataset 'scenes'", "give --config.text.encoder", "my/text.encoder", "a_text.dim"):
+        assert command_line.spell_flags(message) == message
