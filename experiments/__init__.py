@@ -1,1 +1,1 @@
-"""The paper's experiments: ablations, footprint, figures, checks against independent truth, and benchmarks."""
+"""Ablations of the paper, cost and memory estimates, figures, correctness checks, and benchmarks."""

@@ -1,13 +1,13 @@
-"""The paper's trained rows, each as its difference from a base, with the numbers that the paper gives for it.
+"""Lists the paper's trained rows: the config fields that each changes, and the numbers that the paper reports.
 
   python -m experiments.ablations                                # the tables
-  python -m experiments.ablations --table=4                      # its rows, the paper's numbers, and how to train each
+  python -m experiments.ablations --table=4                      # the rows of one, the paper's numbers, the commands
   python -m experiments.ablations --row=table4/s_w --dataset=ln_coco
 
-A row is named by its table: 'table4/s_w', 'fig5/head_2'. The base is the dataset's preset, which has all of the paper's
-losses on; in ablations of photographs both networks have 64 base channels (section 6.2). What the paper leaves open can
-be asked by the rows of 'negatives', 'update_rule', 'stem', 'batch_size' and 'generator_losses', for which it has no
-numbers.
+A row's name starts with its table: 'table4/s_w', 'fig5/head_2'. Rows differ from the dataset's preset, which has all of
+the paper's losses on; in ablations on photographs both networks have 64 base channels (section 6.2). The tables
+'negatives', 'update_rule', 'stem', 'batch_size' and 'generator_losses' are for questions that the paper leaves open, so
+their rows have no published numbers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from experiments.ablation import tables
 from experiments.ablation.paper_rows import TABLES, Table
 from xmcgan import command_line
 
-_TABLE = flags.DEFINE_string("table", None, f"Lists its rows; one of {', '.join(TABLES)}, or a number.")
-_ROW = flags.DEFINE_string("row", None, "Lists this one, such as table4/s_w.")
-_DATASET = command_line.define_dataset(datasets, "What to train on. [as the paper]", optional=True)
+_TABLE = flags.DEFINE_string("table", None, f"A table to list: {', '.join(TABLES)}, or a number.")
+_ROW = flags.DEFINE_string("row", None, "A row to list, such as table4/s_w.")
+_DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
 
 
 def main(argv: list[str]) -> None:
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
         table = tables.find_table(_TABLE.value)
         _print(table, [row.name for row in table.rows])
     elif _DATASET.value:
-        raise app.UsageError("--dataset says what a row is trained on: give --table or --row")
+        raise app.UsageError("--dataset is for the commands of rows: give --table or --row")
     else:
         for table in TABLES.values():
             print(f"{table.name:<16} {table.place:<22} {table.title}: {', '.join(row.name for row in table.rows)}")

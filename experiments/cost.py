@@ -1,12 +1,12 @@
-"""What the paper's rows would cost at full size: operations, hours on GPUs, and disk; nothing is trained.
+"""Estimates the cost of the paper's rows at full size: operations, GPU hours and disk space; trains nothing.
 
   python -m experiments.cost --table=4
-  python -m experiments.cost --table=2 --table=3 --table=open_images --tflops=989 --utilization=0.3
+  python -m experiments.cost --table=2 --table=3 --table=open_images --tflops=989 --utilisation=0.3
 
-Counts the convolutions and matrix products of each row's training step, as traced, with its contrastive losses over
-the whole batch, VGG-19 and BERT, but without activations that are computed again to save memory. The hours follow from
-the peak rate of the GPU (--tflops, by default an A100's in bfloat16) and the part of it that is reached
-(--utilization): state it with the hours. Prints a Markdown table; the last line is JSON. A minute a row.
+Counts the convolutions and matrix products in the traced training step of each row, with contrastive losses over the
+whole batch, VGG-19 and BERT, but without recomputed activations. The hours follow from the peak rate of the GPU
+(--tflops, by default an A100's in bfloat16) and the assumed share of it that training reaches (--utilisation); quote
+both with the hours. Prints a Markdown table; the last line is JSON. Takes a minute per row.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from xmcgan import command_line
 with epy.lazy_imports():
     from experiments.ablation import jobs
     from experiments.footprint import run_cost
-_TABLE = flags.DEFINE_multi_string("table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number.")
-_ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
-_DATASET = command_line.define_dataset(datasets, "What to train on. [as the paper]", optional=True)
-_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 82_783_000, "Training images that each run draws.", lower_bound=1)
-_TFLOPS = flags.DEFINE_float("tflops", 312.0, "Peak rate of one GPU, in 10^12 operations a second.", lower_bound=0.001)
+
+_TABLE = flags.DEFINE_multi_string("table", [], f"A table: {', '.join(TABLES)}, or a number. Can be repeated.")
+_ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w. Can be repeated.")
+_DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 82_783_000, "Training images of each run.", lower_bound=1)
+_TFLOPS = flags.DEFINE_float("tflops", 312.0, "Peak rate of one GPU, in TFLOP/s.", lower_bound=0.001)
 _UTILIZATION = flags.DEFINE_float(
-    "utilisation", 0.3, "Part of the peak that training reaches.", lower_bound=0.001, upper_bound=1.0
+    "utilisation", 0.3, "Share of the peak rate that training reaches.", lower_bound=0.001, upper_bound=1.0
 )
-_GPUS = flags.DEFINE_multi_integer("gpus", [1, 8], "GPUs that share a run; several are allowed.", lower_bound=1)
+_GPUS = flags.DEFINE_multi_integer("gpus", [1, 8], "GPUs that share a run. Can be repeated.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:
@@ -57,12 +58,12 @@ def main(argv: list[str]) -> None:
 
 
 def table(costs: Mapping[str, run_cost.Cost], rate: float, gpus: Sequence[int]) -> str:
-    """The costs in Markdown, and their sum.
+    """Returns the costs and their sum as a Markdown table.
 
     Args:
-      costs: of each run, by its name.
-      rate: operations a second of one GPU.
-      gpus: numbers of GPUs that share a run.
+      costs: the cost of each run, by its name.
+      rate: operations per second of one GPU.
+      gpus: numbers of GPUs to share a run among.
     """
     heads = ["run", "GFLOP an image", "EFLOP", *(f"hours, {n} GPU{'s' * (n > 1)}" for n in gpus), "GB of disk"]
     rows = []

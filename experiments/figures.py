@@ -1,4 +1,4 @@
-"""Draws the paper's figures of images, and others of their kind, as PNG and PDF with typeset captions.
+"""Draws the paper's figures of images, and similar ones, as PNG and PDF with typeset captions.
 
   python -m experiments.figures --figure=noise --model=ours=runs/demo --caption="a red ball on the beach"
   python -m experiments.figures --figure=captions --model=ours=exports/demo --dataset=scenes
@@ -7,13 +7,13 @@
   python -m experiments.figures --figure=attention --model=ours=runs/demo --caption="a red ball on the beach"
 
   noise       one caption with several noise vectors (Fig. 8)
-  captions    the captions of one image, the real one first (Fig. 9)
-  models      random captions, the original and several models side by side (Figs. 10 to 12)
-  ways        from one caption to the next, and from one noise vector to another
-  attention   where the generator looked for each word
+  captions    several captions of one image, after the real image (Fig. 9)
+  models      random captions: the real image and the images of several models side by side (Figs. 10 to 12)
+  ways        interpolations from one caption to the next, and from one noise vector to another
+  attention   the generator's attention map of each word
 
-A model is the folder of a training run (its newest checkpoint) or of an export. Nothing is selected: --seed decides
-captions, images and noise.
+A model is the folder of a training run (its newest checkpoint) or of an export. Images are not selected by hand:
+--seed determines captions, images and noise.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ with epy.lazy_imports():
 
 _BY_CAPTIONS, _BY_DATASET = ("noise", "ways", "attention"), ("captions", "models")
 _FIGURE = flags.DEFINE_enum("figure", None, (*_BY_CAPTIONS, *_BY_DATASET), "What to draw. Required.")
-_MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export; several for noise and models.")
-_CAPTION = flags.DEFINE_multi_string("caption", [], "Of noise, ways and attention: a sentence; several are allowed.")
-_DATASET = command_line.define_dataset(datasets, "Of captions and models: whose validation split.", optional=True)
+_MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export. Can be repeated for noise, models.")
+_CAPTION = flags.DEFINE_multi_string("caption", [], "A caption, for noise, ways and attention. Can be repeated.")
+_DATASET = command_line.define_dataset(datasets, "Dataset of captions and models: its validation split.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Of captions and models: rows.", lower_bound=1)
-_NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Of noise and ways: noise vectors (ways: 2).", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Decides whatever is drawn by lot.", lower_bound=0)
+_NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", lower_bound=1)
+_NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Noise vectors of noise; ways uses up to 2.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of captions, images and noise.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", "figures", "Folder of the figures.")
 
 
 def main(argv: list[str]) -> None:
-    """Draws a figure."""
+    """Draws a figure and prints its files."""
     del argv
     kind, folders = _check()
     captions, seed = _CAPTION.value, _SEED.value
@@ -69,10 +69,10 @@ def main(argv: list[str]) -> None:
 
 
 def _check() -> tuple[str, dict[str, str]]:
-    """Tells which figure to draw, and the folders of its models by name.
+    """Returns which figure to draw, and the folders of its models by name.
 
     Raises:
-      app.UsageError: a flag is missing, or says nothing for this figure.
+      app.UsageError: a flag is missing, or does not apply to this figure.
     """
     kind = _FIGURE.value
     if kind is None:
@@ -81,13 +81,13 @@ def _check() -> tuple[str, dict[str, str]]:
     if not folders or len(folders) < len(_MODEL.value):
         raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
     if len(folders) > 1 and kind not in ("noise", "models"):
-        raise app.UsageError(f"--figure={kind} is of one model: give one --model")
+        raise app.UsageError(f"--figure={kind} is of one model: give --model once")
     if kind in _BY_CAPTIONS and not _CAPTION.value:
         raise app.UsageError(f"--figure={kind} needs a --caption")
     if kind == "ways" and len(_CAPTION.value) < 2 and _NUM_NOISE.value < 2:
-        raise app.UsageError("--figure=ways goes from one to another: give two --caption, or --num_noise=2")
+        raise app.UsageError("--figure=ways interpolates between two: give two --caption, or --num_noise=2")
     if kind in _BY_DATASET and (_CAPTION.value or not _DATASET.value):
-        raise app.UsageError(f"--figure={kind} takes its captions from --dataset, and no --caption")
+        raise app.UsageError(f"--figure={kind} takes its captions from --dataset: give it, and no --caption")
     return kind, folders
 
 

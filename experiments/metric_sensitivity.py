@@ -1,12 +1,12 @@
-"""Do the metrics move as they should? Real images of scenes against other real ones, and made worse.
+"""Checks that the metrics respond to degraded images: compares real images of scenes with other real ones.
 
   python -m experiments.metric_sensitivity --data_dir=data/sensitivity
 
-One half of the validation split takes the place of generated images: as it is, blurred, with noise, and with the
-captions of other images. Distances to the other half (FD, KD) should be near 0 at first and grow with blur and noise;
-R-precision and SOA should fall. Swapped captions leave FD, KD and IS alone, and ruin R-precision and SOA. Prints a
-table in Markdown. The scenes (many for validation) and the networks that look at them are prepared on first use: some
-minutes on 2 cores.
+One half of the validation split replaces the generated images: unchanged, blurred, with noise, and with the captions
+of other images. Distances to the other half (FD, KD) should be near 0 for unchanged images and grow with blur and
+noise; R-precision and SOA should fall. Swapped captions should not change FD, KD and IS, but R-precision and SOA should
+drop sharply. Prints a table in Markdown. The scenes (with a large validation split) and the networks of the metrics are
+prepared on first use, which takes some minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ with epy.lazy_imports():
     from experiments.checks import sensitivity
 
 _DATA_DIR = command_line.define_data_dir()
-_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 4000, "Of both halves together.", lower_bound=400)
+_NUM_IMAGES = flags.DEFINE_integer("num_pictures", 4000, "Images of both halves together.", lower_bound=400)
 
 
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
     prepare.prepare_scenes(_DATA_DIR.value, num_val=_NUM_IMAGES.value)
-    held = input_pipeline.num_examples("scenes", evaluation.SPLIT, _DATA_DIR.value)
-    if held < _NUM_IMAGES.value:
+    available = input_pipeline.num_examples("scenes", evaluation.SPLIT, _DATA_DIR.value)
+    if available < _NUM_IMAGES.value:
         raise ValueError(
-            f"the scenes in {_DATA_DIR.value} have {held} images for validation: lower --num_pictures, or name a "
-            "--data_dir without scenes, where enough are drawn"
+            f"the scenes in {_DATA_DIR.value} have {available} validation images: lower --num_pictures, or give a "
+            "--data_dir without scenes, so that enough are drawn there"
         )
-    found = sensitivity.measure(_DATA_DIR.value, _NUM_IMAGES.value)
-    names = [score.name for score in next(iter(found.values()))]
-    rows = [(title, *map(str, scores)) for title, scores in found.items()]
-    print(tabulate.tabulate(rows, ["done to the images", *names], tablefmt="github", disable_numparse=True))
+    scores_of = sensitivity.measure(_DATA_DIR.value, _NUM_IMAGES.value)
+    names = [score.name for score in next(iter(scores_of.values()))]
+    rows = [(title, *map(str, scores)) for title, scores in scores_of.items()]
+    print(tabulate.tabulate(rows, ["degradation", *names], tablefmt="github", disable_numparse=True))
 
 
 if __name__ == "__main__":

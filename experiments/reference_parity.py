@@ -1,12 +1,13 @@
-"""Holds our models, losses and updates against numbers recorded from the public JAX release of XMC-GAN.
+"""Compares our models, losses and updates with numbers recorded from the public JAX release of XMC-GAN.
 
   python -m experiments.reference_parity model_128.npz
   python -m experiments.reference_parity trainstep_128.npz --start=model_128.npz
 
-FILE holds either parameters, inputs, outputs and gradients of one forward and backward pass, or the inputs and
-results of training iterations that begin at the parameters of --start. Sizes are read from the arrays. For every
-recorded array the largest error is printed, relative to the array's largest value; the last line tells the largest
-of all. The exit status is 0 if outputs, losses and states agree to 1e-4, gradients and trained parameters to 1e-3.
+The file has either the parameters, inputs, outputs and gradients of one forward and backward pass, or the inputs and
+results of training iterations that start from the parameters in --start. Sizes are read from the arrays. For every
+recorded array the largest error is printed, relative to the array's largest value; the last line has the largest
+errors of all arrays. The exit status is 0 if outputs, losses and states agree to 1e-4, and gradients and trained
+parameters to 1e-3.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ with epy.lazy_imports():
 _START = flags.DEFINE_string(
     "start",
     None,
-    "The parameters that a file of training iterations begins at. [model_X.npz beside trainstep_X.npz]",
+    "File with the initial parameters of training iterations. [model_X.npz beside trainstep_X.npz]",
 )
 
 

@@ -1,20 +1,20 @@
-r"""Makes a report of runs of the paper's rows: tables, training curves, and a verdict on each claim.
+r"""Writes a report of the ablation runs: tables, training curves, and a verdict on each claim of the paper.
 
   python -m experiments.report --workdir=runs/ablations --dataset=scenes
   python -m experiments.report --workdir=runs/ablations --dataset=coco2014 --output=report
 
-Reads what python -m experiments.run has finished, and writes into --output
+Reads the finished runs of `python -m experiments.run`, and writes into --output
 
-  README.md      our tables beside the paper's, the verdicts with the numbers that they are made of, how to repeat a row
+  README.md      our tables beside the paper's, the verdicts with the numbers behind them, how to repeat a row
   tables.tex     the same tables, for \usepackage{booktabs}
   curves.png     training curves; and curves.pdf
   fig5.png       the two panels of Fig. 5, if its rows were run; and fig5.pdf
-  pictures.png   what every row draws of the same captions; and pictures.pdf
+  pictures.png   images that every row generates for the same captions; and pictures.pdf
   results.json   every number of every run
   config.json    the config that the rows differ from
 
-Runs that are not done are named, and left out. Unlike runs (another budget, other settings, another evaluation) are
-refused: they cannot stand in one table.
+Unfinished runs are counted and left out. Runs that cannot be compared (another number of training images, other
+settings, another evaluation) are refused.
 """
 
 from __future__ import annotations
@@ -32,17 +32,15 @@ with epy.lazy_imports():
     from experiments.ablation import finished_runs, report_page
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
-_DATASET = command_line.define_dataset(datasets, "That the rows were trained on.")
+_DATASET = command_line.define_dataset(datasets, "Dataset of the runs.")
 _DATA_DIR = command_line.define_data_dir()
-_CAPTIONS = flags.DEFINE_integer("captions", 5, "That every row draws images of; 0: no images.", lower_bound=0)
-_NOTE = flags.DEFINE_string(
-    "note", "", "What readers have to know of these runs besides, in Markdown: where they ran, say."
-)
+_CAPTIONS = flags.DEFINE_integer("captions", 5, "Captions to show images of; 0: no images.", lower_bound=0)
+_NOTE = flags.DEFINE_string("note", "", "Text to add to the report, in Markdown, such as where the runs were trained.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the report. [WORKDIR/DATASET/report]")
 
 
 def main(argv: list[str]) -> None:
-    """Writes the report, and says what is in it."""
+    """Writes the report and prints its files."""
     del argv
     results = finished_runs.read(_WORKDIR.value, _DATASET.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")

@@ -1,15 +1,15 @@
-"""Trains and evaluates rows of the paper's tables: what is missing, and nothing twice.
+"""Trains and evaluates rows of the paper's tables, except those that are finished.
 
   python -m experiments.run --list
   python -m experiments.run --table=4 --dry_run
   python -m experiments.run --table=4 --table=5 --dataset=coco2014 --workdir=runs/ablations --seeds=3
   python -m experiments.run --row=fig5/head_2 --dataset=scenes --parallel=2
 
-Each run draws as many training images (--num_pictures), has the same settings but for its row's, and is evaluated by
-the same captions. Rows that are the same experiment share a run. What was killed goes on when the command is given
-again; a run whose settings have changed since is refused by the name of the field. A row that fails does not stop the
-others. `python -m experiments.ablations` tells what the rows are, and `python -m experiments.report` makes tables of
-the results.
+All runs train on the same number of images (--num_pictures), share all settings that their rows do not set, and are
+evaluated on the same captions. Rows that describe the same experiment share a run. Give the same command again to
+resume killed runs. A run whose settings have changed is refused with the name of the field. A row that fails does not
+stop the others. `python -m experiments.ablations` describes the rows, and `python -m experiments.report` makes tables
+of the results.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ with epy.lazy_imports():
     from experiments.ablation import jobs, runner
 
 _TABLE = flags.DEFINE_multi_string(
-    "table", [], f"All of its rows; one of {', '.join(TABLES)}, or a number; several are allowed."
+    "table", [], f"A table, to run all of its rows: {', '.join(TABLES)}, or a number. Can be repeated."
 )
-_ROW = flags.DEFINE_multi_string("row", [], "One row, such as table4/s_w; several are allowed.")
-_DATASET = command_line.define_dataset(datasets, "What to train on. [as the paper]", optional=True)
+_ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w. Can be repeated.")
+_DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
-_SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each row, from other weights and data orders.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds of each row: 0, 1, ... A run each.", lower_bound=1)
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_pictures",
     None,
-    "Training images that each run draws: its budget. [1000 passes over COCO-14; on scenes, what the demo draws]",
+    "Training images of each run. [1000 epochs of COCO-14; on scenes, as many as the demo]",
     lower_bound=1,
 )
-_SET = flags.DEFINE_multi_string("set", [], "A field in all rows, such as training.precision=bfloat16.")
-_PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at once, each on its part of the GPUs and cores.", lower_bound=1)
-_LIST = flags.DEFINE_bool("list", False, "Only name the rows.")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would be run.")
+_SET = flags.DEFINE_multi_string("set", [], "A field to set in all rows, such as training.precision=bfloat16.")
+_PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at once, each on its share of GPUs and cores.", lower_bound=1)
+_LIST = flags.DEFINE_bool("list", False, "Only list the rows.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print the commands.")
 
 
 def main(argv: list[str]) -> None:
-    """Runs what is missing, or prints it."""
+    """Runs what is not finished, or prints its commands."""
     del argv
     names = row_names(_TABLE.value, _ROW.value)
     if _LIST.value:
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
             for _, command in runner.commands_of(job, _DATA_DIR.value):
                 print(shlex.join(["python", *command[1:]]))
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):  # As Ctrl-C: what is running saves and ends.
+    for number in (signal.SIGTERM, signal.SIGHUP):  # Like Ctrl-C: running trainings save and end.
         signal.signal(number, signal.default_int_handler)
     failures = runner.Runner(_DATA_DIR.value, lambda table: print(f"{table}\n", flush=True)).run(
         planned, _PARALLEL.value
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     for folder, reason in failures.items():
         print(f"failed: {folder}: {reason}")
     if failures:
-        raise ValueError(f"{len(failures)} of {len(planned)} runs failed; the same command takes them up again")
+        raise ValueError(f"{len(failures)} of {len(planned)} runs failed: give the same command again to resume them")
 
 
 if __name__ == "__main__":

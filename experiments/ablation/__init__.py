@@ -1,1 +1,1 @@
-"""The rows of the paper's tables: what they are, how they are run, and what came of them."""
+"""The rows of the paper's tables: their definitions, their runs, and reports of their results."""

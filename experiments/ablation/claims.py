@@ -1,4 +1,4 @@
-"""What section 6.2 and the appendix of the paper say of its rows, and whether runs bear it out."""
+"""The paper's claims about its rows, in section 6.2 and the appendix, and whether our runs support them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SINGLE = ("s", "w", "i_d", "i_vgg")
 
 
 class Claim(NamedTuple):
-    """That some rows are better than others."""
+    """A claim that some rows are better than others."""
 
     text: str
     place: str  # Where the paper says so
-    pairs: tuple[tuple[str, str], ...]  # Full names of rows: the one that is better, and the one that is worse
-    metrics: tuple[str, ...] = METRICS  # By which
+    pairs: tuple[tuple[str, str], ...]  # Full names of rows: (better, worse)
+    metrics: tuple[str, ...] = METRICS  # The metrics to compare by
 
 
 class Outcome(enum.Enum):
-    """Of one comparison by one metric."""
+    """The outcome of comparing two rows by one metric."""
 
     HOLDS = "holds"
     NOISE = "within the noise"
@@ -36,19 +36,19 @@ class Outcome(enum.Enum):
 
 
 class Verdict(NamedTuple):
-    """On a claim."""
+    """The verdict on a claim."""
 
     claim: Claim
     outcomes: dict[tuple[str, str, str], Outcome]  # By better row, worse row and metric
     differences: dict[tuple[str, str, str], Difference | None]
 
     def count(self, outcome: Outcome) -> int:
-        """How many comparisons came out so."""
+        """Returns how many comparisons had this outcome."""
         return sum(found is outcome for found in self.outcomes.values())
 
     @property
     def words(self) -> str:
-        """In a word or two."""
+        """The verdict in a few words."""
         told = [found for found in self.outcomes.values() if found is not Outcome.MISSING]
         if not told:
             return "not run"
@@ -67,7 +67,7 @@ class Verdict(NamedTuple):
 
 
 def _pairs(number: int, *pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """Rows of a table of the paper by their full names."""
+    """Returns pairs of rows of one of the paper's tables, with their full names."""
     return tuple((f"table{number}/{better}", f"table{number}/{worse}") for better, worse in pairs)
 
 
@@ -135,7 +135,7 @@ CLAIMS = (
 
 
 def judge(claim: Claim, results: Results) -> Verdict:
-    """Holds a claim against runs."""
+    """Compares a claim with our runs."""
     outcomes, differences = {}, {}
     for better, worse in claim.pairs:
         for metric in claim.metrics:
@@ -146,7 +146,7 @@ def judge(claim: Claim, results: Results) -> Verdict:
 
 
 def in_the_paper(claim: Claim) -> tuple[int, int]:
-    """How many of a claim's comparisons the paper's own numbers bear out, and how many it has the numbers for."""
+    """Returns how many of a claim's comparisons the paper's numbers support, and for how many it has numbers."""
     told = [_paper_agrees(better, worse, metric) for better, worse in claim.pairs for metric in claim.metrics]
     return sum(agrees for agrees in told if agrees is not None), sum(agrees is not None for agrees in told)
 

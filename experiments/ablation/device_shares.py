@@ -1,4 +1,4 @@
-"""Which part of the machine each of several runs at once has for itself."""
+"""Divides the machine's GPUs and cores among runs that are trained at once."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class Share(NamedTuple):
-    """A run's part of the machine."""
+    """A run's share of the machine."""
 
-    cores: frozenset[int]  # Empty: the system cannot bind a process to cores
-    environment: dict[str, str]  # To be added to that of its processes
+    cores: frozenset[int]  # Empty if the system cannot bind a process to cores
+    environment: dict[str, str]  # Variables to add to the environment of its processes
 
     def bind(self, process: int) -> None:
-        """Keeps a process that has just been started to the cores of this share."""
+        """Binds a process that has just been started to the cores of this share."""
         if self.cores:
-            with contextlib.suppress(ProcessLookupError):  # It is over already, and its status says why.
+            with contextlib.suppress(ProcessLookupError):  # It has ended already; its status says why.
                 os.sched_setaffinity(process, self.cores)
 
 
 def shares_of_machine(parallel: int, batch_size: int = 0) -> list[Share]:
     """Divides the GPUs and the cores that this process may use.
 
-    Two runs that each have half of the cores do more than two that quarrel over all of them, and than one after the
-    other: small networks leave a second core half idle.
+    Two runs with half of the cores each are faster than two runs that compete for all of them, and faster than one run
+    after the other: small networks leave a second core half idle.
 
     Args:
-      parallel: runs at once. Each has as many GPUs as the others, so that all are the same experiment; what cannot be
-        divided so is left idle. Where there are fewer GPUs than runs, they share one, and take its memory as they need
-        it; where there are fewer cores, all have all.
-      batch_size: which a share's GPUs must divide; 0 for any.
+      parallel: runs at once. All runs get the same number of GPUs, so that they are comparable. GPUs that cannot
+        be divided this way stay idle. If there are fewer GPUs than runs, several runs share a GPU and allocate its
+        memory as needed. If there are fewer cores than runs, every run may use all cores.
+      batch_size: batch size that the number of GPUs of a share must divide; 0 for any.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = visible_gpus()
@@ -56,7 +56,7 @@ def shares_of_machine(parallel: int, batch_size: int = 0) -> list[Share]:
 
 
 def visible_gpus() -> list[str]:
-    """Names of the NVIDIA GPUs that TensorFlow would see, as CUDA_VISIBLE_DEVICES has them."""
+    """Returns the names of the NVIDIA GPUs that TensorFlow would see, as written in CUDA_VISIBLE_DEVICES."""
     if _VISIBLE in os.environ:
         names = os.environ[_VISIBLE].split(",")
         return [name.strip() for name in names if name.strip() not in ("", "-1")]

@@ -1,4 +1,4 @@
-"""What the paper's rows came to: reads finished runs, and refuses to hold unlike ones against each other."""
+"""Reads the finished runs of the paper's rows, and refuses runs that cannot be compared."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from xmcgan.config import Config
 from xmcgan.training.summaries import METRICS_FILE
 from xmcgan.training.workdir import read_config
 
-ACCURACY = "contrastive accuracy"  # Of generated images and their sentences, see `Run.accuracies`.
+ACCURACY = "contrastive accuracy"  # The sentence loss's accuracy on generated images, see `Run.accuracies`.
 _ACCURACY_FIELD = "g/sentence_accuracy"
-_LAST = 0.1  # Part of a run that its contrastive accuracy is averaged over.
-_PAPER_NAMES = {"FD": "FID"}  # A Frechet distance by another network than Inception is not called FID.
-# What runs of a report may differ in besides their rows.
+_LAST = 0.1  # Final share of a run over which the contrastive accuracy is averaged.
+_PAPER_NAMES = {"FD": "FID"}  # A Frechet distance with another network than Inception is not called FID.
+# Fields that the runs of a report may differ in, besides those of their rows.
 _OWN_FIELDS = ("training.seed", "training.num_steps", "training.epochs")
 _SEED_FOLDER = re.compile(r"seed_(\d+)")
-_RESULT_FILE = re.compile(r"(\d+)(?:_[0-9a-f]+)?\.json")  # With a part of its fingerprint where another took its place.
-_CONFIDENCE = 0.95  # That two rows differ.
+_RESULT_FILE = re.compile(
+    r"(\d+)(?:_[0-9a-f]+)?\.json"
+)  # Named with a part of its fingerprint if another result replaced it.
+_CONFIDENCE = 0.95  # Confidence level for a difference of two rows.
 
 
 class Run(NamedTuple):
@@ -39,25 +41,25 @@ class Run(NamedTuple):
 
     folder: str
     config: Config
-    scores: dict[str, float]  # Of its last step, by the paper's names of the metrics
-    evaluations: list[tuple[int, dict[str, float]]]  # During training: images seen, and the scores then
+    scores: dict[str, float]  # Scores of its last step, by the paper's names of the metrics
+    evaluations: list[tuple[int, dict[str, float]]]  # During training: images seen, and the scores at that point
     accuracies: list[tuple[int, float]]  # Images seen, and the sentence loss's accuracy on generated images, in %
 
 
 class Results(NamedTuple):
-    """Runs that may stand in one report."""
+    """Comparable runs for one report."""
 
     dataset: str
-    images: int  # That each run has seen, but for what rounds up the last call
-    runs: dict[str, list[Run]]  # By full name of the row; rows that are the same experiment have the same ones
-    unfinished: list[str]  # Folders of runs that are not done
-    names: dict[str, str]  # Of the metrics as they were measured ('FD/scenes'), by the paper's
-    lower_is_better: frozenset[str]  # Of the paper's names
-    settings: dict[str, Any]  # Fields that all runs have otherwise than their rows, by dotted name
-    real: dict[str, float]  # What real images score
+    images: int  # Training images of each run, up to the rounding of the last call
+    runs: dict[str, list[Run]]  # By full name of the row; rows of the same experiment have the same runs
+    unfinished: list[str]  # Folders of unfinished runs
+    names: dict[str, str]  # Measured names of the metrics ('FD/scenes'), by the paper's names
+    lower_is_better: frozenset[str]  # Metrics that are better when lower, by the paper's names
+    settings: dict[str, Any]  # Fields that all runs changed in addition to their rows, by dotted name
+    real: dict[str, float]  # Scores of real images
 
     def tables(self) -> list[Table]:
-        """The tables of which the runs tell something: those with two rows run, if there are such."""
+        """Returns the tables to report: those with at least two finished rows, or with one if there are no others."""
         run = {
             table.name: sum(f"{table.name}/{row.name}" in self.runs for row in table.rows) for table in TABLES.values()
         }
@@ -65,40 +67,41 @@ class Results(NamedTuple):
         return [table for table in TABLES.values() if run[table.name] >= enough]
 
     def base(self) -> Config:
-        """What the rows of the ablations differ from, with the settings of these runs."""
+        """Returns the config that the rows of the ablations change, with the settings of these runs."""
         config = tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
         config = config.with_fields(self.settings)
         steps = math.ceil(self.images / config.training.images_per_iteration)
         return config.with_fields({"training.num_steps": steps})
 
     def distinct(self) -> list[Run]:
-        """Every run once."""
+        """Returns all runs, without duplicates."""
         return list({run.folder: run for runs in self.runs.values() for run in runs}.values())
 
     def values(self, name: str, metric: str) -> np.ndarray:
-        """A metric of a row's runs, [seeds]."""
+        """Returns a metric of a row's runs, [seeds]."""
         return np.array([run.scores[metric] for run in self.runs.get(name, []) if metric in run.scores])
 
     def difference(self, better: str, worse: str, metric: str) -> Difference | None:
-        """How much better a row is than another; None if either was not run.
+        """Returns how much better a row is than another; None if either was not run.
 
-        Its margin is of a t test with the deviation over seeds that all rows have in common: two or three seeds say
-        little about one row's own. Distances spread in proportion to their size, so they are compared by their ratio.
+        The margin is that of a t test with the standard deviation over seeds pooled over all rows, because two or three
+        seeds say little about the deviation of one row. The spread of a distance is proportional to its size, so
+        distances are compared by their ratio.
         """
         ours, theirs = (self._comparable(self.values(name, metric), metric) for name in (better, worse))
         if not ours.size or not theirs.size:
             return None
-        deviation, freedom = self._common_deviation(metric)
+        deviation, freedom = self._pooled_deviation(metric)
         error = deviation * np.sqrt(1 / ours.size + 1 / theirs.size)
         margin = error * stats.t.ppf((1 + _CONFIDENCE) / 2, freedom) if freedom else np.nan
         return Difference(float(np.mean(ours) - np.mean(theirs)), float(margin))
 
     def _comparable(self, values: np.ndarray, metric: str) -> np.ndarray:
-        """More is better, and the spread does not depend on the size."""
+        """Transforms a metric so that higher is better and the spread does not depend on the size."""
         return -np.log(values) if metric in self.lower_is_better else values
 
-    def _common_deviation(self, metric: str) -> tuple[float, int]:
-        """Over seeds, and its degrees of freedom."""
+    def _pooled_deviation(self, metric: str) -> tuple[float, int]:
+        """Returns the standard deviation over seeds, pooled over all rows, and its degrees of freedom."""
         by_runs = {id(runs): self._comparable(self.values(name, metric), metric) for name, runs in self.runs.items()}
         groups = [values for values in by_runs.values() if values.size > 1]
         freedom = sum(values.size - 1 for values in groups)
@@ -107,10 +110,10 @@ class Results(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Between two rows' means, of what `Results.difference` compares by."""
+    """The difference between two rows' means, see `Results.difference`."""
 
     value: float
-    margin: float  # Smaller differences may be noise; NaN: no row has two seeds to tell
+    margin: float  # Smaller differences may be noise; NaN if no row has two seeds
 
 
 def read(workdir: str, dataset: str) -> Results:
@@ -118,7 +121,7 @@ def read(workdir: str, dataset: str) -> Results:
 
     Args:
       workdir: folder of all runs, see `experiments.run`.
-      dataset: that they were trained on.
+      dataset: dataset of the runs.
 
     Raises:
       FileNotFoundError: there is no finished run.
@@ -158,7 +161,7 @@ def read(workdir: str, dataset: str) -> Results:
 
 
 def _read_seeds(folder: str) -> tuple[list[Run], list[str]]:
-    """The finished runs of a row, and the folders of the others."""
+    """Reads the finished runs of a row; returns them and the folders of the unfinished ones."""
     done, missing = [], []
     names = os.listdir(folder) if os.path.isdir(folder) else []
     for seed in sorted(int(found[1]) for found in map(_SEED_FOLDER.fullmatch, names) if found):
@@ -171,7 +174,7 @@ def _read_seeds(folder: str) -> tuple[list[Run], list[str]]:
 
 
 def _is_finished(folder: str) -> bool:
-    """Whether a run has been trained and evaluated, and is not being trained further."""
+    """Returns whether a run has been trained and evaluated, and is not being trained further."""
     path = os.path.join(folder, FINISHED)
     if not os.path.exists(path):
         return False
@@ -189,7 +192,7 @@ def _read_run(folder: str) -> Run:
         found = _RESULT_FILE.fullmatch(name)
         if found:
             result = results.read(os.path.join(folder, "eval", name))
-            if result.fingerprint == last.fingerprint:  # Numbers of another protocol are of another curve.
+            if result.fingerprint == last.fingerprint:  # Scores of another protocol do not belong to this curve.
                 evaluations[int(found[1])] = {paper_name(score.name): score.value for score in result.scores}
     accuracies = []
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
@@ -209,13 +212,13 @@ def _result_path(folder: str, step: int) -> str:
 
 
 def paper_name(name: str) -> str:
-    """'FD/scenes' -> 'FID', and 'SOA-C approx./coco91' -> 'SOA-C', as the paper's ablations have it."""
+    """Returns the paper's name of a metric: 'FD/scenes' -> 'FID', 'SOA-C approx./coco91' -> 'SOA-C'."""
     metric = name.split("/")[0].removesuffix(" approx.")
     return _PAPER_NAMES.get(metric, metric)
 
 
 def _check_row(runs: Iterable[Run], table: Table, row: Row) -> None:
-    """Refuses runs of what the row was before its definition changed."""
+    """Refuses runs that do not match the current definition of their row."""
     for run in runs:
         values = config_lib.flatten(run.config)
         for field, value in row.changes.items():
@@ -236,14 +239,14 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
         for field in sorted(field for field in shared.keys() | own.keys() if not field.startswith("evaluation.")):
             unset = "the preset's"
             _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
-        if abs(images_of(run.config) - images_of(first.config)) >= max(_a_call(run), _a_call(first)):
+        if abs(images_of(run.config) - images_of(first.config)) >= max(_images_per_call(run), _images_per_call(first)):
             counts = (images_of(each.config) for each in (run, first))
             _refuse_unlike(run, first, "the number of training images", *counts)
         _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
 
 
 def _settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
-    """Fields that a run has otherwise than its row: those that `experiments.run --set` gave to all."""
+    """Returns the fields that a run changes in addition to its row: those of `experiments.run --set`."""
     changes = run.config.changes(since=config_of(*find(name), dataset))
     return {field: value for field, value in changes.items() if field not in _OWN_FIELDS}
 
@@ -252,14 +255,14 @@ def _protocol(run: Run) -> str:
     return results.read(_result_path(run.folder, run.config.training.num_steps)).fingerprint[:8]
 
 
-def _a_call(run: Run) -> int:
-    """Images that a call of several steps draws: budgets are rounded up to whole ones."""
+def _images_per_call(run: Run) -> int:
+    """Returns the images of a call of several steps; the images of a run are rounded up to whole calls."""
     return run.config.training.steps_per_call * images_of(run.config) // run.config.training.num_steps
 
 
 def _refuse_unlike(run: Run, first: Run, what: str, value: object, expected: object) -> None:
     if value != expected:
         raise ValueError(
-            f"{run.folder} and {first.folder} cannot stand in one report: {what} is {value!r} in the one and "
-            f"{expected!r} in the other. Give experiments.run the same settings, or move one of them elsewhere"
+            f"{run.folder} and {first.folder} cannot be in one report: {what} is {value!r} in the first and "
+            f"{expected!r} in the second. Give experiments.run the same settings, or move one of them elsewhere"
         )

@@ -1,4 +1,4 @@
-"""Which runs the paper's rows come to: one for each seed, and the same one for rows that are the same experiment."""
+"""Plans the runs of the paper's rows: one for each seed, shared by rows that describe the same experiment."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from xmcgan.config_checks import validate
 from xmcgan.files import replaced
 from xmcgan.training.workdir import check_workdir
 
-FINISHED = "finished.json"  # Written last: says that a run has been trained and evaluated.
+FINISHED = "finished.json"  # Written last: marks a run as trained and evaluated.
 
 
 class Job(NamedTuple):
     """A training run and its evaluation."""
 
-    rows: list[str]  # The rows asked for that it stands for, such as 'table4/s_w'
+    rows: list[str]  # The requested rows that share it, such as 'table4/s_w'
     config: Config
     folder: str
 
     @property
     def result_path(self) -> str:
-        """Where the evaluation of its last step is."""
+        """Path of the evaluation of its last step."""
         return os.path.join(self.folder, "eval", f"{self.config.training.num_steps}.json")
 
     def is_finished(self) -> bool:
-        """Whether it has been trained and evaluated.
+        """Returns whether it has been trained and evaluated.
 
         Raises:
-          ValueError: another experiment has, or for longer, in its folder.
+          ValueError: its folder has a run of another experiment, or one that was trained for more steps.
         """
         check_workdir(self.folder, self.config)
         path = os.path.join(self.folder, FINISHED)
@@ -47,12 +47,12 @@ class Job(NamedTuple):
         if steps > self.config.training.num_steps:
             raise ValueError(
                 f"{self.folder} was trained for {steps} steps, more than the {self.config.training.num_steps} asked "
-                "for: ask for as many images, or give another --workdir"
+                "for: raise --num_pictures, or give another --workdir"
             )
         return steps == self.config.training.num_steps and os.path.exists(self.result_path)
 
     def finish(self) -> None:
-        """Notes that it is finished."""
+        """Marks it as finished."""
         path = os.path.join(self.folder, FINISHED)
         with replaced(path) as file:
             json.dump({"rows": self.rows, "steps": self.config.training.num_steps}, file)
@@ -67,21 +67,21 @@ def jobs_of(
     num_images: int,
     shared: Mapping[str, Any] | None = None,
 ) -> list[Job]:
-    """The runs of rows.
+    """Plans the runs of rows.
 
     Args:
       rows: full names, see `tables.find`.
       workdir: folder of all runs.
-      dataset: to train on; None: what the paper did.
+      dataset: dataset to train on; None for the paper's.
       seeds: runs of each row, with `training.seed` 0, 1, ...
-      num_images: training images that each run draws, whatever its batch and update rule: its budget.
-      shared: fields of the config by dotted name, the same in all rows.
+      num_images: training images of each run, for any batch size and update rule.
+      shared: fields of the config by dotted name, to set in all rows.
 
     Returns:
-      The runs, in the order of the rows, those of the first seed first.
+      The runs: first those of seed 0 in the order of the rows, then those of seed 1, and so on.
 
     Raises:
-      ValueError: there is no such row, or a field cannot be set so.
+      ValueError: there is no such row, or a field cannot have this value.
     """
     jobs: dict[str, Job] = {}
     for seed in range(seeds):
@@ -98,21 +98,23 @@ def jobs_of(
 
 
 def folder_of(name: str, workdir: str, dataset: str) -> str:
-    """Where the runs of a row are, those of other rows that are the same experiment among them: 'seed_0', ... in there.
+    """Returns the folder of a row's runs, which has one folder for each seed: 'seed_0', 'seed_1', ...
+
+    Rows that describe the same experiment have the same folder.
 
     Args:
-      name: its full name.
+      name: full name of the row.
       workdir: folder of all runs.
-      dataset: that it is trained on.
+      dataset: dataset of the runs.
     """
     return os.path.join(workdir, dataset, _first_of_its_kind(name, dataset))
 
 
 def default_budget(dataset: str | None) -> int:
-    """Training images of a run: 1000 passes over COCO-14 for photographs; on a drawn dataset what its preset draws.
+    """Returns the training images of a run: 1000 epochs of COCO-14, or those of the preset for a drawn dataset.
 
     Args:
-      dataset: to train on; None: what the paper did.
+      dataset: dataset to train on; None for the paper's.
     """
     if dataset and datasets.get(dataset).is_drawn:
         return images_of(datasets.preset(dataset))
@@ -120,22 +122,24 @@ def default_budget(dataset: str | None) -> int:
 
 
 def images_of(config: Config) -> int:
-    """Training images that a run draws."""
+    """Returns the training images that a run draws."""
     return config.training.num_steps * config.training.images_per_iteration
 
 
 def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
-    """Reads fields as the command line has them: ['training.log_every=100'] -> {'training.log_every': 100}.
+    """Parses fields of the command line: ['training.log_every=100'] -> {'training.log_every': 100}.
 
     Raises:
-      ValueError: there is no such field, or the value is none of its type.
+      ValueError: there is no such field, or the value does not have its type.
     """
     fields = config_lib.flatten(Config())
     parsed = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
         if name not in fields or name == "dataset" or not separator:
-            raise ValueError(f"'{setting}' sets no field of the config: write it such as training.log_every=100")
+            raise ValueError(
+                f"'{setting}' sets no field of the config: give a field and a value, such as training.log_every=100"
+            )
         kind = type(fields[name])
         try:
             parsed[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
@@ -151,11 +155,11 @@ def _with_budget(config: Config, num_images: int, seed: int) -> Config:
 
 
 def _first_of_its_kind(name: str, dataset: str) -> str:
-    """The first of all rows that is the same experiment on this dataset, whichever were asked for."""
+    """Returns the first of all rows that describes the same experiment on this dataset, requested or not."""
     config = config_of(*find(name), dataset)
     for table in TABLES.values():
         if not table.is_ablation and table.dataset != dataset:
-            continue  # Its row is named after another dataset.
+            continue  # A main result of another dataset.
         for row in table.rows:
             if config_of(table, row, dataset) == config:
                 return f"{table.name}/{row.name}"

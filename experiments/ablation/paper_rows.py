@@ -1,4 +1,4 @@
-"""The rows of the paper's tables: what each changes in the config, and what the paper got."""
+"""The rows of the paper's tables: the config fields that each changes, and the paper's results."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class Row(NamedTuple):
     """One trained model."""
 
     name: str  # Within its table
-    title: str  # As the paper's table has it
-    changes: dict[str, Any]  # Fields of the config by dotted name: all that the rows of the table differ in
-    published: dict[str, float]  # By metric; nothing where the paper has no number
+    title: str  # As in the paper's table
+    changes: dict[str, Any]  # Fields of the config by dotted name; all rows of a table set the same fields
+    published: dict[str, float]  # The paper's numbers by metric; empty if it has none
 
 
 class Table(NamedTuple):
-    """Rows that are held against each other."""
+    """Rows that are compared with each other."""
 
     name: str
     title: str
-    place: str  # Where the paper has it
-    dataset: str  # That it is trained on there
+    place: str  # Where it is in the paper
+    dataset: str  # Dataset that the paper trains on
     rows: list[Row]
-    is_ablation: bool = True  # With fewer channels than the paper's main results
+    is_ablation: bool = True  # Ablations have fewer channels than the paper's main results
 
     @property
     def short_place(self) -> str:
-        """'Table 4', or the table's own name where the paper has none."""
+        """A short name: 'Table 4', or the table's own name if it is not in the paper."""
         return self.name if self.place == _BEYOND_THE_PAPER else self.place.split(",")[0]
 
 
@@ -50,17 +50,17 @@ def _published(*values: float) -> dict[str, float]:
 
 
 def _only(losses: Container[str]) -> dict[str, Any]:
-    """Switches these contrastive losses on, and the others off."""
+    """Returns the fields that switch these contrastive losses on, and the others off."""
     return {f"losses.{loss}": _ON if loss in losses else _OFF for loss in _LOSSES}
 
 
 def _losses_of_network(prefix: str) -> dict[str, Any]:
-    """Switches on the contrastive losses of the networks whose losses begin so, and the others off."""
+    """Returns the fields that switch on the contrastive losses whose names start with a prefix, and the others off."""
     return _only([loss for loss in _LOSSES if loss.startswith(prefix)])
 
 
 def _losses_row(name: str, *values: float) -> Row:
-    """A row of Table 4."""
+    """Returns a row of Table 4."""
     letters = [letter for letter in name.split("_") if letter in _LETTERS]
     title = " + ".join(_TITLES[letter] for letter in letters) or "no contrastive loss"
     losses = [loss for letter in letters for loss in _LETTERS[letter]]
@@ -156,7 +156,7 @@ _ABLATIONS = [
         "table7",
         "Networks that the contrastive losses train",
         "Table 7, page 12",
-        "coco2014",  # The paper does not say with how many channels; an ablation's here.
+        "coco2014",  # The paper does not state the number of channels; here it is that of its ablations.
         [
             Row("g", "G", _losses_of_network("generator_"), _published(23.69, 34.70, 40.44, 21.61, 38.13)),
             Row("d", "D", _losses_of_network("discriminator_"), _published(25.81, 26.63, 56.62, 28.58, 49.36)),
@@ -170,7 +170,7 @@ _ABLATIONS = [
         "coco2014",
         [
             Row("head_0", "no additional layer", {_HEAD: 0}, {"FID": 12.61, "contrastive accuracy": 76.56}),
-            Row("head_1", "1-layer MLP", {_HEAD: 1}, {}),  # A curve without a number.
+            Row("head_1", "1-layer MLP", {_HEAD: 1}, {}),  # The paper has only its curve.
             Row("head_2", "2-layer MLP", {_HEAD: 2}, {"FID": 19.42, "contrastive accuracy": 88.55}),
         ],
     ),
@@ -178,12 +178,12 @@ _ABLATIONS = [
 
 
 def _choices(field: str, titles: dict[Any, str]) -> list[Row]:
-    """A row for each value of a field."""
+    """Returns a row for each value of a field."""
     return [Row(str(value), title, {field: value}, {}) for value, title in titles.items()]
 
 
 def _generator_row(name: str, title: str) -> Row:
-    """Contrastive losses of G beside D's own two."""
+    """Returns a row with some contrastive losses of G, where D has S + W."""
     letters = [letter for letter in name.split("_") if letter in _LETTERS]
     losses = [loss for letter in letters for loss in _LETTERS[letter] if loss.startswith("generator_")]
     return Row(name, title, _only(["discriminator_sentence", "discriminator_word", *losses]), {})
@@ -212,11 +212,11 @@ _BEYOND = {
     "generator_losses": (
         "Contrastive losses of G, where D has S + W",
         [
-            _generator_row("none", "none"),  # Table 7's row of D alone.
+            _generator_row("none", "none"),  # The same as Table 7's row D.
             _generator_row("s", "S"),
             _generator_row("w", "W"),
             _generator_row("i_d", "I (D)"),
-            _generator_row("s_w", "S + W"),  # Table 4's.
+            _generator_row("s_w", "S + W"),  # The same as Table 4's row S + W.
         ],
     ),
 }

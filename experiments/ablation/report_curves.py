@@ -12,16 +12,16 @@ from matplotlib import figure, ticker
 from experiments.ablation.finished_runs import ACCURACY, Results, Run
 from experiments.ablation.paper_rows import Table
 
-_PANEL = (6.2, 3.0)  # Inches, with its legend.
+_PANEL = (6.2, 3.0)  # Width and height in inches, including the legend.
 _COLUMNS = 2
-_COLOURS = [matplotlib.colormaps["tab10"](i) for i in range(10)]
-_POINTS = 40  # Of a smoothed curve.
+_COLORS = [matplotlib.colormaps["tab10"](i) for i in range(10)]
+_POINTS = 40  # Points of a smoothed curve.
 
 
 def curves(results: Results) -> figure.Figure:
-    """FID over the images seen, a panel for each table: every run thin, the mean of each row's runs thick.
+    """Plots FID over the images seen, a panel for each table: runs as thin lines, the mean of a row as a thick one.
 
-    Where FID was not measured, the first metric that was.
+    If FID was not measured, the first measured metric is plotted.
     """
     metric = _main_metric(results)
     tables = results.tables()
@@ -39,11 +39,11 @@ def curves(results: Results) -> figure.Figure:
 
 
 def fig5(table: Table, results: Results) -> figure.Figure:
-    """Fig. 5: FID, and the accuracy of the sentence loss on generated images, over the images seen.
+    """Plots Fig. 5: FID, and the accuracy of the sentence loss on generated images, over the images seen.
 
     Args:
-      table: the table of the heads.
-      results: what to draw.
+      table: the table of contrastive heads.
+      results: the results to plot.
     """
     drawn = figure.Figure(figsize=(2 * _PANEL[0], _PANEL[1]), dpi=150, layout="constrained")
     left, right = drawn.subplots(1, 2)
@@ -56,16 +56,16 @@ def fig5(table: Table, results: Results) -> figure.Figure:
 
 
 def _draw(panel: axes_lib.Axes, table: Table, results: Results, points_of: Callable[[Run], np.ndarray]) -> None:
-    for colour, row in zip(_COLOURS, table.rows):
+    for color, row in zip(_COLORS, table.rows):
         runs = results.runs.get(f"{table.name}/{row.name}", [])
         lines = [points for run in runs if len(points := points_of(run))]
         for points in lines if len(lines) > 1 else []:
-            panel.plot(*points.T, color=colour, linewidth=0.5, alpha=0.5)
+            panel.plot(*points.T, color=color, linewidth=0.5, alpha=0.5)
         if lines:
-            # Runs of a report have as many images, but one of them may have been evaluated more often.
+            # All runs of a report have the same number of images, but some may have been evaluated more often.
             common = sorted(set.intersection(*(set(points[:, 0]) for points in lines)))
             means = [np.mean([dict(points)[x] for points in lines]) for x in common]
-            panel.plot(common, means, color=colour, linewidth=1.6, label=row.title)
+            panel.plot(common, means, color=color, linewidth=1.6, label=row.title)
 
 
 def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
@@ -91,12 +91,12 @@ def _main_metric(results: Results) -> str:
 
 
 def _scores(run: Run, metric: str) -> np.ndarray:
-    """[evaluations, 2]: images seen, and the metric."""
+    """Returns [evaluations, 2]: images seen, and the metric."""
     return np.array([(images, scores[metric]) for images, scores in run.evaluations if metric in scores])
 
 
 def _smooth_accuracies(run: Run) -> np.ndarray:
-    """[points, 2]: images seen, and the mean accuracy since the point before."""
+    """Returns [points, 2]: images seen, and the mean accuracy since the previous point."""
     if not run.accuracies:
         return np.empty([0, 2])
     parts = np.array_split(np.array(run.accuracies), min(_POINTS, len(run.accuracies)))

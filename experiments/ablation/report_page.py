@@ -1,4 +1,4 @@
-"""Writes a report: its page, and the files that it speaks of."""
+"""Writes a report: its page, and the files that the page refers to."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from xmcgan import config_json
 from xmcgan.files import write_text
 from xmcgan.text_to_image import TextToImage
 
-_IMAGES_DPI = 100  # Of many small images.
+_IMAGES_DPI = 100  # Low, as there are many small images.
 
 
 def write(results: Results, output: str, data_dir: str = "", num_captions: int = 0, note: str = "") -> list[str]:
     """Writes all files of a report.
 
     Args:
-      results: what to report.
+      results: the results to report.
       output: folder to write into.
       data_dir: folder of all records; needed for images.
-      num_captions: captions of the validation split that every row draws images of.
-      note: what else is to be said of the runs, in Markdown.
+      num_captions: captions of the validation split to show each row's images of; 0 for no images.
+      note: text to add to the page, in Markdown.
 
     Returns:
-      The files.
+      The paths of the files.
     """
     os.makedirs(output, exist_ok=True)
     verdicts = [judge(claim, results) for claim in CLAIMS]
@@ -53,16 +53,16 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
 
 
 def page(results: Results, verdicts: list[Verdict], with_images: bool = False, note: str = "") -> str:
-    """The report, in Markdown."""
+    """Returns the page of the report, in Markdown."""
     return "\n\n".join(_sections(results, verdicts, with_images, note)) + "\n"
 
 
 def drawn_images(results: Results, data_dir: str, num_captions: int) -> Figure:
-    """What the first seed of every row draws of the same captions."""
+    """Draws the images that the first seed of every row generates for the same captions."""
     models: dict[str, TextToImage] = {}
     drawn_by = set()
     for name, (run, *_) in results.runs.items():
-        if run.folder not in drawn_by:  # Of rows that are the same experiment, the first.
+        if run.folder not in drawn_by:  # Rows of the same experiment are drawn once, under the first one's name.
             table, row = find(name)
             models[f"{row.title} ({table.short_place})"] = TextToImage.load(run.folder, data_dir)
             drawn_by.add(run.folder)
@@ -71,14 +71,14 @@ def drawn_images(results: Results, data_dir: str, num_captions: int) -> Figure:
 
 
 def tables_tex(results: Results) -> str:
-    """All tables in LaTeX."""
+    """Returns all tables in LaTeX."""
     return "\n\n".join(
         f"% {table.title}: {table.place}\n{report_tables.latex(table, results)}" for table in results.tables()
     )
 
 
 def numbers(results: Results) -> dict:
-    """Every number of every run, by row and seed."""
+    """Returns every number of every run, by row and seed."""
     return {
         name: {
             run.config.training.seed: {
@@ -138,10 +138,10 @@ def _sections(results: Results, verdicts: list[Verdict], with_images: bool, note
 
 
 def _seeds(results: Results) -> str:
-    """Which seeds most rows have: 'seeds 0, 1'; and after it the rows that have others."""
+    """Returns the seeds that most rows have, such as 'seeds 0, 1', and then the rows that have others."""
     distinct: dict[str, tuple[str, list[Run]]] = {}
     for name, runs in results.runs.items():
-        distinct.setdefault(runs[0].folder, (name, runs))  # Rows that are the same experiment are named once.
+        distinct.setdefault(runs[0].folder, (name, runs))  # Rows of the same experiment are named once.
     rows = collections.defaultdict(list)
     for name, runs in distinct.values():
         rows[", ".join(str(run.config.training.seed) for run in runs)].append(f"`{name}`")
@@ -151,7 +151,7 @@ def _seeds(results: Results) -> str:
 
 
 def _caveats(results: Results) -> str:
-    """What must be known to hold the numbers against the paper's."""
+    """Returns what a reader must know to compare the numbers with the paper's."""
     text = " The paper's are of its best checkpoint by FID, not of the last"
     if any(table.dataset != results.dataset for table in results.tables()):
         text += ", and of photographs at 256 px: their size cannot be compared with ours, only the order of the rows"

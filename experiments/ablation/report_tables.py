@@ -1,4 +1,4 @@
-"""Tables of results as the paper lays them out, its numbers beside ours: Markdown and LaTeX."""
+"""Tables of results in the paper's layout, with its numbers beside ours, in Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from experiments.ablation.claims import Outcome, Verdict
 from experiments.ablation.finished_runs import ACCURACY, Results
 from experiments.ablation.paper_rows import METRICS, Row, Table
 
-# Columns of marks in Table 4, and the letters of its rows' names.
+# Columns with check marks in Table 4, and the parts of row names that tick them.
 _MARKS = {"table4": {"S": "s", "W": "w", "D": "d", "VGG": "vgg"}}
 _WITH_ACCURACY = ("fig5",)
-_PAPER_TEX = {"%": r"\%", "±": r"$\pm$", "_": r"\_", "&": r"\&"}
+_TEX_ESCAPES = {"%": r"\%", "±": r"$\pm$", "_": r"\_", "&": r"\&"}
 
 
 class Cell(NamedTuple):
-    """A metric of a row."""
+    """One metric of a row."""
 
     values: np.ndarray  # [seeds]
     published: float | None
-    is_best: bool  # Of the table, by the mean
+    is_best: bool  # Whether its mean is the best of the table
 
     @property
     def ours(self) -> str:
-        """Mean and deviation over seeds, in three digits."""
+        """Mean and standard deviation over seeds, with three digits."""
         if not self.values.size:
             return ""
         mean = float(np.mean(self.values))
@@ -43,19 +43,19 @@ class Cell(NamedTuple):
 
 
 def number(value: float, like: float | None = None) -> str:
-    """With as many decimals as leave three digits, or as `like` has."""
+    """Formats a number with three digits, or with the decimals that `like` would have."""
     size = abs(value if like is None else like)
     return f"{value:.{2 if size < 10 else 1 if size < 100 else 0}f}"
 
 
 def metrics_of(table: Table, results: Results) -> list[str]:
-    """The columns of a table, by the paper's names."""
+    """Returns the columns of a table, by the paper's names of the metrics."""
     names = [metric for metric in METRICS if metric in results.names]
     return [*names, ACCURACY] if table.name in _WITH_ACCURACY else names
 
 
 def cells_of(table: Table, row: Row, results: Results) -> dict[str, Cell]:
-    """A row's cells by metric."""
+    """Returns a row's cells by metric."""
     cells = {}
     for metric in metrics_of(table, results):
         means = {
@@ -64,14 +64,14 @@ def cells_of(table: Table, row: Row, results: Results) -> dict[str, Cell]:
             if (values := results.values(f"{table.name}/{other.name}", metric)).size
         }
         best = (min if metric in results.lower_is_better else max)(means, key=lambda name: means[name], default=None)
-        is_best = row.name == best and metric != ACCURACY  # Of which more is not better.
+        is_best = row.name == best and metric != ACCURACY  # A higher accuracy is not better.
         values = results.values(f"{table.name}/{row.name}", metric)
         cells[metric] = Cell(values, row.published.get(metric), is_best)
     return cells
 
 
 def markdown(table: Table, results: Results) -> str:
-    """The table in Markdown: in each cell our mean and deviation, the best bold, and the paper's number in brackets."""
+    """Formats a table in Markdown: our mean and deviation, the best in bold, then the paper's number in brackets."""
     metrics, marks = metrics_of(table, results), _MARKS.get(table.name, {})
     heads = [*(marks or ["Row"]), *(_head(metric, results) for metric in metrics)]
     lines = []
@@ -85,7 +85,7 @@ def markdown(table: Table, results: Results) -> str:
 
 
 def latex(table: Table, results: Results) -> str:
-    """The table in LaTeX, for `booktabs`: our columns, and then the paper's."""
+    """Formats a table in LaTeX, for `booktabs`: our columns, then the paper's."""
     metrics, marks = metrics_of(table, results), _MARKS.get(table.name, {})
     published = [metric for metric in metrics if any(metric in row.published for row in table.rows)]
     groups = [rf"\multicolumn{{{len(marks) or 1}}}{{c}}{{}}", rf"\multicolumn{{{len(metrics)}}}{{c}}{{ours}}"]
@@ -111,7 +111,7 @@ def latex(table: Table, results: Results) -> str:
 
 
 def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
-    """A table of claims: what the paper says, what its numbers say, what ours say."""
+    """Formats a table of claims: the paper's text, and whether its numbers and ours support it."""
     rows = []
     for verdict in verdicts:
         agree, told = claims.in_the_paper(verdict.claim)
@@ -121,7 +121,7 @@ def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
 
 
 def comparisons_markdown(verdict: Verdict, results: Results) -> str:
-    """What a verdict is made of: every comparison, with the numbers."""
+    """Formats the comparisons behind a verdict, with their numbers."""
     rows = []
     for (better, worse, metric), outcome in verdict.outcomes.items():
         difference = verdict.differences[better, worse, metric]
@@ -138,14 +138,14 @@ def _markdown(rows: list[list[str]], heads: list[str], aligned: list[str] | None
 
 
 def _in_its_unit(part: float, metric: str, results: Results) -> str:
-    """A difference, or its margin: of distances a ratio, otherwise points."""
+    """Formats a difference or its margin: a ratio for distances, points for other metrics."""
     if np.isnan(part):
         return "?"
     return f"x {np.exp(part):.2f}" if metric in results.lower_is_better else f"{part:+.2f}"
 
 
 def _counts(verdict: Verdict) -> str:
-    """': 3 of 5 comparisons hold, 2 within the noise'; nothing where nothing could be judged."""
+    """Returns a text such as ': 3 of 5 comparisons hold, 2 within the noise'; '' if nothing could be judged."""
     judged = sum(verdict.count(outcome) for outcome in (Outcome.HOLDS, Outcome.NOISE, Outcome.AGAINST))
     if not judged:
         return ""
@@ -168,6 +168,6 @@ def _first_columns(row: Row, marks: dict[str, str], mark: str) -> list[str]:
 
 
 def _tex(text: str) -> str:
-    for character, escaped in _PAPER_TEX.items():
+    for character, escaped in _TEX_ESCAPES.items():
         text = text.replace(character, escaped)
     return text

@@ -1,4 +1,4 @@
-"""Trains and evaluates runs one after another, or several at once, each in processes of its own."""
+"""Trains and evaluates runs, one after another or several at once, each in its own processes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from experiments.ablation.jobs import Job
 from xmcgan.training.summaries import METRICS_FILE
 
 _LOG, _LOCK = "log.txt", ".lock"
-_EVERY = 60.0  # Seconds between two looks at what goes on.
+_EVERY = 60.0  # Seconds between two reports of the progress.
 WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating", "done", "failed"
 
 
 def commands_of(job: Job, data_dir: str) -> list[tuple[str, list[str]]]:
-    """What is done for a run, and how: its training, and the evaluation of its last step."""
+    """Returns the steps of a run with their commands: its training, and the evaluation of its last step."""
     changes = job.config.changes(since=datasets.preset(job.config.dataset))
     where = [f"--workdir={job.folder}", f"--data_dir={data_dir}"]
     python = [sys.executable, "-m"]
@@ -36,32 +36,32 @@ def commands_of(job: Job, data_dir: str) -> list[tuple[str, list[str]]]:
 
 
 class Runner:
-    """Runs jobs. What is finished is not done again, and what was killed goes on; one failure does not stop others."""
+    """Runs jobs: skips finished ones, resumes killed ones, and continues with the others if one fails."""
 
     def __init__(self, data_dir: str, say: Callable[[str], None] = print):
         """Initializes it.
 
         Args:
           data_dir: folder of all records.
-          say: what to do with the table of how far the jobs are.
+          say: is called with the table of progress, for printing it.
         """
         self._data_dir, self._say = data_dir, say
         self._states: dict[str, str] = {}  # By folder.
-        self._failures: dict[str, str] = {}  # Why, by folder.
-        self._shares: queue.SimpleQueue[Share] = queue.SimpleQueue()  # Of the machine: those that are free.
+        self._failures: dict[str, str] = {}  # Reasons by folder.
+        self._shares: queue.SimpleQueue[Share] = queue.SimpleQueue()  # Free shares of the machine.
         self._processes: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
     def run(self, jobs: Sequence[Job], parallel: int = 1) -> dict[str, str]:
-        """Runs jobs, and tells whenever one begins or ends, and every minute.
+        """Runs jobs, and reports the progress whenever one ends, and every minute.
 
         Args:
-          jobs: to run.
-          parallel: how many at once, each on its own part of the machine.
+          jobs: the jobs to run.
+          parallel: how many to run at once, each on its own share of the machine.
 
         Returns:
-          Why jobs failed, in a line, by their folder.
+          The reasons of failed jobs, one line each, by folder.
         """
         self._failures = {}
         self._states = {job.folder: WAITING for job in jobs}
@@ -83,7 +83,7 @@ class Runner:
         return dict(self._failures)
 
     def table(self, jobs: Sequence[Job]) -> str:
-        """How far each job is, what it came to, or why it failed."""
+        """Returns the progress of each job, its first score, or the reason why it failed."""
         lines = []
         for job in jobs:
             state, more = self._states[job.folder], ""
@@ -97,12 +97,12 @@ class Runner:
         return "\n".join(lines)
 
     def _run(self, job: Job) -> None:
-        """Runs a job, or notes why it failed."""
+        """Runs a job, and records the reason if it fails."""
         share = self._shares.get()
         try:
-            self._check_going_on()  # Before there is a folder of a run that never begins.
+            self._check_not_stopped()  # Before making a folder for a run that will not start.
             if not job.is_finished():
-                with _held(job.folder) as lock:
+                with _locked(job.folder) as lock:
                     for state, command in commands_of(job, self._data_dir):
                         self._states[job.folder] = state
                         self._call(command, share, os.path.join(job.folder, _LOG), lock)
@@ -120,14 +120,14 @@ class Runner:
     def _call(self, command: list[str], share: Share, log: str, lock: int) -> None:
         with open(log, "ab") as output:
             with self._lock:
-                self._check_going_on()
-                # In a session of its own: Ctrl-C would reach it as well, and training takes a second signal for haste.
+                self._check_not_stopped()
+                # In its own session, or Ctrl-C would reach it directly, too: a second signal ends training at once.
                 process = subprocess.Popen(
                     command,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **share.environment},
-                    pass_fds=[lock],  # Held by the process, too: should this one be killed, no other trains beside it.
+                    pass_fds=[lock],  # It keeps the lock if this process is killed.
                     start_new_session=True,
                 )
                 self._processes.add(process)
@@ -140,12 +140,12 @@ class Runner:
             last = next((line for line in reversed(lines) if line.strip()), "")
             raise ValueError(f"{command[2]} ended with status {status}: {last} (see {log})")
 
-    def _check_going_on(self) -> None:
+    def _check_not_stopped(self) -> None:
         if self._stopped:
             raise ValueError("stopped")
 
     def _stop(self) -> None:
-        """Ends what is running, in good order: training saves first."""
+        """Ends the running processes with SIGTERM, so that trainings save first."""
         with self._lock:
             self._stopped = True
         for process in list(self._processes):
@@ -155,30 +155,30 @@ class Runner:
 
 
 @contextlib.contextmanager
-def _held(folder: str) -> Iterator[int]:
-    """Makes a run's folder, and holds it against other processes; yields the descriptor of the lock.
+def _locked(folder: str) -> Iterator[int]:
+    """Makes a run's folder and locks it against other processes; yields the file descriptor of the lock.
 
     Raises:
-      ValueError: another process has it.
+      ValueError: another process has locked it.
     """
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, _LOCK), "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(f"another process works in {folder}: wait until it is done, or end it") from error
+            raise ValueError(f"another process works in {folder}: wait until it has finished, or stop it") from error
         yield lock.fileno()
 
 
 def _first_score(job: Job) -> str:
-    """Of a finished run, as 'FD/scenes 44.61'."""
+    """Returns the first score of a finished run, such as 'FD/scenes 44.61'."""
     with open(job.result_path, encoding="utf-8") as file:
         scores = json.load(file).get("scores", {})
     return next((f"{name} {score['value']:.4g}" for name, score in scores.items()), "")
 
 
 def _share_done(job: Job) -> float:
-    """The part of a run's steps that it has logged, 0 .. 1."""
+    """Returns the share of a run's steps that it has logged, 0 .. 1."""
     path = os.path.join(job.folder, METRICS_FILE)
     if not os.path.exists(path):
         return 0.0

@@ -1,4 +1,4 @@
-"""What can be asked of the paper's rows: a row by its name, its whole config, and the command that trains it."""
+"""Looks up the paper's rows by name, and returns their configs and the commands that train them."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ _ABLATION_CHANNELS = 64  # Footnote 3 of section 6.2, and Appendix A.
 
 
 def base(table: Table, dataset: str) -> Config:
-    """What the rows of a table differ from.
+    """Returns the config that the rows of a table change.
 
     Args:
       table: one of TABLES.
-      dataset: to train on.
+      dataset: dataset to train on.
     """
     fields: dict[str, Any] = {}
     if table.is_ablation:
-        fields["losses.generator_image_encoder"] = 1.0  # Not all presets have it on.
-        if not datasets.get(dataset).is_drawn:  # Whose networks are small as they are.
+        fields["losses.generator_image_encoder"] = 1.0  # Some presets have it off.
+        if not datasets.get(dataset).is_drawn:  # The networks of drawn datasets are small already.
             fields["generator.channels"] = fields["discriminator.channels"] = _ABLATION_CHANNELS
     return validate(datasets.preset(dataset).with_fields(fields))
 
 
 def config_of(table: Table, row: Row, dataset: str) -> Config:
-    """The whole experiment of a row.
+    """Returns the whole config of a row.
 
     Args:
       table: one of TABLES.
-      row: of the table.
-      dataset: to train on.
+      row: a row of the table.
+      dataset: dataset to train on.
 
     Raises:
-      ValueError: the dataset's preset cannot be changed so.
+      ValueError: the changes of the row do not fit the dataset's preset.
     """
     return validate(base(table, dataset).with_fields(row.changes))
 
 
 def command(table: Table, row: Row, dataset: str) -> str:
-    """How a row is trained by hand."""
+    """Returns the command that trains a row."""
     changes = config_of(table, row, dataset).changes(since=datasets.preset(dataset))
     flags = [f"--config.{field}={value}" for field, value in changes.items()]
     workdir = f"--workdir=runs/{table.name}/{row.name}"
@@ -51,10 +51,10 @@ def command(table: Table, row: Row, dataset: str) -> str:
 
 
 def find_table(name: str) -> Table:
-    """A table by its name, such as 'table4', or by the paper's number: '4'.
+    """Returns a table by its name, such as 'table4', or by the paper's number: '4'.
 
     Raises:
-      ValueError: there is none; tells which there are.
+      ValueError: there is no such table; the message lists those that exist.
     """
     for full_name in (name, f"table{name}"):
         if full_name in TABLES:
@@ -63,10 +63,10 @@ def find_table(name: str) -> Table:
 
 
 def find(name: str) -> tuple[Table, Row]:
-    """A row by its full name, such as 'table4/s_w'.
+    """Returns a row and its table by the row's full name, such as 'table4/s_w'.
 
     Raises:
-      ValueError: there is none; tells which there are.
+      ValueError: there is no such row; the message lists those that exist.
     """
     table_name, _, row_name = name.partition("/")
     table = find_table(table_name)
@@ -77,7 +77,7 @@ def find(name: str) -> tuple[Table, Row]:
 
 
 def row_names(tables: Sequence[str], rows: Sequence[str] = ()) -> list[str]:
-    """Full names of all rows of tables, then of single rows, each once.
+    """Returns the full names of all rows of tables, then of single rows, without duplicates.
 
     Raises:
       ValueError: there is no such table or row.

@@ -1,11 +1,11 @@
-"""Speed of a conversion, and the size of its records on disk.
+"""Measures the throughput of a conversion, and the size of its records on disk.
 
   python -m experiments.benchmarks.conversion
   python -m experiments.benchmarks.conversion --source=coco/train2014 --num_pictures=4000 --output=conversion.json
 
-Lays 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated) out as COCO-14 with five captions each,
-converts them as `python -m data_pipelines.convert` does, and tells images/s and bytes per image, also for as many
-images as COCO-14 has. The JAX release of XMC-GAN needs 87 GB for these: PNG images, and 58 GB of embeddings.
+Lays out 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated) as COCO-14 with five captions each,
+and converts them as `python -m data_pipelines.convert` does. Prints images per second and bytes per image, and the size
+of all of COCO-14 at that rate. The JAX release of XMC-GAN needs 87 GB for COCO-14: PNG images, and 58 GB of embeddings.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ with epy.lazy_imports():
     from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Images to convert.", lower_bound=2)
-_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
-_BEAM_RUNNER = flags.DEFINE_string("beam_runner", None, "Convert by Apache Beam on this runner.")
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's own]")
+_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
+_BEAM_RUNNER = flags.DEFINE_string("beam_runner", None, "Runner of Apache Beam to convert with. [no Beam]")
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
@@ -40,7 +40,7 @@ _RELEASE_BYTES = 87e9
 
 
 def main(argv: list[str]) -> None:
-    """Measures, and prints what it found."""
+    """Converts and prints the measurements."""
     del argv
     jpegs = photographs.read(_SOURCE.value) if _SOURCE.value else photographs.draw(_NUM_DRAWN)
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
         f"{result['cores']} cores: {result['pictures_per_second']:.0f} images/s"
     )
     print(
-        f"{per_image / 1e3:.1f} kB an image on disk; {_COCO14_IMAGES:,} such images: "
+        f"{per_image / 1e3:.1f} kB per image on disk; {_COCO14_IMAGES:,} such images: "
         f"{per_image * _COCO14_IMAGES / 1e9:.1f} GB (JAX release: {_RELEASE_BYTES / 1e9:.0f} GB)"
     )
     if _OUTPUT.value:
@@ -74,15 +74,15 @@ def main(argv: list[str]) -> None:
 
 
 def write_coco2014(source: pathlib.Path, jpegs: list[bytes], num_images: int) -> int:
-    """Lays images out as COCO-14, nine in ten of them in the training split.
+    """Lays out images as COCO-14, with nine in ten of them in the training split.
 
     Args:
       source: folder to make.
-      jpegs: JPEG files, taken over and over.
-      num_images: of both splits, at least 2.
+      jpegs: JPEG files, which are repeated.
+      num_images: images of both splits together, at least 2.
 
     Returns:
-      The bytes of all images together.
+      The total bytes of the images.
     """
     (source / "annotations").mkdir(parents=True)
     num_train = min(max(1, num_images * 9 // 10), num_images - 1)

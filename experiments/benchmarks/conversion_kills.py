@@ -1,12 +1,12 @@
-"""Proof that a conversion may be killed at any moment: the records come out as if nothing had happened.
+"""Kills a conversion at random moments, and checks that the records are those of an undisturbed conversion.
 
   python -m experiments.benchmarks.conversion_kills
   python -m experiments.benchmarks.conversion_kills --dataset=ln_coco --kills=10 --num_images=3000 --on_disk
 
-Draws scenes in a dataset's layout and converts them undisturbed. Then it starts the same conversion over and over and
-kills it (SIGKILL), by turns: at a random moment of its work, just after the first file of records appears, and while it
-clears away what the one before it left. A last run is left alone, and every file's SHA-256 is held against the
-undisturbed run's. A table tells what each kill left on the disk.
+Draws scenes in a dataset's layout and converts them undisturbed. Then it starts the same conversion repeatedly and
+kills it (SIGKILL), in turns: at a random moment of its work, just after the first file of records appears, and while it
+removes the files of the conversion that was killed before. A last conversion runs to its end, and the SHA-256 of every
+file is compared with the undisturbed conversion's. A table shows what each kill left on the disk.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from absl import flags
 from data_pipelines.scenes import layouts
 from xmcgan import command_line
 
-_DATASET = flags.DEFINE_enum("dataset", "coco2014", list(layouts.LAYOUTS), "Whose layout and builder to take.")
+_DATASET = flags.DEFINE_enum("dataset", "coco2014", list(layouts.LAYOUTS), "Dataset whose layout and builder are used.")
 _KILLS = flags.DEFINE_integer("kills", 10, "How many times to kill the conversion.", lower_bound=1)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 3000, "Training images to draw.", lower_bound=2)
-_ON_DISK = flags.DEFINE_bool("on_disk", False, "Sort the records on the disk, as TFDS does with 1 GB of them and more.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the scenes and of the moments.", lower_bound=0)
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's own]")
+_ON_DISK = flags.DEFINE_bool("on_disk", False, "Sort the records on the disk, as TFDS does from 1 GB on.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the scenes and of the moments.", lower_bound=0)
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's]")
 
 _CONVERT = """
 from tensorflow_datasets.core import shuffle
@@ -42,16 +42,16 @@ from xmcgan import command_line
 {change}
 command_line.run(convert.main)
 """
-# Sorts the records of a split on the disk once they take more than this.
-_FEW_BYTES = "shuffle.MAX_MEM_BUFFER_SIZE = 100_000"
-# Seconds within which a conversion is killed after its first file of records appears, or after it has begun.
+# Makes TFDS sort the records of a split on the disk once they take more than this.
+_SORT_ON_DISK = "shuffle.MAX_MEM_BUFFER_SIZE = 100_000"
+# Longest seconds before a kill: after the first file of records appears, and after the conversion has begun.
 _WRITING, _CLEARING = 0.1, 0.01
-# Tries for each kill: some come when the conversion has just ended.
+# Attempts for each kill: some come just after the conversion has ended.
 _TRIES = 5
 
 
 def main(argv: list[str]) -> None:
-    """Proves it, or says which file differs."""
+    """Kills conversions and prints whether each file is the same."""
     del argv
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         source = pathlib.Path(scratch) / "source"
@@ -75,17 +75,17 @@ def main(argv: list[str]) -> None:
 
 
 class Kill(NamedTuple):
-    """What a killed conversion had done."""
+    """The state of a conversion when it was killed."""
 
-    seconds: float  # Of work.
-    left: str  # On the disk, in words.
+    seconds: float  # Seconds that it had worked.
+    left: str  # Description of what it left on the disk.
 
 
 class Conversion:
-    """A conversion that can be run in a process of its own, again and again.
+    """A conversion that can be run repeatedly, each time in its own process.
 
     Attributes:
-      folder: of the dataset's records, finished or not.
+      folder: folder of the dataset's records, finished or not.
     """
 
     def __init__(self, dataset: str, source: pathlib.Path, data_dir: pathlib.Path, on_disk: bool = False):
@@ -93,25 +93,25 @@ class Conversion:
 
         Args:
           dataset: a key of `layouts.LAYOUTS`.
-          source: its files.
+          source: folder of the dataset's source files.
           data_dir: folder of all records.
-          on_disk: have even few records sorted on the disk.
+          on_disk: whether to sort even few records on the disk.
         """
         self.folder = data_dir / dataset
-        code = _CONVERT.format(change=_FEW_BYTES if on_disk else "")
-        flags_of_it = [f"--dataset={dataset}", f"--source={source}", f"--data_dir={data_dir}"]
-        self._command = [sys.executable, "-c", code, *flags_of_it]
+        code = _CONVERT.format(change=_SORT_ON_DISK if on_disk else "")
+        arguments = [f"--dataset={dataset}", f"--source={source}", f"--data_dir={data_dir}"]
+        self._command = [sys.executable, "-c", code, *arguments]
 
     def finish(self) -> float:
         """Runs it to its end.
 
         Returns:
-          Seconds from when it had the lock until the records were there.
+          Seconds from taking the lock until the records were finished.
 
         Raises:
-          RuntimeError: it failed; with what it printed.
+          RuntimeError: it failed; the message has its output.
         """
-        with self._at_work() as process:
+        with self._start() as process:
             start = time.monotonic()
             while process.poll() is None and not self._is_finished():
                 time.sleep(0.001)
@@ -125,14 +125,14 @@ class Conversion:
         """Runs it for a while and kills it.
 
         Args:
-          seconds: to let it work.
-          writing: count them from when it begins to write a file of records.
+          seconds: seconds to let it work.
+          writing: count the seconds from when it begins to write a file of records.
 
         Returns:
-          What it had done; None if it came to its end before.
+          The state in which it was killed; None if it had finished before.
         """
         old = set(self._unfinished("*.tfrecord*"))
-        with self._at_work() as process:
+        with self._start() as process:
             start = time.monotonic()
             while writing and process.poll() is None and not set(self._unfinished("*.tfrecord*")) - old:
                 time.sleep(0.0005)
@@ -143,11 +143,11 @@ class Conversion:
             return None if self._is_finished() else Kill(worked, self._left())
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each finished file by its path within `folder`; of all but the lock."""
+        """Returns the SHA-256 of each finished file except the lock, by its path within `folder`."""
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name != ".lock")
         return {str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
-    def _at_work(self) -> subprocess.Popen:
+    def _start(self) -> subprocess.Popen:
         """Starts the process, and waits until it has taken the lock."""
         lock = self.folder / ".lock"
         before = lock.stat().st_mtime_ns if lock.exists() else 0
@@ -162,7 +162,7 @@ class Conversion:
     def _unfinished(self, pattern: str) -> list[pathlib.Path]:
         try:
             return list(self.folder.glob(f"*incomplete*/{pattern}"))
-        except FileNotFoundError:  # A conversion at work clears away what the last one left.
+        except FileNotFoundError:  # The running conversion removes the files of the last one.
             return []
 
     def _left(self) -> str:
@@ -170,7 +170,7 @@ class Conversion:
         if not files:
             return "an empty folder" if any(self.folder.glob("*incomplete*")) else "nothing"
         buckets = sum(path.name.startswith("bucket") for path in files)
-        kinds = [f"{buckets} files of sorting"] if buckets else []
+        kinds = [f"{buckets} sorting files"] if buckets else []
         kinds += sorted(
             {path.name.split(".")[-1].split("-0")[0] for path in files if not path.name.startswith("bucket")}
         )
@@ -178,16 +178,16 @@ class Conversion:
 
 
 def kill_repeatedly(conversion: Conversion, kills: int, seconds: float, seed: int) -> list[Kill]:
-    """Kills a conversion so many times, each of which starts where the last one was killed.
+    """Kills a conversion several times; each starts with what the last one left.
 
     Args:
-      conversion: not yet finished.
-      kills: how many times.
-      seconds: of work that it takes undisturbed.
-      seed: of the moments.
+      conversion: a conversion that has not finished yet.
+      kills: how many times to kill it.
+      seconds: seconds of work that it takes undisturbed.
+      seed: seed of the moments.
 
     Returns:
-      What each had done.
+      The state at each kill.
 
     Raises:
       RuntimeError: most kills came too late.
@@ -203,14 +203,14 @@ def kill_repeatedly(conversion: Conversion, kills: int, seconds: float, seed: in
             lambda: conversion.kill(rng.uniform(0, _CLEARING)),
         ][len(done) % 3]()
         if kill is None:
-            shutil.rmtree(conversion.folder)  # It had come to its end: start again.
+            shutil.rmtree(conversion.folder)  # It had finished: start again.
         else:
             done.append(kill)
-    raise RuntimeError(f"of {_TRIES * kills} kills only {len(done)} came in time: take more images")
+    raise RuntimeError(f"of {_TRIES * kills} kills only {len(done)} came in time: raise --num_images")
 
 
 def table(kills: Sequence[Kill]) -> str:
-    """One line a kill."""
+    """Formats the kills, one line each."""
     rows = [(number, f"{kill.seconds:.2f} s", kill.left) for number, kill in enumerate(kills, start=1)]
     return tabulate.tabulate(rows, ["kill", "after", "left on the disk"], tablefmt="plain")
 

@@ -1,9 +1,9 @@
-"""How long a new process takes for its first image, with TensorFlow and TF Text alone.
+"""Measures how long a new process takes for its first image, with only TensorFlow and TF Text.
 
   python experiments/benchmarks/first_call.py MODEL none|warm_up
 
-MODEL is one version of an export. With `warm_up`, the requests that it brings along are answered first, as TensorFlow
-Serving does before it takes others. The last line is JSON: seconds of loading, warming up, the first and second call.
+MODEL is one version of an export. With `warm_up`, its warm-up requests are answered first, as TensorFlow Serving does
+before it accepts requests. The last line is JSON: the seconds of loading, warming up, the first and the second call.
 """
 
 import json
@@ -18,7 +18,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 def main() -> None:
     """Prints the seconds as JSON."""
-    folder, way = sys.argv[1:]
+    folder, mode = sys.argv[1:]
     seconds, start = {}, time.perf_counter()
 
     def lap(name: str) -> None:
@@ -27,7 +27,7 @@ def main() -> None:
 
     signatures = tf.saved_model.load(folder).signatures
     lap("load")
-    if way == "warm_up":
+    if mode == "warm_up":
         path = os.path.join(folder, "assets.extra", "tf_serving_warmup_requests")
         for record in tf.data.TFRecordDataset(path):
             request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request

@@ -1,11 +1,10 @@
-"""Seconds that the metrics take once the networks have run: moments, FID, KID, IS and R-precision.
+"""Measures the time of the metrics after the forward passes: moments, FID, KID, IS and R-precision.
 
   python -m experiments.benchmarks.frechet
   python -m experiments.benchmarks.frechet --dim=512 --num_images=5000
 
-The features, logits and embeddings are random numbers of the true sizes, float32 as a network gives them. Each part is
-measured once, but for the Fréchet distance, of which the median of three is taken. The last line is JSON.
-Keep the machine quiet meanwhile.
+Features, logits and embeddings are random float32 numbers of the true sizes. Each part is measured once, except the
+Fréchet distance, which is the median of three measurements. The last line is JSON. Keep the machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ _DIM = flags.DEFINE_integer("dim", 2048, "Width of the features.", lower_bound=2
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 30_000, "Images on each side.", lower_bound=20)
 
 _BATCH_SIZE = 256
-_NUM_CLASSES = 1000  # Logits of the Inception Score.
-_EMBEDDING_DIM = 512  # Of the dual encoder.
+_NUM_CLASSES = 1000  # Classes of the Inception Score.
+_EMBEDDING_DIM = 512  # Width of the dual encoder's embeddings.
 _KERNEL_SUBSETS, _KERNEL_SUBSET_SIZE = 100, 1000
-_MISMATCHES, _PARTS = 99, 10  # Of R-precision; splits of IS and folds of R-precision.
+_MISMATCHES, _PARTS = 99, 10  # Mismatched captions of R-precision; splits of IS and folds of R-precision.
 
 
 def main(argv: list[str]) -> None:

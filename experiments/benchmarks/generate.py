@@ -1,14 +1,14 @@
-"""Seconds and memory that drawing an image takes.
+"""Measures seconds per image and memory of image generation.
 
   python -m experiments.benchmarks.generate
   python -m experiments.benchmarks.generate --case=128px_ch32 --dtype=bfloat16 --batch_size=8
   python -m experiments.benchmarks.generate --profile=/tmp/profile
 
-Runs an untrained generator as it is used after training, compiled, on random features of captions (no BERT).
+Runs an untrained generator in inference mode, compiled, on random features of captions (no BERT).
 
-The seconds an image, times the rate of a float32 product of 4096 x 4096 matrices measured before and after, are the
-"GEMM-equivalent GFLOP per image", which can be compared between machines. The last line is JSON. Keep the machine
-quiet meanwhile.
+The seconds per image are multiplied by the rate of a float32 product of 4096 x 4096 matrices, measured before and
+after. The result is the "GEMM-equivalent GFLOP per image", which can be compared between machines. The last line is
+JSON. Keep the machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FLAGS = network_cases.define_flags(batch_size=str(_BATCH_SIZE))
 
 
 def main(argv: list[str]) -> None:
-    """Prints the table, and the JSON line."""
+    """Prints the table and the JSON line."""
     del argv
     config = network_cases.config_of_flags(_FLAGS, batch_size=_BATCH_SIZE)
     draw = network_times.generation(config)

@@ -1,13 +1,13 @@
-"""Speed and memory of the input pipeline, from records to batches of images.
+"""Measures throughput and memory of the input pipeline, from records to batches of images.
 
   python -m experiments.benchmarks.input_pipeline
   python -m experiments.benchmarks.input_pipeline --source=coco/val2014 --output=input_pipeline.json
 
-Writes records of 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated) for each --num_pictures,
-and takes shuffled training batches from them. The speed is held against bare tf.io.decode_jpeg and resize of the same
-files on all cores: both run in turns, and the ratio is the median over the rounds. The peak memory is that of a fresh
-process after as many images as the largest dataset has; cached files, which belong to the system, do not count.
-Keep the machine quiet meanwhile.
+For each --num_pictures, writes records of 640 x 480 JPEG files (drawn ones, or the photographs of --source, repeated)
+and takes shuffled training batches from them. The throughput is compared with tf.io.decode_jpeg and resizing alone, on
+the same files and all cores: both run in turns, and the ratio is the median over the rounds. The peak memory is that of
+a fresh process after as many images as the largest dataset has; the system's file cache is not included. Keep the
+machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ with epy.lazy_imports():
     from data_pipelines import input_pipeline, record_index, records
     from experiments.benchmarks import photographs
 
-_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset; give it for each.")
-_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to take instead of drawing some.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels a side of the images in a batch.", lower_bound=1)
-_CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "As --config.data.cache.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of the pipeline and of bare decoding.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 4.0, "Of a turn.", lower_bound=0)
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the records, which are removed. [the system's own]")
+_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset. Can be repeated.")
+_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Side of the images in a batch, in pixels.", lower_bound=1)
+_CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "Like --config.data.cache.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds, each of the pipeline and of decoding alone.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 4.0, "Seconds of each measurement.", lower_bound=0)
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the records, which are removed. [the system's]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
 DATASET = "coco2014"
 _IMAGES_IN_FILE = 1_000
 _BATCH = 64
-# Batches that are not timed at the start of each turn: those that were made ahead during the other's turn, and more.
+# Untimed batches at the start of each measurement: more than the pipeline prefetches while decoding alone is measured.
 _UNTIMED = 6
 _GOAL = 0.85
 
 
 def main(argv: list[str]) -> None:
-    """Measures each size of dataset."""
+    """Measures each size of dataset and prints a table."""
     del argv
     if min(_NUM_IMAGES.value) < 1:
         raise app.UsageError("--num_pictures must be 1 or more")
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     for num_images in tqdm.tqdm(_NUM_IMAGES.value, unit="dataset", disable=None):
         with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as data_dir:
             write_records(data_dir, jpegs, num_images)
-            # A fresh process, whose peak memory is of this dataset alone.
+            # In a fresh process, the peak memory is due to this dataset alone.
             with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 task = process.submit(
                     measure,
@@ -93,17 +93,17 @@ def main(argv: list[str]) -> None:
 
 
 def write_records(data_dir: str, jpegs: Sequence[bytes], num_images: int) -> None:
-    """Writes a dataset as a conversion would, with `jpegs` over and over.
+    """Writes a dataset as a conversion would, with `jpegs` repeated.
 
     Raises:
-      ValueError: the disk is too small for it.
+      ValueError: the disk has too little space.
     """
     needed = 1.02 * num_images * sum(map(len, jpegs)) / len(jpegs)
     free = shutil.disk_usage(data_dir).free
     if needed > free:
         raise ValueError(
             f"{num_images} images need {needed / 1e9:.1f} GB, and {data_dir} has {free / 1e9:.1f} GB left: "
-            "name another disk by --scratch, or take fewer --num_pictures"
+            "give a folder on another disk as --scratch, or fewer --num_pictures"
         )
     features = records.features()
     serialized = []
@@ -136,22 +136,22 @@ def measure(
     rounds: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Runs the pipeline for its memory, then in turns with bare decoding for their speed.
+    """Runs the pipeline to measure its memory, then in turns with decoding alone to compare their throughput.
 
     Args:
-      data_dir: holds records of `DATASET` made of the JPEG files.
-      jpegs: the files; bare decoding takes them from memory.
-      image_size: pixels a side.
-      cache: of the pipeline.
-      drawn: images to draw before the memory is read: the allocator takes some thousands to settle.
-      rounds: turns of each.
-      seconds: of a turn.
+      data_dir: folder with records of `DATASET` made of the JPEG files.
+      jpegs: the files; decoding alone takes them from memory.
+      image_size: side of the images, in pixels.
+      cache: cache of the pipeline.
+      drawn: images to draw before the memory is read; the allocator needs some thousands to settle.
+      rounds: measurements of each.
+      seconds: seconds of a measurement.
 
     Returns:
       'bare' and 'pipeline', images per second of every round; 'ratio', the median of the rounds' ratios;
       'memory_at_start' and 'peak_memory', in bytes.
     """
-    tf.config.experimental.enable_op_determinism()  # As training does; tf.data then mistrusts much.
+    tf.config.experimental.enable_op_determinism()  # As in training; it restricts tf.data.
     memory_at_start = peak_memory()
     pipeline = iter(
         input_pipeline.training_batches(
@@ -171,26 +171,26 @@ def measure(
 
 
 def table(results: Sequence[dict]) -> str:
-    """The numbers of all datasets, a line each, and the goal."""
+    """Formats the results, one line per dataset, and the goal."""
     rows = []
     for result in results:
         bare, pipeline = np.median(result["bare"]), np.median(result["pipeline"])
         memory = f"{result['peak_memory'] / 1e6:,.0f} MB ({result['memory_at_start'] / 1e6:,.0f} MB)"
         rates = [f"{bare:,.0f}/s", f"{pipeline:,.0f}/s", f"{result['ratio']:.2f}"]
         rows.append([f"{result['num_pictures']:,}", *rates, memory])
-    heads = ["images", "bare decode + resize", "input pipeline", "ratio", "peak memory (at the start)"]
+    heads = ["images", "decode + resize alone", "input pipeline", "ratio", "peak memory (at the start)"]
     goal = f"goal: a ratio of at least {_GOAL}, and the same memory for all sizes"
     return tabulate.tabulate(rows, heads, tablefmt="plain", stralign="right") + f"\n{goal}"
 
 
 def peak_memory() -> int:
-    """The most bytes of memory that this process has held so far."""
+    """Returns the peak resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _bare(jpegs: Sequence[bytes], image_size: int) -> tf.data.Dataset:
-    """Nothing but decoding and resizing, on all cores; of the result one row is kept, so that nothing is copied."""
+    """Decodes and resizes on all cores; keeps one row of each result, so that almost nothing is copied."""
 
     def decode(jpeg: tf.Tensor) -> tf.Tensor:
         return tf.image.resize(tf.io.decode_jpeg(jpeg, channels=3), (image_size, image_size))[0]

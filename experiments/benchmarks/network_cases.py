@@ -1,6 +1,6 @@
-"""The cases of `train_step` and `generate`: their common flags, and the experiment that these describe.
+"""The cases of `train_step` and `generate`: their common flags, and the config that the flags describe.
 
-TensorFlow is not imported here.
+This module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from data_pipelines import datasets
 from xmcgan import command_line, config_checks
 from xmcgan.config import Config
 
-# The flags defined below belong to the command that calls for them, and are listed by its `--help`.
+# The flags defined below belong to the command that calls `define_flags`, whose `--help` lists them.
 flags.disclaim_key_flags()
 
 
 class Case(typing.NamedTuple):
-    """A size of the networks, with the batch that its iterations are measured at."""
+    """A size of the networks, with the batch size of its training iterations."""
 
     image_size: int
     channels: int
@@ -48,31 +48,31 @@ def define_flags(batch_size: str) -> Flags:
     """Defines the common flags and those of the config.
 
     Args:
-      batch_size: what the batch is by default, in words.
+      batch_size: description of the default batch size.
     """
     defined = Flags(
-        flags.DEFINE_enum("case", next(iter(CASES)), tuple(CASES), "Size of the networks; --config flags change it."),
-        flags.DEFINE_integer("batch_size", None, f"Images at once. [{batch_size}]", lower_bound=1),
+        flags.DEFINE_enum("case", next(iter(CASES)), tuple(CASES), "Size of the networks; --config flags override it."),
+        flags.DEFINE_integer("batch_size", None, f"Images per batch. [{batch_size}]", lower_bound=1),
         flags.DEFINE_enum("dtype", None, _DTYPES, "Sets config.training.precision. [the config's: float32]"),
-        flags.DEFINE_integer("rounds", 5, "Timed runs, of which the median counts.", lower_bound=1),
-        flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices of the product compared with.", lower_bound=1),
-        flags.DEFINE_string("profile", None, "Folder for a trace for TensorBoard; prints where the time goes, too."),
+        flags.DEFINE_integer("rounds", 5, "Timed runs, for the median.", lower_bound=1),
+        flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices in the reference product.", lower_bound=1),
+        flags.DEFINE_string("profile", None, "Folder for a TensorBoard trace; also prints where the time goes."),
     )
     command_line.define_dataset(datasets, "Config to start from. [coco2014]", optional=True)
-    flags.DEFINE_enum("preset", None, datasets.PRESETS, "The config to start from, if not a dataset's own.")
+    flags.DEFINE_enum("preset", None, datasets.PRESETS, "Preset to start from, instead of the dataset's.")
     return defined
 
 
 def config_of_flags(given: Flags, batch_size: int | None = None, update_rule: str | None = None) -> Config:
-    """The experiment that the command line describes.
+    """Returns the config that the command line describes.
 
     Args:
-      given: of `define_flags`.
-      batch_size: the default, instead of the case's.
+      given: the flags of `define_flags`.
+      batch_size: default batch size, instead of the case's.
       update_rule: 'algorithm1' or 'joint', if a flag gave one.
 
     Raises:
-      ValueError: it cannot be built, or names a loss that is not measured.
+      ValueError: the config is invalid, or switches on a loss that is not measured.
     """
     config = command_line.get_config()
     overridden = set(config_flags.get_override_values(flags.FLAGS["config"]))
@@ -90,21 +90,21 @@ def configure(
     dtype: str | None = None,
     update_rule: str | None = None,
 ) -> Config:
-    """Sets a config to a case.
+    """Returns a config with the sizes of a case.
 
     Args:
-      config: the experiment to start from, which stays as it is.
-      overridden: fields by dotted name that keep the value they have, whatever the case.
+      config: the config to start from, which is not changed.
+      overridden: dotted names of fields that keep their values, whatever the case says.
       case: a key of CASES.
-      batch_size: instead of the case's.
-      dtype: instead of the config's precision.
-      update_rule: instead of the config's.
+      batch_size: batch size, instead of the case's.
+      dtype: precision, instead of the config's.
+      update_rule: update rule, instead of the config's.
 
     Returns:
-      The case, without the losses that need the image encoder.
+      The config, without the losses that need the image encoder.
 
     Raises:
-      ValueError: it cannot be built, or `overridden` switches on a loss of the image encoder.
+      ValueError: the config is invalid, or `overridden` switches on a loss of the image encoder.
     """
     size = CASES[case]
     values: dict[str, Any] = {
@@ -126,6 +126,6 @@ def configure(
 
 
 def name_of(config: Config) -> str:
-    """The size of an experiment, as the keys of CASES are written: '128px_ch32', or '128px_ch32_64' (G, D)."""
+    """Returns the name of a size, like the keys of CASES: '128px_ch32', or '128px_ch32_64' (G, D)."""
     channels = dict.fromkeys([config.generator.channels, config.discriminator.channels])
     return f"{config.data.image_size}px_ch{'_'.join(map(str, channels))}"

@@ -1,6 +1,6 @@
-"""Where the time of a compiled function goes, by kind of operation, from TensorFlow's profiler.
+"""Breaks down the time of a compiled function by kind of operation, with TensorFlow's profiler.
 
-The operations are known by their types and names alone; the names are those that the layers' scopes give.
+Operations are classified by their types and names only; the names contain the scopes of the layers.
 """
 
 from __future__ import annotations
@@ -17,16 +17,28 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 _HEAVIEST = 12
 _GRADIENT = re.compile(r"gradient|grad_|_grad\b", re.IGNORECASE)
-# Of the discriminator's layers, what is neither their convolution nor what follows it normalizes their kernels.
+# Operations in the discriminator's layers that belong to the normalization of kernels, if their types are those below.
 _SPECTRAL = re.compile(
     r"discriminator.*/(conv_\d|shortcut|region_projection|sentence_projection|to_logit|contrastive_head_\d)(_\d+)?/"
     r"|spectral|power_iteration",
     re.IGNORECASE,
 )
-_OF_SPECTRAL = {"MatMul", "Mul", "RealDiv", "Reciprocal", "Sum", "Sqrt", "Square", "AddV2", "Reshape", "Neg", "L2Loss"}
-# Operations that do nothing but run a graph inside, whose operations are in the trace themselves.
+_SPECTRAL_TYPES = {
+    "MatMul",
+    "Mul",
+    "RealDiv",
+    "Reciprocal",
+    "Sum",
+    "Sqrt",
+    "Square",
+    "AddV2",
+    "Reshape",
+    "Neg",
+    "L2Loss",
+}
+# Operations that only run an inner graph, whose own operations are in the trace.
 _CALLS = {"While", "If", "Case", "PartitionedCall", "StatefulPartitionedCall", "StatelessWhile", "StatelessIf"}
-# By type, without the marks of fused and of oneDNN's kernels; the first that matches.
+# Kinds by type, without the prefixes of fused and oneDNN kernels; the first match counts.
 _KINDS = (
     ("matrix product", r"MatMul|Einsum"),
     ("optimizer", r"ResourceApply"),
@@ -58,34 +70,34 @@ class Event(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What some operations take of a run."""
+    """The share of some operations in a run."""
 
     seconds: float
     calls: int
 
 
 class Profile(NamedTuple):
-    """A run, taken apart. What ran at the same time shares the time, so that the parts add up to `busy`."""
+    """The time of a run by operation. Concurrent operations share the time, so that the parts add up to `busy`."""
 
     wall: float  # Seconds from the first operation to the last
-    busy: float  # Seconds with at least one operation under way
-    kinds: dict[str, Share]  # The heaviest first
-    operations: dict[str, Share]  # By 'type name', the heaviest first
+    busy: float  # Seconds with at least one operation running
+    kinds: dict[str, Share]  # By kind, the largest first
+    operations: dict[str, Share]  # By 'type name', the largest first
 
 
 def profile(run: Callable[[], Any], folder: str) -> Profile:
     """Traces one run.
 
     Args:
-      run: has run before, so that nothing is compiled in it; what it returns is waited for.
-      folder: for the trace, which TensorBoard's profiler can show.
+      run: the function to trace, which returns tensors; it must have run before, so that nothing is compiled in it.
+      folder: folder for the trace, which TensorBoard's profiler can show.
 
     Returns:
-      Where the time went.
+      The time by operation.
     """
     os.makedirs(folder, exist_ok=True)
     before = set(_traces(folder))
-    # Python's own calls would fill the trace's million events before a large step's last operation.
+    # Without Python's calls, which would fill the trace's limit of a million events before the end of a large step.
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=2, python_tracer_level=0)
     tf.profiler.experimental.start(folder, options=options)
     try:
@@ -94,11 +106,11 @@ def profile(run: Callable[[], Any], folder: str) -> Profile:
     finally:
         tf.profiler.experimental.stop()
     (trace,) = set(_traces(folder)) - before
-    return take_apart(read(trace))
+    return break_down(read(trace))
 
 
 def read(path: str) -> list[Event]:
-    """The operations in a trace of the profiler (`*.xplane.pb`), on the host or on GPUs."""
+    """Reads the operations in a trace of the profiler (`*.xplane.pb`), on GPUs or else on the host."""
     with open(path, "rb") as file:
         space = xplane_pb2.XSpace.FromString(file.read())
     planes = [plane for plane in space.planes if plane.name.startswith("/device:GPU")]
@@ -107,7 +119,7 @@ def read(path: str) -> list[Event]:
     for plane in planes:
         for line in plane.lines:
             for event in line.events:
-                # Of the names on the host, operations alone are written 'name:Type'.
+                # On the host, only operations have names such as 'name:Type'.
                 match = re.fullmatch(r"([\w./>-]+):(\w+)", plane.event_metadata[event.metadata_id].name)
                 if match:
                     start = 1e-9 * line.timestamp_ns + 1e-12 * event.offset_ps
@@ -115,19 +127,19 @@ def read(path: str) -> list[Event]:
     return events
 
 
-def take_apart(events: Iterable[Event]) -> Profile:
-    """Shares the time out among the operations; those that ran at the same time get equal parts of it.
+def break_down(events: Iterable[Event]) -> Profile:
+    """Divides the time among the operations; concurrent operations get equal shares.
 
     Args:
-      events: on all threads.
+      events: the events of all threads.
 
     Raises:
-      ValueError: there are none.
+      ValueError: there are no events.
     """
     events = sorted((event for event in events if event.type not in _CALLS), key=lambda event: event.start)
     if not events:
         raise ValueError("the trace has no operations: profile a function that computes on this machine")
-    seconds = _shared_out(events)
+    seconds = _divide_time(events)
     kinds: dict[str, Share] = {}
     operations: dict[str, Share] = {}
     for event, own in zip(events, seconds):
@@ -139,37 +151,37 @@ def take_apart(events: Iterable[Event]) -> Profile:
 
 
 def kind_of(name: str, op_type: str) -> str:
-    """What an operation is, in the words of the table.
+    """Returns the kind of an operation, as the table prints it.
 
     Args:
-      name: with its scopes.
-      op_type: TensorFlow's, as 'Conv2D'.
+      name: name of the operation, with its scopes.
+      op_type: TensorFlow's type, such as 'Conv2D'.
     """
     plain = re.sub(r"^_?(Mkl)?(Native)?(Fused)?", "", op_type)
     backward = bool(_GRADIENT.search(name))
     if plain.startswith(("Conv2D", "DepthwiseConv2d", "Conv3D")):
         if plain.endswith(("BackpropFilter", "BackpropFilterV2")):
             return "convolution, gradient of kernel"
-        # The transposed convolution goes forward by what is otherwise a gradient, and back by a convolution.
+        # A transposed convolution has the type of a gradient in the forward pass, and of a convolution in the backward.
         return "convolution, gradient of input" if backward else "convolution, forward"
     if re.search(r"Adam\w*/", name):
         return "optimizer"
-    if plain in _OF_SPECTRAL and _SPECTRAL.search(name):
-        return "spectral normalisation"
+    if plain in _SPECTRAL_TYPES and _SPECTRAL.search(name):
+        return "spectral normalization"
     kind = next((kind for kind, pattern in _KINDS if re.search(pattern, plain)), "other")
     return f"{kind}, gradient" if backward and kind in ("matrix product", "elementwise", "reduction") else kind
 
 
 def table(measured: Profile) -> str:
-    """The kinds and the heaviest operations, for people."""
+    """Formats the kinds and the most expensive operations."""
     lines = [
         "",
-        f"where the time of one run goes: {measured.wall:.3f} s, at work in {measured.busy / measured.wall:.1%} of it "
-        "(operations at the same time share it)",
+        f"time of one run: {measured.wall:.3f} s, busy for {measured.busy / measured.wall:.1%} of it "
+        "(concurrent operations share the time)",
         f"{'kind':<34}{'ms':>10}{'share':>9}{'calls':>9}",
     ]
     lines += [_row(f"{kind:<34}", share, measured.busy) for kind, share in measured.kinds.items()]
-    lines += ["", f"the heaviest {_HEAVIEST} of {len(measured.operations):,} operations"]
+    lines += ["", f"the {_HEAVIEST} most expensive of {len(measured.operations):,} operations"]
     heaviest = list(measured.operations.items())[:_HEAVIEST]
     lines += [f"{_row('', share, measured.busy)}  {name}" for name, share in heaviest]
     return "\n".join(lines)
@@ -183,13 +195,13 @@ def _traces(folder: str) -> list[str]:
     return glob.glob(os.path.join(glob.escape(folder), "plugins", "profile", "*", "*.xplane.pb"))
 
 
-def _shared_out(events: list[Event]) -> list[float]:
-    """Seconds of each event, in the order of their starts, divided among those under way."""
-    # Of the integral of 1 / (number under way), every event has what it grows by from its start to its end.
+def _divide_time(events: list[Event]) -> list[float]:
+    """Returns the seconds of each event, where concurrent events share the time; events are ordered by their starts."""
+    # An event's seconds are the growth of the integral of 1 / (number of running events) from its start to its end.
     integral, now = 0.0, events[0].start
     at_start = [0.0] * len(events)
     seconds = [0.0] * len(events)
-    running: list[tuple[float, int]] = []  # Ends, as a heap
+    running: list[tuple[float, int]] = []  # A heap of (end, index of the event)
 
     def advance(until: float) -> None:
         nonlocal integral, now

@@ -1,4 +1,4 @@
-"""A BERT of the published size, of random weights: time and memory do not depend on them."""
+"""A BERT of the published size with random weights, for measuring time and memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import tensorflow as tf
 from data_pipelines.scenes import bert_model
 from xmcgan import console
 
-VOCABULARY = 30_522  # Of the published BERT.
+VOCABULARY = 30_522  # Size of the published BERT's vocabulary.
 
 
 def write(folder: str) -> None:
-    """Saves `folder/encoder`, and `folder/preprocessor`, one of few words to go with it."""
+    """Saves `folder/encoder`, and `folder/preprocessor` with a vocabulary of one word."""
     with console.quiet_libraries():
         preprocessor = bert_model.Preprocessor([*bert_model.SPECIAL_TOKENS, "a"])
         tf.saved_model.save(preprocessor, os.path.join(folder, "preprocessor"))

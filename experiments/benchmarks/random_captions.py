@@ -1,4 +1,4 @@
-"""Images of random captions, and rows repeated: an evaluation of any size from a few images."""
+"""Images of random captions, and repeated rows, for an evaluation of any size from a few images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmcgan.training.state import build_generator
 
 
 class RandomCaptions(Source):
-    """What an untrained generator draws of random word embeddings: as many operations as of real captions."""
+    """Images that an untrained generator draws for random word embeddings; they cost as much as for real captions."""
 
     def __init__(self, config: Config, size: int):
         self.identity, self.size = {}, size
@@ -38,7 +38,7 @@ class RandomCaptions(Source):
 
 
 class Repeated(Seen):
-    """The rows of a collection, over and over, until there are as many as asked for."""
+    """The rows of a collection, repeated up to a given number."""
 
     def __init__(self, seen: Collection, size: int):
         self._seen, self._size = seen, size

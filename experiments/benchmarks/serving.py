@@ -1,12 +1,12 @@
-"""An export under load: its speed beside the same weights in Python, its first call, and its memory.
+"""Measures an export: its throughput compared with the same weights in Python, its first call, and its memory.
 
   python -m experiments.benchmarks.serving --workdir=runs/demo
   python -m experiments.benchmarks.serving --dataset=coco2014 --calls=0 --batch_sizes=1
 
-With --workdir, the run's newest checkpoint and text encoder; with --dataset, a model of its config and a BERT of the
-published size, all weights random. Exports the model to a scratch folder, loads it again, and draws in turns by both,
-each after a start that does not count. Then asks it --calls times for one image: memory must not grow by more than
-2 % from the first quarter to the last. Keep the machine quiet meanwhile.
+With --workdir, exports the run's newest checkpoint with its text encoder; with --dataset, a model of its config with a
+BERT of the published size, all with random weights. The export is written to a scratch folder and loaded again. Export
+and Python model generate images in turns, each after an uncounted call. Then the export is asked --calls times for one
+image; its memory must not grow by more than 2 % from the first quarter to the last. Keep the machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -48,28 +48,28 @@ with epy.lazy_imports():
 
 _WORKDIR = command_line.define_workdir("Folder of a training run.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Images of a request.")
-_ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each.", lower_bound=1)
-_CALLS = flags.DEFINE_integer("calls", 5000, "Requests for one image under watch; 0 for none.", lower_bound=0)
-_PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16", "float16"), "Of the export.")
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the export, which is removed. [the system's own]")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Images per request, for each measurement.")
+_ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds; each times both.", lower_bound=1)
+_CALLS = flags.DEFINE_integer("calls", 5000, "Requests while memory is monitored; 0: none.", lower_bound=0)
+_PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16", "float16"), "Precision of the export.")
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the export, which is removed. [the system's]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 command_line.define_config(datasets, optional=True)
 
 _GROWTH = 0.02
 _CAPTION = "a red ball on the beach and a small blue tree at night"
 _SHORTEST_TURN = 1.0  # Seconds.
-# A program of its own, which must not import this package.
+# A separate program, which must not import this package.
 _FIRST_CALL = os.path.join(os.path.dirname(__file__), "first_call.py")
 
 
 def main(argv: list[str]) -> None:
-    """Measures, and prints what it found."""
+    """Measures an export and prints the results."""
     del argv
     if not all(size.isdecimal() and int(size) for size in _BATCH_SIZES.value):
         raise app.UsageError(f"--batch_sizes={','.join(_BATCH_SIZES.value)}: give numbers of images such as 1,8,32")
     if not (_WORKDIR.value or flags.FLAGS.dataset):
-        raise app.UsageError("give what to serve: --workdir=RUN, or --dataset for a model of random weights")
+        raise app.UsageError("give what to serve: --workdir=RUN, or --dataset for a model with random weights")
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         if _WORKDIR.value:
             served = from_run(_WORKDIR.value, _DATA_DIR.value, _PRECISION.value, scratch)
@@ -78,22 +78,21 @@ def main(argv: list[str]) -> None:
         sizes = ", ".join(f"{part} {size / 1e6:,.1f} MB" for part, size in served.sizes.items())
         print(f"{served.title}, {_PRECISION.value}, {os.cpu_count()} cores")
         print(f"written in {served.write_seconds:.0f} s: {sizes}", flush=True)
-        first = {way: first_call(served.folder, way) for way in ("none", "warm_up")}
+        first = {mode: first_call(served.folder, mode) for mode in ("none", "warm_up")}
         print(
             f"a new process loads it in {first['none']['load']:.1f} s; its first image takes "
-            f"{first['none']['first']:.2f} s, after the warm-up requests ({first['warm_up']['warm_up']:.1f} s) "
-            f"{first['warm_up']['first']:.3f} s, the next one {first['warm_up']['second']:.3f} s",
+            f"{first['none']['first']:.2f} s; after the warm-up requests ({first['warm_up']['warm_up']:.1f} s), the "
+            f"first image takes {first['warm_up']['first']:.3f} s and the next one {first['warm_up']['second']:.3f} s",
             flush=True,
         )
         found = rates(served, [int(size) for size in _BATCH_SIZES.value], _ROUNDS.value)
         rows = [(size, exported, python, exported / python) for size, (exported, python) in found.items()]
-        print(
-            tabulate.tabulate(rows, ["images", "export /s", "Python /s", "ratio"], "plain", floatfmt=".2f"), flush=True
-        )
+        heads = ["batch size", "export, images/s", "Python, images/s", "ratio"]
+        print(tabulate.tabulate(rows, heads, "plain", floatfmt=".2f"), flush=True)
         memory = watch_memory(served, _CALLS.value) if _CALLS.value else []
     growth = memory[-1] / memory[0] - 1.0 if memory else 0.0
     if memory:
-        print(f"memory of the quarters of {_CALLS.value:,} calls: {', '.join(f'{x / 1e6:.0f} MB' for x in memory)}")
+        print(f"memory in each quarter of {_CALLS.value:,} calls: {', '.join(f'{x / 1e6:.0f} MB' for x in memory)}")
     if _OUTPUT.value:
         result = {"title": served.title, "sizes": served.sizes, "first_call": first, "memory": memory}
         result["rates"] = {size: {"export": both[0], "python": both[1]} for size, both in found.items()}
@@ -108,14 +107,14 @@ class Served:
     """An export, and the same weights in Python."""
 
     title: str
-    folder: str  # Of the SavedModel
+    folder: str  # Folder of the SavedModel
     write_seconds: float
     sizes: dict[str, int]  # Bytes by part
     python: text_to_image.TextToImage
 
 
 def from_run(workdir: str, data_dir: str, precision: str, scratch: str) -> Served:
-    """The newest checkpoint of a run."""
+    """Exports the newest checkpoint of a run."""
     config = workdir_lib.read_config(workdir)
     path = checkpoints.find(workdir)
     plain = caption_to_image.CaptionToImage.from_checkpoint(config, path, data_dir)
@@ -126,7 +125,7 @@ def from_run(workdir: str, data_dir: str, precision: str, scratch: str) -> Serve
 
 
 def from_random_weights(config: Config, precision: str, scratch: str) -> Served:
-    """A model of a config, with a BERT of the published size."""
+    """Exports a model of a config with a BERT of the published size, all with random weights."""
     config = config.with_fields({"text.dim": bert_model.BASE.width})
     random_bert.write(scratch)
     encoder = text_encoder.TextEncoder(
@@ -141,37 +140,38 @@ def from_random_weights(config: Config, precision: str, scratch: str) -> Served:
     return _export(config, model, python, scratch)
 
 
-def first_call(folder: str, way: str) -> dict[str, float]:
-    """Seconds of a new process, see the program `first_call`."""
-    command = [sys.executable, "-I", _FIRST_CALL, folder, way]
+def first_call(folder: str, mode: str) -> dict[str, float]:
+    """Runs the program `first_call` in a new process and returns its seconds."""
+    command = [sys.executable, "-I", _FIRST_CALL, folder, mode]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(printed.splitlines()[-1])
 
 
 def rates(served: Served, batch_sizes: Sequence[int], rounds: int) -> dict[int, tuple[float, float]]:
-    """Images a second of the export and of Python, by batch size: each the median of its turns."""
-    ask = _asked(served.folder)
+    """Returns images per second of the export and of the Python model by batch size, as medians over the rounds."""
+    generate = _loaded(served.folder)
     found = {}
     for size in batch_sizes:
         captions, seeds = [_CAPTION] * size, list(range(size))
-        ways = [lambda: ask(captions, seeds), lambda: served.python(captions, seeds)]  # noqa: B023 (used at once)
-        calls = [max(1, round(_SHORTEST_TURN / _seconds(way, 1))) for way in ways if way() is not None]
+        # These functions are called before the loop changes their variables, so B023 does not apply.
+        models = [lambda: generate(captions, seeds), lambda: served.python(captions, seeds)]  # noqa: B023
+        calls = [max(1, round(_SHORTEST_TURN / _seconds(model, 1))) for model in models if model() is not None]
         seconds: list[list[float]] = [[], []]
         for turn in range(rounds):
             for i in (0, 1) if turn % 2 else (1, 0):
-                seconds[i].append(_seconds(ways[i], calls[i]) / calls[i])
+                seconds[i].append(_seconds(models[i], calls[i]) / calls[i])
         found[size] = (size / statistics.median(seconds[0]), size / statistics.median(seconds[1]))
     return found
 
 
 def watch_memory(served: Served, calls: int) -> list[float]:
-    """Bytes in memory (resident set): the means of the quarters of many calls for one image."""
-    ask, process = _asked(served.folder), psutil.Process()
+    """Returns the mean resident set, in bytes, in each quarter of many calls for one image."""
+    generate, process = _loaded(served.folder), psutil.Process()
     every = max(1, calls // 200)
     seen = []
     for call in tqdm.trange(calls, unit="call", disable=None):
-        ask([f"{_CAPTION} {call}"], [call])
+        generate([f"{_CAPTION} {call}"], [call])
         if call % every == 0:
             seen.append(process.memory_info().rss)
     return [float(np.mean(part)) for part in np.array_split(seen[len(seen) // 10 :], 4)]
@@ -190,19 +190,20 @@ def _export(
     )
 
 
-def _asked(folder: str) -> Callable[[Sequence[str], Sequence[int]], np.ndarray]:
+def _loaded(folder: str) -> Callable[[Sequence[str], Sequence[int]], np.ndarray]:
+    """Loads an export; returns a function (captions, seeds) -> images."""
     loaded = tf.saved_model.load(folder)
 
-    def ask(captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+    def generate(captions: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         return loaded(tf.constant(captions), tf.constant(seeds, tf.int64))["images"].numpy()
 
-    return ask
+    return generate
 
 
-def _seconds(way: Callable[[], np.ndarray], calls: int) -> float:
+def _seconds(function: Callable[[], np.ndarray], calls: int) -> float:
     start = time.perf_counter()
     for _ in range(calls):
-        way()
+        function()
     return time.perf_counter() - start
 
 

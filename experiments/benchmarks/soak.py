@@ -1,12 +1,12 @@
-"""A long training run under watch: its memory, its speed, and how often its step is compiled.
+"""Monitors a long training run: its memory, its throughput, and how often its step is compiled.
 
   python -m experiments.benchmarks.soak --data_dir=data
   python -m experiments.benchmarks.soak --minutes=10 --data_dir=data --output=soak.json
 
-Trains on scenes in a process of its own, as python -m xmcgan.train does, with all that comes with it: logs, samples,
-checkpoints. After the time is over the run is told to stop (SIGTERM). The first tenth is left out of the comparison:
-memory and caches fill up. Fails if memory has grown by more than 5 % between the first and the last quarter of the
-rest, or if the step was compiled more than once.
+Trains on scenes in another process with python -m xmcgan.train, including logs, samples and checkpoints. When the time
+is over, the run is stopped (SIGTERM). The first tenth of the time, in which memory and caches fill up, is left out.
+Fails if memory has grown by more than 5 % between the first and the last quarter of the rest, or if the step was
+compiled more than once.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ with epy.lazy_imports():
 
 _DATA_DIR = command_line.define_data_dir()
 _MINUTES = flags.DEFINE_float("minutes", 60.0, "How long to train.", lower_bound=0.1)
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the run, which is removed. [the system's own]")
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the run, which is removed. [the system's]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 
 _GROWTH = 0.05
 _ENDLESS = 100_000_000  # Steps.
-_EVERY = 10.0  # Seconds between two looks.
+_EVERY = 10.0  # Seconds between two samples of the memory.
 
 
 def main(argv: list[str]) -> None:
-    """Watches a run, and prints the quarters."""
+    """Monitors a run and prints its quarters."""
     del argv
     with tempfile.TemporaryDirectory(dir=_SCRATCH.value) as scratch:
         run = WatchedRun(_DATA_DIR.value, os.path.join(scratch, "run"))
@@ -63,24 +63,24 @@ def main(argv: list[str]) -> None:
 
 
 class Seen(NamedTuple):
-    """What was seen of a run."""
+    """The observations of a run."""
 
     steps: int
     compilations: int
-    memory: list[tuple[float, float]]  # Seconds since the first logged line, bytes in memory (resident set)
-    speed: list[tuple[float, float]]  # Moments in proportion to seconds, images a second of a logged line
+    memory: list[tuple[float, float]]  # (seconds since the first logged line, bytes of the resident set)
+    speed: list[tuple[float, float]]  # (moment in a unit proportional to seconds, images per second of a logged line)
 
 
 class WatchedRun:
-    """`python -m xmcgan.train --dataset=scenes`, to be stopped when enough has been seen."""
+    """A run of `python -m xmcgan.train --dataset=scenes` that is stopped after a given time."""
 
     def __init__(self, data_dir: str, workdir: str, arguments: Sequence[str] = ()):
         """Initializes it.
 
         Args:
-          data_dir: folder of the scenes' records; made if missing.
+          data_dir: folder of the scenes' records; they are prepared if missing.
           workdir: folder for the run.
-          arguments: more flags.
+          arguments: further flags.
         """
         self._workdir = workdir
         self._command = [sys.executable, "-m", "xmcgan.train", "--dataset=scenes"]
@@ -88,10 +88,14 @@ class WatchedRun:
         self._command += arguments
 
     def watch(self, seconds: float, every: float = _EVERY) -> Seen:
-        """Trains for so long after the first logged line, and stops the run.
+        """Trains for some seconds after the first logged line, then stops the run.
+
+        Args:
+          seconds: seconds to train.
+          every: seconds between two samples of the memory.
 
         Raises:
-          RuntimeError: the run ended by itself; with the last lines that it printed.
+          RuntimeError: the run ended by itself; the message has the last lines that it printed.
         """
         os.makedirs(self._workdir)
         log = os.path.join(self._workdir, "output.txt")
@@ -138,11 +142,11 @@ class WatchedRun:
 
 
 def quarters(series: Sequence[tuple[float, float]], left_out: float = 0.1) -> list[float]:
-    """The means of four equal parts of a series in time, after its beginning.
+    """Returns the means over four equal parts of a time series, without its beginning.
 
     Args:
-      series: (moment, value), in order.
-      left_out: share of the time at the beginning that does not count.
+      series: (moment, value) pairs, in order.
+      left_out: share of the time at the beginning to leave out.
     """
     end = series[-1][0]
     edges = np.linspace(left_out * end, end, 5)

@@ -1,21 +1,21 @@
-"""Seconds from the start of a training command to its first trained step, as a ratio to `import tensorflow`.
+"""Measures the time from the start of a training command to its first step, as a ratio to `import tensorflow`.
 
   python -m experiments.benchmarks.startup --data_dir=data
   python -m experiments.benchmarks.startup --data_dir=data --code=../other_checkout --rounds=5
 
-Starts python -m xmcgan.train --dataset=scenes again and again, on prepared data (the first start makes what is
-missing, and does not count), and stops it when it logs its first step. It is watched from outside, by what it prints,
-so that another version of the code can be measured as well: --code names its checkout. The parts are
+Starts python -m xmcgan.train --dataset=scenes repeatedly on prepared data, and stops it when it logs its first step.
+The first start prepares missing data and is not counted. The command is observed from outside, by its output, so that
+other versions of the code can be measured, too: --code is the folder of their checkout. The parts are
 
-  imports    of Python modules
-  networks   up to the line that tells the parameters: text encoder, networks, optimizers
-  data       up to the tracing: the last checkpoint, the held-out captions
-  tracing    of the training step: from Python to a graph
-  first_call of the step: the graph is optimized, and run once
+  imports      importing Python modules
+  networks     building the text encoder, networks and optimizers, up to the line with the number of parameters
+  data         finding the last checkpoint and the held-out captions, up to the tracing
+  tracing      tracing the training step from Python to a graph
+  first_call   optimizing the graph and running it once
 
-In front of each start `import tensorflow` alone is timed: the ratio to it can be compared between machines. CPU seconds
-(of all cores, user and system) are given as well, as they tell more on a machine with other work. Medians over the
-rounds; the last line is JSON.
+Before each start, `import tensorflow` alone is timed; the ratio to it can be compared between machines. CPU seconds (of
+all cores, user and system) are reported as well, because they are more reliable on a machine with other work. All
+numbers are medians over the rounds. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ from absl import flags
 from xmcgan import command_line
 
 _DATA_DIR = command_line.define_data_dir()
-_CODE = flags.DEFINE_string("code", ".", "Folder of the checkout whose training is started.")
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Starts that count.", lower_bound=1)
+_CODE = flags.DEFINE_string("code", ".", "Folder of the checkout to measure.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Counted starts.", lower_bound=1)
 
 PARTS = ("imports", "networks", "data", "tracing", "first_call")
-# What the run prints, in this order; the first line is of `python -X importtime`. The step's graph is made known to
-# TensorFlow's runtime right before its first call, which the runtime tells when asked to by TF_CPP_VMODULE.
+# Lines that the run prints, in this order. The first one comes from `python -X importtime`. TensorFlow's runtime
+# instantiates the step's graph right before its first call, and logs that if TF_CPP_VMODULE asks for it.
 _IMPORTED = re.compile(r"import time: .* xmcgan\.training\.loop$")
 _NETWORKS = re.compile(r"parameters: generator")
 _TRACING = re.compile(r"compiling the training step")
 _TRACED = re.compile(r"Instantiating MultiDevice function \"__inference_(run|train)")
 _STEP = re.compile(r"step 1/2 ")
 _MARKS = (_IMPORTED, _NETWORKS, _TRACING, _TRACED, _STEP)
-_TALKATIVE = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "process_function_library_runtime=1"}
-# As little as a step can be; 2 steps, as the last one is followed by a checkpoint.
+_VERBOSE = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "process_function_library_runtime=1"}
+# The smallest step; two of them, because a checkpoint follows the last one.
 TRAINING = {"num_steps": 2, "steps_per_call": 1, "log_every": 1, "sample_every": 0}
 
 
 class Moment(NamedTuple):
-    """Seconds that a process has taken so far."""
+    """Seconds of a process so far."""
 
     wall: float
     cpu: float
 
     def __sub__(self, other: Moment) -> Moment:
-        """What lies between."""
+        """Returns the seconds between two moments."""
         return Moment(self.wall - other.wall, self.cpu - other.cpu)
 
 
 def main(argv: list[str]) -> None:
-    """Measures, prints a table and the JSON line."""
+    """Prints the table and the JSON line."""
     del argv
     arguments = ["-X", "importtime", "-m", "xmcgan.train", "--dataset=scenes"]
     arguments += [f"--data_dir={os.path.abspath(_DATA_DIR.value)}"]
@@ -77,9 +77,9 @@ def main(argv: list[str]) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             parts = time_start([*arguments, f"--workdir={os.path.join(scratch, 'run')}"], _CODE.value)
         total = Moment(*map(sum, zip(*parts.values())))
-        if number:  # The first start fills the caches of the disk as well.
+        if number:  # The first start also fills the disk caches.
             rounds.append({"import_tensorflow": tensorflow, **parts, "total": total})
-    medians = {name: [statistics.median(of_part) for of_part in zip(*(r[name] for r in rounds))] for name in rounds[0]}
+    medians = {name: [statistics.median(values) for values in zip(*(r[name] for r in rounds))] for name in rounds[0]}
     ratios = [statistics.median(r["total"][kind] / r["import_tensorflow"][kind] for r in rounds) for kind in (0, 1)]
     rows = [(name, *seconds) for name, seconds in medians.items()] + [("total / import_tensorflow", *ratios)]
     print(tabulate.tabulate(rows, ["", "seconds", "CPU seconds"], floatfmt=".2f"))
@@ -88,7 +88,7 @@ def main(argv: list[str]) -> None:
 
 
 def time_import(folder: str) -> Moment:
-    """What a process takes that does nothing but `import tensorflow`."""
+    """Returns the time of a process that only imports TensorFlow."""
     start = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-c", "import tensorflow"], cwd=folder, stderr=subprocess.DEVNULL
@@ -102,18 +102,18 @@ def time_start(arguments: list[str], folder: str) -> dict[str, Moment]:
     """Starts a training and stops it after its first step.
 
     Args:
-      arguments: of Python; `-X importtime` among them.
-      folder: to start it in.
+      arguments: arguments of Python, including `-X importtime`.
+      folder: folder to start it in.
 
     Returns:
-      What each of `PARTS` took.
+      The time of each of `PARTS`.
 
     Raises:
-      RuntimeError: the run ended before its first step; with the last line that it printed.
+      RuntimeError: the run ended before its first step; the message has the last line that it printed.
     """
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, env={**os.environ, **_TALKATIVE}, text=True,
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, **_VERBOSE}, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

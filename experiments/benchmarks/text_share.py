@@ -1,14 +1,14 @@
-"""The share of BERT in a training iteration, and what an iteration on stored features takes instead.
+"""Measures BERT's share of a training iteration, and the time of an iteration on stored text features.
 
   python -m experiments.benchmarks.text_share --dataset=coco2014
   python -m experiments.benchmarks.text_share --dataset=ln_coco --config.training.batch_size=4 --output=share.json
   python -m experiments.benchmarks.text_share --dataset=coco2014 --config.data.image_size=128 --iterations=1
 
-Runs whole iterations of the experiment that the config describes (discriminator steps, generator step, averages), with
-a BERT of the published size in them (12 layers, 768 wide), on stored features, and BERT alone on the same captions: in
-turns, each timed after an untimed start. Images, captions and all frozen weights are random, which time does not
-depend on; every caption has as many tokens as the config allows. Reading and decoding of images is no part of it
-(see `input_pipeline`). Keep the machine quiet meanwhile.
+Runs three things in turns, each after an untimed run: whole iterations of the config's experiment (discriminator steps,
+generator step, weight averages) with a BERT of the published size (12 layers of width 768), the same iterations on
+stored features, and BERT alone on the same captions. Images, captions and all frozen weights are random, which does not
+affect the time. Every caption has as many tokens as the config allows. Reading and decoding of images is not included
+(see `input_pipeline`). Keep the machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ with epy.lazy_imports():
     from xmcgan.training import cluster, loop
     from xmcgan.training import state as state_lib
 
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each.", lower_bound=1)
-_ITERATIONS = flags.DEFINE_integer("iterations", 3, "Iterations of a turn.", lower_bound=1)
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the random weights, which are removed. [the system's own]")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; each times all three.", lower_bound=1)
+_ITERATIONS = flags.DEFINE_integer("iterations", 3, "Iterations per round.", lower_bound=1)
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the random weights, which are removed. [the system's]")
 _OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
 command_line.define_config(datasets)
 
@@ -51,7 +51,7 @@ _NAMES = {"on_the_fly": "iteration with BERT", "stored": "iteration on stored fe
 
 
 def main(argv: list[str]) -> None:
-    """Prints the shares."""
+    """Prints the times and shares."""
     del argv
     config = command_line.get_config()
     if config.training.deterministic:
@@ -75,29 +75,29 @@ def main(argv: list[str]) -> None:
 
 
 def table(config: Config, device: str, batches: int, seconds: dict[str, list[float]]) -> str:
-    """What was measured, and the shares.
+    """Formats the times and the shares.
 
     Args:
       config: the experiment.
-      device: in words.
-      batches: in an iteration.
-      seconds: an iteration, of every round by what was timed: the keys of _NAMES.
+      device: description of the device.
+      batches: batches per iteration.
+      seconds: seconds per iteration in each round, by what was timed (the keys of _NAMES).
     """
-    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
     captions = config.training.batch_size * batches
     lines = [
         f"{config.dataset}: {config.data.image_size} px, ch {config.generator.channels} and "
-        f"{config.discriminator.channels}, batch {config.training.batch_size}, {batches} batches an iteration "
+        f"{config.discriminator.channels}, batch {config.training.batch_size}, {batches} batches per iteration "
         f"({config.training.update_rule}), {config.data.text_length} tokens; {device}"
     ]
     for name, text in _NAMES.items():
         values = seconds[name]
         spread = f"({min(values):.3f} to {max(values):.3f} in {len(values)} rounds)"
-        lines.append(f"{text:<30}{middle[name]:>9.3f} s   {spread}")
+        lines.append(f"{text:<30}{medians[name]:>9.3f} s   {spread}")
     share = [bert / whole for bert, whole in zip(seconds["bert"], seconds["on_the_fly"])]
     rest = [stored / whole for stored, whole in zip(seconds["stored"], seconds["on_the_fly"])]
     lines += [
-        f"BERT's {captions} captions ({captions / middle['bert']:,.0f} a second) take {_spread(share)} of an iteration",
+        f"BERT's {captions} captions ({captions / medians['bert']:,.0f} per second): {_spread(share)} of an iteration",
         f"an iteration on stored features takes {_spread(rest)} of one with BERT",
     ]
     return "\n".join(lines)
@@ -111,16 +111,16 @@ class Iterations:
     """The iterations of an experiment, with random weights in its frozen networks.
 
     Attributes:
-      batches_per_iteration: batches that one draws.
+      batches_per_iteration: batches that one iteration draws.
     """
 
     def __init__(self, config: Config, strategy: tf.distribute.Strategy, scratch: str):
-        """Builds everything.
+        """Builds the networks and compiles the iterations.
 
         Args:
-          config: the experiment; its text encoder gives way to the BERT of the published size.
+          config: the experiment; its text encoder is replaced by a BERT of the published size.
           strategy: the replicas.
-          scratch: folder for random weights, no longer needed afterwards.
+          scratch: folder for random weights; can be removed afterwards.
         """
         config = config.with_fields({"text.dim": bert_model.BASE.width, "text.precomputed": False})
         stored = config.with_fields({"text.precomputed": True})
@@ -150,26 +150,26 @@ class Iterations:
         """Times the iterations in turns.
 
         Args:
-          rounds: turns of each kind.
-          iterations: of a turn.
+          rounds: rounds, each of which times all three kinds.
+          iterations: iterations per round.
 
         Returns:
-          Seconds an iteration, of every round: 'on_the_fly' and 'stored' of whole ones, 'bert' of BERT's part alone.
+          Seconds per iteration in each round: 'on_the_fly' and 'stored' for whole iterations, 'bert' for BERT alone.
         """
         seconds: dict[str, list[float]] = {name: [] for name in self._runs}
         with tqdm.tqdm(total=(rounds + 1) * len(self._runs), unit="turn", disable=None) as progress:
             for number in range(rounds + 1):
-                for name, run in list(self._runs.items())[:: 1 if number % 2 else -1]:  # None is always the first.
+                for name, run in list(self._runs.items())[:: 1 if number % 2 else -1]:  # Alternate the order.
                     start = time.perf_counter()
                     run(iterations if number else 1)
-                    if number:  # The first turn builds the graph.
+                    if number:  # The first round builds the graphs.
                         seconds[name].append((time.perf_counter() - start) / iterations)
                     progress.update()
         return seconds
 
 
 def _endless(strategy: tf.distribute.Strategy, config: Config, make_text: Callable) -> Iterator:
-    """The same random batch over and over on every replica, its text as `make_text` makes it."""
+    """Repeats one random batch endlessly on every replica; `make_text` makes its text fields."""
     rows = config.training.batch_size // strategy.num_replicas_in_sync
     random = np.random.default_rng(0)
     size = config.data.image_size
@@ -197,7 +197,7 @@ def _features(config: Config, rows: int, random: np.random.Generator) -> dict[st
 def _encoding(
     strategy: tf.distribute.Strategy, encoder: text_encoder.TextEncoder, batches_per_iteration: int
 ) -> Callable:
-    """BERT's part of some iterations in one call of a graph: (batches, iterations) -> a number that needs all of it."""
+    """Compiles BERT's part of several iterations: (batches, iterations) -> a number that depends on all features."""
 
     def encode(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.reduce_sum(encoder.encode(batch).words)

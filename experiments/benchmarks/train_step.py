@@ -1,4 +1,4 @@
-"""Seconds and memory that an image of the training step takes.
+"""Measures seconds per image and memory of the training step.
 
   python -m experiments.benchmarks.train_step --case=128px_ch32
   python -m experiments.benchmarks.train_step --case=256px_ch96 --dtype=bfloat16 --update_rule=joint
@@ -6,12 +6,13 @@
   python -m experiments.benchmarks.train_step --case=128px_ch96 --profile=/tmp/profile
 
 Runs whole iterations of the update rule (all of its discriminator steps, the generator step, the averaged weights),
-compiled into one graph, on random images and random features of captions: no BERT, and no loss by the image encoder,
-as in the marks of the public JAX release. An iteration at batch 8 counts as 8 images, however many steps it has.
+compiled into one graph, on random images and random features of captions. There is no BERT and no loss of the image
+encoder, as in the benchmark of the public JAX release. An iteration at batch size 8 counts as 8 images, regardless of
+its number of steps.
 
-The seconds an image, times the rate of a float32 product of 4096 x 4096 matrices measured before and after, are the
-"GEMM-equivalent GFLOP per image", which can be compared between machines. The last line is JSON. Keep the machine
-quiet meanwhile.
+The seconds per image are multiplied by the rate of a float32 product of 4096 x 4096 matrices, measured before and
+after. The result is the "GEMM-equivalent GFLOP per image", which can be compared between machines. The last line is
+JSON. Keep the machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _FLAGS = network_cases.define_flags(batch_size="the case's")
 
 
 def main(argv: list[str]) -> None:
-    """Prints the table, and the JSON line."""
+    """Prints the table and the JSON line."""
     del argv
     config = network_cases.config_of_flags(_FLAGS, update_rule=_UPDATE_RULE.value)
     if config.training.deterministic:

@@ -1,12 +1,12 @@
-"""Proof that a training run may be killed at any moment: its numbers come out as if nothing had happened.
+"""Kills a training run at random moments, and checks that its numbers are those of an undisturbed run.
 
   python -m experiments.benchmarks.training_kills
   python -m experiments.benchmarks.training_kills --kills=6 --seed=1
 
-Trains a small model on a few scenes undisturbed. Then it starts the same run over and over and ends it by SIGKILL and
-SIGTERM, by turns: at a random moment of its work, while it saves a checkpoint, and while it starts. A last run is left
-alone, and every number of its last checkpoint and of its metrics is held against the undisturbed run's, bit for bit. A
-table tells what each kill left on the disk. Fifty kills take half an hour on one slow core.
+Trains a small model on a few scenes undisturbed. Then it starts the same run repeatedly and ends it by SIGKILL and
+SIGTERM, in turns: at a random moment of its work, while it saves a checkpoint, and while it starts. At last the run
+trains to its end, and every number of its last checkpoint and of its metrics is compared with the undisturbed run's,
+bit for bit. A table shows what each kill left on the disk. Fifty kills take half an hour on one slow core.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ with epy.lazy_imports():
     from xmcgan.training import workdir as workdir_lib
 
 _KILLS = flags.DEFINE_integer("kills", 50, "How many times to kill the run.", lower_bound=1)
-_NUM_STEPS = flags.DEFINE_integer("num_steps", 0, "Of the run; 0: enough for all kills.", lower_bound=0)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", lower_bound=0)
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's own]")
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 0, "Training steps; 0: enough for all kills.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments.", lower_bound=0)
+_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's]")
 
-# Lines are logged, checkpoints saved and grids drawn in different rhythms: a run that is stopped is in the middle of
-# some of them.
+# Lines are logged, checkpoints saved and grids drawn at different intervals, so that a kill falls between some of them.
 _LOG_EVERY = 10
 _SETTINGS = (
     "--dataset=scenes",
@@ -54,16 +53,16 @@ _SETTINGS = (
     "--config.training.sample_every=300",
     "--config.training.keep_every=600",
 )
-_MOST_LINES = 5  # That a run logs before it is killed.
-# Steps that a run gets on before it is killed, at the most.
+_MOST_LINES = 5  # Most lines that a run logs before it is killed.
+# Most steps that a run trains before it is killed.
 STEPS_OF_A_KILL = _LOG_EVERY * _MOST_LINES
-# Seconds within which a run is killed after it begins to save, and after its process has begun.
+# Longest seconds before a kill: after the run begins to save, and after its process has started.
 _SAVING, _STARTING = 0.05, 8.0
 _ROW = "{:>4}  {:<8} {:<24} {:<13} {}"
 
 
 def main(argv: list[str]) -> None:
-    """Proves it, or says which number differs."""
+    """Kills runs and prints whether the numbers are the same."""
     del argv
     least = STEPS_OF_A_KILL * (_KILLS.value + 1)
     num_steps = _NUM_STEPS.value or least
@@ -77,7 +76,7 @@ def main(argv: list[str]) -> None:
             Training(data_dir, pathlib.Path(scratch) / name, num_steps) for name in ("undisturbed", "killed")
         )
         print(f"{num_steps} steps undisturbed: {undisturbed.finish():.1f} s", flush=True)
-        kill_repeatedly(killed, _KILLS.value, _SEED.value, tell=lambda line: print(line, flush=True))
+        kill_repeatedly(killed, _KILLS.value, _SEED.value, say=lambda line: print(line, flush=True))
         killed.finish()
         lines = undisturbed.lines(), killed.lines()
         tensors = undisturbed.tensors(), killed.tensors()
@@ -92,16 +91,16 @@ def main(argv: list[str]) -> None:
 
 
 class Kill(NamedTuple):
-    """One end of a run before its time."""
+    """One kill of a run."""
 
     signal: str
-    moment: str  # In words.
-    step: int  # That the run goes on from.
-    left: str  # On the disk, in words.
+    moment: str  # Description of the moment.
+    step: int  # Step from which the run resumes.
+    left: str  # Description of what it left on the disk.
 
 
 class Training:
-    """A run on scenes that can be started in a process of its own, again and again.
+    """A run on scenes that can be started repeatedly, each time in its own process.
 
     Attributes:
       workdir: the run's folder.
@@ -111,9 +110,9 @@ class Training:
         """Initializes it.
 
         Args:
-          data_dir: has the scenes and their text model.
-          workdir: the run's folder; missing, or of the same run.
-          num_steps: of the run.
+          data_dir: folder with the scenes and their text model.
+          workdir: the run's folder, which is missing or belongs to the same run.
+          num_steps: steps of the run.
         """
         self.workdir = workdir
         self._folder = workdir_lib.checkpoint_folder(str(workdir))
@@ -124,10 +123,10 @@ class Training:
         """Runs it to its end.
 
         Returns:
-          Seconds that it took.
+          The seconds that it took.
 
         Raises:
-          RuntimeError: it failed; with what it printed.
+          RuntimeError: it failed; the message has its output.
         """
         start = time.monotonic()
         process = subprocess.run(self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -139,11 +138,11 @@ class Training:
         """Starts it, waits, and sends a signal.
 
         Args:
-          number: of the signal.
-          wait: for the moment, which it puts into words.
+          number: the signal.
+          wait: waits for the moment, and returns a description of it.
 
         Raises:
-          RuntimeError: it came to its end before, failed, or left a checkpoint that cannot be read.
+          RuntimeError: it ended before, failed, or left a checkpoint that cannot be read.
         """
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
@@ -153,7 +152,7 @@ class Training:
                 status = process.wait()
             finally:
                 process.kill()
-            # A run that does not train yet does not handle the signal.
+            # Before it trains, a run does not handle SIGTERM.
             if status not in ((-number,) if number == signal.SIGKILL else (-number, 128 + number)):
                 output.seek(0)
                 raise RuntimeError(f"{number.name} was sent, and the run ended with status {status}:\n{output.read()}")
@@ -166,7 +165,7 @@ class Training:
         return Kill(number.name, moment, step, self._left(paths))
 
     def anywhere(self, rng: random.Random) -> Callable[[subprocess.Popen], str]:
-        """Waits for some new lines, and for up to as long as the last of them took."""
+        """Waits for a random number of new lines, and then for up to the time since the last one but one."""
 
         def wait(process: subprocess.Popen) -> str:
             before, lines = self._num_lines(), rng.randrange(1, _MOST_LINES)
@@ -182,10 +181,10 @@ class Training:
         return wait
 
     def saving(self, rng: random.Random) -> Callable[[subprocess.Popen], str]:
-        """Waits for the run to save."""
+        """Waits until the run saves, and a random time longer."""
 
         def wait(process: subprocess.Popen) -> str:
-            # What the one before left there is cleared when the run goes on.
+            # A resumed run removes the files that the killed one left there.
             old = set(self._incomplete())
             while process.poll() is None and not set(self._incomplete()) - old:
                 old &= set(self._incomplete())
@@ -197,7 +196,7 @@ class Training:
         return wait
 
     def starting(self, rng: random.Random) -> Callable[[subprocess.Popen], str]:
-        """Waits for a moment in which the run restores, or has hardly begun."""
+        """Waits for a random time after the start, in which the run restores or begins to train."""
 
         def wait(process: subprocess.Popen) -> str:
             del process
@@ -208,14 +207,14 @@ class Training:
         return wait
 
     def lines(self) -> list[dict]:
-        """The lines of metrics.jsonl, without the one number that time decides."""
+        """Returns the lines of metrics.jsonl, without the throughput, which varies."""
         lines = [json.loads(line) for line in (self.workdir / summaries.METRICS_FILE).read_text().splitlines()]
         for line in lines:
             del line["images_per_second"]
         return lines
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """All numbers of the last checkpoint by their places in it."""
+        """Returns all tensors of the last checkpoint by their names in it."""
         reader = tf.train.load_checkpoint(checkpoint_files.listed(self._folder)[-1])
         names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
         return {name: reader.get_tensor(name) for name in names}
@@ -225,7 +224,7 @@ class Training:
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def _incomplete(self) -> list[tuple[str, int]]:
-        """Names and times of what is being written of a checkpoint."""
+        """Returns names and modification times of the temporary files of a checkpoint."""
         folder = pathlib.Path(self._folder) / checkpoint_files.TEMPORARY
         try:
             return [(path.name, path.stat().st_mtime_ns) for path in (folder, *folder.iterdir())]
@@ -239,21 +238,21 @@ class Training:
         return f"checkpoints {steps}" + (f"; {files} incomplete files" if incomplete else "")
 
 
-def kill_repeatedly(training: Training, kills: int, seed: int, tell: Callable[[str], None] = print) -> list[Kill]:
-    """Kills a run so many times, each of which goes on from where the last one ended.
+def kill_repeatedly(training: Training, kills: int, seed: int, say: Callable[[str], None] = print) -> list[Kill]:
+    """Kills a run several times; each resumes from where the last one ended.
 
     Args:
-      training: with `STEPS_OF_A_KILL` steps or more for each kill.
-      kills: how many times.
-      seed: of the moments.
-      tell: is given the lines of a table, as they come.
+      training: a run with at least `STEPS_OF_A_KILL` steps for each kill.
+      kills: how many times to kill it.
+      seed: seed of the moments.
+      say: is called with each line of a table.
 
     Returns:
-      What each did.
+      The kills.
     """
     rng = random.Random(seed)
     done: list[Kill] = []
-    tell(_ROW.format("kill", "signal", "moment", "goes on from", "left on the disk"))
+    say(_ROW.format("kill", "signal", "moment", "resumes from", "left on the disk"))
     for number in range(1, kills + 1):
         kind, wait = [
             (signal.SIGKILL, training.anywhere(rng)),
@@ -264,13 +263,13 @@ def kill_repeatedly(training: Training, kills: int, seed: int, tell: Callable[[s
             (signal.SIGTERM, training.anywhere(rng)),
         ][(number - 1) % 6]
         kill = training.kill(kind, wait)
-        tell(_ROW.format(number, kill.signal, kill.moment, f"step {kill.step}", kill.left))
+        say(_ROW.format(number, kill.signal, kill.moment, f"step {kill.step}", kill.left))
         done.append(kill)
     return done
 
 
 def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    """Whether two arrays are there and have the same bytes."""
+    """Returns whether two arrays both exist and are equal bit for bit."""
     if one is None or other is None:
         return False
     one, other = np.asarray(one), np.asarray(other)

@@ -1,13 +1,13 @@
-"""Memory and time of the word loss with its gradient: as the public JAX release computes it, and as the training does.
+"""Compares memory and time of the word loss and its gradient with the implementation in the public JAX release.
 
   python -m experiments.benchmarks.word_loss
   python -m experiments.benchmarks.word_loss --batch_size=16 --batch_size=64 --words=17 --max_gb=8
 
-The public form has the aligned feature of every word of every sentence in every image; ours has not. Batches are
-random, of the paper's sizes: 256 regions, 768 features. Every case runs in a process of its own. 'Memory' is that
-process's peak beyond what it held before, without the batch. What a case needs is first predicted from its graph: one
-that needs more than --max_gb does not run. At the smallest size, both forms are checked to agree in loss and gradient.
-The last line is JSON. Keep the machine quiet meanwhile.
+The public implementation computes the aligned feature of every word of every sentence in every image; ours does not.
+Batches are random, with the paper's sizes: 256 regions and 768 features. Every case runs in its own process. 'Memory'
+is the growth of that process to its peak, without the batch. The memory of a case is first predicted from its graph; a
+case that needs more than --max_gb does not run. At the smallest size, both implementations are checked to agree in loss
+and gradient. The last line is JSON. Keep the machine otherwise idle.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ with epy.lazy_imports():
     from experiments.footprint import liveness
     from xmcgan.losses import contrastive, word_scores
 
-_BATCH_SIZE = flags.DEFINE_multi_integer("batch_size", [16, 64, 256], "Images and sentences; give it for each.")
-_WORDS = flags.DEFINE_multi_integer("words", [17, 64], "Words of a sentence; give it for each.")
+_BATCH_SIZE = flags.DEFINE_multi_integer("batch_size", [16, 64, 256], "Images and sentences. Can be repeated.")
+_WORDS = flags.DEFINE_multi_integer("words", [17, 64], "Words of a sentence. Can be repeated.")
 _REGIONS = flags.DEFINE_integer("regions", 256, "Regions of an image.", lower_bound=1)
 _DIM = flags.DEFINE_integer("dim", 768, "Width of the features.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Timed runs of a case, of which the median counts.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Timed runs of a case, for the median.", lower_bound=1)
 _MAX_GB = flags.DEFINE_float("max_gb", 16.0, "Cases that need more memory do not run.", lower_bound=0.0)
 
 _TOLERANCE = 1e-4
-_MMAP_THRESHOLD = "MALLOC_MMAP_THRESHOLD_"  # Read by glibc as a process starts.
+_MMAP_THRESHOLD = "MALLOC_MMAP_THRESHOLD_"  # glibc reads it when a process starts.
 _EPSILON = 1e-12
 _MASKED = -1e9
 _OPTIONS = LossConfig()
 
-# Regions, words, lengths -> scores, [images, sentences].
+# (regions, words, lengths) -> scores, [images, sentences].
 Scores = Callable[..., "tf.Tensor"]
 
 
@@ -59,12 +59,12 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("--batch_size and --words must be 2 or more")
     context = multiprocessing.get_context("spawn")
     cases = [Sizes(m, t, _REGIONS.value, _DIM.value) for m in _BATCH_SIZE.value for t in _WORDS.value]
-    apart, needed = in_fresh_process(context, foresee, cases)
-    if max(apart.values()) > _TOLERANCE:
-        raise AssertionError(f"the two forms do not agree: {apart}")
+    errors, needed = in_fresh_process(context, check_and_predict, cases)
+    if max(errors.values()) > _TOLERANCE:
+        raise AssertionError(f"the two implementations do not agree: {errors}")
     print(
-        f"{_REGIONS.value} regions, {_DIM.value} features, float32, {os.cpu_count()} cores; both forms agree to "
-        f"{apart['loss']:.0e} (loss) and {apart['gradient']:.0e} (gradient)"
+        f"{_REGIONS.value} regions, {_DIM.value} features, float32, {os.cpu_count()} cores; both implementations agree "
+        f"to {errors['loss']:.0e} (loss) and {errors['gradient']:.0e} (gradient)"
     )
     print(f"{'M':>4}{'T':>4}{'public':>26}{'ours':>26}{'public / ours':>22}")
     results = []
@@ -76,7 +76,8 @@ def main(argv: list[str]) -> None:
                 result[form].update(measure(form, sizes, _ROUNDS.value))
         results.append(result)
         print(_row(result), flush=True)
-    print(json.dumps({"agree": apart, "max_gb": _MAX_GB.value, "cores": os.cpu_count(), "cases": results}))
+
+    print(json.dumps({"agree": errors, "max_gb": _MAX_GB.value, "cores": os.cpu_count(), "cases": results}))
 
 
 def _row(result: dict[str, Any]) -> str:
@@ -96,21 +97,21 @@ def _cell(case: dict[str, float]) -> str:
 
 
 class Sizes(NamedTuple):
-    """A batch of the word loss."""
+    """The sizes of a batch of the word loss."""
 
-    batch: int  # Images, and as many sentences: M
-    words: int  # Of a sentence: T
-    regions: int = 256  # R
-    dim: int = 768
+    batch: int  # M, the number of images and of sentences
+    words: int  # T, the words of a sentence
+    regions: int = 256  # R, the regions of an image
+    dim: int = 768  # The width of the features
 
 
 def with_contexts(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """The scores of all pairs by the aligned feature of every word in every image.
+    """Computes the scores of all pairs with the aligned feature of every word in every image.
 
     Args:
       regions: [images, regions, dim].
       words: [sentences, words, dim].
-      lengths: [sentences], real words.
+      lengths: [sentences], the number of words without padding.
 
     Returns:
       [images, sentences].
@@ -128,14 +129,14 @@ def with_contexts(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> t
 
 
 def ours(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """The scores of all pairs as the training computes them; see `with_contexts`."""
+    """Computes the scores of all pairs as the training does; see `with_contexts`."""
     return word_scores.word_region_scores(
         regions, words, lengths, rho_1=_OPTIONS.rho_1, rho_2=_OPTIONS.rho_2, trim=True
     )
 
 
 def ours_with_padding(regions: tf.Tensor, words: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """The same as XLA and TPUs need it: of shapes that do not depend on the lengths of the sentences."""
+    """Computes the same as `ours` with static shapes, as XLA and TPUs need it."""
     return word_scores.word_region_scores(regions, words, lengths, rho_1=_OPTIONS.rho_1, rho_2=_OPTIONS.rho_2)
 
 
@@ -147,11 +148,11 @@ def loss_and_gradient(scores: Scores, sizes: Sizes) -> tf.types.experimental.Con
     """Traces the loss and its gradient with respect to the regions.
 
     Args:
-      scores: the form.
-      sizes: of the batch.
+      scores: the implementation of the scores.
+      sizes: the sizes of the batch.
 
     Returns:
-      Regions, words, lengths -> loss, gradient.
+      A function (regions, words, lengths) -> (loss, gradient).
     """
 
     @tf.function(
@@ -174,9 +175,9 @@ def loss_and_gradient(scores: Scores, sizes: Sizes) -> tf.types.experimental.Con
 
 
 def random_batch(sizes: Sizes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Regions, words, and lengths; words resemble their images a little.
+    """Returns random regions, words and lengths; words and regions of a pair have a small component in common.
 
-    Sentences have 60 to 100 % of the words, 80 % on average, as COCO's captions have of 17 tokens.
+    The lengths are 60 to 100 % of `sizes.words`, 80 % on average, like those of COCO's captions with 17 tokens.
     """
     topic = 0.1 * tf.random.stateless_normal([sizes.batch, 1, sizes.dim], [0, 0])
     regions = topic + tf.random.stateless_normal([sizes.batch, sizes.regions, sizes.dim], [0, 1])
@@ -185,7 +186,7 @@ def random_batch(sizes: Sizes) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def needed_gb(cases: Sequence[Sizes]) -> dict[str, list[float]]:
-    """What each form needs at its worst moment by its graph (see `liveness`), without the batch: of every case."""
+    """Predicts each implementation's peak memory without the batch, in all cases, from its graph (see `liveness`)."""
     return {
         form: [liveness.peak_of_function(loss_and_gradient(scores, sizes)).bytes / 1e9 for sizes in cases]
         for form, scores in _WITH_KNOWN_SHAPES.items()
@@ -193,7 +194,7 @@ def needed_gb(cases: Sequence[Sizes]) -> dict[str, list[float]]:
 
 
 def differences(sizes: Sizes) -> dict[str, float]:
-    """How far apart the two forms are: of the loss, relative; of the gradient, relative to its largest entry."""
+    """Returns the errors between the implementations, relative to the loss and to the gradient's largest entry."""
     batch = random_batch(sizes)
     results = {form: loss_and_gradient(scores, sizes)(*batch) for form, scores in FORMS.items()}
     (loss, gradient), (our_loss, our_gradient) = results["public"], results["ours"]
@@ -203,27 +204,27 @@ def differences(sizes: Sizes) -> dict[str, float]:
     }
 
 
-def foresee(cases: Sequence[Sizes]) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """`differences` at the smallest size and `needed_gb` of all: what is to be known before anything large runs."""
+def check_and_predict(cases: Sequence[Sizes]) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Returns `differences` at the smallest size and `needed_gb` of all cases, to know before a large case runs."""
     return differences(min(cases)), needed_gb(cases)
 
 
 def measure(form: str, sizes: Sizes, rounds: int) -> dict[str, float]:
-    """Times one form and notes its memory, in a process of its own each.
+    """Measures time and memory of one implementation, each in its own process.
 
     Args:
       form: a key of FORMS.
-      sizes: of the batch.
-      rounds: timed runs, after one that is not.
+      sizes: the sizes of the batch.
+      rounds: timed runs, after an untimed one.
 
     Returns:
-      'seconds' of the median run; 'peak_gb': the process's peak beyond what it held before the first run, with the
+      'seconds' of the median run; 'peak_gb', the growth of the process from before the first run to its peak, with the
       gradient and without the batch.
     """
     context = multiprocessing.get_context("spawn")
     seconds = in_fresh_process(context, _measure, form, sizes, rounds)["seconds"]
-    # Freed memory goes back to the system at once: gaps that the C library keeps would count as the form's. That takes
-    # time, so it is timed without.
+    # Make freed memory go back to the system at once, or gaps that the C library keeps would be counted. This is slow,
+    # so the time is measured without it.
     before = os.environ.get(_MMAP_THRESHOLD)
     os.environ[_MMAP_THRESHOLD] = str(2**18)
     try:
@@ -235,8 +236,8 @@ def measure(form: str, sizes: Sizes, rounds: int) -> dict[str, float]:
 
 
 def _measure(form: str, sizes: Sizes, rounds: int) -> dict[str, float]:
-    """What `measure` tells, of this process, which has run no other case."""
-    # The libraries' own threads and caches are no part of it.
+    """Measures time and memory in this process, which has run no other case."""
+    # A small run first, so that the libraries' threads and caches are not counted.
     small = Sizes(2, 3, 16, 32)
     loss_and_gradient(FORMS[form], small)(*random_batch(small))
     batch = random_batch(sizes)
@@ -254,11 +255,11 @@ def _measure(form: str, sizes: Sizes, rounds: int) -> dict[str, float]:
 
 
 def in_fresh_process(context, function: Callable, *arguments: Any) -> Any:
-    """Calls a function of this module in a process of its own.
+    """Calls a function of this module in a fresh process.
 
     Args:
-      context: of multiprocessing, that starts processes afresh.
-      function: what to call.
+      context: a context of multiprocessing that starts fresh processes.
+      function: the function.
       *arguments: its arguments.
 
     Raises:
@@ -268,7 +269,7 @@ def in_fresh_process(context, function: Callable, *arguments: Any) -> Any:
         try:
             return process.submit(function, *arguments).result()
         except futures.process.BrokenProcessPool as error:
-            raise MemoryError("the process was ended, most likely for want of memory") from error
+            raise MemoryError("the process was killed, most likely because memory ran out") from error
 
 
 if __name__ == "__main__":

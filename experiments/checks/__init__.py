@@ -1,1 +1,1 @@
-"""Checks: the models against the public JAX release, and the metrics against images made worse."""
+"""Checks of the models against the public JAX release, and of the metrics on degraded images."""

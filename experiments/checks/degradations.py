@@ -1,4 +1,4 @@
-"""Images made worse, to see whether the metrics notice."""
+"""Degraded images, for testing whether the metrics respond."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Degradation = Callable[[tf.Tensor], tf.Tensor]  # [batch, height, width, 3] uint
 
 
 def blur(sigma: float) -> Degradation:
-    """A Gaussian blur.
+    """Returns a Gaussian blur.
 
     Args:
-      sigma: standard deviation, in pixels.
+      sigma: the standard deviation, in pixels.
     """
     radius = math.ceil(3 * sigma)
     offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
@@ -35,10 +35,10 @@ def blur(sigma: float) -> Degradation:
 
 
 def noise(deviation: float) -> Degradation:
-    """Gaussian noise on every pixel, drawn from what the images show.
+    """Returns Gaussian noise on every pixel, whose seed depends on the images.
 
     Args:
-      deviation: standard deviation, in levels of 255.
+      deviation: the standard deviation, in levels of 255.
     """
 
     def noisy(images: tf.Tensor) -> tf.Tensor:
@@ -50,15 +50,15 @@ def noise(deviation: float) -> Degradation:
 
 
 class Degraded(Source):
-    """The images of another source, each made worse."""
+    """The images of another source, degraded."""
 
     def __init__(self, source: Source, degrade: Degradation, name: str):
         """Initializes it.
 
         Args:
-          source: of the images.
-          degrade: what is done to them.
-          name: of that, for the identity.
+          source: the source of the images.
+          degrade: the degradation.
+          name: the name of the degradation, for the identity.
         """
         self.identity, self.size = {**source.identity, "degraded": name}, source.size
         self._source, self._degrade = source, degrade

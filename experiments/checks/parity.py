@@ -20,9 +20,9 @@ from xmcgan.training.state import TrainState, copy_variables, update_average
 from xmcgan.training.step import Example, TrainingStep
 
 _TOLERANCES = {"value": 1e-4, "gradient": 1e-3, "parameter": 1e-3}
-# Adam moves a parameter by about its learning rate each step, towards either side where the gradient is rounding.
+# Adam moves a parameter by about the learning rate each step; if the gradient is only rounding error, in any direction.
 _LEARNING_RATES_PER_STEP = 2.5
-# A gradient this small beside its array's largest is rounding: Adam's step has its sign and hardly its size.
+# A gradient this small, relative to its array's largest, is rounding error: only its sign affects Adam's step.
 _NEGLIGIBLE = 1e-6
 
 _A_PARAMETER = "g/params/Conv_1/kernel"  # Every file with parameters has it.
@@ -32,26 +32,26 @@ Model = Union[Generator, Discriminator]
 
 
 class Report:
-    """Collects comparisons, prints them, and knows whether all passed."""
+    """Collects and prints comparisons, and records whether all passed."""
 
     def __init__(self) -> None:
         self.largest = dict.fromkeys(_TOLERANCES, 0.0)
         self.passed = True
 
     def compare(self, kind: str, name: str, ours, reference, scale: float = 0.0) -> None:
-        """Notes the largest error of an array, relative to its largest value or to `scale` if that is given."""
+        """Records the largest error of an array, relative to its largest value, or to `scale` if that is given."""
         ours, reference = np.asarray(ours, np.float64), np.asarray(reference, np.float64)
         ours = ours.reshape(reference.shape)
         error = np.max(np.abs(ours - reference)) / (scale or max(np.max(np.abs(reference)), 1e-30))
-        self._note(name, error, _TOLERANCES[kind], kind)
+        self._record(name, error, _TOLERANCES[kind], kind)
         self.largest[kind] = max(self.largest[kind], error)
 
     def compare_steps(self, name: str, ours: np.ndarray, reference: np.ndarray, rate: float, steps: int) -> None:
-        """Notes the error of entries that Adam moved on rounding alone, in learning rates."""
+        """Records the error of entries that Adam moved by rounding error alone, in learning rates."""
         error = np.max(np.abs(ours - reference)) / rate
-        self._note(f"{name} [{ours.size} entries without gradient]", error, steps * _LEARNING_RATES_PER_STEP, "rates")
+        self._record(f"{name} [{ours.size} entries without gradient]", error, steps * _LEARNING_RATES_PER_STEP, "rates")
 
-    def _note(self, name: str, error: float, tolerance: float, unit: str) -> None:
+    def _record(self, name: str, error: float, tolerance: float, unit: str) -> None:
         good = bool(error < tolerance)  # False for NaN
         self.passed &= good
         print(f"{'ok  ' if good else 'FAIL'} {error:9.2e} {unit:<9} {name}")
@@ -62,7 +62,7 @@ class Report:
 
 
 def config_of(parameters: Arrays, inputs: Arrays) -> Config:
-    """The `reference` preset at the sizes of recorded parameters and inputs."""
+    """Returns the `reference` preset with the sizes of recorded parameters and inputs."""
     config = preset("reference")
     word_blocks = {name.split("/")[2] for name in parameters if name.startswith("g/params/GenSpatialBlock_")}
     config.data.image_size = 16 << len(word_blocks)
@@ -77,7 +77,7 @@ def config_of(parameters: Arrays, inputs: Arrays) -> Config:
 
 
 def assign(model: Model, arrays: Arrays, *prefixes: str) -> None:
-    """Gives a model the arrays under the prefixes.
+    """Assigns the arrays under the prefixes to a model's variables.
 
     Raises:
       ValueError: an array has no variable of its shape, or a variable of the model is left without an array.
@@ -93,7 +93,7 @@ def assign(model: Model, arrays: Arrays, *prefixes: str) -> None:
 
 
 def check_model(arrays: Arrays, report: Report) -> None:
-    """One forward and backward pass: outputs, states, losses, gradients."""
+    """Checks one forward and backward pass: outputs, states, losses and gradients."""
     inputs = _strip(arrays, "in/")
     config = config_of(arrays, inputs)
     state = TrainState(config)
@@ -155,7 +155,7 @@ def check_model(arrays: Arrays, report: Report) -> None:
 
 
 def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
-    """Whole iterations of the joint rule with Adam: losses, parameters, averages, states."""
+    """Checks whole iterations of the joint rule with Adam: losses, parameters, averages and states."""
     config = config_of(start, _strip(arrays, "step0/in/"))
     state = TrainState(config)
     assign(state.generator, start, "g/params/", "g/batch_stats/")
@@ -184,7 +184,7 @@ def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
                     steps_taken = steps * iterations
                     full = f"{prefix}{short}/{path}"
                     report.compare_steps(full, ours[negligible], array[negligible], rate, steps_taken)
-                    # Rounding chose a side; from here on it shall be the reference's, lest batch means differ by it.
+                    # Rounding chose the direction. Continue from the reference's value, or batch means would differ.
                     variable.assign(np.where(negligible, array, ours).reshape(variable.shape))
 
     iterations = len({name.split("/")[0] for name in arrays if name.startswith("step")})
@@ -205,12 +205,12 @@ def check_training(arrays: Arrays, start: Arrays, report: Report) -> None:
 
 
 class _Recorder:
-    """Keeps what an optimizer is given; passes it on if there is an optimizer."""
+    """Records the gradients for an optimizer, and passes them on if there is one."""
 
     def __init__(self, optimizer=None):
         self._optimizer = optimizer
         self.gradients: dict = {}
-        self.negligible: dict = {}  # Which entries had next to no gradient in some step
+        self.negligible: dict = {}  # Masks of the entries whose gradient was negligible in some step
 
     def apply_gradients(self, gradients_and_variables, **kwargs) -> None:
         pairs = list(gradients_and_variables)
@@ -224,7 +224,7 @@ class _Recorder:
 
 
 def _recorded(state: TrainState, descend: bool) -> Any:
-    """The networks of a state in its place, with optimizers that keep the gradients they are given."""
+    """Returns a substitute for a state: its networks, with optimizers that record the gradients."""
     return types.SimpleNamespace(
         generator=state.generator,
         discriminator=state.discriminator,
@@ -254,6 +254,7 @@ def _example(inputs: Arrays, rows: slice) -> Example:
 
 
 def _under(arrays: Arrays, *prefixes: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the arrays whose names start with a prefix, by the rest of their names."""
     for prefix in prefixes:
         for name, array in arrays.items():
             if name.startswith(prefix):
@@ -265,7 +266,7 @@ def _strip(arrays: Arrays, prefix: str) -> dict[str, np.ndarray]:
 
 
 def load(path: str) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file.
+    """Loads all arrays of an .npz file.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -277,7 +278,7 @@ def load(path: str) -> dict[str, np.ndarray]:
 
 
 def check_file(path: str, start: str = "") -> Report:
-    """Checks one file of either form; `start` is needed by files of training iterations."""
+    """Checks a file of either kind; files of training iterations need `start`, the file of initial parameters."""
     arrays, report = load(path), Report()
     if "in/z" in arrays:
         check_model(arrays, report)
@@ -287,9 +288,9 @@ def check_file(path: str, start: str = "") -> Report:
             start = os.path.join(folder, name.replace("trainstep", "model"))
         parameters = load(start) if start else arrays
         if _A_PARAMETER not in parameters:
-            raise ValueError(f"{start} holds no parameters to start from: name a file that does by --start=FILE.npz")
+            raise ValueError(f"{start} has no parameters to start from: give a file that has them as --start=FILE.npz")
         check_training(arrays, parameters, report)
     else:
-        raise ValueError(f"{path} holds neither 'in/z' nor 'step0/in/z': not numbers recorded for this check")
+        raise ValueError(f"{path} has neither 'in/z' nor 'step0/in/z': not numbers recorded for this check")
     report.print_summary()
     return report

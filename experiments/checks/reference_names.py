@@ -1,7 +1,8 @@
-"""The public JAX release's names for our variables.
+"""Maps parameter names of the public JAX release to our variables.
 
-Its parameters are named by module and order of creation ('GenSpatialBlock_1/LocalConditionalBatchNorm_0/Conv_1/
-kernel'); the rules below translate such a path, part by part, into attributes of our models.
+The release names parameters by module and order of creation, such as
+'GenSpatialBlock_1/LocalConditionalBatchNorm_0/Conv_1/kernel'. The rules below translate such a path, part by part, into
+attributes of our models.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from xmcgan.models.modulation import SelfModulation
 _CONVOLUTIONS = {"0": "conv_0", "1": "conv_1", "2": "shortcut"}
 _VARIABLES = {"u0": "u", "mean": "moving_mean", "var": "moving_variance"}
 
-# For each kind of module: pattern of a path's first part -> attribute, given the match.
+# For each type of module: pattern of a path's part -> function that returns our submodule, given the module and index.
 _RULES: dict[type, list[tuple[str, Callable]]] = {
     Generator: [
         (r"Dense_0", lambda g, _: g.sentence_projection),
@@ -51,7 +52,7 @@ _RULES: dict[type, list[tuple[str, Callable]]] = {
 
 
 def variable(model: Generator | Discriminator, path: str) -> tf.Variable:
-    """Our variable for a path of the reference, such as 'GenBlock_0/Conv_1/kernel'.
+    """Returns our variable for a path of the reference, such as 'GenBlock_0/Conv_1/kernel'.
 
     Raises:
       ValueError: the models have no such variable.
@@ -67,7 +68,7 @@ def variable(model: Generator | Discriminator, path: str) -> tf.Variable:
 
 
 def without_gradient(path: str) -> bool:
-    """Whether a parameter's gradient is zero but for rounding: a batch norm takes out what it adds."""
+    """Returns whether a parameter's gradient is zero up to rounding: a batch norm removes the effect of the bias."""
     return bool(re.fullmatch(r"GenBlock_\d+/Conv_0/bias|GenSpatialBlock_\d+/Conv_\d/bias", path))
 
 

@@ -1,4 +1,4 @@
-"""The metrics of real images, whole and made worse, against other real images."""
+"""Scores real images, unchanged and degraded, against other real images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SWAPPED = "captions swapped"
 
 
 class _Half(Seen):
-    """The first or the second half of what has been seen."""
+    """The first or the second half of the collected rows."""
 
     def __init__(self, rows: dict[str, np.ndarray], half: slice):
         self._rows, self._half = rows, half
@@ -43,14 +43,15 @@ class _Half(Seen):
 
 
 def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
-    """Scores one half of the scenes' real images, degraded in every way, against the other half, as it is.
+    """Scores one half of the scenes' real images, with each degradation, against the other half, unchanged.
 
     Args:
       data_dir: folder of all records, with the scenes.
-      num_images: of both halves together; at most as many as the validation split has, so that they share none.
+      num_images: images of both halves together; at most as many as the validation split has, so that the halves have
+        no image in common.
 
     Returns:
-      The scores by what was done to the images: nothing first.
+      The scores by degradation, those of unchanged images ('nothing') first.
     """
     config = preset("scenes")
     options = {"num_captions": num_images, "seed": config.evaluation.seed}
@@ -59,8 +60,8 @@ def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
     shuffled = np.random.default_rng(0).permutation(num_images)  # The list is in the order of the files.
     listed = CaptionList(*([values[i] for i in shuffled] for values in listed))
     second_captions = CaptionList(*(values[second] for values in listed))
-    other = np.roll(np.arange(len(second_captions.captions)), 1)
-    swapped = CaptionList(*([values[i] for i in other] for values in second_captions))
+    neighbors = np.roll(np.arange(len(second_captions.captions)), 1)
+    swapped = CaptionList(*([values[i] for i in neighbors] for values in second_captions))
 
     prepare_networks(config, data_dir)
     measures = build_measures(config, data_dir)

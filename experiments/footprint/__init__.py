@@ -1,1 +1,1 @@
-"""What a training run takes: operations, memory, disk."""
+"""Operations, memory and disk space of a training run, estimated from its traced step."""

@@ -1,4 +1,4 @@
-"""The floating-point operations of a traced graph: of its convolutions and matrix products, which are nearly all."""
+"""Counts the floating-point operations of a traced graph: convolutions and matrix products, which are nearly all."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
 
 
 def count(graph: tf.Graph) -> collections.Counter[str]:
-    """Counts a multiplication and an addition as two.
+    """Counts the floating-point operations of a graph; a multiplication and an addition count as two.
 
-    Called functions count as often as they are called, loops as often as they turn; of branches, the heaviest.
+    A function counts for each of its calls, and the body of a loop for each of its iterations. Of several branches, the
+    most expensive one counts.
 
     Args:
-      graph: of a concrete function; all shapes that matter are static.
+      graph: the graph of a concrete function; the shapes of convolutions and matrix products must be static.
 
     Returns:
-      Operations by the type of the graph's operation.
+      Floating-point operations by type of TensorFlow operation.
 
     Raises:
-      ValueError: a shape, or how often a loop turns, is not known before the graph runs.
+      ValueError: a shape, or the number of iterations of a loop, is not known before the graph runs.
     """
     found: collections.Counter[str] = collections.Counter()
     for op in liveness.needed_ops(graph):
         if op.type in liveness.CALLS:
             found += count(liveness.function_of(graph, op.get_attr("f")))
         elif op.type in liveness.LOOPS:
-            turns = liveness.turns_of(graph, op)
+            iterations = liveness.loop_iterations(graph, op)
             body = count(liveness.function_of(graph, op.get_attr("body")))
-            if turns is not None:
-                found += collections.Counter({name: turns * flop for name, flop in body.items()})
+            if iterations is not None:
+                found += collections.Counter({name: iterations * flop for name, flop in body.items()})
             elif body:
-                raise ValueError(f"{op.name}: how often this loop turns is not known before the graph runs")
+                raise ValueError(f"{op.name}: the iterations of this loop are not known before the graph runs")
         elif op.type in liveness.BRANCHES:
             names = ("then_branch", "else_branch") if "If" in op.type else ("branches",)
             functions = [function for name in names for function in tf.nest.flatten(op.get_attr(name))]
             branches: list[collections.Counter[str]] = [count(liveness.function_of(graph, each)) for each in functions]
-            heaviest = max(branches, key=total)
-            found += heaviest
+            most_expensive = max(branches, key=total)
+            found += most_expensive
         else:
             flop = 2 * _multiplications(op)
             if flop:
@@ -52,13 +53,14 @@ def count(graph: tf.Graph) -> collections.Counter[str]:
 
 
 def total(found: collections.Counter[str]) -> int:
-    """The sum over all types."""
+    """Returns the sum over all types."""
     return sum(found.values())
 
 
 def _multiplications(op: tf.Operation) -> int:
+    """Returns the multiplications of an operation; 0 if it is no convolution or matrix product."""
     if op.type in _CONVOLUTIONS:
-        # Of the output's values for the forward pass, and of its gradient's for the two others.
+        # For each value of the output (forward pass) or of the output's gradient (the two backward passes).
         values = op.outputs[0] if op.type == "Conv2D" else op.inputs[2]
         kernel = op.outputs[0] if op.type == "Conv2DBackpropFilter" else op.inputs[1]
         return _size(op, values) * math.prod(_shape(op, kernel)[:-1])  # kernel: [height, width, in, out]

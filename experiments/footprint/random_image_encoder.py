@@ -1,4 +1,4 @@
-"""The frozen image encoder with random weights: of the published one's size, for who measures time or memory."""
+"""The frozen image encoder in its published size with random weights, for measuring time and memory."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def build(config: Config) -> tf.keras.Model | None:
       config: the experiment.
 
     Returns:
-      See `image_encoder.build_image_encoder`.
+      The encoder, as `image_encoder.build_image_encoder` returns it; None if none of its losses is on.
 
     Raises:
-      ValueError: it is of TF Hub, so that nobody knows its size before it is fetched.
+      ValueError: the encoder is a TF Hub model, whose size is not known before it is downloaded.
     """
     if not config.uses_image_encoder:
         return None
     options = config.image_encoder
-    if handles.is_prepared(options.weights):  # The one of the scenes.
+    if handles.is_prepared(options.weights):  # The image encoder of scenes.
         images = tf.keras.Input([None, None, 3])
         network = SceneImageEncoder(SceneRecognizer(seed=0)).network
         resized = tf.keras.layers.Resizing(options.image_size, options.image_size)(images)
@@ -37,7 +37,7 @@ def build(config: Config) -> tf.keras.Model | None:
         return encoder
     if options.architecture not in _BACKBONES:
         raise ValueError(
-            f"config.image_encoder.architecture={options.architecture!r} has no size to be told before it is loaded: "
+            f"config.image_encoder.architecture={options.architecture!r} has no size known before it is loaded: "
             f"give one of {', '.join(_BACKBONES)}, or switch its losses off (--config.losses.generator_image_encoder=0)"
         )
     size = options.image_size

@@ -1,4 +1,4 @@
-"""What a run costs: operations counted in its traced training step, and bytes of its checkpoints."""
+"""The cost of a run: operations counted in its traced training step, and bytes of its checkpoints."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from xmcgan.config import Config
 
 
 class Cost(NamedTuple):
-    """Of one run."""
+    """The cost of one run."""
 
     images: int  # Training images drawn
-    flop_per_image: float  # Of an iteration, by the images that it draws
-    checkpoint_bytes: int  # Of one checkpoint
-    kept_checkpoints: int  # And the best one, beside those
+    flop_per_image: float  # Operations of an iteration, divided by the images that it draws
+    checkpoint_bytes: int  # Bytes of one checkpoint
+    kept_checkpoints: int  # Including the best one
 
     @property
     def flop(self) -> float:
-        """Of the whole run."""
+        """Operations of the whole run."""
         return self.images * self.flop_per_image
 
     @property
     def disk_bytes(self) -> int:
-        """Of all checkpoints that are kept."""
+        """Bytes of all checkpoints that are kept."""
         return self.checkpoint_bytes * self.kept_checkpoints
 
     def hours(self, flop_per_second: float) -> float:
-        """On devices that compute so fast together."""
+        """Returns the hours on devices that compute this fast together."""
         return self.flop / flop_per_second / 3600
 
 
 def cost_of(config: Config) -> Cost:
-    """Counts what a run costs; nothing is run or allocated. Takes a minute at the paper's size.
+    """Counts the cost of a run without running or allocating anything; takes a minute at the paper's size.
 
-    Activations that are computed again (`training.recompute`) are not counted: how many there are depends on the
-    device's memory, and what they cost is a third of a step at most.
+    Recomputed activations (`training.recompute`) are not counted: whether they are needed depends on the device's
+    memory, and they cost at most a third of a step.
 
     Args:
       config: the experiment; `training.num_steps` must be set.
@@ -46,7 +46,7 @@ def cost_of(config: Config) -> Cost:
         {
             "training.recompute": False,
             "training.micro_batches": 1,
-            "losses.word_chunk": config.training.batch_size,  # All sentences at once: chunks are computed again, too.
+            "losses.word_chunk": config.training.batch_size,  # All sentences at once: chunks are recomputed, too.
         }
     )
     traced = traced_step.trace(counted)
@@ -64,7 +64,7 @@ def cost_of(config: Config) -> Cost:
 
 
 def text_encoder_flop(config: Config) -> float:
-    """Of BERT on a caption: twice its layers' weights for each token, and the attention between tokens."""
+    """Returns BERT's operations for a caption: twice its layers' weights for each token, and the attention."""
     if config.text.precomputed:
         return 0.0
     size, tokens = traced_step.text_encoder_size(config), config.data.text_length

@@ -1,7 +1,7 @@
-"""What a training run holds on each device, part by part: predicted from shapes and graphs, or measured here.
+"""Predicts the memory of a training run on each device, part by part, or measures it on this machine.
 
-Nothing is allocated for a prediction: variables are made without storage, and the step is traced and not run. So the
-paper's batch can be looked at on any machine.
+A prediction allocates nothing: variables are made without storage, and the step is traced but not run. So the memory of
+the paper's batch can be predicted on any machine.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from xmcgan.losses.word_scores import word_region_scores
 from xmcgan.training.state import TrainState
 
 _REGIONS = 256
-_VOCABULARY = 30_522  # Of the published BERTs.
+_VOCABULARY = 30_522  # Vocabulary of the published BERT models.
 _MEASURED_RUNS = 3
 
 
 class Prediction(NamedTuple):
     """Bytes on each device."""
 
-    held: dict[str, int]  # All through the run
-    discriminator_step: int  # Activations and gradients at its worst moment; 0 if every step is joint
-    generator_step: int  # The same; of the joint step, if that is the rule
-    word_loss: int  # Of those, if the word loss were alone
-    other_sentences: int  # What the word loss needs for the sentences of other replicas, beside the steps' own
-    gradients: dict[str, int]  # Of those, by network
-    worst: str  # The operation at the worst moment
+    held: dict[str, int]  # Parts that stay throughout the run
+    discriminator_step: int  # Peak of activations and gradients in a discriminator step; 0 if every step is joint
+    generator_step: int  # Peak of activations and gradients in the generator step, or in the joint step
+    word_loss: int  # Peak of the word loss if it ran alone; part of the steps
+    other_sentences: int  # Memory of the word loss for sentences of other replicas, in addition to the steps
+    gradients: dict[str, int]  # Gradients of the weights by network; part of the steps
+    worst: str  # The operation at the peak
 
     @property
     def peak(self) -> int:
-        """All of it at the worst moment."""
+        """Bytes at the peak, all parts together."""
         return sum(self.held.values()) + self.step
 
     @property
     def step(self) -> int:
-        """What comes and goes."""
+        """Bytes of the temporary tensors of a step at its peak."""
         return max(self.discriminator_step, self.generator_step) + self.other_sentences
 
 
 def predict(config: Config, replicas: int = 1) -> Prediction:
-    """Predicts what one of several devices holds.
+    """Predicts the memory of one device.
 
     Args:
-      config: the experiment; its batch is that of all replicas together, which must divide it.
+      config: the experiment; its batch size is the global one, which `replicas` must divide.
       replicas: devices that share the batch.
     """
     rows = config.training.batch_size // replicas
@@ -87,12 +87,12 @@ def predict(config: Config, replicas: int = 1) -> Prediction:
 
 
 def smallest_fit(config: Config, limit: float, predict: Callable[[Config], Prediction]) -> tuple[int, bool] | None:
-    """The fewest micro-batches, a power of two, with which a run fits; with recomputation only if it must be.
+    """Finds the fewest micro-batches (a power of two) with which a run fits, with recomputation only if necessary.
 
     Args:
-      config: the experiment; its own micro-batches and recomputation do not count.
-      limit: bytes of a device.
-      predict: see the function of this name.
+      config: the experiment; its own settings of micro-batches and recomputation are ignored.
+      limit: memory of a device in bytes.
+      predict: returns the prediction for a config.
 
     Returns:
       Micro-batches, and whether to recompute; None if nothing fits.
@@ -108,17 +108,18 @@ def smallest_fit(config: Config, limit: float, predict: Callable[[Config], Predi
 
 
 def measure(config: Config) -> int:
-    """Runs iterations here, on one device; call it in a fresh process.
+    """Measures the memory of iterations on one device of this machine; call it in a fresh process.
 
-    The allocator's own count, not the size of the process: that has libraries and compiled kernels in it, and what the
-    allocator keeps for later. On CPU, only a process started with TF_CPU_ALLOCATOR_USE_BFC=1 counts.
+    The result comes from the allocator's statistics. The size of the process would include libraries, compiled kernels
+    and memory that the allocator keeps for later. On a CPU, the allocator has statistics only if the process was
+    started with TF_CPU_ALLOCATOR_USE_BFC=true.
 
     Args:
       config: the experiment.
 
     Returns:
-      Bytes allocated at the worst moment beyond what was there before: to be compared with a prediction's `step`.
-      Weights, moments and batches were there already.
+      The peak of allocated bytes, less those allocated before the iteration (weights, moments and batches): comparable
+      with a prediction's `step`.
     """
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     state = TrainState(config)
@@ -130,11 +131,11 @@ def measure(config: Config) -> int:
         before = tf.config.experimental.get_memory_info(device)["current"]
         tf.nest.map_structure(lambda metric: metric.numpy(), run(drawn))
         grown.append(tf.config.experimental.get_memory_info(device)["peak"] - before)
-    return max(grown[1:])  # In the first run, the averaged weights part from the weights that they are a copy of.
+    return max(grown[1:])  # The first run also allocates the averaged weights, which shared the weights' memory.
 
 
 def bert_parameters(config: Config) -> int:
-    """Of the text encoder, with a vocabulary of the published size."""
+    """Returns the number of parameters of the text encoder, with a vocabulary of the published size."""
     size = traced_step.text_encoder_size(config)
     width = size.width
     embeddings = (_VOCABULARY + size.positions + 2) * width + 2 * width
@@ -142,7 +143,7 @@ def bert_parameters(config: Config) -> int:
 
 
 def _word_loss(config: Config, images: int, sentences: int) -> int:
-    """Bytes at the worst moment of the word loss and its gradient with respect to the regions."""
+    """Returns the peak bytes of the word loss and its gradient with respect to the regions."""
     options, dim = config.losses, config.text.dim
     if not (options.discriminator_word or options.generator_word):
         return 0
@@ -171,7 +172,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
 
 
 def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[Step]) -> int:
-    """Where in the steps D's own end: nothing but its optimizer touches a moment of Adam, once in each of them."""
+    """Returns where the discriminator steps end: only D's optimizer reads D's Adam moments, once in each step."""
     own = config.training.discriminator_steps - (config.training.update_rule == "joint")
     if own == 0:
         return 0

@@ -1,4 +1,4 @@
-"""The training step as a graph that is looked at and never run: nothing is allocated, whatever its size."""
+"""Traces the training step to a graph that is analyzed and never run, so that nothing is allocated at any size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xmcgan.training.step import Example, TrainingStep
 
 
 class TracedStep(NamedTuple):
-    """An iteration of the training on one replica."""
+    """A traced training iteration on one replica."""
 
     function: tf.types.experimental.ConcreteFunction  # All shapes in its graph are known
     state: TrainState  # Its variables have no storage
@@ -30,13 +30,13 @@ class TracedStep(NamedTuple):
 
     @property
     def graph(self) -> FuncGraph:
-        """The graph, which is there for as long as `function` is."""
+        """The graph, which exists as long as `function` does."""
         return self.function.graph
 
 
 def trace(config: Config) -> TracedStep:
-    """Traces an iteration of an experiment, whose batch is the replica's own."""
-    config = config.with_fields({"training.xla": True})  # Of shapes that are known before anything runs.
+    """Traces an iteration of an experiment; the batch size is that of the replica."""
+    config = config.with_fields({"training.xla": True})  # With XLA, all shapes are static.
     with without_storage():
         state = TrainState(config)
         encoder = random_image_encoder.build(config)
@@ -44,7 +44,7 @@ def trace(config: Config) -> TracedStep:
 
 
 def iteration(config: Config, state: TrainState, encoder: Callable | None) -> tf.types.experimental.GenericFunction:
-    """An iteration as the training compiles it, on one replica, without BERT: `batches` -> metrics."""
+    """Returns an iteration as the training loop compiles it, on one replica, without BERT: `batches` -> metrics."""
     step = TrainingStep(config, state, encoder)
 
     @tf.function
@@ -58,7 +58,7 @@ def iteration(config: Config, state: TrainState, encoder: Callable | None) -> tf
 
 
 def batches(config: Config) -> list[Example]:
-    """What an iteration is given, as specs: images in uint8, features and noise."""
+    """Returns the specs of an iteration's inputs: images in uint8, features and noise."""
     rows, size = config.training.batch_size, config.data.image_size
     text = TextFeatures(
         tf.TensorSpec([rows, config.text.dim]),
@@ -73,7 +73,7 @@ def batches(config: Config) -> list[Example]:
 
 @contextlib.contextmanager
 def without_storage() -> Iterator[None]:
-    """Variables made within have a shape and no memory; what is computed of them is traced and never run."""
+    """Makes variables inside the context have a shape but no memory, for tracing only."""
 
     def create(next_creator: Callable, **options) -> tf.Variable:
         del next_creator
@@ -91,7 +91,7 @@ def without_storage() -> Iterator[None]:
 
 
 def text_encoder_size(config: Config) -> bert_model.Size:
-    """The size of the text encoder, as a published handle names it; the base size where none does."""
+    """Returns the size of the text encoder, read from a published handle; the base size for other handles."""
     if handles.is_prepared(config.text.encoder):
         return bert_model.SMALL._replace(width=config.text.dim)
     named = re.search(r"L-(\d+)_H-(\d+)", config.text.encoder)

@@ -1,1 +1,1 @@
-"""The paper's figures of images."""
+"""Figures of images, like the paper's."""

@@ -15,24 +15,24 @@ from matplotlib import figure
 from xmcgan.files import replaced
 
 FORMATS = ("png", "pdf")
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # It tells of each table of a font that it leaves out.
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # It logs every font table that it drops.
 
 _DPI = 200
 _FONT_SIZE = 8.0  # Points.
 _LINE = _FONT_SIZE * 1.25 / 72  # Inches.
-_CHARACTER = _FONT_SIZE * 0.52 / 72  # Inches; the mean of the font's letters.
+_CHARACTER = _FONT_SIZE * 0.52 / 72  # Inches; mean width of a letter.
 _IMAGE, _GAP, _LABEL = 1.0, 0.06, 1.7  # Inches.
 
 
 class Cell(NamedTuple):
-    """An image, and what stands below it."""
+    """An image and the text below it."""
 
-    image: np.ndarray | None  # uint8 [height, width, 3]; None leaves the place empty.
+    image: np.ndarray | None  # uint8 [height, width, 3]; None: an empty cell.
     text: str = ""
 
 
 class Row(NamedTuple):
-    """Images side by side, and what stands left of them."""
+    """Images side by side, and the label to their left."""
 
     cells: list[Cell]
     label: str = ""
@@ -42,12 +42,12 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     """Lays out a sheet.
 
     Args:
-      rows: from the top.
-      titles: above the columns; none for no titles.
-      dpi: pixels an inch; an image's side is an inch.
+      rows: the rows, from the top.
+      titles: titles above the columns, if any.
+      dpi: pixels per inch; every image is one inch by one inch.
 
     Returns:
-      The figure, of the size that its contents need.
+      The figure, which is as large as its contents.
     """
     columns = max(len(row.cells) for row in rows)
     left = _LABEL if any(row.label for row in rows) else 0.0
@@ -61,10 +61,10 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     top = max(map(len, title_lines), default=0) * _LINE + _GAP
     width, height = left + columns * (_IMAGE + _GAP) + _GAP, top + sum(heights)
 
-    drawn = figure.Figure(figsize=(width, height), dpi=dpi)  # No pyplot: that keeps figures in a global.
+    drawn = figure.Figure(figsize=(width, height), dpi=dpi)  # Not by pyplot, which keeps figures in a global.
 
     def write(lines: Sequence[str], x: float, y: float, align: str) -> None:
-        for i, line in enumerate(lines):  # One by one: a block would move up where its first line has low letters.
+        for i, line in enumerate(lines):  # One by one: a block's position depends on the letters of its first line.
             baseline = y - (i + 0.8) * _LINE
             drawn.text(x / width, baseline / height, line, ha=align, fontsize=_FONT_SIZE, parse_math=False)
 
@@ -76,8 +76,8 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
         write(label, _GAP, y - _GAP, "left")
         for x, cell, lines in zip(lefts, row.cells, texts):
             if cell.image is not None:
-                place = (x / width, (y - _GAP - _IMAGE) / height, _IMAGE / width, _IMAGE / height)
-                axes = drawn.add_axes(place)
+                position = (x / width, (y - _GAP - _IMAGE) / height, _IMAGE / width, _IMAGE / height)
+                axes = drawn.add_axes(position)
                 axes.imshow(cell.image, interpolation="bicubic", aspect="auto")
                 axes.set_axis_off()
             write(lines, x + _IMAGE / 2, y - _IMAGE - 1.4 * _GAP, "center")
@@ -86,20 +86,21 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
 
 
 def save(drawn: figure.Figure, path: str) -> list[str]:
-    """Writes a sheet in all FORMATS, each whole or not at all.
+    """Writes a sheet in all FORMATS, each file atomically.
 
     Args:
-      drawn: see `sheet`.
-      path: without its ending.
+      drawn: a figure of `sheet`.
+      path: the path without its extension.
 
     Returns:
-      The files.
+      The paths of the files.
     """
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    files = [f"{path}.{ending}" for ending in FORMATS]
-    for file, ending in zip(files, FORMATS):
-        with replaced(file, "wb") as opened, matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType, as journals ask.
-            drawn.savefig(opened, format=ending)
+    files = [f"{path}.{extension}" for extension in FORMATS]
+    for file, extension in zip(files, FORMATS):
+        # TrueType fonts, which journals ask for.
+        with replaced(file, "wb") as opened, matplotlib.rc_context({"pdf.fonttype": 42}):
+            drawn.savefig(opened, format=extension)
     return files
 
 

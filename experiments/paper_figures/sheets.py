@@ -1,4 +1,4 @@
-"""What the paper's figures of images show, as rows of a sheet."""
+"""The contents of the paper's figures of images, as rows of a sheet."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from xmcgan.display.heat_maps import heat_maps, whole_words
 from xmcgan.noise import interpolate
 from xmcgan.text_to_image import TextToImage
 
-_STEPS = 9  # Images on the way from one to another, both included.
-_LONGEST_ROW = 12  # Images of a row of attention maps; those of the words that do not fit go to the next row.
+_STEPS = 9  # Images of an interpolation, both ends included.
+_LONGEST_ROW = 12  # Images in a row of attention maps; further words go to the next row.
 
 
 class Sheet(NamedTuple):
-    """Rows, and the titles of their columns."""
+    """Rows and the titles of their columns."""
 
     rows: list[Row]
     titles: list[str]
 
 
 def noise_sheet(models: Mapping[str, TextToImage], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
-    """One caption with several noise vectors, by each model (Fig. 8)."""
+    """Draws each caption with several noise vectors, by each model (Fig. 8)."""
     rows = []
     for caption in captions:
         for name, model in models.items():
@@ -40,7 +40,7 @@ def noise_sheet(models: Mapping[str, TextToImage], captions: Sequence[str], seed
 def captions_sheet(
     model: TextToImage, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
 ) -> Sheet:
-    """The captions of one image, the real one first (Fig. 9)."""
+    """Draws the captions of random validation images, after each real image (Fig. 9)."""
     rows = []
     for image, captions in _described_images(dataset, data_dir, num_images, seed, model.image_size):
         captions = captions[:most_captions]
@@ -50,7 +50,7 @@ def captions_sheet(
 
 
 def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
-    """Random captions: the original, and each model's image side by side (Figs. 10 to 12)."""
+    """Draws random captions: the real image and each model's image side by side (Figs. 10 to 12)."""
     image_size = max(model.image_size for model in models.values())
     batches = input_pipeline.evaluation_batches(
         dataset,
@@ -69,7 +69,7 @@ def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str,
 
 
 def ways_sheet(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
-    """From each caption to the next, and from the first noise vector to each other one."""
+    """Interpolates from each caption to the next, and from the first noise vector to each other one."""
     shares = np.linspace(0.0, 1.0, _STEPS)
     noise = model.noise(seeds)
     rows = []
@@ -84,10 +84,10 @@ def ways_sheet(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]
 
 
 def attention_sheet(model: TextToImage, captions: Sequence[str], seed: int) -> Sheet:
-    """Each caption's image, and where the generator looked for each of its words.
+    """Draws each caption's image, and the generator's attention map of each of its words.
 
     Raises:
-      ValueError: the model has no attention.
+      ValueError: the generator has no attention.
     """
     noise = np.repeat(model.noise([seed]), len(captions), axis=0)
     attended = model.attention(captions, noise)
@@ -107,7 +107,7 @@ def attention_sheet(model: TextToImage, captions: Sequence[str], seed: int) -> S
 def _described_images(
     dataset: str, data_dir: str, count: int, seed: int, image_size: int
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Random validation images, uint8 [size, size, 3], with all of their captions."""
+    """Yields random validation images, uint8 [size, size, 3], with all of their captions."""
     builder = records.open_dataset(dataset, data_dir)
     size = builder.info.splits["validation"].num_examples
     chosen = set(np.random.default_rng(seed).permutation(size)[:count].tolist())

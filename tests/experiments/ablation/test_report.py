@@ -163,9 +163,12 @@ def test_the_papers_own_numbers():
 @pytest.mark.parametrize(
     "difference, message",
     [
-        ({"num_images": 16_000}, r"the number of training images is 16000 in the one and 8000 in the other"),
-        ({"training.log_every": 100}, r"config.training.log_every is 100 in the one and \"the preset's\" in the other"),
-        ({"protocol": "b"}, r"the protocol of the evaluation is '\w{8}' in the one"),
+        ({"num_images": 16_000}, r"the number of training images is 16000 in the first and 8000 in the second"),
+        (
+            {"training.log_every": 100},
+            r"config.training.log_every is 100 in the first and \"the preset's\" in the second",
+        ),
+        ({"protocol": "b"}, r"the protocol of the evaluation is '\w{8}' in the first"),
     ],
 )
 def test_unlike_runs_are_refused(difference, message, tmp_path):

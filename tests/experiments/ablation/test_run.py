@@ -144,7 +144,7 @@ def test_each_run_has_its_share_of_the_machine(quick, monkeypatch, tmp_path):
 
 def test_two_processes_do_not_work_in_one_folder(quick, tmp_path):
     (job,) = _jobs(tmp_path, ROWS[:1])
-    with runner._held(job.folder):
+    with runner._locked(job.folder):
         failures = Runner("records", lambda table: None).run([job])
     assert "another process works in" in failures[job.folder] and _trainings(job) == 0
     assert Runner("records", lambda table: None).run([job]) == {}

@@ -50,9 +50,9 @@ def test_the_command(command, tmp_path):
 
 
 def test_nothing_to_measure(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no \.jpg or \.jpeg files in .*: name a folder of photographs"):
+    with pytest.raises(FileNotFoundError, match=r"no \.jpg or \.jpeg files in .*: give a folder of photographs"):
         photographs.read(tmp_path)
     with pytest.raises(
-        ValueError, match=r"1000000000 images need 102000\.0 GB, and .*: name another disk by --scratch"
+        ValueError, match=r"1000000000 images need 102000\.0 GB, and .*: give a folder on another disk as --scratch"
     ):
         input_pipeline.write_records(str(tmp_path), [b"x" * 100_000], 10**9)

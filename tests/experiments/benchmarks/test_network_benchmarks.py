@@ -63,7 +63,7 @@ def test_time_is_shared_among_what_runs_at_once():
         Event("g/a/Conv2D", "Conv2D", 6.0, 7.0),
         Event("g/b/Relu", "Relu", 6.0, 10.0),
     ]
-    measured = op_times.take_apart(events)
+    measured = op_times.break_down(events)
     assert measured.wall == pytest.approx(10.0) and measured.busy == pytest.approx(8.0)
     assert {kind: (pytest.approx(share.seconds), share.calls) for kind, share in measured.kinds.items()} == {
         "convolution, forward": (4.0, 2),
@@ -72,7 +72,7 @@ def test_time_is_shared_among_what_runs_at_once():
     }
     assert next(iter(measured.operations)) == "Conv2D g/a/Conv2D"
     with pytest.raises(ValueError, match="the trace has no operations: profile a function that"):
-        op_times.take_apart([])
+        op_times.break_down([])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_time_is_shared_among_what_runs_at_once():
         ("generator/block/conv_1/BiasAdd", "_FusedConv2D", "convolution, forward"),
         ("generator/block/conv_0/conv2d_transpose", "Conv2DBackpropInput", "convolution, forward"),
         ("gradient_tape/generator/block/conv_0/Conv2D", "_MklNativeConv2D", "convolution, gradient of input"),
-        ("discriminator/region_block_0/conv_1/MatMul_2", "MatMul", "spectral normalisation"),
+        ("discriminator/region_block_0/conv_1/MatMul_2", "MatMul", "spectral normalization"),
         ("generator/block/modulation_0/gamma/MatMul", "_MklMatMul", "matrix product"),
         ("gradient_tape/MatMul_3", "BatchMatMulV2", "matrix product, gradient"),
         ("Adam_1/Pow_3", "Pow", "optimizer"),

@@ -72,7 +72,7 @@ def test_unknown_shapes_and_turns_are_refused():
     def turns(a, n):
         return tf.while_loop(lambda i, _: i < n, lambda i, x: (i + 1, tf.matmul(x, x)), [0.0, a])[1]
 
-    with pytest.raises(ValueError, match="how often this loop turns is not known"):
+    with pytest.raises(ValueError, match="the iterations of this loop are not known"):
         flops.count(_graph(turns, [3, 3], []))
     with pytest.raises(ValueError, match=r"MatMul.*is not known before the graph runs"):
         flops.count(_graph(lambda a, b: tf.matmul(a, b), [None, 3], [3, 5]))
