@@ -1,11 +1,11 @@
-"""Images -> numbers: the metrics of the paper's section 5.2, and rankings by people."""
+"""Evaluation of images: the metrics of the paper's section 5.2, and rankings by people."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-# Where each name that users import lives. Loaded when it is asked for: most of them bring TensorFlow along.
+# The module of each public name. Modules are imported on first use, because most of them import TensorFlow.
 _NAMES = {
     "DatasetImages": "eval.sources",
     "Evaluation": "eval.evaluation",

@@ -1,10 +1,10 @@
-"""Raters' answers -> Fig. 3 of the paper: bars and tables with confidence intervals and rater agreement.
+"""Turns raters' answers into Fig. 3 of the paper: bars and tables with confidence intervals and rater agreement.
 
   python -m eval.analyse_ranking --ranking=ranking --answers=realism.json --answers=alignment.json
 
---ranking is the folder that eval.export_ranking wrote, --answers are Label Studio's exports of its projects, as JSON or
-JSON-MIN. Writes fig3.png, fig3.pdf, results.md, results.csv, results.json and left_out.csv, which names every answer
-that does not count and says why.
+--ranking is the folder that eval.export_ranking wrote. --answers are the exports of its projects from Label Studio, as
+JSON or JSON-MIN. Writes fig3.png, fig3.pdf, results.md, results.csv, results.json and left_out.csv, which lists every
+answer that does not count and why.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from absl import app, flags
 from xmcgan import command_line
 
 _RANKING = flags.DEFINE_string("ranking", "ranking", "Folder written by eval.export_ranking.")
-_ANSWERS = flags.DEFINE_multi_string("answers", [], "An export of Label Studio, JSON or JSON-MIN.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.", lower_bound=0)
+_ANSWERS = flags.DEFINE_multi_string("answers", [], "Export from Label Studio, as JSON or JSON-MIN; repeatable.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to. [<ranking>/results]")
 
 
 def main(argv: list[str]) -> None:
-    """Counts the answers of a ranking."""
+    """Analyzes the answers of a ranking."""
     del argv
     if not _ANSWERS.value:
-        raise app.UsageError("--answers is missing: give an export of Label Studio, once for each file")
+        raise app.UsageError("--answers is missing: pass it once for each export from Label Studio")
     from eval.ranking import report
 
     ranking = pathlib.Path(_RANKING.value)

@@ -1,4 +1,7 @@
-"""Looks at all images of a source, on every replica, part by part; goes on where a killed one stopped."""
+"""Runs networks on all images of a source, on all replicas, and keeps their outputs in files.
+
+The outputs are written part by part, so that an interrupted collection resumes where it stopped.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,22 @@ from eval.measures.measure import Measure, Seen
 from eval.sources import Source
 from xmcgan.files import replaced
 
-# Images whose rows are written at once: what is lost, at most, when the evaluation is killed.
+# Images whose rows are written together. This is the most that an interruption can lose.
 _PART = 1024
 _NOTE = "collection.json"
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 class Collection(Seen):
-    """The rows of all images, in files."""
+    """The rows of all images, kept in files."""
 
     def __init__(self, folder: str, seconds: float, forward_seconds: float):
-        """Names the files.
+        """Stores the folder and the times.
 
         Args:
-          folder: of the parts, as `collect` wrote them.
-          seconds: that it took to collect them, in this process.
-          forward_seconds: of these, spent on networks' forward passes and on waiting for them.
+          folder: folder of the parts that `collect` wrote.
+          seconds: how long this process took to collect them.
+          forward_seconds: the part of `seconds` spent on forward passes, and on waiting for them.
         """
         self.seconds, self.forward_seconds = seconds, forward_seconds
         self._folder = folder
@@ -60,19 +63,19 @@ def collect(
     identity: dict[str, Any],
     title: str,
 ) -> Collection:
-    """Has every measure look at every image.
+    """Runs the network of every measure on every image.
 
     Args:
-      source: of the images.
-      measures: that look at them.
-      folder: for the rows. If it holds some of the same identity, the rest is added; others are removed.
+      source: the images.
+      measures: the measures; each one's `look` runs on every image.
+      folder: folder for the rows. If it has rows of the same identity, the collection resumes; other rows are removed.
       strategy: its replicas share each batch.
-      batch_size: images at once, of all replicas together; rounded up to a multiple of the replicas.
-      identity: everything that decides the rows.
-      title: for the progress bar.
+      batch_size: images in a batch, over all replicas; rounded up to a multiple of the number of replicas.
+      identity: everything that the rows depend on.
+      title: title of the progress bar.
 
     Returns:
-      The collection, whole.
+      The complete collection.
     """
     replicas = strategy.num_replicas_in_sync
     batch_size = -(-batch_size // replicas) * replicas
@@ -81,11 +84,11 @@ def collect(
     num_parts = -(-source.size // part_size)
     done = len(_part_files(folder))
     if 0 < done < num_parts:
-        logging.info("%s: going on at image %d of %d", title, done * part_size, source.size)
+        logging.info("%s: resuming at image %d of %d", title, done * part_size, source.size)
 
     start, forward_seconds = time.perf_counter(), 0.0
     progress = _Progress(title, source.size, done * part_size)
-    look = _looker(source, measures, strategy, batch_size)
+    look = _compile_look(source, measures, strategy, batch_size)
     batches = iter(source.batches(done * part_size, batch_size)) if done < num_parts else iter(())
     for part in range(done, num_parts):
         rows: list[dict[str, np.ndarray]] = []
@@ -100,10 +103,10 @@ def collect(
     return Collection(folder, time.perf_counter() - start, forward_seconds)
 
 
-def _looker(
+def _compile_look(
     source: Source, measures: Sequence[Measure], strategy: tf.distribute.Strategy, batch_size: int
 ) -> Callable[[dict[str, tf.Tensor]], dict[str, np.ndarray]]:
-    """A function of a batch of `source` that gives the rows of all measures, [batch, ...] by name, as arrays."""
+    """Makes a function that maps a batch of `source` to the rows of all measures: arrays [batch, ...] by name."""
     rows_of_replica = batch_size // strategy.num_replicas_in_sync
 
     def look(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -116,7 +119,7 @@ def _looker(
 
     def look_at(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
         size = next(iter(batch.values())).shape[0]
-        padding = batch_size - size  # The last batch is filled up, so that nothing is traced again.
+        padding = batch_size - size  # The last batch is padded, to avoid retracing.
         if padding:
             batch = {name: tf.concat([rows, tf.repeat(rows[-1:], padding, axis=0)], 0) for name, rows in batch.items()}
 
@@ -134,7 +137,7 @@ def _looker(
 
 
 def _claim(folder: str, note: dict[str, Any]) -> None:
-    """Makes `folder` the one of this collection; what another one left is removed."""
+    """Reserves `folder` for the collection that `note` describes; removes what another collection left in it."""
     path = os.path.join(folder, _NOTE)
     text = json.dumps(note, indent=2, sort_keys=True)
     if os.path.exists(path):
@@ -158,7 +161,7 @@ def _write_part(folder: str, part: int, rows: dict[str, np.ndarray]) -> None:
 
 
 class _Progress:
-    """A bar on a terminal, and a line in the log now and then."""
+    """A progress bar on a terminal; otherwise a line in the log from time to time."""
 
     def __init__(self, title: str, total: int, done: int):
         # disable=None: only on a terminal.

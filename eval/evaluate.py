@@ -7,15 +7,18 @@
   python -m eval.evaluate --export=exports/coco --dataset=coco2014
   python -m eval.evaluate --images=FOLDER --captions=captions.tsv --dataset=coco2014
 
-The captions are those of the validation split that --seed draws: the same list for every model. Results go to a JSON
-file with the whole protocol. A killed evaluation goes on where it stopped when the same command is given again.
+The captions are drawn from the validation split with --seed, so every model gets the same list. Results go to a JSON
+file together with the whole protocol. An interrupted evaluation resumes when the same command is run again.
 
-Of a run (--workdir) the averaged generator draws. Results go to <workdir>/eval/<step>.json and to TensorBoard; the best
-checkpoint by FID is kept as <workdir>/checkpoints/best. Of an export (--export), what xmcgan.export wrote, they go to
-the folder `eval` beside its versions. Of anyone's images (--images) they go to FOLDER/eval; a table of lines
-'file<TAB>caption' tells the captions, without which FID, KID and IS can be had.
+  --workdir  evaluates a training run, with the averaged weights of its generator. Results go to
+             <workdir>/eval/<step>.json and to TensorBoard; the best checkpoint by FID is kept as
+             <workdir>/checkpoints/best.
+  --export   evaluates an export of xmcgan.export. Results go to the folder `eval` beside its versions.
+  --images   evaluates a folder of images. Results go to FOLDER/eval. The captions are in a table of lines
+             'file<TAB>caption'; without it only FID, KID and IS can be computed.
 
-Flags that are not given keep the values of the run's config (of an export or a folder: of the dataset's).
+Flags that are not given keep the values of the run's config, or with --export and --images those of the dataset's
+config.
 """
 
 from __future__ import annotations
@@ -34,25 +37,28 @@ from xmcgan.config import Config, EvaluationConfig
 _WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", "latest", "Of the run: 'latest', 'best', 'all' that are kept, or a step."
+    "checkpoint", "latest", "Checkpoint of the run: 'latest', 'best', 'all' that are kept, or a step."
 )
-_FOLLOW = flags.DEFINE_bool("follow", False, "Evaluate new checkpoints as they come, until the run's last step.")
+_FOLLOW = flags.DEFINE_bool("follow", False, "Evaluate new checkpoints as they are written, until the run's last step.")
 _FOLLOW_TIMEOUT = flags.DEFINE_float(
-    "follow_timeout", 24 * 3600.0, "Seconds without a new checkpoint after which --follow ends.", lower_bound=0.0
+    "follow_timeout",
+    24 * 3600.0,
+    "With --follow: seconds to wait for a new checkpoint before stopping.",
+    lower_bound=0.0,
 )
 _FID_CURVE = flags.DEFINE_bool(
-    "fid_curve", False, "Also draw how FID depends on the number of images, with its limit, beside the result."
+    "fid_curve", False, "Also plot FID against the number of images, with its limit, beside the result."
 )
 _EXPORT = flags.DEFINE_string("export", None, "Folder of an export, or of one version of it, to evaluate.")
 _IMAGES = flags.DEFINE_string("images", None, "Folder of images to evaluate.")
 _CAPTIONS = flags.DEFINE_string("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
 _DATASET = command_line.define_dataset(
-    datasets, "With --export and --images: the dataset that they are held against.", optional=True
+    datasets, "With --export and --images: the dataset to compare with.", optional=True
 )
 
 
 def _define_options() -> dict[str, flags.FlagHolder]:
-    """A flag for each field of `config.evaluation`, with its comment as help; None: as in the config."""
+    """Defines a flag for each field of `config.evaluation`; None means the value in the config."""
     define: dict[type, Callable[..., flags.FlagHolder]] = {
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
@@ -74,7 +80,7 @@ def main(argv: list[str]) -> None:
     commands = [(_WORKDIR, _evaluate_run), (_EXPORT, _evaluate_export), (_IMAGES, _evaluate_folder)]
     given = [(evaluate, flag.value) for flag, evaluate in commands if flag.value]
     if len(given) != 1:
-        raise app.UsageError("give what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset")
+        raise app.UsageError("name what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset")
     evaluate, where = given[0]
     evaluate(where)
 
@@ -156,15 +162,15 @@ def _evaluate_folder(images: str) -> None:
 
 
 def _dataset_config() -> Config:
-    """The config of --dataset, with the flags that were given."""
+    """Returns the preset config of --dataset, changed by the given flags."""
     if not _DATASET.value:
         flag = "--export" if _EXPORT.value else "--images"
-        raise app.UsageError(f"{flag} needs --dataset: whose real images are they to be held against?")
+        raise app.UsageError(f"{flag} needs --dataset: the dataset whose real images to compare with")
     return _with_options(preset(_DATASET.value))
 
 
 def _with_options(config: Config) -> Config:
-    """The config with the flags that were given."""
+    """Returns the config, changed by the given flags."""
     from xmcgan import config_checks
 
     given = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}

@@ -1,4 +1,4 @@
-"""The metrics of section 5.2, of any images of a list of captions."""
+"""Computes the metrics of section 5.2 for images of a list of captions."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ SPLIT = "validation"
 
 
 class OfficialSoa(NamedTuple):
-    """SOA as its authors define it: on their own captions, not on those of the list."""
+    """SOA as its authors define it: on the official captions, not on those of the evaluation's list."""
 
     measure: Measure
-    jobs: soa_captions.Jobs
+    jobs: soa_captions.Jobs  # The images to generate.
 
 
 class Evaluation:
-    """A config's metrics, its list of captions and what is kept of their real images, for any number of models.
+    """The metrics, captions and reference statistics of a config, ready to evaluate any number of models.
 
-    The list is the same for every model: `evaluation.num_samples` captions of the validation split, drawn by
-    `evaluation.seed` and oversampled where the split has fewer images (section 5.2).
+    All models share one list of captions: `evaluation.num_samples` captions of the validation split, drawn with
+    `evaluation.seed`, and oversampled if the split has fewer images (section 5.2).
 
     Attributes:
-      listed: the captions of the list, and the ids of their images.
+      listed: the captions of the list, and the ids of their real images.
       protocol: how all images are measured, as JSON values.
     """
 
@@ -58,16 +58,16 @@ class Evaluation:
         protocol: dict[str, Any],
         official_soa: OfficialSoa | None = None,
     ):
-        """Puts together what `prepare` has made.
+        """Stores its parts; call `prepare` to make them.
 
         Args:
-          config: the experiment.
-          strategy: whose replicas do the work.
-          listed: the captions of the list.
-          measures: of the list, made inside the strategy's scope.
-          references: of each measure.
-          protocol: how images are measured.
-          official_soa: beside the measures of the list.
+          config: the config of the experiment.
+          strategy: its replicas share the work.
+          listed: the captions of the list, and the ids of their real images.
+          measures: measures on the list's captions, made inside the strategy's scope.
+          references: the reference of each measure.
+          protocol: how images are measured, as JSON values.
+          official_soa: SOA on the official captions, if the config asks for it.
         """
         self.listed, self.protocol = listed, protocol
         self._config, self._strategy = config, strategy
@@ -81,17 +81,19 @@ class Evaluation:
         strategy: tf.distribute.Strategy,
         flag_prefix: str = "--config.evaluation.",
     ) -> Evaluation:
-        """Loads all networks, and looks at the real images unless that has been done before: minutes the first time.
+        """Loads all networks, and computes the reference statistics of the real images or reads them from a cache.
+
+        The first call takes minutes.
 
         Args:
-          config: the experiment.
+          config: the config of the experiment.
           data_dir: folder of all records.
-          strategy: whose replicas do the work.
-          flag_prefix: before the names of `config.evaluation`'s fields, as the user passes them: named by the errors.
+          strategy: its replicas share the work.
+          flag_prefix: prefix of the flags for the fields of `config.evaluation`; used in error messages.
 
         Raises:
-          FileNotFoundError: the dataset has not been converted, or a network is missing; tells what to do.
-          ValueError: a network is of another kind than the config says.
+          FileNotFoundError: the dataset has not been converted, or a network is missing; the message says what to do.
+          ValueError: a network is not of the kind that the config says.
         """
         options = config.evaluation
         captions = {"num_captions": options.num_samples, "seed": options.seed}
@@ -129,22 +131,22 @@ class Evaluation:
         return cls(config, strategy, listed, measures, references, how, official_soa)
 
     def evaluate_model(self, model: TextToImage, folder: str, curve_path: str | None = None) -> Result:
-        """Measures what a model draws of the list's captions.
+        """Measures the images that a model generates for the list's captions.
 
         Args:
           model: made inside the strategy's scope.
-          folder: for what has been seen so far: a killed evaluation goes on from there. Removed at the end.
-          curve_path: where to draw FID's dependence on the number of images (PNG); None: nowhere.
+          folder: folder for intermediate outputs, from which an interrupted evaluation resumes. Removed at the end.
+          curve_path: PNG file for a plot of FID against the number of images; None for no plot.
 
         Returns:
-          The result.
+          The scores, the protocol and the details.
         """
         captions = self.listed.captions
         seeds = (self._config.evaluation.seed << 32) + np.arange(len(captions))
         source = GeneratedImages(model, captions, seeds)
         if self._official_soa is None:
             return self.evaluate_source(source, self.listed, model.identity, folder, curve_path)
-        # The longer part: first, and kept until all is done, in case this is killed on the way.
+        # SOA takes longest, so it runs first. Its outputs are kept until the end, in case the evaluation is killed.
         measure, jobs = self._official_soa
         seen = self._collect(GeneratedImages(model, jobs.captions, jobs.seeds), [measure], f"{folder}.soa", "SOA")
         result = self.evaluate_source(source, self.listed, model.identity, folder, curve_path)
@@ -155,21 +157,22 @@ class Evaluation:
         return result._replace(scores=result.scores + reference.scores, details=details)
 
     def evaluate_folder(self, folder: str, captions: str = "", curve_path: str | None = None) -> Result:
-        """Measures anyone's images.
+        """Measures the images in a folder.
 
         Args:
-          folder: of the images.
+          folder: folder of the images.
           captions: see `image_folder.read`.
           curve_path: see `evaluate_model`.
 
         Returns:
-          The result.
+          The scores, the protocol and the details.
 
         Raises:
-          FileNotFoundError, ValueError: see `image_folder.read`; or SOA's own captions were asked for.
+          FileNotFoundError, ValueError: see `image_folder.read`.
+          ValueError: the config asks for SOA on the official captions, which need a model.
         """
         if self._official_soa:
-            raise ValueError("SOA's own captions are to be drawn by a model: leave out --soa_captions with --images")
+            raise ValueError("SOA's official captions need a model: leave out --soa_captions with --images")
         needs_captions = any(measure.needs_captions for measure in self._measures)
         files, listed = image_folder.read(folder, captions, needs_captions)
         images = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.fingerprint_files(files)}
@@ -189,14 +192,14 @@ class Evaluation:
         """Measures the images of any source.
 
         Args:
-          source: of the images.
-          listed: their captions and the ids of the captions' originals, in the same order.
-          images: tells which images these are.
+          source: the images.
+          listed: their captions, and the ids of the captions' real images, in the same order.
+          images: identifies the images in the result, as JSON values.
           folder: see `evaluate_model`.
           curve_path: see `evaluate_model`.
 
         Returns:
-          The result.
+          The scores, the protocol and the details.
         """
         if not self._measures:
             return Result([], [], images, self.protocol, {})
@@ -237,13 +240,13 @@ class Evaluation:
 
 
 def _build_official_soa(config: Config, data_dir: str, flag_prefix: str) -> OfficialSoa | None:
-    """SOA on its own captions, if the config asks for it; call it inside the strategy's scope."""
+    """Prepares SOA on the official captions, if the config asks for it; call it inside the strategy's scope."""
     options = config.evaluation
     if "soa" not in metric_names(options.metrics) or not options.soa_captions:
         return None
     lists = soa_captions.load_caption_lists(options.soa_captions)
     missing = soa_captions.missing_labels(lists)
     if missing:
-        logging.warning("%s lacks SOA's captions of %s", options.soa_captions, ", ".join(missing))
+        logging.warning("%s has no SOA captions for %s", options.soa_captions, ", ".join(missing))
     jobs = soa_captions.drawing_jobs(lists, seed=options.seed)
     return OfficialSoa(build_official_soa(config, data_dir, jobs.labels, flag_prefix), jobs)

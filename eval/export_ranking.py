@@ -1,4 +1,4 @@
-"""Writes what raters need to rank the images of 2 to 4 models (paper section 6.1, Fig. 7), for Label Studio.
+"""Exports a ranking of the images of 2 to 4 models by people (paper section 6.1, Fig. 7), for Label Studio.
 
   python -m eval.export_ranking --dataset=coco2014 --model=ours=runs/coco2014 --model=real=dataset --output=ranking
   python -m eval.export_ranking --dataset=coco2014 --model=ours=runs/a --model=theirs=images_of_b --output=ranking
@@ -6,16 +6,17 @@
 A model is one of
 
   NAME=WORKDIR   a training run, whose averaged generator draws the images
-  NAME=EXPORT    what xmcgan.export wrote
+  NAME=EXPORT    an export of xmcgan.export
   NAME=FOLDER    images from anywhere, with a captions.tsv of lines file<TAB>caption
   NAME=dataset   the real images
 
-The captions are drawn from the validation split by --seed, and are listed in <output>/captions.tsv for models from
-elsewhere to draw.
+The captions are drawn from the validation split with --seed. <output>/captions.tsv lists them, for use with models from
+elsewhere.
 
-<output>/label_studio is the folder to import; its README.txt tells the steps. It holds no name of a model, and in an
-random order, balanced over the places, every image at the same size. <output>/key.json undoes that: it stays
-with you, and eval.analyse_ranking needs it. A command that was stopped goes on where it was.
+<output>/label_studio is the folder to import; its README.txt lists the steps. It contains no model names. The images
+all have the same size, and are shown in a random order in which every model takes every place equally often.
+<output>/key.json maps the images back to the models: keep it from the raters; eval.analyse_ranking needs it. An
+interrupted export resumes when the same command is run again.
 """
 
 from __future__ import annotations
@@ -29,20 +30,22 @@ from xmcgan import command_line
 
 _DATASET = command_line.define_dataset(datasets)
 _DATA_DIR = command_line.define_data_dir()
-_MODEL = flags.DEFINE_multi_string("model", [], "A model to rank, NAME=WHERE: see above.")
+_MODEL = flags.DEFINE_multi_string("model", [], "A model to rank, as NAME=WHERE; see above.")
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", "latest", "Which one training runs draw with: 'latest', 'best' (by FID, see eval.evaluate) or a step."
+    "checkpoint", "latest", "Checkpoint of training runs: 'latest', 'best' (by FID, see eval.evaluate) or a step."
 )
-_NUM_CAPTIONS = flags.DEFINE_integer("num_captions", 1000, "Captions, each a page of each question.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the list of captions and of the noise vectors.", lower_bound=0)
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels a side of all images shown.", lower_bound=1)
-_RATERS = flags.DEFINE_integer("raters", 5, "People who answer each page.", lower_bound=1)
-_EMBED = flags.DEFINE_bool("embed", False, "Put the images into the tasks: larger, and no files to serve.")
+_NUM_CAPTIONS = flags.DEFINE_integer(
+    "num_captions", 1000, "Number of captions; each question has a page for each.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the captions and of the noise vectors.", lower_bound=0)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Side length of all images shown, in pixels.", lower_bound=1)
+_RATERS = flags.DEFINE_integer("raters", 5, "Number of people who answer each page.", lower_bound=1)
+_EMBED = flags.DEFINE_bool("embed", False, "Embed the images in the tasks: larger tasks, but no files to serve.")
 _OUTPUT = flags.DEFINE_string("output", "ranking", "Folder to write to.")
 
 
 def main(argv: list[str]) -> None:
-    """Writes a ranking."""
+    """Exports a ranking."""
     del argv
     from eval.ranking import export, ranked_models
 
@@ -63,7 +66,7 @@ def main(argv: list[str]) -> None:
     )
     importable = output / export.IMPORTABLE
     print(f"{len(key.captions)} captions, {len(models)} images each, {_RATERS.value} raters a page and question")
-    print(f"import {importable}: its README.txt tells how; keep {output / 'key.json'} to yourself")
+    print(f"import {importable} as its README.txt says; keep {output / 'key.json'} from the raters")
 
 
 if __name__ == "__main__":

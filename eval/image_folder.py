@@ -1,4 +1,4 @@
-"""A folder of anyone's images, with a table of their captions."""
+"""Reads a folder of images, with a table of their captions."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from data_pipelines.input_pipeline import CaptionList
 
 CAPTIONS_FILE = "captions.tsv"
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # That TensorFlow decodes.
-_UPRIGHT = 1  # By EXIF: as stored.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # The formats that TensorFlow decodes.
+_UPRIGHT = 1  # The EXIF orientation of an image that is stored upright.
 
 
 class _Line(NamedTuple):
     """A line of the table."""
 
-    name: str  # Of the file, within the folder.
+    name: str  # Name of the file, within the folder.
     caption: str
-    image_id: str  # Of the image that the caption was written for.
+    image_id: str  # Id of the real image that the caption was written for.
 
 
 def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[list[str], CaptionList]:
-    """Reads which images a folder has, and what their captions are.
+    """Lists the images of a folder and their captions.
 
-    The images themselves are read by `sources.FolderImages`, as they are stored: that an image is to be turned (an EXIF
-    tag) is heeded neither here nor in the datasets' own images. A warning tells how many there are.
+    The images themselves are read later, by `sources.FolderImages`. EXIF rotation tags are ignored, here as in the
+    datasets; a warning says how many images have one.
 
     Args:
-      folder: of the images.
-      captions: a table of one line an image: its file's name within the folder, a tab, its caption, and if several
-        images show captions of one original, a tab and the original's id. By default `captions.tsv` in the folder.
-      needs_captions: if not, and there is no such table, all images of the folder are taken, with empty captions.
+      folder: folder of the images.
+      captions: table with a line for each image: the file's name within the folder, a tab, and the caption. If several
+        images were generated from captions of the same real image, a tab and that image's id follow. By default
+        `captions.tsv` in the folder.
+      needs_captions: if False, and there is no such table, all images of the folder are used, with empty captions.
 
     Returns:
-      The paths of the images, and their captions with the originals' ids, in the order of the table.
+      The paths of the images, and their captions and image ids, in the order of the table.
 
     Raises:
       FileNotFoundError: the table, or an image that it names, is missing.
-      ValueError: a line of the table is not as above or names a file that is no image, or there are fewer than two.
+      ValueError: a line of the table has another form or names a file that is not an image, or there are fewer than
+        two images.
     """
     path = captions or os.path.join(folder, CAPTIONS_FILE)
     if os.path.isfile(path):
@@ -57,7 +59,7 @@ def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[
 
 
 def _read_table(path: str, folder: str) -> list[_Line]:
-    """The lines of a table; each names an image."""
+    """Reads the lines of a table, and checks that each names an image."""
     with open(path, encoding="utf-8") as table:
         try:
             texts = table.readlines()
@@ -81,9 +83,9 @@ def _read_table(path: str, folder: str) -> list[_Line]:
 
 
 def _list_images(folder: str) -> list[_Line]:
-    """The files of a folder without a table that are named as images are, by name."""
+    """Lists the image files of a folder without a table, sorted by name."""
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{folder} is no folder: give one of images as --images")
+        raise FileNotFoundError(f"{folder} is not a folder: pass a folder of images as --images")
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_EXTENSIONS))
     if len(names) < 2:
         raise ValueError(f"{folder} has {len(names)} images ({', '.join(_EXTENSIONS)}): metrics need two or more")
@@ -93,23 +95,23 @@ def _list_images(folder: str) -> list[_Line]:
 
 
 def _check_format(file: str, place: str) -> None:
-    """Refuses a file whose header is not that of an image that TensorFlow decodes."""
+    """Raises an error unless a file's header is that of an image that TensorFlow can decode."""
     try:
         with Image.open(file) as image:
             if image.format in _FORMATS:
                 return
             reason = f"{image.format} is not {', '.join(_FORMATS)}"
     except OSError:
-        reason = "its header is unknown"
-    raise ValueError(f"{file} is no image that can be read ({reason}): replace it, or remove {place}")
+        reason = "unknown header"
+    raise ValueError(f"{file} is not a readable image ({reason}): replace it, or remove {place}")
 
 
 def _warn_of_turned(files: Sequence[str]) -> None:
     turned = [file for file in files if _is_turned(file)]
     if turned:
         logging.warning(
-            "%d of %d images say by an EXIF tag that they are to be turned, such as %s: they are taken as they are "
-            "stored; turn them, if they lie on a side",
+            "%d of %d images have an EXIF rotation tag, such as %s. The tag is ignored: save these images "
+            "rotated if they are not upright",
             len(turned),
             len(files),
             turned[0],
@@ -117,5 +119,5 @@ def _warn_of_turned(files: Sequence[str]) -> None:
 
 
 def _is_turned(file: str) -> bool:
-    with Image.open(file) as image:  # Other formats than JPEG hardly ever have the tag, and would have to be decoded.
+    with Image.open(file) as image:  # Other formats than JPEG rarely have the tag, and would have to be decoded.
         return image.format == "JPEG" and image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT

@@ -1,4 +1,4 @@
-"""What is kept of the real images, so that they are looked at once and not at every evaluation."""
+"""Caches the reference statistics of the real images, so that they are computed once, not in every evaluation."""
 
 from __future__ import annotations
 
@@ -35,40 +35,39 @@ def find_references(
     strategy: tf.distribute.Strategy,
     batch_size: int,
 ) -> list[Reference]:
-    """The reference of each measure: read from the dataset's folder, or made and put there.
+    """Returns the reference of each measure; reads it from the dataset's folder, or computes it and writes it there.
 
-    A file belongs to the list of captions, the size of the images, the network and its weights, all of which are in
-    its name as a fingerprint: another of them means another file.
+    A file's name has a fingerprint of the list of captions, the size of the images, the network and its weights. If any
+    of these changes, another file is used.
 
     Args:
-      measures: to be referred to.
-      source: the list's own images.
+      measures: the measures that need references.
+      source: the real images of the list.
       listed: captions and image ids, in the same order.
       dataset: name of the dataset.
       data_dir: folder of all records.
-      captions_identity: everything that decides the list.
+      captions_identity: everything that the list of captions depends on.
       strategy: see `collect`.
       batch_size: see `collect`.
 
     Returns:
-      One for each measure.
+      One reference for each measure, in their order.
     """
     folder = os.fspath(records.directory(dataset, data_dir).parent / "evaluation")
     identities = [
         {"captions": captions_identity, "source": source.identity, "measure": measure.identity} for measure in measures
     ]
     paths = [os.path.join(folder, f"real_{fingerprint(identity)[:20]}.npz") for identity in identities]
-    with locked(folder):  # Evaluations of several runs need the same, and begin at once.
+    with locked(folder):  # Evaluations of several runs may need the same references at the same time.
         missing = [index for index, path in enumerate(paths) if not os.path.exists(path)]
         if missing:
-            lacking = [measures[index] for index in missing]
-            logging.info(
-                "looking at %d real images by %s, once", source.size, " and ".join(each.title for each in lacking)
-            )
+            missing_measures = [measures[index] for index in missing]
+            titles = " and ".join(each.title for each in missing_measures)
+            logging.info("computing reference statistics of %d real images (once), with %s", source.size, titles)
             missing_identities = [identities[index] for index in missing]
             seen = collect(
                 source,
-                lacking,
+                missing_measures,
                 os.path.join(folder, f"incomplete.{fingerprint(missing_identities)[:20]}"),
                 strategy=strategy,
                 batch_size=batch_size,
@@ -95,4 +94,4 @@ def _read(path: str) -> Reference:
                 {name: arrays[name] for name in arrays.files if name != _SCORES}, score.from_json(note["scores"])
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read: remove it, and the real images are looked at again") from error
+        raise ValueError(f"{path} cannot be read: remove it, and it will be computed again") from error

@@ -1,4 +1,4 @@
-"""A result of an evaluation: as a file for machines, a table for people, and points of TensorBoard's curves."""
+"""The result of an evaluation: as a JSON file, as a table, and as TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from xmcgan.files import replaced
 
 
 class Result(NamedTuple):
-    """What was measured, and everything that must be known to compare it with another."""
+    """The scores, and everything that must be known to compare them with other results."""
 
-    scores: list[Score]  # Of the images.
-    real: list[Score]  # Of the dataset's own images of the same captions, where a metric has one.
-    images: dict[str, Any]  # What was measured: a run and its step, or a folder.
-    protocol: dict[str, Any]  # How: captions, networks, numbers. Equal protocols may stand in one table.
-    details: dict[str, Any]  # More than the scores tell, such as SOA by class.
+    scores: list[Score]  # Of the measured images.
+    real: list[Score]  # Of the real images of the same captions, for the metrics that have one.
+    images: dict[str, Any]  # Which images were measured: those of a run and a step, or of a folder.
+    protocol: dict[str, Any]  # Captions, networks and settings. Results of equal protocols may share a table.
+    details: dict[str, Any]  # Anything beyond the scores, such as SOA by class.
 
     @property
     def fingerprint(self) -> str:
-        """Of the protocol: results with the same one can be compared."""
+        """Fingerprint of the protocol. Results with equal fingerprints can be compared."""
         return protocol_lib.fingerprint(self.protocol)
 
 
 def write(path: str, result: Result) -> None:
-    """Writes a result as JSON, whole or not at all.
+    """Writes a result as JSON, atomically.
 
-    A result of another protocol that is there is kept, under its name with its fingerprint.
+    An existing result of another protocol is kept: it is renamed as `displaced` says.
 
     Args:
-      path: such as 'runs/demo/eval/5200.json'.
+      path: file to write, such as 'runs/demo/eval/5200.json'.
       result: what to write.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -58,16 +58,16 @@ def write(path: str, result: Result) -> None:
 
 
 def displaced(path: str, fingerprint: str) -> str:
-    """Names where a result goes when one of another protocol takes its place: 'eval/5200_1a2b3c4d.json'."""
+    """Returns the new name of a result that one of another protocol replaces, such as 'eval/5200_1a2b3c4d.json'."""
     stem, extension = os.path.splitext(path)
     return f"{stem}_{fingerprint[:8]}{extension}"
 
 
 def read(path: str) -> Result:
-    """Reads what `write` wrote.
+    """Reads a result that `write` wrote.
 
     Raises:
-      ValueError: the file is something else.
+      ValueError: the file is not a result.
     """
     with open(path, encoding="utf-8") as file:
         try:
@@ -80,11 +80,11 @@ def read(path: str) -> Result:
                 details=content["details"],
             )
         except (AttributeError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no result of eval.evaluate: remove it, or move it elsewhere") from error
+            raise ValueError(f"{path} is not a result of eval.evaluate: remove it, or move it elsewhere") from error
 
 
 def summarize(workdir: str, step: int, scores: Sequence[Score]) -> None:
-    """Adds scores to the run's curves in TensorBoard."""
+    """Writes scores to the run's TensorBoard curves."""
     writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
     with writer.as_default(step=step):
         for each in scores:
@@ -93,14 +93,14 @@ def summarize(workdir: str, step: int, scores: Sequence[Score]) -> None:
 
 
 def table(results: Sequence[tuple[str, Result]]) -> str:
-    """Results of one protocol below each other, as in the paper's Table 2.
+    """Formats results of one protocol as a table, one row each, as in the paper's Table 2.
 
     Args:
-      results: with a title for each row, such as 'step 5000'.
+      results: pairs of a row title, such as 'step 5000', and a result.
 
     Returns:
-      Lines for a terminal: a column for each score, with an arrow to its better side; the real images' own scores in
-      the last row.
+      The table as text: a column for each score, with an arrow that shows whether lower or higher is better. The last
+      row has the scores of the real images.
     """
     newest = results[-1][1]
     names = [score.name for score in newest.scores]
@@ -113,6 +113,6 @@ def table(results: Sequence[tuple[str, Result]]) -> str:
 
 
 def _cells(scores: Sequence[Score], names: Sequence[str]) -> list[str]:
-    """The scores of these names as text; nothing for those that are not there."""
+    """Returns the scores of the given names as text; an empty string where there is none."""
     texts = {score.name: str(score) for score in scores}
     return [texts.get(name, "") for name in names]

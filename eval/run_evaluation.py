@@ -1,4 +1,4 @@
-"""Evaluates the checkpoints of a training run, and points to the best of them."""
+"""Evaluates the checkpoints of a training run, and keeps the best one."""
 
 from __future__ import annotations
 
@@ -23,31 +23,34 @@ from xmcgan.training.state import build_generator
 
 
 class RunEvaluation:
-    """Evaluations of a run, in `<workdir>/eval/<step>.json`, on TensorBoard, and the best checkpoint by FID."""
+    """Evaluates checkpoints of a run.
+
+    Writes `<workdir>/eval/<step>.json` and TensorBoard scalars, and keeps the best checkpoint by FID.
+    """
 
     def __init__(self, workdir: str, evaluation: Evaluation):
-        """Names the run.
+        """Stores the run's folder and the evaluation.
 
         Args:
           workdir: the run's folder.
-          evaluation: of the run's config, with what is to be measured.
+          evaluation: the evaluation for the run's config.
         """
         self._workdir, self._evaluation = workdir, evaluation
 
     def __call__(self, checkpoint: str, model: TextToImage, with_curve: bool = False) -> Result:
-        """Evaluates a checkpoint, unless that has been done by the same protocol.
+        """Evaluates a checkpoint, unless it has been evaluated by the same protocol before.
 
         Args:
-          checkpoint: its path.
-          model: of the run, made inside the strategy's scope; it gets the checkpoint's averaged weights.
-          with_curve: whether to draw FID's dependence on the number of images, into `<step>_curve.png`.
+          checkpoint: path of the checkpoint.
+          model: the run's model, made inside the strategy's scope; it gets the checkpoint's averaged weights.
+          with_curve: whether to plot FID against the number of images, in `<step>_curve.png`.
 
         Returns:
-          The result.
+          The new result, or the existing one.
         """
         step = checkpoints.step_of(checkpoint)
         path = os.path.join(self._workdir, "eval", f"{step}.json")
-        # Training goes on meanwhile, and may remove its older checkpoints; or it comes to evaluate the same one itself.
+        # Training may be running. It could remove this checkpoint, or start to evaluate it too.
         with checkpoints.held(self._workdir, checkpoint) as held, locked(os.path.dirname(path)):
             for done in (path, results.displaced(path, protocol.fingerprint(self._evaluation.protocol))):
                 found = self._find(done, with_curve)
@@ -64,7 +67,7 @@ class RunEvaluation:
         return result
 
     def _find(self, path: str, with_curve: bool) -> Result | None:
-        """The result in a file if it is there, of the same protocol, and has the curve if there is to be one."""
+        """Reads an existing result; None unless it has the same protocol, and the curve if one is wanted."""
         if not os.path.exists(path):
             return None
         found = results.read(path)
@@ -73,15 +76,15 @@ class RunEvaluation:
 
 
 def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
-    """Keeps a checkpoint as the run's best one, if no other had a lower FID by the same protocol (Appendix A).
+    """Keeps a checkpoint as the run's best one, if its FID is the lowest so far by the same protocol (Appendix A).
 
     Args:
       workdir: the run's folder.
-      checkpoint: its path.
-      result: of its evaluation.
+      checkpoint: path of the checkpoint.
+      result: the checkpoint's result.
 
     Returns:
-      Whether it is the best now.
+      Whether it is now the best.
     """
     distances = [each for each in result.scores if each.name.startswith(("FID/", "FD/")) and each.better == LOWER]
     if not distances:
@@ -92,7 +95,7 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
         if best["protocol"] != result.fingerprint:
             logging.log_first_n(
                 logging.INFO,
-                "the best checkpoint, of step %d, was chosen by another protocol and stays: remove "
+                "the best checkpoint (step %d) was chosen by another protocol and is kept: remove "
                 "%s/checkpoints/best to choose again",
                 1,
                 best["step"],
@@ -110,17 +113,17 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
 
 
 def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
-    """The checkpoints of a run as they come, until its last one.
+    """Yields the checkpoints of a run as they are written, until the last one.
 
-    Where training is faster than this goes on, only the newest is given.
+    If several appear between two iterations, only the newest is yielded.
 
     Args:
       workdir: the run's folder.
-      last_step: of the run.
-      timeout: seconds without a new checkpoint after which to stop.
+      last_step: the run's last step.
+      timeout: seconds to wait for a new checkpoint before stopping.
 
     Yields:
-      Their paths.
+      Paths of checkpoints.
     """
     given, since = None, time.monotonic()
     while time.monotonic() - since <= timeout:
@@ -138,17 +141,17 @@ def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
 def evaluator(
     config: Config, data_dir: str, workdir: str, strategy: tf.distribute.Strategy, text_encoder: TextEncoder
 ) -> Callable[[str], Result]:
-    """Makes what evaluates a run's checkpoints while it trains, see `xmcgan.training.loop.train`.
+    """Makes the function that evaluates a run's checkpoints during training, see `xmcgan.training.loop.train`.
 
     Args:
-      config: the run's.
+      config: the run's config.
       data_dir: folder of all records.
       workdir: the run's folder.
-      strategy: whose replicas train and evaluate.
-      text_encoder: of captions, made inside the strategy's scope.
+      strategy: its replicas train and evaluate.
+      text_encoder: the text encoder, made inside the strategy's scope.
 
     Returns:
-      A function of a checkpoint's path.
+      A function that takes a checkpoint's path and returns its result.
     """
     evaluate_checkpoint = RunEvaluation(workdir, Evaluation.prepare(config, data_dir, strategy))
     with strategy.scope():

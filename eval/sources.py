@@ -13,7 +13,7 @@ from data_pipelines import input_pipeline
 from data_pipelines.images import decode_image, resize_image
 from xmcgan.text_to_image import TextToImage
 
-# How images of the dataset and of folders are brought to one size. It is part of what decides the metrics.
+# How images of the dataset and of folders are resized. The metrics depend on it, so it is part of the identity.
 _RESIZE = "bilinear without antialias, no crop"
 
 
@@ -21,8 +21,8 @@ class Source(abc.ABC):
     """A list of images, in a fixed order.
 
     Attributes:
-      identity: everything that decides the images: JSON values by name.
-      size: how many there are.
+      identity: everything that the images depend on, as JSON values by name.
+      size: the number of images.
     """
 
     identity: dict[str, Any]
@@ -30,26 +30,26 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def batches(self, first: int, batch_size: int) -> Iterable[dict[str, tf.Tensor]]:
-        """Gives what `images` needs of the images from number `first` on, in batches; the last one may have fewer."""
+        """Yields batches of inputs for `images`, starting at image number `first`; the last batch may be smaller."""
 
     @abc.abstractmethod
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Makes the images of a batch, on a replica and in a graph: [batch, height, width, 3] uint8."""
+        """Turns a batch into images [batch, height, width, 3] uint8; runs on a replica, in a graph."""
 
 
 class DatasetImages(Source):
-    """The images that the captions of a list were written for."""
+    """The real images of a list of captions."""
 
     def __init__(self, dataset: str, split: str, data_dir: str, *, image_size: int, num_captions: int, seed: int):
-        """Names the list.
+        """Stores what determines the list.
 
         Args:
           dataset: name of the dataset.
-          split: of the dataset.
+          split: name of the split.
           data_dir: folder of all records.
-          image_size: pixels a side.
+          image_size: side length of the images, in pixels.
           num_captions: length of the list, see `input_pipeline.evaluation_batches`.
-          seed: of the list.
+          seed: seed that the list is drawn with.
         """
         self.identity = {"pictures": "real", "image_size": image_size, "resize": _RESIZE}
         self.size = num_captions
@@ -76,15 +76,15 @@ class DatasetImages(Source):
 
 
 class GeneratedImages(Source):
-    """What a model draws of captions, one image for each caption and seed."""
+    """The images that a model generates, one for each caption and seed."""
 
     def __init__(self, model: TextToImage, captions: Sequence[str], seeds: Sequence[int] | np.ndarray):
-        """Names the images.
+        """Stores the model, captions and seeds.
 
         Args:
-          model: of a run or of an export; made inside the scope of the strategy that runs it.
-          captions: one for each image.
-          seeds: one for each image; a seed names a noise vector, wherever in the list it stands.
+          model: the model of a run or an export, made inside the scope of the strategy that runs it.
+          captions: the caption of each image.
+          seeds: the seed of each image's noise vector, which does not depend on the position in the list.
         """
         self.identity = {"pictures": "generated", **model.identity}
         self.size = len(captions)
@@ -101,19 +101,19 @@ class GeneratedImages(Source):
 
 
 class FolderImages(Source):
-    """Anyone's images, in files (see `image_folder.read`).
+    """Images from files (see `image_folder.read`).
 
-    They are decoded as the dataset's images are, see `data_pipelines.images.decode_image`.
+    They are decoded like the dataset's images, see `data_pipelines.images.decode_image`.
     """
 
     def __init__(self, files: Sequence[str], *, image_size: int | None = None, identity: dict[str, Any] | None = None):
-        """Names the files.
+        """Stores the files and their identity.
 
         Args:
-          files: PNG, JPEG, BMP or GIF, in the order of their captions.
-          image_size: pixels a side; files of another size are resized to it as the dataset's images are. None: all
-            keep their sizes, and come one by one.
-          identity: tells which images these are.
+          files: PNG, JPEG, BMP or GIF files, in the order of their captions.
+          image_size: side length in pixels, to which images are resized like the dataset's. With None, images keep
+            their sizes, and each is a batch of its own.
+          identity: identifies the images, as JSON values.
         """
         self.identity = {"pictures": "files", "image_size": image_size, "resize": _RESIZE, **(identity or {})}
         self.size = len(files)
@@ -140,7 +140,7 @@ class FolderImages(Source):
         return resize_image(image, self._image_size) if self._image_size else image
 
     def _first_damaged(self, first: int) -> str:
-        """The first file from number `first` on that cannot be decoded."""
+        """Returns the first file, starting at number `first`, that cannot be decoded."""
         for file in self._files[first:]:
             try:
                 decode_image(tf.io.read_file(file))

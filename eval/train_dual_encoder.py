@@ -5,14 +5,15 @@
   python -m eval.train_dual_encoder --output=data/cc --pictures=cc3m --image_tower=efficientnetb4 --image_size=224 ...
   python -m eval.train_dual_encoder --output=data/coco_encoder --dataset=coco2014
 
-Trains on Conceptual Captions, or on any images with captions: --pictures is the folder that
+Trains on Conceptual Captions, or on any images with captions: --pictures is a folder that
 `img2dataset --output_format files` filled, or any folder of JPEG files with a table of lines `caption<TAB>file`
-(--captions). Or on the training split of a converted dataset (--dataset); scores are then told apart by its name, and
-flatter a generator trained on the same images. Missing and corrupt images are left out.
+(--captions). Alternatively, trains on the training split of a converted dataset (--dataset). The dataset's name is then
+part of the scores' names, because such scores are too good for a generator trained on the same images. Missing and
+corrupt images are left out.
 
-Checkpoints and curves go to --workdir, by default <output>.training; a training that was stopped goes on from there
-when the same command is given again. The SavedModel in --output is for `python -m eval.evaluate --dual_encoder=...`;
-eval/retrieval/dual_encoder.py tells how to wrap another model.
+Checkpoints and curves go to --workdir, by default <output>.training. An interrupted training resumes from there when
+the same command is run again. Pass the SavedModel in --output to `python -m eval.evaluate --dual_encoder=...`;
+eval/retrieval/dual_encoder.py explains how to wrap another model.
 """
 
 from __future__ import annotations
@@ -28,48 +29,55 @@ from xmcgan import command_line
 if typing.TYPE_CHECKING:
     from eval.retrieval.caption_pairs import CaptionPairs
 
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the SavedModel to make.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write the SavedModel to.")
 _DATASET = command_line.define_dataset(datasets, "A converted dataset to train on.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _IMAGES = flags.DEFINE_string("pictures", None, "Folder of images to train on.")
 _CAPTIONS = flags.DEFINE_string(
-    "captions", None, "Table of lines `caption<TAB>file`, files relative to --pictures. [.txt beside each image]"
+    "captions",
+    None,
+    "Table of lines `caption<TAB>file`, with files relative to --pictures. [a .txt file beside each image]",
 )
-_NAME = flags.DEFINE_string("name", None, "What results are called after. [CC, or the dataset]")
+_NAME = flags.DEFINE_string("name", None, "Name of the dual encoder in results. [CC, or the dataset]")
 _WORKDIR = command_line.define_workdir("Folder for checkpoints and curves. [<output>.training]", optional=True)
 _IMAGE_TOWER = flags.DEFINE_enum(
     "image_tower",
     "small",
     ("small", "resnet50", "efficientnetb4"),
-    "Network of the images; published ones want --image_size=224 or more, and --image_weights.",
+    "Image network; the published ones need --image_size=224 or more, and --image_weights.",
 )
 _IMAGE_WEIGHTS = flags.DEFINE_string(
-    "image_weights", "none", "Of a published --image_tower: 'imagenet', or a Keras weights file without classifier."
+    "image_weights", "none", "For a published --image_tower: 'imagenet', or a Keras weights file without classifier."
 )
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Images are resized to this side.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Images are resized to this side length, in pixels.")
 _TEXT_TOWER = flags.DEFINE_enum(
-    "text_tower", "scratch", ("scratch", "bert"), "Network of the captions: a small one of its own, or a published one."
+    "text_tower",
+    "scratch",
+    ("scratch", "bert"),
+    "Caption network: a small one trained from scratch, or a published BERT.",
 )
-_TEXT_PREPROCESSOR = flags.DEFINE_string("text_preprocessor", "", "Of --text_tower=bert: TF-Hub handle or folder.")
-_TEXT_ENCODER = flags.DEFINE_string("text_encoder", "", "Of --text_tower=bert: TF-Hub handle or folder.")
-_TRAIN_TEXT_ENCODER = flags.DEFINE_bool("train_text_encoder", False, "Fine-tune that BERT; otherwise it is frozen.")
-_TEXT_LENGTH = flags.DEFINE_integer("text_length", 32, "Tokens a caption is cut to, [CLS] and [SEP] included.")
-_DIM = flags.DEFINE_integer("dim", 128, "Of the common space.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of weights and batches.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "Pairs in a batch of all replicas together.")
-_STEPS = flags.DEFINE_integer("steps", 20_000, "Updates.")
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "The highest one; 1e-4 suits published towers.")
+_TEXT_PREPROCESSOR = flags.DEFINE_string("text_preprocessor", "", "For --text_tower=bert: TF-Hub handle or folder.")
+_TEXT_ENCODER = flags.DEFINE_string("text_encoder", "", "For --text_tower=bert: TF-Hub handle or folder.")
+_TRAIN_TEXT_ENCODER = flags.DEFINE_bool("train_text_encoder", False, "Fine-tune the BERT; otherwise it is frozen.")
+_TEXT_LENGTH = flags.DEFINE_integer("text_length", 32, "Captions are cut to this many tokens, with [CLS] and [SEP].")
+_DIM = flags.DEFINE_integer("dim", 128, "Dimension of the embeddings.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of the order of the batches.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "Pairs in a batch, over all replicas.")
+_STEPS = flags.DEFINE_integer("steps", 20_000, "Number of updates.")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate; 1e-4 suits published towers.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints.", lower_bound=1)
-_EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 1000, "Steps between looks at held-out pairs.", lower_bound=1)
+_EVALUATE_EVERY = flags.DEFINE_integer(
+    "evaluate_every", 1000, "Steps between evaluations on held-out pairs.", lower_bound=1
+)
 
 
 def main(argv: list[str]) -> None:
     """Trains a dual encoder."""
     del argv
     if not _OUTPUT.value:
-        raise app.UsageError("--output is missing: the folder of the SavedModel to make")
+        raise app.UsageError("--output is missing: name a folder for the SavedModel")
     if bool(_DATASET.value) == bool(_IMAGES.value):
-        raise app.UsageError("give what to train on, in one way: --pictures, or --dataset")
+        raise app.UsageError("name what to train on with either --pictures or --dataset")
     if _CAPTIONS.value and not _IMAGES.value:
         raise app.UsageError("--captions belongs to --pictures")
 
@@ -77,11 +85,11 @@ def main(argv: list[str]) -> None:
     from eval.retrieval.towers import TowerOptions, check_options
 
     output = _OUTPUT.value.rstrip(os.sep)
-    worked = not dual_encoder.is_saved(output)
-    if worked:
+    trains = not dual_encoder.is_saved(output)
+    if trains:
         workdir = _WORKDIR.value or f"{output}.training"
         towers = TowerOptions._make(flags.FLAGS[name].value for name in TowerOptions._fields)
-        check_options(towers)  # Before all images are looked at.
+        check_options(towers)  # Before every image is decoded once.
         options = dual_encoder_training.TrainingOptions(
             towers, batch_size=_BATCH_SIZE.value, steps=_STEPS.value, learning_rate=_LEARNING_RATE.value
         )
@@ -91,14 +99,14 @@ def main(argv: list[str]) -> None:
         report = dual_encoder.read_report(output)
     held_out = report["held_out"]
     print(
-        f"{'trained' if worked else 'nothing to do, already trained'}: {held_out['r_precision']:.1%} of "
+        f"{'trained' if trains else 'nothing to do, already trained'}: {held_out['r_precision']:.1%} of "
         f"{held_out['pairs']} held-out images find their caption among {held_out['mismatches'] + 1}"
     )
     print(f"dual encoder '{report['name']}' in {output}: evaluate with --dual_encoder={output}")
 
 
 def _pairs(workdir: str) -> CaptionPairs:
-    """What the flags name to train on."""
+    """Returns the pairs that the flags name."""
     from data_pipelines import prepare
     from eval.retrieval import conceptual_captions
     from eval.retrieval.caption_pairs import ConvertedPairs

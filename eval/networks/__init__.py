@@ -1,1 +1,1 @@
-"""The published networks that look at images: two Inceptions, and any object detector."""
+"""The published image networks behind the metrics: two Inceptions, and any object detector."""

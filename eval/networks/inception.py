@@ -1,8 +1,8 @@
-"""The frozen networks behind FID, KID and IS, by name: two Inceptions, and the recognizer of scenes.
+"""Loads the frozen networks behind FID, KID and IS by name: two Inceptions, and the scene recognizer.
 
-'tfgan' is the Inception of 2015 that nearly every paper uses, with 1008 classes, as TensorFlow-GAN has published it on
-TF Hub. 'keras' is the Inception-v3 of tf.keras.applications with 1000 classes, which the public JAX release used. They
-give different numbers and never share a table.
+'tfgan' is the 2015 Inception that nearly every paper uses, with 1008 classes, as TensorFlow-GAN published it on TF Hub.
+'keras' is the Inception-v3 of tf.keras.applications with 1000 classes, which the public JAX release used. They give
+different numbers, which must never appear in the same table.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from eval.networks.image_function import find_image_function
 from xmcgan.models import hub_files, keras_weights
 
 TFGAN_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
-IMAGE_SIZE = 299  # Pixels a side, of both Inceptions.
+IMAGE_SIZE = 299  # Side length of both Inceptions' input, in pixels.
 
 
 class NetworkOutput(NamedTuple):
-    """What the metrics see of a batch of images."""
+    """A network's outputs for a batch of images, from which the metrics are computed."""
 
     features: tf.Tensor  # [batch, dim] float32.
     logits: tf.Tensor  # [batch, classes] float32: class scores before the softmax.
 
 
 class ImageNetwork:
-    """A network with its own resize and range in front of it.
+    """A frozen network, together with the preprocessing of its images.
 
-    No `tf.Module`, so that it enters no checkpoint.
+    It is not a `tf.Module`, so that it does not become part of checkpoints.
 
     Attributes:
-      name: 'tfgan', 'keras' or 'scenes'; results carry it.
+      name: 'tfgan', 'keras' or 'scenes'; part of the scores' names.
       is_inception: whether its Fréchet distance may be called FID.
-      identity: what the numbers depend on, fit for JSON: the handle of the weights and, of their content, the
-        SHA-256; the size, the resize and the range of the images; the layers.
+      identity: everything that the numbers depend on, as JSON values: the handle of the weights and the SHA-256 of
+        their content; the size, resizing and range of the images; the layers.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class ImageNetwork:
         *,
         is_inception: bool,
     ):
-        """Puts the parts together.
+        """Stores the network and its preprocessing.
 
         Args:
-          name: of the network.
-          network: what `preprocess` gives -> outputs by layer, [batch, ...].
-          preprocess: [batch, height, width, 3] uint8 -> the network's input.
+          name: name of the network.
+          network: maps the output of `preprocess` to a dict of outputs by layer, each [batch, ...].
+          preprocess: maps images [batch, height, width, 3] uint8 to the network's input.
           layers: names of the outputs that are the features and the logits.
-          identity: what the numbers depend on, besides the layers.
+          identity: everything that the numbers depend on, except the layers.
           is_inception: whether its Fréchet distance may be called FID.
         """
         self.name = name
@@ -66,31 +66,31 @@ class ImageNetwork:
         self._layers = layers
 
     def __call__(self, images: tf.Tensor) -> NetworkOutput:
-        """Runs the network; within `tf.function` and `strategy.run`, too.
+        """Runs the network; also works inside `tf.function` and `strategy.run`.
 
         Args:
           images: [batch, height, width, 3] uint8 RGB of any size.
 
         Returns:
-          The `NetworkOutput`; no gradient passes through it.
+          Features and logits. No gradient passes through them.
         """
         outputs = self._network(self._preprocess(images))
         return NetworkOutput(*(_rows(outputs[layer]) for layer in self._layers))
 
 
 def load_tfgan(weights: str, flag: str) -> ImageNetwork:
-    """Loads TF-GAN's Inception; inside `strategy.scope()` if there is one.
+    """Loads TF-GAN's Inception; call it inside `strategy.scope()` if there is a strategy.
 
-    Its features are 'pool_3' [batch, 2048], its logits 'logits' [batch, 1008]: all of them, as in TF-GAN's inception
-    score, the few without a class of ImageNet included.
+    The features are 'pool_3' [batch, 2048], and the logits 'logits' [batch, 1008]. As in TF-GAN's Inception Score, all
+    logits are used, including the few that belong to no ImageNet class.
 
     Args:
       weights: TF-Hub handle, or folder of the unpacked SavedModel; '' for TFGAN_HANDLE.
-      flag: how the user passes it: named by the errors.
+      flag: flag that the user passes `weights` with; used in error messages.
 
     Raises:
-      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
-      ValueError: the SavedModel is broken or of another API.
+      FileNotFoundError: the handle cannot be downloaded, or the folder holds no SavedModel.
+      ValueError: the SavedModel is broken or has another API.
     """
     how = {"size": IMAGE_SIZE, "resize": "bilinear of TF 1 (no half-pixel centres)", "range": "(x - 128) / 128"}
     return _load_saved_network(
@@ -99,12 +99,12 @@ def load_tfgan(weights: str, flag: str) -> ImageNetwork:
 
 
 def tfgan_input(images: tf.Tensor) -> tf.Tensor:
-    """Prepares images for TF-GAN's Inception as its owners do: resized first, then brought to [-1, 1).
+    """Prepares images for TF-GAN's Inception as TF-GAN does: resizes them, then scales them to [-1, 1).
 
-    TF-GAN's `preprocess_image` (tf.contrib.gan.eval, later tensorflow_gan.eval) repeats the first nodes of the graph
-    of 2015 (inception-2015-12-05.tgz), as which every FID since TTUR's has been computed: TF 1's `resize_bilinear`,
-    which takes the corners of pixels for their centers and smooths nothing, then (x - 128) / 128, so that 255 becomes
-    0.992. A resize of the published SavedModel's own leaves images of this size as they are.
+    TF-GAN's `preprocess_image` (tf.contrib.gan.eval, later tensorflow_gan.eval) repeats the first nodes of the 2015
+    graph (inception-2015-12-05.tgz), with which FIDs have been computed since the TTUR paper. These nodes are TF 1's
+    `resize_bilinear`, which treats the corners of pixels as their centers and does not antialias, and (x - 128) / 128,
+    which maps 255 to 0.992. The published SavedModel also resizes its input, but leaves images of this size unchanged.
 
     Args:
       images: [batch, height, width, 3] uint8.
@@ -118,19 +118,19 @@ def tfgan_input(images: tf.Tensor) -> tf.Tensor:
 
 
 def load_keras(weights: str, flag: str) -> ImageNetwork:
-    """Builds Keras' Inception-v3; inside `strategy.scope()` if there is one.
+    """Builds Keras' Inception-v3; call it inside `strategy.scope()` if there is a strategy.
 
-    Its features are the output of 'avg_pool' [batch, 2048], its logits that of 'predictions' before the softmax
+    The features are the output of 'avg_pool' [batch, 2048], and the logits that of 'predictions' before the softmax
     [batch, 1000].
 
     Args:
       weights: '' for the published ImageNet weights, which Keras downloads once; or the path of a Keras weights file
-        (.h5) of the whole network, classifier included.
-      flag: how the user passes it: named by the errors.
+        (.h5) of the whole network, including the classifier.
+      flag: flag that the user passes `weights` with; used in error messages.
 
     Raises:
       FileNotFoundError: the weights cannot be downloaded, or their file does not exist.
-      ValueError: the file is not of this network.
+      ValueError: the file belongs to another network.
     """
     with keras_weights.downloading(flag):
         inception = tf.keras.applications.InceptionV3(
@@ -138,9 +138,8 @@ def load_keras(weights: str, flag: str) -> ImageNetwork:
         )
     if weights:
         with keras_weights.reading(weights, flag, "the whole InceptionV3 of tf.keras.applications"):
-            inception.load_weights(
-                weights
-            )  # In the layers' order: Keras numbers their names otherwise in every process.
+            # By the order of the layers: Keras numbers their names differently in each process.
+            inception.load_weights(weights)
     outputs = {"avg_pool": inception.get_layer("avg_pool").output, "predictions": inception.output}
     network = tf.keras.Model(inception.input, outputs, name="inception_v3")
     network.trainable = False
@@ -158,7 +157,7 @@ def load_keras(weights: str, flag: str) -> ImageNetwork:
 
 
 def keras_input(images: tf.Tensor) -> tf.Tensor:
-    """Prepares images for Keras' Inception as the public JAX release does: resized first, then brought to [-1, 1].
+    """Prepares images for Keras' Inception as the public JAX release does: resizes them, then scales them to [-1, 1].
 
     Args:
       images: [batch, height, width, 3] uint8.
@@ -171,16 +170,18 @@ def keras_input(images: tf.Tensor) -> tf.Tensor:
 
 
 def load_scenes(weights: str, flag: str) -> ImageNetwork:
-    """Loads the scene recognizer, or any SavedModel with its outputs; inside `strategy.scope()` if there is one.
+    """Loads the scene recognizer, or any SavedModel with the same outputs.
+
+    Call it inside `strategy.scope()` if there is a strategy.
 
     Args:
-      weights: TF-Hub handle, or folder of a SavedModel that gives a dict with 'features' and 'logits' for uint8 images
-        of any size.
-      flag: how the user passes it: named by the errors.
+      weights: TF-Hub handle, or folder of a SavedModel that takes uint8 images of any size and returns a dict with
+        'features' and 'logits'.
+      flag: flag that the user passes `weights` with; used in error messages.
 
     Raises:
-      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
-      ValueError: the SavedModel is broken or of another API.
+      FileNotFoundError: the handle cannot be downloaded, or the folder holds no SavedModel.
+      ValueError: the SavedModel is broken or has another API.
     """
     how = {"size": "any", "resize": "the network's own", "range": "uint8"}
     return _load_saved_network(
@@ -197,19 +198,20 @@ NETWORKS = tuple(_LOADERS)
 
 
 def load_image_network(name: str, weights: str, *, flag: str = "--network_weights") -> ImageNetwork:
-    """Loads a network; inside `strategy.scope()` if there is one.
+    """Loads an image network; call it inside `strategy.scope()` if there is a strategy.
 
     Args:
       name: one of NETWORKS.
       weights: TF-Hub handle, folder or file; '' for the published weights of 'tfgan' and 'keras'.
-      flag: how the user passes `weights`: named by the errors.
+      flag: flag that the user passes `weights` with; used in error messages.
 
     Returns:
-      The network: [batch, height, width, 3] uint8 -> `NetworkOutput`.
+      The network, which maps [batch, height, width, 3] uint8 to `NetworkOutput`.
 
     Raises:
-      FileNotFoundError: the weights cannot be fetched or do not exist; says what to fetch and where to put it.
-      ValueError: `name` is unknown, or the weights are of another network.
+      FileNotFoundError: the weights cannot be downloaded or do not exist; the message says what to download and where
+        to put it.
+      ValueError: `name` is unknown, or the weights belong to another network.
     """
     if name not in _LOADERS:
         raise ValueError(f"unknown network '{name}': choose one of {', '.join(NETWORKS)}")
@@ -226,20 +228,20 @@ def _load_saved_network(
     *,
     is_inception: bool,
 ) -> ImageNetwork:
-    """Loads a SavedModel from images to a dict of outputs, and tries it on a black image.
+    """Loads a SavedModel that maps images to a dict of outputs, and tries it on a black image.
 
     Args:
-      name: of the network.
+      name: name of the network.
       handle: TF-Hub handle, or folder of a SavedModel.
-      flag: how the user passes the handle: named by the errors.
-      preprocess: [batch, height, width, 3] uint8 -> the SavedModel's input.
+      flag: flag that the user passes the handle with; used in error messages.
+      preprocess: maps images [batch, height, width, 3] uint8 to the SavedModel's input.
       layers: names of the outputs that are the features and the logits.
-      identity: what the numbers depend on, besides weights and layers.
+      identity: everything that the numbers depend on, except the weights and layers.
       is_inception: whether its Fréchet distance may be called FID.
 
     Raises:
-      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
-      ValueError: the SavedModel is broken or of another API.
+      FileNotFoundError: the handle cannot be downloaded, or the folder holds no SavedModel.
+      ValueError: the SavedModel is broken or has another API.
     """
     function = find_image_function(hub_files.load(handle, flag))
     refusal = f"{flag}='{handle}' is not the network '{name}' (images in, a dict with {' and '.join(layers)} out)"
@@ -249,14 +251,14 @@ def _load_saved_network(
     network = ImageNetwork(name, function.run, preprocess, layers, {**content, **identity}, is_inception=is_inception)
     try:
         black = tf.zeros([1, 64, 64, 3], tf.uint8)
-        tf.distribute.get_strategy().run(tf.function(network.__call__), args=(black,))  # Mirrored, weights want this.
+        tf.distribute.get_strategy().run(tf.function(network.__call__), args=(black,))  # Mirrored weights need `run`.
     except (KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error
     return network
 
 
 def _rows(output: tf.Tensor) -> tf.Tensor:
-    """[batch, ...] -> [batch, dim] float32: TF-GAN's graph gives its pooled features as [batch, 1, 1, dim]."""
-    dim = output.shape[1:].num_elements()  # None where the SavedModel does not tell.
+    """Reshapes [batch, ...] to [batch, dim] float32; TF-GAN's graph returns pooled features [batch, 1, 1, dim]."""
+    dim = output.shape[1:].num_elements()  # None if the SavedModel does not specify it.
     rows = tf.reshape(output, [tf.shape(output)[0], -1 if dim is None else dim])
     return tf.stop_gradient(tf.cast(rows, tf.float32))

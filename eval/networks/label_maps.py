@@ -1,4 +1,4 @@
-"""What the class ids of an object detector mean."""
+"""Label maps: the class names that belong to the class ids of object detectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from data_pipelines.scenes import spec
 
-# COCO's 80 classes in the order of its category ids. Those run from 1 to 90, with ten that were never used.
+# COCO's 80 classes in the order of their category ids. The ids run from 1 to 90; ten of them were never used.
 COCO_NAMES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
     *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
@@ -24,47 +24,47 @@ _UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 class LabelMap(NamedTuple):
-    """Names of the classes, and the detector's ids for them."""
+    """Names of the classes, and a table that maps the detector's ids to them."""
 
     names: tuple[str, ...]
-    table: tuple[int, ...]  # By the detector's id: the number of the class within `names`, from 0; -1: no class.
-    detector: str = ""  # The name of the only detector that has these classes, if so.
+    table: tuple[int, ...]  # table[id] is the index into `names`, or -1 if the id has no class.
+    detector: str = ""  # Name of the detector, if only one has these classes.
 
 
 def load_label_map(labels: str, *, flag: str = "--detector_labels") -> LabelMap:
-    """Finds or reads a label map.
+    """Returns a known label map, or reads one from a file.
 
     Args:
       labels: 'coco91' (COCO's own ids, 1 to 90 with gaps), 'coco80' (1 to 80), 'scenes' (the kinds of drawn objects,
-        from 1), or the path of a text file with a name in each line: the first has id 1, an empty line is an id
+        from 1), or the path of a text file with one name per line. The first line has id 1; an empty line is an id
         without a class.
-      flag: how the user passes it: named by the errors.
+      flag: flag that the user passes `labels` with; used in error messages.
 
     Raises:
-      FileNotFoundError: it is neither a known map nor a file.
-      ValueError: the file is no list of different names.
+      FileNotFoundError: `labels` is neither a known map nor a file.
+      ValueError: the file is not a list of distinct names.
     """
     if labels in _KNOWN:
         return _KNOWN[labels]()
     if not os.path.isfile(labels):
         raise FileNotFoundError(
             f"{flag}='{labels}' is neither a label map nor a file: pass coco91, coco80, scenes, "
-            "or the path of a text file with a name in each line"
+            "or the path of a text file with one name per line"
         )
     try:
         with open(labels, encoding="utf-8") as file:
             lines = [line.strip() for line in file]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{flag}='{labels}' is not a text file: pass one with a name in each line") from error
+        raise ValueError(f"{flag}='{labels}' is not a text file: pass one with one name per line") from error
     names = [line for line in lines if line]
     if not names or len(set(names)) < len(names):
-        twice = next((f"the name '{name}' twice" for name in names if names.count(name) > 1), "no names")
-        raise ValueError(f"{flag}='{labels}' has {twice}: give each class a line of its own")
+        problem = next((f"the name '{name}' twice" for name in names if names.count(name) > 1), "no names")
+        raise ValueError(f"{flag}='{labels}' has {problem}: give each class a line of its own")
     return _label_map(lines)
 
 
 def _label_map(lines: Sequence[str]) -> LabelMap:
-    """From the names of the ids 1, 2, ...; '' for an id without a class."""
+    """Makes a label map from the names of the ids 1, 2, ...; '' means an id without a class."""
     names = tuple(line for line in lines if line)
     return LabelMap(names, (-1, *(names.index(line) if line else -1 for line in lines)))
 

@@ -54,7 +54,7 @@ def test_images_are_taken_as_they_are_stored(tmp_path, caplog):
     files, _ = image_folder.read(str(tmp_path), needs_captions=False)
     deep_image, palette_image, turned_image = (batch["image"].numpy()[0] for batch in FolderImages(files).batches(0, 1))
     assert turned_image.shape == (8, 4, 3)
-    assert "1 of 3 images say by an EXIF tag that they are to be turned" in caplog.text
+    assert "1 of 3 images have an EXIF rotation tag" in caplog.text
     np.testing.assert_array_equal(deep_image, np.repeat(deep[..., None] >> 8, 3, axis=-1))
     np.testing.assert_array_equal(palette_image, palette.convert("RGB"))
 
@@ -96,7 +96,7 @@ def test_a_table_of_another_encoding_is_refused(folder):
 @pytest.mark.parametrize("content", [b"no image", b"", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_image_is_named(content, folder):
     (folder / "b.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=r"b\.jpg is no image that can be read .*: replace it, or remove line 2 of"):
+    with pytest.raises(ValueError, match=r"b\.jpg is not a readable image .*: replace it, or remove line 2 of"):
         image_folder.read(str(folder))
     Image.new("RGB", (8, 8)).save(folder / "b.jpg", format="TIFF")
     with pytest.raises(ValueError, match=r"TIFF is not PNG, JPEG"):
@@ -110,7 +110,7 @@ def test_without_captions_all_images_are_taken(folder):
     assert listed.captions == [""] * 4
     with pytest.raises(FileNotFoundError, match=r"other\.tsv is missing"):  # A table that is named must be there.
         image_folder.read(str(folder), str(folder / "other.tsv"), needs_captions=False)
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         image_folder.read(str(folder / "nothing"), needs_captions=False)
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match=r"has 0 images \(\.png, .*: metrics need two or more"):

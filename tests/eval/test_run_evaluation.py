@@ -251,7 +251,7 @@ def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluator
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ([], "give what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset"),
+        ([], "name what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset"),
         (["--images=x"], "--images needs --dataset"),
         (["--export=x"], "--export needs --dataset"),
         (["--export=/nowhere", "--dataset=scenes"], "/nowhere"),

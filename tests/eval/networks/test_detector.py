@@ -219,7 +219,7 @@ def _tuple(images):
     "call, spec, reason",
     [
         (_boxes_alone, tf.TensorSpec([1, None, None, 3], tf.uint8), "no detection_scores among boxes, detection_boxes"),
-        (_tuple, tf.TensorSpec([1, None, None, 3], tf.uint8), "does not give a dict"),
+        (_tuple, tf.TensorSpec([1, None, None, 3], tf.uint8), "does not return a dict"),
         (_boxes_alone, tf.TensorSpec([8, None, None, 3], tf.uint8), "takes 8 images at once"),
         (_boxes_alone, tf.TensorSpec([1, None, None, 3], tf.int32), "images of type int32"),
         (_boxes_alone, tf.TensorSpec([None], tf.string), "nothing in this SavedModel takes images"),
@@ -229,7 +229,9 @@ def test_refuses_other_apis(tmp_path, call, spec, reason):
     module = tf.Module()
     module.__call__ = tf.function(call, input_signature=[spec])
     tf.saved_model.save(module, str(tmp_path))
-    with pytest.raises(ValueError, match=rf"--detector='.*' is no object detector of a known API .*{reason}") as error:
+    with pytest.raises(
+        ValueError, match=rf"--detector='.*' is not an object detector of a known API .*{reason}"
+    ) as error:
         detector.load_detector(str(tmp_path), "coco91")
     assert "\n" not in str(error.value)
 

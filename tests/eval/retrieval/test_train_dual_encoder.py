@@ -93,8 +93,8 @@ def test_a_killed_training_goes_on_to_the_same_end(command, images, tmp_path):
     "arguments, message",
     [
         ([], "error: --output is missing"),
-        (["--output=x"], "error: give what to train on, in one way: --pictures, or --dataset"),
-        (["--output=x", "--dataset=scenes", "--pictures=y"], "error: give what to train on, in one way"),
+        (["--output=x"], "error: name what to train on with either --pictures or --dataset"),
+        (["--output=x", "--dataset=scenes", "--pictures=y"], "error: name what to train on with either"),
         (["--output=x", "--dataset=scenes", "--captions=y"], "error: --captions belongs to --pictures"),
     ],
 )
