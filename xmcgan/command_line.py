@@ -1,4 +1,4 @@
-"""What the commands of this project share: flags, config, log format and error handling.
+"""The parts that all commands share: flags, config, log format and error handling.
 
 A command is a module with a docstring (shown by `--help`), a few flags, and
 

@@ -19,7 +19,7 @@ _T = typing.TypeVar("_T")
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a field carries besides its type and its default.
+    """The properties of a field besides its type and default.
 
     Attributes:
       help: one sentence for `--help`.
@@ -28,8 +28,8 @@ class Setting:
       positive: the value is greater than 0.
       fraction: the value is at least 0 and less than 1.
       loss_weight: the value is the weight of a loss; 0 switches that loss off.
-      free: a resumed run may change the field, because its results do not depend on it (except by rounding): it sets
-        the run's length, logging, speed or memory.
+      may_change: a resumed run may change the field. Such fields set a run's length, logging, evaluation, speed or
+        memory, and do not change what a step computes, except by rounding.
     """
 
     help: str
@@ -38,7 +38,7 @@ class Setting:
     positive: bool = False
     fraction: bool = False
     loss_weight: bool = False
-    free: bool = False
+    may_change: bool = False
 
 
 def setting(default: _T, help: str, **constraints: typing.Any) -> _T:
@@ -71,7 +71,7 @@ class DataConfig:
         "none",
         "'none' decodes images again in each epoch; 'memory' keeps them decoded in the host's memory.",
         choices=("none", "memory"),
-        free=True,
+        may_change=True,
     )
 
 
@@ -198,7 +198,7 @@ class LossConfig:
         0,
         "Sentences that the word loss scores at once, which bounds its memory; 0: a few hundred words.",
         minimum=0,
-        free=True,
+        may_change=True,
     )
 
 
@@ -208,24 +208,29 @@ class TrainingConfig:
 
     batch_size: int = setting(256, "The global batch, over all replicas.", minimum=1)
     epochs: float = setting(
-        1000.0, "Passes over the training images; D's batches count as well as G's.", positive=True, free=True
+        1000.0, "Passes over the training images; D's batches count as well as G's.", positive=True, may_change=True
     )
-    num_steps: int = setting(0, "Generator updates; 0 derives them from `epochs`.", minimum=0, free=True)
+    num_steps: int = setting(0, "Generator updates; 0 derives them from `epochs`.", minimum=0, may_change=True)
     micro_batches: int = setting(
-        1, "Equal parts of a replica's batch, which are computed one at a time to save memory.", minimum=1, free=True
+        1,
+        "Equal parts of a replica's batch, which are computed one at a time to save memory.",
+        minimum=1,
+        may_change=True,
     )
     micro_batch_statistics: str = setting(
         "batch",
         "G's batch norm uses the statistics of the whole 'batch' (exact), or of each 'micro_batch'.",
         choices=("batch", "micro_batch"),
     )
-    recompute: bool = setting(False, "Recompute activations in the backward pass instead of keeping them.", free=True)
+    recompute: bool = setting(
+        False, "Recompute activations in the backward pass instead of keeping them.", may_change=True
+    )
     precision: str = setting(
         "float32",
         "Type of the activations: 'float32', 'bfloat16' or 'float16' (with loss scaling).",
         choices=("float32", "bfloat16", "float16"),
     )
-    xla: bool = setting(False, "Compile each step with XLA.", free=True)
+    xla: bool = setting(False, "Compile each step with XLA.", may_change=True)
     update_rule: str = setting(
         "algorithm1",
         "'algorithm1', or 'joint': the last D step shares G's batch and forward pass.",
@@ -245,16 +250,19 @@ class TrainingConfig:
         50,
         "Steps in one call of the compiled loop; log_every, sample_every and checkpoint_every are multiples of it.",
         minimum=1,
-        free=True,
+        may_change=True,
     )
     log_every: int = setting(
-        50, "Steps between lines of metrics.jsonl, and between points of TensorBoard's curves.", minimum=1, free=True
+        50,
+        "Steps between lines of metrics.jsonl, and between points of TensorBoard's curves.",
+        minimum=1,
+        may_change=True,
     )
-    sample_every: int = setting(1000, "Steps between sample grids; 0: none.", minimum=0, free=True)
-    checkpoint_every: int = setting(1000, "Steps between checkpoints.", minimum=1, free=True)
-    max_checkpoints: int = setting(3, "How many of the newest checkpoints are kept.", minimum=1, free=True)
+    sample_every: int = setting(1000, "Steps between sample grids; 0: none.", minimum=0, may_change=True)
+    checkpoint_every: int = setting(1000, "Steps between checkpoints.", minimum=1, may_change=True)
+    max_checkpoints: int = setting(3, "How many of the newest checkpoints are kept.", minimum=1, may_change=True)
     keep_every: int = setting(
-        0, "Checkpoints of steps that are multiples of this are kept for good; 0: none.", minimum=0, free=True
+        0, "Checkpoints of steps that are multiples of this are kept for good; 0: none.", minimum=0, may_change=True
     )
     deterministic: bool = setting(True, "Bit-for-bit repeatable ops (tf.config.experimental.enable_op_determinism).")
 
@@ -285,51 +293,55 @@ class EvaluationConfig:
         0,
         "Generator steps between evaluations during training; 0: none. A multiple of checkpoint_every.",
         minimum=0,
-        free=True,
+        may_change=True,
     )
     metrics: str = setting(
-        "fid,kid,is,r_precision,soa", "Metrics to compute, separated by commas: some or all of these.", free=True
+        "fid,kid,is,r_precision,soa", "Metrics to compute, separated by commas: some or all of these.", may_change=True
     )
     num_samples: int = setting(
         30_000,
         "Captions of the validation split; if it has fewer images, they are used several times.",
         minimum=2,
-        free=True,
+        may_change=True,
     )
     seed: int = setting(
-        0, "Seed of the list of captions, the noise, and the random choices of the metrics.", minimum=0, free=True
+        0, "Seed of the list of captions, the noise, and the random choices of the metrics.", minimum=0, may_change=True
     )
-    batch_size: int = setting(64, "Images per batch, over all replicas.", minimum=1, free=True)
+    batch_size: int = setting(64, "Images per batch, over all replicas.", minimum=1, may_change=True)
     network: str = setting(
         "tfgan",
         "Network of FID, KID and IS: 'tfgan' (what publications use), 'keras', or 'scenes'.",
         choices=("tfgan", "keras", "scenes"),
-        free=True,
+        may_change=True,
     )
     network_weights: str = setting(
-        "", "TF-Hub handle, folder or file of that network's weights; empty: the published ones.", free=True
+        "", "TF-Hub handle, folder or file of that network's weights; empty: the published ones.", may_change=True
     )
     inception_score_splits: int = setting(
-        10, "Parts that IS is averaged over: 10 (usual) or 1 (reference).", minimum=1, free=True
+        10, "Parts that IS is averaged over: 10 (usual) or 1 (reference).", minimum=1, may_change=True
     )
-    kernel_subsets: int = setting(100, "Random subsets that KID is averaged over.", minimum=1, free=True)
-    kernel_subset_size: int = setting(1000, "Images in each of KID's subsets.", minimum=2, free=True)
-    mismatches: int = setting(99, "Wrong captions beside the true one in R-precision.", minimum=1, free=True)
-    folds: int = setting(10, "Parts that R-precision is averaged over.", minimum=1, free=True)
+    kernel_subsets: int = setting(100, "Random subsets that KID is averaged over.", minimum=1, may_change=True)
+    kernel_subset_size: int = setting(1000, "Images in each of KID's subsets.", minimum=2, may_change=True)
+    mismatches: int = setting(99, "Wrong captions beside the true one in R-precision.", minimum=1, may_change=True)
+    folds: int = setting(10, "Parts that R-precision is averaged over.", minimum=1, may_change=True)
     dual_encoder: str = setting(
-        "", "Folder written by eval.train_dual_encoder, or of a SavedModel with the same two methods.", free=True
+        "", "Folder written by eval.train_dual_encoder, or of a SavedModel with the same two methods.", may_change=True
     )
     detector: str = setting(
-        "https://tfhub.dev/tensorflow/efficientdet/d4/1", "TF-Hub handle or folder of SOA's object detector.", free=True
+        "https://tfhub.dev/tensorflow/efficientdet/d4/1",
+        "TF-Hub handle or folder of SOA's object detector.",
+        may_change=True,
     )
     detector_labels: str = setting(
-        "coco91", "The detector's labels: 'coco91', 'coco80', 'scenes', or a file with one name per line.", free=True
+        "coco91",
+        "The detector's labels: 'coco91', 'coco80', 'scenes', or a file with one name per line.",
+        may_change=True,
     )
     detector_threshold: float = setting(
-        0.5, "Score at or above which SOA counts an object as found.", fraction=True, free=True
+        0.5, "Score at or above which SOA counts an object as found.", fraction=True, may_change=True
     )
     soa_captions: str = setting(
-        "", "Folder of SOA's official caption lists; empty: the paper's approximation.", free=True
+        "", "Folder of SOA's official caption lists; empty: the paper's approximation.", may_change=True
     )
 
 

@@ -127,7 +127,7 @@ def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
 
 
 def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:
-    """Checks that the disk has enough free space, before work begins. Buckets are not checked.
+    """Checks before work begins that the disk has enough free space; buckets are not checked.
 
     Args:
       folder: to be written to; need not exist yet.

@@ -112,8 +112,8 @@ class Objectives:
         return self._info_nce(scores, self._options.temperature)
 
     def _word(self, output: DiscriminatorOutput, text: TextFeatures) -> ContrastiveLoss:
-        # Each replica scores its own images with all sentences. Words carry no gradient, so regions, which do, need
-        # not be gathered.
+        # Each replica scores its own images with all sentences. Only the words are gathered, which carry no gradient;
+        # the regions stay on their replica.
         scores = word_region_scores(
             output.region_features,
             self._gather(text.words),

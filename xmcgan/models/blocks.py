@@ -29,7 +29,7 @@ class UpsamplingConv2D(tf.keras.layers.Conv2D):
         super().__init__(filters, 3, padding="same", kernel_initializer="glorot_normal", **kwargs)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """[batch, size, size, channels] -> [batch, 2 size, 2 size, filters]."""
+        """Up-samples and convolves: [batch, size, size, channels] -> [batch, 2 size, 2 size, filters]."""
         return tf.nn.bias_add(upsample_and_convolve(x, self.kernel), self.bias)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 
 _CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
-# The part of a SavedModel that the digest covers, and that computes; Keras' metadata, licenses and stray files do not.
+# The files that determine a SavedModel's outputs; the digest leaves out Keras' metadata, licenses and stray files.
 _GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
 _CHUNK = 1 << 20
 
@@ -113,7 +113,7 @@ def _fetch(handle: str, name: str) -> str:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Yields the names of the files that compute, relative to the folder, with forward slashes."""
+    """Yields the names of the files that determine the outputs, relative to the folder, with forward slashes."""
     yield _GRAPH
     for part in _FOLDERS:
         for parent, _, names in tf.io.gfile.walk(os.path.join(folder, part)):

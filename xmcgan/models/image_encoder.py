@@ -32,12 +32,12 @@ class ImageNetPreprocessing(tf.keras.layers.Layer):
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """[batch, any height, any width, 3] RGB in [0, 1] -> [batch, size, size, 3] BGR in 0..255 minus the means."""
+        """Converts RGB in [0, 1], [batch, height, width, 3], to BGR in 0..255 minus the means, [batch, size, size, 3]."""
         resized = _resize(images, self.size)
         return 255.0 * resized[..., ::-1] - tf.constant(_BGR_MEANS, resized.dtype)
 
     def get_config(self) -> dict:
-        """As Keras has it: what the layer can be made from."""
+        """Returns the config from which Keras can make the layer again."""
         return {**super().get_config(), "size": self.size}
 
 
@@ -50,11 +50,11 @@ class Resizing(tf.keras.layers.Layer):
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """[batch, any height, any width, 3] -> [batch, size, size, 3]; images of that size are unchanged."""
+        """Resizes [batch, height, width, 3] -> [batch, size, size, 3]; images of that size are unchanged."""
         return _resize(images, self.size)
 
     def get_config(self) -> dict:
-        """As Keras has it: what the layer can be made from."""
+        """Returns the config from which Keras can make the layer again."""
         return {**super().get_config(), "size": self.size}
 
 

@@ -24,7 +24,7 @@ from xmcgan.replicas import group_mean
 
 
 class Condition(NamedTuple):
-    """What the generator's layers are conditioned on."""
+    """The inputs that the generator's layers are conditioned on."""
 
     vector: tf.Tensor  # concat(projected e_s, z), [batch, condition]
     context: tf.Tensor | None = None  # Word context c_j of every region, [batch, 16, 16, dim]
@@ -146,7 +146,7 @@ class LinearOfCondition(tf.keras.layers.Layer):
         self.bias = self.add_weight("bias", [self.units], initializer="zeros")
 
     def call(self, inputs: list) -> tf.Tensor:
-        """[vector] -> [batch, 1, 1, units]; [context, vector] -> [batch, 16, 16, units]."""
+        """Applies the map: [vector] -> [batch, 1, 1, units]; [context, vector] -> [batch, 16, 16, units]."""
         if len(inputs) == 1:
             return self._map_vector(inputs[0], self.kernel)
         context, vector = inputs

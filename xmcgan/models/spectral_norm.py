@@ -112,7 +112,7 @@ class SpectralConv2D(SpectralNormalization, tf.keras.layers.Conv2D):
         self._build_power_iteration(self.filters)
 
     def call(self, x: tf.Tensor, parameters: Parameters | None = None, training: bool = False) -> tf.Tensor:
-        """[batch, size, size, channels] -> [batch, size, size, filters], or half that size."""
+        """Convolves: [batch, size, size, channels] -> [batch, size, size, filters], or half that size."""
         kernel, bias = parameters or self.parameters(training)
         kernel, bias = tf.cast(kernel, x.dtype), tf.cast(bias, x.dtype)
         convolved = convolve_and_downsample(x, kernel) if self.down else tf.nn.conv2d(x, kernel, 1, "SAME")
@@ -139,6 +139,6 @@ class SpectralDense(SpectralNormalization, tf.keras.layers.Dense):
         self._build_power_iteration(self.units)
 
     def call(self, x: tf.Tensor, parameters: Parameters | None = None, training: bool = False) -> tf.Tensor:
-        """[batch, channels] -> [batch, units]."""
+        """Applies the layer: [batch, channels] -> [batch, units]."""
         kernel, bias = parameters or self.parameters(training)
         return tf.nn.bias_add(tf.matmul(x, tf.cast(kernel, x.dtype)), tf.cast(bias, x.dtype))

@@ -39,7 +39,7 @@ class FoldedModulation(tf.keras.layers.Layer):
             variable.assign(tf.cast(values, variable.dtype))
 
     def call(self, x: tf.Tensor, condition: Condition, statistics: Statistics | None = None) -> tf.Tensor:
-        """As `SelfModulation.call`; there are no statistics of a batch here."""
+        """Normalizes and modulates, see `SelfModulation.call`; batch statistics are not used."""
         del statistics
         scale, shift = tf.split(self.scale_and_shift(self.linear_inputs(condition)), 2, axis=-1)
         return scale_and_shift(x, scale, shift)

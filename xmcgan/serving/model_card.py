@@ -63,8 +63,8 @@ class Facts(NamedTuple):
     """The facts on the card that are not in the config."""
 
     name: str
-    number: int  # Of the version.
-    step: int  # Of the checkpoint.
+    number: int  # The version's number.
+    step: int  # The checkpoint's step.
     precision: str
     folded: bool
     scores: Sequence[tuple[str, str]]  # Name and value of each metric; empty if nothing was measured.

@@ -117,7 +117,7 @@ def train(
     batches_from = functools.partial(data.batches, strategy, text_encoder)
     batches = batches_from(step)
 
-    # 3. The workdir is claimed for this run, and an evaluation that is due is made up for.
+    # 3. The workdir is claimed for this run, and the last checkpoint is evaluated if that was missed.
     workers.check_same(config_json.to_json(config), step, workdir)
     if workers.is_chief:
         claim_workdir(workdir, config)

@@ -15,7 +15,7 @@ class TrainState(tf.train.Checkpoint):
     """All variables of a run, which are saved and restored together."""
 
     def __init__(self, config: Config):
-        """Builds the networks from `config.training.seed`. Call it inside the strategy's scope."""
+        """Builds the networks, with weights drawn by `config.training.seed`; call it inside the strategy's scope."""
         options = config.training
         tf.keras.utils.set_random_seed(options.seed)
         super().__init__(

@@ -21,7 +21,7 @@ class Example(NamedTuple):
     """A replica's part of a batch, ready for the networks."""
 
     image: tf.Tensor  # Real images, [batch, size, size, 3] in [0, 1]
-    text: TextFeatures  # Of one caption per image
+    text: TextFeatures  # Features of one caption per image
     z: tf.Tensor  # Noise, [batch, noise_dim]
 
 

@@ -124,4 +124,4 @@ def _may_change(field: str, config: Config) -> bool:
         return False
     if field.startswith("image_encoder.") and not config.uses_image_encoder:
         return True
-    return field != "dataset" and config_lib.settings()[field].free
+    return field != "dataset" and config_lib.settings()[field].may_change

@@ -56,7 +56,7 @@ def test_the_image_encoder_matters_to_runs_with_a_loss_of_it(tmp_path):
 
 def test_what_a_run_may_change():
     # They end, watch, speed up or fit a run; all others enter its numbers.
-    free = {name for name, setting in settings().items() if setting.free}
+    free = {name for name, setting in settings().items() if setting.may_change}
     assert {name for name in free if not name.startswith("evaluation.")} == {
         "data.cache",
         "losses.word_chunk",
