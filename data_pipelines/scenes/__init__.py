@@ -1,1 +1,1 @@
-"""The embedded dataset: procedurally drawn images with captions, in the source layouts of the real datasets."""
+"""The drawn dataset: procedurally drawn images with captions, in the layouts of the published datasets."""

@@ -1,4 +1,4 @@
-"""Draws scenes into a folder that looks like a published data set, for its converter to run on.
+"""Draws scenes into a folder with the layout of a published dataset, which that dataset's converter can read.
 
   python -m data_pipelines.scenes --output=drawn --num_images=1000
   python -m data_pipelines.scenes --layout=ln_coco --output=drawn --num_images=1000 --image_size=256 --seed=1
@@ -6,12 +6,13 @@
   python -m data_pipelines.scenes --layout=ln_openimages --output=drawn --num_images=1000 --archives
 
 coco2014: train2014/, val2014/, and annotations/ with five short captions and the objects of each image.
-ln_coco: train2017/, val2017/, annotations/ with the objects, and one long spoken narrative of each image (of some
-images two) in coco_*_localized_narratives*.jsonl: timed words with disfluencies, and the trace of the mouse.
-ln_openimages: the same in train_0/ ... train_f/, validation/ and open_images_*_localized_narratives*.jsonl.
+ln_coco: train2017/, val2017/, annotations/ with the objects, and coco_*_localized_narratives*.jsonl with one long
+spoken narrative of each image (two for some images): timed words with disfluencies, and the trace of the mouse.
+ln_openimages: the same narratives, with train_0/ ... train_f/, validation/ and
+open_images_*_localized_narratives*.jsonl.
 
-The same seed draws the same scenes in every layout, and validation never repeats what training has seen. The folder
-appears only when it is whole. `python -m data_pipelines.convert` turns it into records.
+A seed draws the same scenes in every layout. The validation split never repeats combinations of the training split. The
+folder appears only when it is complete. `python -m data_pipelines.convert` converts it to records.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from absl import app, flags
 from data_pipelines.scenes import draw, layouts
 from xmcgan import command_line
 
-_LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Whose source layout to write.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
-_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Training images.", required=True, lower_bound=1)
+_LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Dataset whose layout to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to create.", required=True)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Number of training images.", required=True, lower_bound=1)
 _NUM_VAL_IMAGES = flags.DEFINE_integer(
-    "num_val_images", None, "Validation images; by default a tenth of --num_images.", lower_bound=1
+    "num_val_images", None, "Number of validation images; by default a tenth of --num_images.", lower_bound=1
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", draw.DEFAULT_SIZE, "Pixels a side.", lower_bound=32)
-_SEED = flags.DEFINE_integer("seed", 0, "Another seed draws other scenes.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the scenes.", lower_bound=0)
 _CAPTIONS_ONLY = flags.DEFINE_bool(
-    "captions_only", False, "With ln_*: write the lighter *_captions.jsonl, without timed words and traces."
+    "captions_only", False, "With ln_*: write the smaller *_captions.jsonl, without timed words and traces."
 )
 _ARCHIVES = flags.DEFINE_bool(
     "archives", False, "With ln_openimages: pack the images into train_0.tar.gz and so on, as published."
 )
-# Which layouts know an option.
+# The options that only some layouts have.
 _OPTIONS = ((_CAPTIONS_ONLY, ("ln_coco", "ln_openimages")), (_ARCHIVES, ("ln_openimages",)))
 
 
@@ -43,11 +44,11 @@ def main(argv: list[str]) -> None:
     """Runs the command."""
     del argv
     options: dict[str, bool] = {}
-    for flag, knowing in _OPTIONS:
-        if flag.value and _LAYOUT.value not in knowing:
-            fitting = " or ".join(f"--layout={layout}" for layout in knowing)
-            raise app.UsageError(f"--{flag.name} does not apply to --layout={_LAYOUT.value}: only to {fitting}")
-        if _LAYOUT.value in knowing:
+    for flag, supported in _OPTIONS:
+        if flag.value and _LAYOUT.value not in supported:
+            alternatives = " or ".join(f"--layout={layout}" for layout in supported)
+            raise app.UsageError(f"--{flag.name} does not apply to --layout={_LAYOUT.value}: only to {alternatives}")
+        if _LAYOUT.value in supported:
             options[flag.name] = flag.value
     layouts.LAYOUTS[_LAYOUT.value](
         _OUTPUT.value,

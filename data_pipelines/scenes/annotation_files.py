@@ -1,4 +1,4 @@
-"""COCO's annotation files of drawn scenes, as COCO publishes them for 2014 and for 2017."""
+"""Annotation files of drawn scenes, in COCO's format for 2014 and 2017."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _CATEGORIES = [{"supercategory": "object", "id": number, "name": kind} for numbe
 
 
 class Annotated(NamedTuple):
-    """COCO's entries for one image: that of `images`, and the instances without their ids."""
+    """COCO's entries for one image: its entry in `images`, and its instances without their ids."""
 
     image: dict[str, Any]
     instances: list[dict[str, Any]]
 
 
 def annotate(scene: spec.Scene, image_id: int, file_name: str, year: int, image_size: int) -> Annotated:
-    """Describes one image and its objects in COCO's terms.
+    """Describes one image and its objects in COCO's format.
 
     Args:
-      scene: what the image shows.
-      image_id: of COCO.
-      file_name: of the image, without its folder.
-      year: of the COCO release, 2014 or 2017.
+      scene: the scene that the image shows.
+      image_id: id of the image.
+      file_name: name of the image's file, without its folder.
+      year: year of the COCO release, 2014 or 2017.
       image_size: pixels a side.
 
     Returns:
-      What goes into the annotation files.
+      The entries for the annotation files.
     """
     image = {
         "license": 1,
@@ -48,9 +48,9 @@ def annotate(scene: spec.Scene, image_id: int, file_name: str, year: int, image_
 
 
 def write_instances(path: pathlib.Path, annotated: Sequence[Annotated], year: int) -> None:
-    """Writes an `instances_*.json`: boxes and categories of all objects."""
+    """Writes an `instances_*.json` with the boxes and categories of all objects."""
     first_id = annotated[0].image["id"]
-    ids = itertools.count(3 * first_id)  # No scene has more than three objects: no id comes twice over the splits.
+    ids = itertools.count(3 * first_id)  # A scene has at most three objects, so ids are unique across the splits.
     instances = [
         {**instance, "image_id": image["id"], "id": next(ids)}
         for image, instances in annotated
@@ -62,7 +62,7 @@ def write_instances(path: pathlib.Path, annotated: Sequence[Annotated], year: in
 def write_captions(
     path: pathlib.Path, annotated: Sequence[Annotated], captions: Sequence[Sequence[str]], year: int
 ) -> None:
-    """Writes a `captions_*.json`: five captions of each image."""
+    """Writes a `captions_*.json` with five captions of each image."""
     first_id = annotated[0].image["id"]
     ids = itertools.count(5 * first_id)
     entries = [

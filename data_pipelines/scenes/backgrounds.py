@@ -1,4 +1,4 @@
-"""The eight backgrounds, each in a few variants (horizon, clouds, stars, skyline, planks)."""
+"""Draws the eight backgrounds, each in a few variants (horizon, clouds, stars, skyline, planks)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SUPERSAMPLING = 3
 
 @functools.lru_cache(maxsize=len(spec.BACKGROUNDS) * VARIANTS)
 def render(background: str, variant: int, size: int) -> Image.Image:
-    """An image of a background.
+    """Draws a background.
 
     Args:
       background: a key of `spec.BACKGROUNDS`.
-      variant: 0 .. VARIANTS - 1.
+      variant: number of the variant, 0 .. VARIANTS - 1.
       size: pixels a side.
 
     Returns:
-      An RGB image; shared between callers, not to be changed.
+      An RGB image. It is cached and shared between callers, so it must not be changed.
     """
     canvas = _Canvas(size * _SUPERSAMPLING)
     _PAINTERS[background](canvas, np.random.default_rng([variant, list(spec.BACKGROUNDS).index(background)]))
@@ -31,14 +31,14 @@ def render(background: str, variant: int, size: int) -> Image.Image:
 
 
 class _Canvas:
-    """An image painted in coordinates of the unit square, y downwards."""
+    """An image that is painted in coordinates of the unit square, y downwards."""
 
     def __init__(self, side: int):
         self._side = side
         self.image = Image.new("RGB", (side, side))
 
     def blend(self, top: float, bottom: float, *colors: tuple[int, int, int]) -> None:
-        """Fills the rows from `top` to `bottom` with colors that run into each other downwards."""
+        """Fills the rows from `top` to `bottom` with a vertical gradient of colors."""
         first, last = round(top * self._side), round(bottom * self._side)
         at = np.linspace(0, len(colors) - 1, last - first)
         column = np.stack([np.interp(at, range(len(colors)), channel) for channel in zip(*colors)], axis=-1)

@@ -1,7 +1,7 @@
-"""The small BERT of the embedded dataset: learned from its captions, saved as the published one is.
+"""The small BERT of the drawn dataset, trained on its captions and saved in the format of the published BERT.
 
-No model hub is needed for `scenes`: the vocabulary comes from TF Text's WordPiece learner, the weights from less than
-a minute of pre-training, and the two SavedModels speak TF Hub's text API (see `xmcgan.models.text_encoder`).
+So `scenes` needs no model hub. The vocabulary comes from TF Text's WordPiece learner and the weights from less than a
+minute of pre-training. The two SavedModels have TF Hub's text API (see `xmcgan.models.text_encoder`).
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 from data_pipelines.scenes import bert_model, bert_pretraining
 
 _MAX_VOCABULARY = 2000
-_VOCABULARY = "vocab.txt"  # Called as in the published preprocessors.
-_REPORT = "pretraining.json"  # Written last: says that all is there.
+_VOCABULARY = "vocab.txt"  # The same name as in the published preprocessors.
+_REPORT = "pretraining.json"  # Written last, so it marks a complete model.
 
 
 def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, steps: int = 600) -> dict[str, float]:
     """Learns a vocabulary and a small BERT from captions, and saves both as SavedModels.
 
-    Writes `output_dir/preprocessor`, `output_dir/encoder` and `output_dir/pretraining.json` (what is returned),
-    which appear when they are whole. Does nothing where they are already.
+    Writes `output_dir/preprocessor`, `output_dir/encoder` and `output_dir/pretraining.json` (the returned report), each
+    of which appears only when it is complete. Does nothing if they exist already.
 
     Args:
       captions: the captions of each image, one or more.
       output_dir: folder to write to.
-      seed: of the weights, the batches and the masks; the same seed gives the same BERT.
-      steps: of pre-training.
+      seed: seed of the weights, the batches and the masks; the same seed results in the same BERT.
+      steps: steps of pre-training.
 
     Returns:
-      See `bert_pretraining.pretrain`; and 'seconds'.
+      The report of `bert_pretraining.pretrain`, and 'seconds'.
 
     Raises:
-      ValueError: fewer than four images, an image without a caption, or a caption in the place of a list of them.
+      ValueError: there are fewer than four images, or the captions of an image are not a list of one or more strings.
     """
     report_path = os.path.join(output_dir, _REPORT)
     if os.path.exists(report_path):
         with open(report_path, encoding="utf-8") as file:
             return json.load(file)
     if len(captions) < 4:
-        raise ValueError(f"captions of {len(captions)} images are too few to pre-train on: give 4 or more")
+        raise ValueError(f"captions of {len(captions)} images are too few for pre-training: pass 4 or more")
     for number, group in enumerate(captions, start=1):
         if isinstance(group, str) or not group:
             raise ValueError(f"image {number} needs a list of one or more captions, not {group!r}")
@@ -60,34 +60,34 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     report = bert_pretraining.pretrain(encoder, preprocessor, captions, steps=steps, seed=seed)
     report["seconds"] = time.time() - start
 
-    staging = f"{output_dir.rstrip(os.sep)}.incomplete"
-    shutil.rmtree(staging, ignore_errors=True)
-    os.makedirs(staging)
-    vocabulary_path = os.path.join(staging, _VOCABULARY)
+    temporary = f"{output_dir.rstrip(os.sep)}.incomplete"
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.makedirs(temporary)
+    vocabulary_path = os.path.join(temporary, _VOCABULARY)
     with open(vocabulary_path, "w", encoding="utf-8") as file:
         file.writelines(f"{token}\n" for token in vocabulary)
-    preprocessor.vocabulary = tf.saved_model.Asset(vocabulary_path)  # For whoever wants to read the tokens.
-    tf.saved_model.save(preprocessor, os.path.join(staging, "preprocessor"))
+    preprocessor.vocabulary = tf.saved_model.Asset(vocabulary_path)  # So that users can read the tokens.
+    tf.saved_model.save(preprocessor, os.path.join(temporary, "preprocessor"))
     os.remove(vocabulary_path)
-    tf.saved_model.save(encoder, os.path.join(staging, "encoder"))
-    with open(os.path.join(staging, _REPORT), "w", encoding="utf-8") as file:
+    tf.saved_model.save(encoder, os.path.join(temporary, "encoder"))
+    with open(os.path.join(temporary, _REPORT), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
     os.makedirs(output_dir, exist_ok=True)
     for name in ("preprocessor", "encoder", _REPORT):
         target = os.path.join(output_dir, name)
         shutil.rmtree(target, ignore_errors=True)
-        os.rename(os.path.join(staging, name), target)
-    os.rmdir(staging)
+        os.rename(os.path.join(temporary, name), target)
+    os.rmdir(temporary)
     return report
 
 
 def is_built(output_dir: str) -> bool:
-    """Whether `build` has finished there."""
+    """Returns whether `build` has finished there."""
     return os.path.exists(os.path.join(output_dir, _REPORT))
 
 
 def learn_vocabulary(captions: Sequence[str]) -> list[str]:
-    """WordPiece vocabulary of lower-case captions, the special tokens first."""
+    """Returns a WordPiece vocabulary of lower-case captions, which begins with the special tokens."""
     return bert_vocab_from_dataset.bert_vocab_from_dataset(
         tf.data.Dataset.from_tensor_slices(list(captions)).batch(1000),
         vocab_size=_MAX_VOCABULARY,

@@ -1,4 +1,4 @@
-"""The two halves of a BERT, small by default: what TF Hub's text API asks of a preprocessor and of an encoder."""
+"""The preprocessor and the encoder of a BERT, small by default, with TF Hub's text API."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL_TOKENS))
 
 
 class Size(NamedTuple):
-    """How large an encoder is."""
+    """The size of an encoder."""
 
     width: int
     heads: int
     layers: int
-    positions: int  # Longest caption, in tokens.
+    positions: int  # Length of the longest caption, in tokens.
 
 
 SMALL = Size(width=128, heads=4, layers=2, positions=64)
@@ -30,7 +30,7 @@ _TOKEN_SPEC = {
 
 
 class Preprocessor(tf.Module):
-    """Captions to BERT's inputs: TF Hub's preprocessing API over TF Text's fast tokenizer."""
+    """Converts captions to BERT's inputs: TF Hub's preprocessing API on top of TF Text's fast tokenizer."""
 
     def __init__(self, vocabulary: Sequence[str]):
         """Builds the tokenizer; `vocabulary` starts with SPECIAL_TOKENS."""
@@ -41,17 +41,17 @@ class Preprocessor(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def __call__(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
-        """[batch] captions -> the encoder's inputs, each [batch, 64] int32."""
+        """Converts captions, [batch] string, to the encoder's inputs, each [batch, 64] int32."""
         return self.bert_pack_inputs([self.tokenize(captions)], SMALL.positions)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def tokenize(self, captions: tf.Tensor) -> tf.RaggedTensor:
-        """[batch] captions -> [batch, (pieces)] int32."""
+        """Tokenizes captions, [batch] string, into word pieces, [batch, (pieces)] int32."""
         return self._tokenizer.tokenize(captions)
 
     @tf.function(input_signature=[[tf.RaggedTensorSpec([None, None], tf.int32)], tf.TensorSpec([], tf.int32)])
     def bert_pack_inputs(self, segments: list[tf.RaggedTensor], seq_length: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One segment of [batch, (pieces)] -> the encoder's inputs, each [batch, seq_length] int32."""
+        """Packs one segment, [batch, (pieces)] int32, into the encoder's inputs, each [batch, seq_length] int32."""
         pieces = segments[0][:, : seq_length - 2]
         cls = tf.fill([pieces.nrows(), 1], CLS)
         sep = tf.fill([pieces.nrows(), 1], SEP)
@@ -60,10 +60,10 @@ class Preprocessor(tf.Module):
 
 
 class Encoder(tf.Module):
-    """TF Hub's encoder API over Keras layers, normalized after each residual as the original BERT is."""
+    """A BERT of Keras layers with TF Hub's encoder API; normalizes after each residual, like the original BERT."""
 
     def __init__(self, vocabulary_size: int, seed: int, size: Size = SMALL):
-        """Builds all weights: truncated normals of deviation 0.02 as BERT's, each drawn from (seed, its place)."""
+        """Builds and initializes all weights; see `initialize`."""
         super().__init__(name="encoder")
         layers, width, blocks = tf.keras.layers, size.width, range(size.layers)
         self.token_embedding = layers.Embedding(vocabulary_size, width)
@@ -81,7 +81,11 @@ class Encoder(tf.Module):
 
     @tf.function(input_signature=[_TOKEN_SPEC])
     def __call__(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Inputs of [batch, words] int32 -> sequence_output [batch, words, width], pooled_output [batch, width]."""
+        """Encodes tokens, each input [batch, words] int32.
+
+        Returns:
+          'sequence_output' [batch, words, width] and 'pooled_output' [batch, width].
+        """
         word_ids = inputs["input_word_ids"]  # [batch, words]
         attended = tf.cast(inputs["input_mask"], tf.bool)[:, tf.newaxis, :]  # [batch, 1, words]
         x = self.token_embedding(word_ids) + self.type_embedding(inputs["input_type_ids"])
@@ -93,7 +97,10 @@ class Encoder(tf.Module):
 
 
 def initialize(variables: Sequence[tf.Variable], seed: int) -> None:
-    """Draws kernels and embeddings again, each from (seed, its place), whatever the global seed is."""
-    for place, variable in enumerate(variables):
+    """Draws kernels and embeddings from BERT's truncated normal distribution with standard deviation 0.02.
+
+    The values of a variable depend only on the seed and on its position in the list, not on the global seed.
+    """
+    for position, variable in enumerate(variables):
         if variable.shape.rank > 1:  # Biases and norms keep their zeros and ones.
-            variable.assign(0.02 * tf.random.stateless_truncated_normal(variable.shape, [seed, place]))
+            variable.assign(0.02 * tf.random.stateless_truncated_normal(variable.shape, [seed, position]))

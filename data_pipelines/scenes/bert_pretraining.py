@@ -1,10 +1,11 @@
 """Pre-training of the small BERT on captions.
 
-It minimizes two losses over pairs of captions of one image, both with words masked:
-  masked language modeling, as BERT does, which makes a word's embedding tell of its neighbors ('ball' of its 'red');
-  a contrastive loss between the two sentences' embeddings. By masked language modeling alone the sentences of so
-    small a language differ by their phrasing and not by what they show: 3 % of the captions find another one of their
-    image first among 400, fewer than by the untrained weights (14 %). With this loss 74 % do.
+It minimizes a weighted sum of two losses over pairs of captions of one image, both with masked words:
+
+- Masked language modeling, as in BERT. It makes a word's embedding depend on its neighbors (that of 'ball' on 'red').
+- A contrastive loss between the embeddings of the two sentences. With masked language modeling alone, sentences of so
+  small a language differ in their phrasing, but not in what they show: among 400 captions, only 3 % retrieve another
+  caption of their image first, compared with 14 % with untrained weights. With the contrastive loss 74 % do.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ from absl import logging
 
 from data_pipelines.scenes import bert_model
 
-_BATCH_SIZE = 64  # Images, two captions each.
-_LEARNING_RATE = 3e-3  # At the start; falls linearly to 0.
-_MASK_RATE = 0.2  # Of the words.
-_CONTRASTIVE_WEIGHT = 0.2  # More takes from the words what it gives to the sentences.
-_TEMPERATURE = 0.1  # Of the contrastive loss.
-_MAX_HELD_OUT = 256  # Images whose captions measure the pre-training.
+_BATCH_SIZE = 64  # Images, with two captions each.
+_LEARNING_RATE = 3e-3  # Initial value; decays linearly to 0.
+_MASK_RATE = 0.2  # Share of words that are masked.
+_CONTRASTIVE_WEIGHT = 0.2  # A larger weight improves sentence embeddings at the cost of word embeddings.
+_TEMPERATURE = 0.1  # Temperature of the contrastive loss.
+_MAX_HELD_OUT = 256  # Largest number of held-out images.
 
 
 class PretrainingHeads(tf.Module):
-    """What pre-training needs on top of the encoder, thrown away afterwards."""
+    """The output layers that only pre-training needs; they are not saved."""
 
     def __init__(self, token_embedding: tf.Variable, seed: int):
-        """`token_embedding`: the encoder's [vocabulary, 128], which the words' scores share as in BERT."""
+        """Builds the layers.
+
+        Args:
+          token_embedding: the encoder's [vocabulary, 128], which the output layer shares, as in BERT.
+          seed: seed of the weights.
+        """
         super().__init__(name="pretraining_heads")
         self._token_embedding = token_embedding
         self.transform = tf.keras.layers.Dense(bert_model.WIDTH, "gelu")
@@ -40,7 +46,7 @@ class PretrainingHeads(tf.Module):
         bert_model.initialize(self.transform.trainable_variables, seed)
 
     def __call__(self, words: tf.Tensor) -> tf.Tensor:
-        """[batch, words, 128] -> scores of the vocabulary [batch, words, vocabulary]."""
+        """Computes logits over the vocabulary, [batch, words, vocabulary], from features [batch, words, 128]."""
         return tf.matmul(self.norm(self.transform(words)), self._token_embedding, transpose_b=True) + self.bias
 
 
@@ -57,14 +63,15 @@ def pretrain(
     Args:
       encoder: the encoder.
       preprocessor: its preprocessor.
-      captions: the captions of each image, one or more; of a lone one, two maskings make the pair.
-      steps: updates, of _BATCH_SIZE images each.
-      seed: of batches and masks.
+      captions: the captions of each image, one or more. A single caption is paired with itself, masked differently.
+      steps: number of updates, with _BATCH_SIZE images each.
+      seed: seed of batches and masks.
 
     Returns:
-      '<name>_before' and '<name>_after', on captions of images held out and masked as in training, for: 'loss' and
-      'accuracy' of the masked words; 'contrastive_loss'; 'retrieval', how often a sentence embedding finds the other
-      one of its image first among all of them; 'cosine', the mean cosine of embeddings of different images.
+      '<name>_before' and '<name>_after', measured on held-out images with captions masked as in training, for these
+      names: 'loss' and 'accuracy' of the masked words; 'contrastive_loss'; 'retrieval', the share of sentence
+      embeddings for which the other one of the same image is the nearest; 'cosine', the mean cosine similarity between
+      embeddings of different images.
     """
     counts = np.array([len(group) for group in captions])
     word_ids = _pack(preprocessor, list(itertools.chain.from_iterable(captions)))  # [captions, words]
@@ -85,7 +92,7 @@ def pretrain(
 
 
 class _Pretraining(tf.keras.Model):
-    """The encoder and its heads, as `fit` trains them: losses of words and of sentences need the whole batch."""
+    """The encoder and its heads as a Keras model; it has a custom step because its losses need whole batches."""
 
     def __init__(self, encoder: bert_model.Encoder, heads: PretrainingHeads, seed: int):
         super().__init__()
@@ -93,7 +100,7 @@ class _Pretraining(tf.keras.Model):
         self._trained = [*encoder.trainable_variables, *heads.trainable_variables]
 
     def train_step(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Updates the weights by [2 * images, words] captions; returns what `_pretraining_measures` does."""
+        """Updates the weights on captions [2 * images, words]; returns the result of `_pretraining_measures`."""
         seed = tf.stack([self._seed, tf.cast(self.optimizer.iterations, tf.int32)])  # Each step masks other words.
         with tf.GradientTape() as tape:
             measures = _pretraining_measures(self._encoder, self._heads, batch, seed)
@@ -103,20 +110,21 @@ class _Pretraining(tf.keras.Model):
 
     @tf.function
     def measure(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The same measures without an update, always with the same masks."""
+        """Returns the same measures without an update, always with the same masks."""
         return _pretraining_measures(self._encoder, self._heads, batch, tf.constant([self._seed, -1]))
 
 
 def _pairs(images: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draws two captions of each image.
+    """Samples two captions of each image.
 
     Args:
-      images: [images] numbers of images.
-      counts: [all images] captions of each image.
-      rng: chooses the captions.
+      images: numbers of the images, [images].
+      counts: number of captions of every image, [all images].
+      rng: random number generator.
 
     Returns:
-      [2 * images] places among all captions, end to end: one caption of each image, then another one of each.
+      Indices into the concatenated captions of all images, [2 * images]: one caption of each image, then another one
+      of each.
     """
     starts, counts = (np.cumsum(counts) - counts)[images], counts[images]  # [images] each
     first = rng.integers(counts)
@@ -125,13 +133,13 @@ def _pairs(images: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> 
 
 
 def _log_progress(steps: int) -> tf.keras.callbacks.Callback:
-    """Tells ten times how far the training is."""
+    """Returns a callback that logs the progress ten times."""
     log_every = max(1, steps // 10)
 
     def log(step: int, measures: Mapping[str, float]) -> None:
         if (step + 1) % log_every == 0:
             logging.info(
-                "small BERT: step %d of %d, masked words %.2f (%.0f%% right), contrastive %.2f",
+                "small BERT: step %d of %d, masked words %.2f (%.0f%% correct), contrastive %.2f",
                 step + 1, steps, measures["loss"], 100 * measures["accuracy"], measures["contrastive_loss"],
             )  # fmt: skip
 
@@ -141,13 +149,13 @@ def _log_progress(steps: int) -> tf.keras.callbacks.Callback:
 def _pretraining_measures(
     encoder: bert_model.Encoder, heads: PretrainingHeads, word_ids: tf.Tensor, seed: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Losses and accuracies of pre-training.
+    """Computes the losses and accuracies of pre-training.
 
     Args:
       encoder: the encoder.
       heads: its heads.
-      word_ids: [2 * images, words] int32: a caption of each image, then another of each.
-      seed: [2] int32, of the masks.
+      word_ids: [2 * images, words] int32: one caption of each image, then another one of each.
+      seed: [2] int32, seed of the masks.
 
     Returns:
       Scalars by name: 'loss', 'accuracy', 'contrastive_loss', 'retrieval', 'cosine'; see `pretrain`.
@@ -165,7 +173,7 @@ def _pretraining_measures(
     weights = tf.cast(real, tf.float32)[:, :, tf.newaxis]
     means = tf.reduce_sum(words * weights, axis=1) / tf.reduce_sum(weights, axis=1)  # [2 * images, 128]
     mean_loss, retrieval, cosine = _match(means)
-    pooled_loss, _, _ = _match(outputs["pooled_output"])  # No other task would train the pooler.
+    pooled_loss, _, _ = _match(outputs["pooled_output"])  # Nothing else trains the pooler.
     return {
         "loss": tf.math.divide_no_nan(tf.reduce_sum(entropies * chosen), tf.reduce_sum(chosen)),
         "accuracy": tf.math.divide_no_nan(tf.reduce_sum(right * chosen), tf.reduce_sum(chosen)),
@@ -176,15 +184,15 @@ def _pretraining_measures(
 
 
 def _mask_words(word_ids: tf.Tensor, vocabulary_size: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """BERT's masking: of the chosen words 80 % become [MASK], 10 % a random word, 10 % stay.
+    """Masks words as BERT does: of the chosen words, 80 % become [MASK], 10 % a random word, and 10 % are kept.
 
     Args:
       word_ids: [batch, words] int32.
-      vocabulary_size: of the random words.
+      vocabulary_size: size of the vocabulary that random words are drawn from.
       seed: [2] int32.
 
     Returns:
-      The masked [batch, words] int32, and which words were chosen: [batch, words] float32, 0 or 1.
+      The masked words, [batch, words] int32, and whether each word was chosen, [batch, words] float32, 0 or 1.
     """
     shape = tf.shape(word_ids)
     seeds = tf.random.experimental.stateless_split(seed, 3)  # [3, 2]
@@ -196,7 +204,7 @@ def _mask_words(word_ids: tf.Tensor, vocabulary_size: int, seed: tf.Tensor) -> t
 
 
 def _match(sentences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Contrastive loss, retrieval accuracy and mean cosine of others, of [2 * images, dim]; see `pretrain`."""
+    """Returns contrastive loss, retrieval accuracy and mean cosine of sentences [2 * images, dim]; see `pretrain`."""
     first, second = tf.split(tf.nn.l2_normalize(sentences, axis=1), 2)  # [images, dim] each
     cosines = tf.matmul(first, second, transpose_b=True)  # [images, images]
     images = tf.range(tf.shape(cosines)[0])
@@ -213,6 +221,6 @@ def _match(sentences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _pack(preprocessor: bert_model.Preprocessor, captions: Sequence[str]) -> np.ndarray:
-    """Token ids of all captions, padded to the longest: [captions, words] int32."""
+    """Returns the token ids of all captions, padded to the longest, [captions, words] int32."""
     word_ids = preprocessor(tf.constant(captions))["input_word_ids"].numpy()
     return word_ids[:, : (word_ids != bert_model.PAD).sum(axis=1).max()]

@@ -1,4 +1,4 @@
-"""A scene becomes five captions in the manner of COCO: short, true, each worded differently."""
+"""Describes a scene in five captions like COCO's: short, true, and each worded differently."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from data_pipelines.scenes import spec
 
 NUM_CAPTIONS = 5
-# Words and punctuation marks: with [CLS] and [SEP] they fit into 17 tokens.
+# Largest number of words and punctuation marks: with [CLS] and [SEP] they fit into 17 tokens.
 _MAX_TOKENS = 15
-# Offsets, as shares of the image, from which on 'left of' and 'above' are plain to see, and below which
-# two objects stand in one column.
+# Offsets as shares of the image. From the first on, 'left of' and 'above' are obvious. Below the second, two objects
+# count as aligned.
 _APART, _ALIGNED = 0.18, 0.12
 
 NOUNS = {kind: (kind,) * 3 for kind in spec.KINDS}
 NOUNS["box"] = ("box", "box", "cube")
 NOUNS["ball"] = ("ball", "ball", "sphere")
 SIZE_WORDS = {"small": ("small", "small", "little", "tiny"), "large": ("large", "large", "big", "huge")}
-# Where things stand on, or are told to be, by background.
+# Phrases for the place, by background.
 _PLACES = {
     "meadow": ("in a meadow", "on the grass", "in a grassy field", "on a green lawn"),
     "beach": ("on a beach", "at the beach", "on a sandy beach", "on a beach by the sea"),
@@ -31,7 +31,7 @@ _PLACES = {
     "wood": ("on a wooden floor", "on wooden boards", "on a wood floor", "on wooden planks"),
     "city": ("in the city", "in front of a city skyline", "on a city street", "near tall buildings"),
 }
-# The same where all things float in the air.
+# Phrases for the place if all objects float in the air.
 _SKIES = {
     "meadow": ("over a meadow", "over the grass", "in the sky over a meadow", "over a grassy field"),
     "beach": ("over a beach", "at the beach", "over the sea", "in the sky over a beach"),
@@ -48,22 +48,22 @@ POSITIONS = {
     ("bottom", "right"): ("in the bottom right corner", "at the bottom right", "on the lower right"),
 }
 _VERBS = {"top": ("floating", "hanging", "hovering"), "bottom": ("sitting", "resting", "standing", "lying")}
-# On these nothing floats or stands: a floor seen from above, a wall.
+# Verbs for backgrounds on which nothing floats or stands: a floor seen from above, and a wall.
 _FLAT_VERBS = {"wood": ("lying", "resting"), "bricks": ("hanging",)}
 _IMAGES = ("picture", "photo", "scene", "view")
 
 
 def describe(scene: spec.Scene) -> list[str]:
-    """Five different captions of a scene.
+    """Returns five different captions of a scene.
 
-    Every caption is true of the scene and has at most 15 words and punctuation marks. The captions of one or two
-    objects name every object with its color, but for one caption in five at most.
+    Every caption is true of the scene and has at most 15 words and punctuation marks. If the scene has one or two
+    objects, at least four of the five captions name every object with its color.
 
     Args:
-      scene: what to tell.
+      scene: the scene to describe.
 
     Returns:
-      NUM_CAPTIONS captions, some in lower case, some as a sentence with its full stop.
+      NUM_CAPTIONS captions, some in lower case, some as a sentence with or without a period.
     """
     rng = np.random.default_rng([scene.seed, 1])
     teller = _Teller(scene, rng)
@@ -80,7 +80,7 @@ def describe(scene: spec.Scene) -> list[str]:
 
 
 def relations(one: spec.SceneObject, other: spec.SceneObject) -> tuple[str, ...]:
-    """What is true of `one` as seen from `other`: 'to the left of', 'above', 'next to', ..."""
+    """Returns the relations of `one` to `other` that are true: 'to the left of', 'above', 'next to', ..."""
     right, down = one.x - other.x, one.y - other.y
     found: tuple[str, ...] = ()
     if abs(right) >= _APART:
@@ -94,7 +94,7 @@ def relations(one: spec.SceneObject, other: spec.SceneObject) -> tuple[str, ...]
 
 
 class _Teller:
-    """Words for one scene; every method gives a true phrase, chosen by lot among its wordings."""
+    """Phrases for one scene; every method returns a true phrase in a random wording."""
 
     def __init__(self, scene: spec.Scene, rng: np.random.Generator):
         self._scene = scene
@@ -102,14 +102,14 @@ class _Teller:
         self._single = len(scene.objects) == 1
 
     def templates(self) -> Iterator[Callable[[], str]]:
-        """The sentence forms for this number of objects, in rounds of random order, without end."""
+        """Yields the sentence forms for this number of objects endlessly, shuffled in each round."""
         forms = {1: self._one_object(), 2: self._two_objects(), 3: self._three_objects()}[len(self._scene.objects)]
         while True:
             for index in self._rng.permutation(len(forms)):
                 yield forms[index]
 
     def vague(self) -> str:
-        """A caption without colors."""
+        """Returns a caption without colors."""
         things = [f"a {self._one_of(NOUNS[thing.kind])}" for thing in self._objects()]
         return f"{self._listed(things)} {self._place()}"
 
@@ -207,12 +207,12 @@ class _Teller:
 
     @staticmethod
     def _listed(names: list[str]) -> str:
-        """'a', 'a and b' or 'a b and c': spared commas leave room for words."""
+        """Joins names to 'a', 'a and b' or 'a b and c'; without commas there is room for more words."""
         return " and ".join([" ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _polish(words: str, rng: np.random.Generator) -> str:
-    """Casts words into a caption: lower case, or a sentence with or without its full stop."""
+    """Formats words as a caption: in lower case, or as a sentence with or without a period."""
     words = " ".join(words.split())
     style = rng.random()
     if style < 0.4:

@@ -1,4 +1,4 @@
-"""A scene becomes an image: background, shadows, objects, then light and a little noise over all."""
+"""Draws a scene: background, shadows, objects, then light and a little noise over everything."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from data_pipelines.scenes import backgrounds, shapes, spec
 
 DEFAULT_SIZE = 128
 _JPEG_QUALITY = 95
-# Standard deviation of the noise, in gray levels of 255.
+# Standard deviation of the noise, in gray levels (0 to 255).
 _NOISE = 2.5
-# Backgrounds right behind the objects: all things cast a shadow on them. Elsewhere things at the top float.
+# Flat backgrounds directly behind the objects: all objects cast a shadow on them. Elsewhere objects at the top float.
 _FLAT = ("bricks", "wood")
 
 _Result = TypeVar("_Result")
@@ -29,15 +29,15 @@ def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
     """Draws a scene.
 
     Args:
-      scene: what to draw.
+      scene: the scene to draw.
       size: pixels a side.
 
     Returns:
-      An RGB image; the same scene and size always give the same pixels.
+      An RGB image, a pure function of the arguments.
     """
     rng = np.random.default_rng(scene.seed)
     image = backgrounds.render(scene.background, int(rng.integers(backgrounds.VARIANTS)), size).copy()
-    for thing in sorted(scene.objects, key=lambda thing: thing.y):  # Lower means nearer: drawn later.
+    for thing in sorted(scene.objects, key=lambda thing: thing.y):  # Lower objects are nearer, so they are drawn later.
         left, top, width, _ = pixel_box(thing, size)
         if scene.background in _FLAT:
             shadow, down = _shadow(width, width), round(0.1 * width)
@@ -56,22 +56,29 @@ def write_image(scene: spec.Scene, path: pathlib.Path, image_size: int) -> None:
 
 
 def each_scene(write: Callable[[int], _Result], count: int, num_processes: int | None, title: str) -> Iterator[_Result]:
-    """Yields `write(0)`, ... `write(count - 1)` in this order, worked out by `num_processes` (None: one a core)."""
-    # Forked workers run nothing but NumPy and Pillow, and start at once even under a program that imports TensorFlow.
+    """Yields `write(0)`, ... `write(count - 1)` in this order, computed by parallel processes.
+
+    Args:
+      write: draws the scene with the given number.
+      count: number of scenes.
+      num_processes: number of processes; None means one per core.
+      title: what is drawn, for the progress bar.
+    """
+    # Forked workers start immediately, even if the program has imported TensorFlow. They use only NumPy and Pillow.
     with multiprocessing.get_context("fork").Pool(num_processes or os.cpu_count() or 1) as pool:
         results = pool.imap(write, range(count), chunksize=16)
         yield from tqdm.tqdm(results, total=count, desc=f"drawing {title}", unit="image", disable=None)
 
 
 def pixel_box(thing: spec.SceneObject, size: int) -> tuple[int, int, int, int]:
-    """Where an object lies in an image of `size` px a side: left, top, width, height in pixels."""
+    """Returns left, top, width and height of an object, in pixels, in an image of `size` px a side."""
     width = round(thing.width * size)
     return round(thing.x * size - width / 2), round(thing.y * size - width / 2), width, width
 
 
 @functools.lru_cache(maxsize=256)
 def _shadow(width: int, height: int) -> Image.Image:
-    """A soft dark ellipse of about `width` x `height` px with a margin of a fifth of the width."""
+    """Returns the mask of a soft ellipse of about `width` x `height` px with a margin of a fifth of the width."""
     margin = round(0.2 * width)
     mask = Image.new("L", (width + 2 * margin, height + 2 * margin), 0)
     ImageDraw.Draw(mask).ellipse([margin, margin, margin + width, margin + height], fill=96)

@@ -1,4 +1,4 @@
-"""The published layouts in which scenes can be written, so that each data set's converter runs on them."""
+"""The published layouts in which scenes can be written, so that each dataset's converter can read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of the mouse over the image while a narrative is spoken."""
+"""Simulates the trace of the mouse over the image while a narrative is spoken."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from data_pipelines.scenes.phrases import Region
 from data_pipelines.scenes.speech import Utterance
 
 POINTS_A_SECOND = 20
-# How often the mouse comes in from outside the image, so that the first few points leave [0, 1], as a share.
+# Share of narratives whose trace begins outside the image, so that the first few coordinates are outside [0, 1].
 SHARE_FROM_OUTSIDE = 0.08
-# How often it is lifted in the longest silence, so that there are two strokes.
+# Share of narratives with two strokes, because the mouse is lifted during the longest pause.
 SHARE_OF_TWO_STROKES = 0.3
-# So much of a region's half the mouse uses: what is left keeps it inside after the trembling of the hand and after
-# the region has been rounded to pixels.
+# Share of a region's half width and height that the loops use. The rest keeps the mouse inside the region after jitter
+# is added and after the region is rounded to pixels.
 _REACH = 0.74
+# Largest jitter of a point, as a share of the image's side.
 _TREMBLING = 0.004
 
 
 class _Stay(NamedTuple):
-    """The mouse is on `path` from `start` to `end` (seconds); path: times [points] -> x, y [points, 2]."""
+    """A time span in seconds during which the mouse follows `path`, which maps times [points] to x, y [points, 2]."""
 
     start: float
     end: float
@@ -31,16 +32,16 @@ class _Stay(NamedTuple):
 
 
 def trace(utterances: Sequence[Utterance], rng: np.random.Generator) -> list[np.ndarray]:
-    """Moves the mouse over what is spoken of.
+    """Simulates a trace that follows the regions that are spoken about.
 
     Args:
-      utterances: a narrative, in order.
-      rng: chooses the ways.
+      utterances: the utterances of a narrative, in order.
+      rng: random number generator.
 
     Returns:
-      One or two strokes, [points, 3] each: x and y as shares of the image's sides, y downwards, and the time in
-      seconds, rising. While an utterance that points at a region is spoken, all points lie inside it; between them
-      the mouse moves smoothly from one region to the next.
+      One or two strokes, [points, 3] each: x and y as shares of the image's sides, y downwards, and the increasing time
+      in seconds. While an utterance with a region is spoken, all points are inside that region. In between, the mouse
+      moves smoothly from one region to the next.
     """
     times = _times(utterances[-1].end, rng)
     stays = [_entry(rng)]
@@ -57,14 +58,14 @@ def trace(utterances: Sequence[Utterance], rng: np.random.Generator) -> list[np.
 
 
 def _times(end: float, rng: np.random.Generator) -> np.ndarray:
-    """Rising times from just after 0 to `end`, about POINTS_A_SECOND, in whole milliseconds; [points]."""
+    """Returns increasing times from just after 0 to `end`, about POINTS_A_SECOND, in whole milliseconds; [points]."""
     step = 1 / POINTS_A_SECOND
     times = np.arange(step / 2, end, step)
     return (times + rng.uniform(-step / 4, step / 4, size=len(times))).round(3)
 
 
 def _entry(rng: np.random.Generator) -> _Stay:
-    """Where the mouse is when the recording begins: somewhere in the image, or a little outside of it."""
+    """Returns the initial position of the mouse: somewhere in the image, or slightly outside it."""
     point = rng.uniform(0.1, 0.9, size=2)
     if rng.random() < SHARE_FROM_OUTSIDE:
         beyond = rng.uniform(0.03, 0.07)
@@ -73,21 +74,21 @@ def _entry(rng: np.random.Generator) -> _Stay:
 
 
 def _loops(region: Region, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-    """Loops around the middle of a region that never leave it, the slower the wider it is."""
+    """Returns a path of loops around the center of a region that never leave it; they are slower in wider regions."""
     center = np.array([region.left + region.right, region.top + region.bottom]) / 2
     half = np.array([region.right - region.left, region.bottom - region.top]) / 2
     radius = _REACH * half * rng.uniform(0.7, 1, size=2)
-    # Unequal speeds sideways and upwards: a scribble rather than one ellipse again and again.
+    # Different speeds in x and y, which make a scribble instead of repeating one ellipse.
     speed = 2 * np.pi * 0.3 / (2 * half[0]) * rng.uniform(0.8, 1.2, size=2)  # Radians a second.
     phase = rng.uniform(0, 2 * np.pi, size=2)
     return lambda times: center + radius * np.sin(times[:, None] * speed + phase)  # [points, 2]
 
 
 def _follow(stays: Sequence[_Stay], times: np.ndarray) -> np.ndarray:
-    """The way that is on each stay's path during the stay and passes over to the next one's in between; [points, 2]."""
+    """Returns positions [points, 2] that follow the path of each stay, and between stays blend into the next path."""
     positions = stays[0].path(times)
     for before, stay in zip(stays, stays[1:]):
-        arrived = np.clip((times - before.end) / max(stay.start - before.end, 1e-3), 0, 1)  # [points]
-        arrived = (arrived**2 * (3 - 2 * arrived))[:, None]  # Starts and ends without a jerk.
-        positions = (1 - arrived) * positions + arrived * stay.path(times)
+        blend = np.clip((times - before.end) / max(stay.start - before.end, 1e-3), 0, 1)  # [points]
+        blend = (blend**2 * (3 - 2 * blend))[:, None]  # Starts and ends smoothly.
+        positions = (1 - blend) * positions + blend * stay.path(times)
     return positions

@@ -1,8 +1,8 @@
-"""A scene becomes a long spoken narrative in the manner of Localized Narratives: words, their times, and the mouse.
+"""Narrates a scene at length, like Localized Narratives: words, their times, and the trace of the mouse.
 
-Speakers of Localized Narratives describe an image aloud and move the mouse over what they speak of; the words are
-then aligned with the recording. So here: `phrases` says what is told and where it points, `speech` how a mouth spoils
-it and when each word is said, `mouse` where the pointer is meanwhile.
+Annotators of Localized Narratives describe an image aloud and move the mouse over what they describe. The words are
+then aligned with the recording. Correspondingly, `phrases` chooses what is said and which region each phrase points at,
+`speech` adds disfluencies and times, and `mouse` simulates the trace.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 
 from data_pipelines.scenes import mouse, phrases, spec, speech
 
-# Seconds that speakers take, of what a fast one takes: from the fastest to the slowest.
+# Pace of the fastest and the slowest speaker: time they take, relative to a fast speaker.
 _PACES = (1.0, 1.6)
 
 
 class SpokenNarrative(NamedTuple):
-    """A narrative, field by field as in the published files.
+    """A narrative with the fields of the published files.
 
-    `timed_caption` holds {'utterance', 'start_time', 'end_time'} with times in seconds, `traces` one list of
-    {'x', 'y', 't'} for each stroke of the mouse: x and y as shares of the image's sides, y downwards, t in seconds.
+    `timed_caption` is a list of {'utterance', 'start_time', 'end_time'} with times in seconds. `traces` is a list of
+    strokes, each a list of {'x', 'y', 't'}: x and y as shares of the image's sides, y downwards, and t in seconds.
     """
 
     caption: str
@@ -30,16 +30,17 @@ class SpokenNarrative(NamedTuple):
 
 
 def narrate(scene: spec.Scene, annotator: int = 0) -> SpokenNarrative:
-    """What an annotator says of a scene.
+    """Returns an annotator's narrative of a scene.
 
     Args:
-      scene: what to tell.
-      annotator: who speaks, at least 0; each has a pace of speech, and words of his own for every scene.
+      scene: the scene to describe.
+      annotator: number of the annotator, at least 0. Each has a pace of speech and a different wording for every scene.
 
     Returns:
-      A narrative that is true of the scene (but for what the speaker takes back at once), the objects one after the
-      other and then the background, of 30 to 60 words and punctuation marks. Its utterances joined by spaces are the
-      caption. While an object or a part of the background is named, the points of the traces lie within its box.
+      A narrative of 30 to 60 words and punctuation marks, which describes the objects one after the other and then the
+      background. It is true of the scene, except for slips that the speaker immediately corrects. The caption consists
+      of the utterances, joined by spaces. While an object or a part of the background is named, the points of the trace
+      are inside its box.
     """
     pace = np.random.default_rng([annotator, 2]).uniform(*_PACES)
     rng = np.random.default_rng([scene.seed, annotator, 3])

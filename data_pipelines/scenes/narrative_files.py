@@ -1,4 +1,4 @@
-"""The JSON-lines files of Localized Narratives, for drawn scenes."""
+"""Writes the JSON Lines files of Localized Narratives for drawn scenes."""
 
 from __future__ import annotations
 
@@ -15,76 +15,81 @@ from data_pipelines.scenes import narrate, spec
 _NUM_ANNOTATORS = 150
 
 
-class Collection(NamedTuple):
-    """The narratives of one split of a data set.
+class NarrativeSplit(NamedTuple):
+    """How the narratives of one split of a dataset are written.
 
-    `files` is how the names of their files begin, `num_shards` how many files there are, `recordings` the folder of
-    the spoken word, `second_share` the share of images that two annotators tell of. `captions_only` means the lighter
-    form: one file, without times, traces and recordings.
+    Attributes:
+      dataset_id: id of the split in Localized Narratives.
+      file_prefix: prefix of the file names.
+      num_shards: number of files.
+      recordings_folder: folder of the voice recordings.
+      second_share: share of images that have narratives by two annotators.
+      captions_only: whether to write the smaller form, one file without times, traces and recordings.
     """
 
     dataset_id: str
-    files: str
+    file_prefix: str
     num_shards: int
-    recordings: str
+    recordings_folder: str
     second_share: float
     captions_only: bool
 
 
-def lines(collection: Collection, scene: spec.Scene, image_id: str) -> list[str]:
-    """One line of JSON for each narrative of an image, of which there are one or two by different annotators.
+def lines(narrative_split: NarrativeSplit, scene: spec.Scene, image_id: str) -> list[str]:
+    """Returns one line of JSON for each narrative of an image, which has one or two by different annotators.
 
     Args:
-      collection: what the image belongs to.
-      scene: what it shows.
-      image_id: as the data set writes it.
+      narrative_split: the split that the image belongs to.
+      scene: the scene that the image shows.
+      image_id: id of the image, as the dataset writes it.
 
     Returns:
-      Lines without their line breaks; a pure function of the arguments.
+      The lines, without line breaks; a pure function of the arguments.
     """
     rng = np.random.default_rng([scene.seed, 4])
-    annotators = rng.permutation(_NUM_ANNOTATORS)[: 2 if rng.random() < collection.second_share else 1]
-    return [_line(collection, scene, image_id, annotator) for annotator in annotators.tolist()]
+    annotators = rng.permutation(_NUM_ANNOTATORS)[: 2 if rng.random() < narrative_split.second_share else 1]
+    return [_line(narrative_split, scene, image_id, annotator) for annotator in annotators.tolist()]
 
 
-def _line(collection: Collection, scene: spec.Scene, image_id: str, annotator: int) -> str:
+def _line(narrative_split: NarrativeSplit, scene: spec.Scene, image_id: str, annotator: int) -> str:
     narrative = narrate.narrate(scene, annotator)
     fields = {
-        "dataset_id": collection.dataset_id,
+        "dataset_id": narrative_split.dataset_id,
         "image_id": image_id,
         "annotator_id": annotator,
         "caption": narrative.caption,
     }
-    if not collection.captions_only:
-        recording = f"{collection.recordings}/{collection.recordings}_{image_id}_{annotator}.ogg"
+    if not narrative_split.captions_only:
+        folder = narrative_split.recordings_folder
+        recording = f"{folder}/{folder}_{image_id}_{annotator}.ogg"
         fields.update(timed_caption=narrative.timed_caption, traces=narrative.traces, voice_recording=recording)
     return json.dumps(fields)
 
 
 class Shards:
-    """Open files that share the lines of a collection between them."""
+    """Distributes the lines of a split over its open files."""
 
     def __init__(self, files: Sequence[TextIO]):
-        """Shares lines between `files`, which are open for writing."""
+        """Distributes lines over `files`, which are open for writing."""
         self._files = files
         self._num_images = 0
 
     def add(self, lines_of_image: Sequence[str]) -> None:
-        """Adds the narratives of the next image; two of one image go to different shards, as published."""
+        """Adds the narratives of the next image; two narratives of an image go to different shards, as published."""
         for number, line in enumerate(lines_of_image):
             self._files[(self._num_images + number) % len(self._files)].write(line + "\n")
         self._num_images += 1
 
 
 @contextlib.contextmanager
-def shards(folder: pathlib.Path, collection: Collection) -> Iterator[Shards]:
-    """Opens the files of a collection for writing, under the names that its owner publishes."""
-    if collection.captions_only:
-        names = [f"{collection.files}_captions"]
-    elif collection.num_shards == 1:
-        names = [f"{collection.files}_localized_narratives"]
+def shards(folder: pathlib.Path, narrative_split: NarrativeSplit) -> Iterator[Shards]:
+    """Opens the files of a split for writing, under their published names."""
+    if narrative_split.captions_only:
+        names = [f"{narrative_split.file_prefix}_captions"]
+    elif narrative_split.num_shards == 1:
+        names = [f"{narrative_split.file_prefix}_localized_narratives"]
     else:
-        numbers = [f"{shard:05d}-of-{collection.num_shards:05d}" for shard in range(collection.num_shards)]
-        names = [f"{collection.files}_localized_narratives-{number}" for number in numbers]
+        numbers = [f"{shard:05d}-of-{narrative_split.num_shards:05d}" for shard in range(narrative_split.num_shards)]
+        names = [f"{narrative_split.file_prefix}_localized_narratives-{number}" for number in numbers]
     with contextlib.ExitStack() as stack:
         yield Shards([stack.enter_context(open(folder / f"{name}.jsonl", "w")) for name in names])

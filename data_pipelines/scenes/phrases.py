@@ -1,4 +1,4 @@
-"""What is said of a scene in a long narrative, phrase by phrase, and where in the image each phrase points."""
+"""Chooses the phrases of a long narrative of a scene, and the region of the image that each phrase points at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from data_pipelines.scenes import describe, spec
 
-# Words and punctuation marks of a narrative, before its speaker stumbles; [CLS] and [SEP] not counted.
+# Bounds on the words and punctuation marks of a narrative before disfluencies are added, without [CLS] and [SEP].
 FEWEST_TOKENS, MOST_TOKENS = 30, 51
 
 _OPENINGS = (
@@ -34,18 +34,14 @@ class Region(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """Words said in one go.
-
-    `region` is what the speaker points at the while, or None where the mouse is on its way from one thing to the next.
-    `color` is that of the object which the phrase names by its color, '' for every other phrase.
-    """
+    """A group of words that point at one region, or at none."""
 
     words: tuple[str, ...]
-    region: Region | None = None
-    color: str = ""
+    region: Region | None = None  # The region that the speaker points at; None while the mouse moves to the next.
+    color: str = ""  # The color by which the phrase names an object; empty for other phrases.
 
 
-# What can be seen behind the objects, whatever the variant of the background, and where.
+# What can be seen of each background in all its variants, and where.
 _SKY = Region(0, 0, 1, 0.36)
 _GROUND = Region(0, 0.64, 1, 1)
 _WHOLE = Region(0, 0, 1, 1)
@@ -62,15 +58,15 @@ _SIGHTS = {
 
 
 def tell(scene: spec.Scene, rng: np.random.Generator) -> list[Phrase]:
-    """A narrative of a scene: the objects one after the other, then the background.
+    """Returns a narrative of a scene: the objects one after the other, then the background.
 
     Args:
-      scene: what to tell.
-      rng: chooses the wording.
+      scene: the scene to describe.
+      rng: random number generator for the wording.
 
     Returns:
-      Phrases that are true of the scene, of FEWEST_TOKENS to MOST_TOKENS words and punctuation marks in all. Wherever
-      two of them point at different regions, there is a phrase or a punctuation mark between them.
+      Phrases that are true of the scene, with a total of FEWEST_TOKENS to MOST_TOKENS words and punctuation marks. Two
+      phrases that point at different regions have a phrase or a punctuation mark between them.
     """
     while True:
         phrases = _Teller(scene, rng).narrative()
@@ -79,23 +75,23 @@ def tell(scene: spec.Scene, rng: np.random.Generator) -> list[Phrase]:
 
 
 def num_tokens(phrases: Sequence[Phrase]) -> int:
-    """Words and punctuation marks in phrases."""
+    """Returns the number of words and punctuation marks in phrases."""
     return sum(len(re.findall(r"\w+|[^\w\s]", word)) for phrase in phrases for word in phrase.words)
 
 
 def region_of(thing: spec.SceneObject) -> Region:
-    """Where an object lies."""
+    """Returns the bounding box of an object."""
     reach = thing.width / 2
     return Region(thing.x - reach, thing.y - reach, thing.x + reach, thing.y + reach)
 
 
 class _Teller:
-    """Phrases and sentences for one scene; every method gives something true, chosen by lot among its wordings."""
+    """Phrases and sentences for one scene; every method returns something true in a random wording."""
 
     def __init__(self, scene: spec.Scene, rng: np.random.Generator):
         self._scene = scene
         self._rng = rng
-        self._terseness = len(scene.objects)  # Of many objects speakers say less each.
+        self._terseness = len(scene.objects)  # The more objects there are, the less is said about each.
 
     def narrative(self) -> list[Phrase]:
         things = [self._scene.objects[index] for index in self._rng.permutation(len(self._scene.objects))]
@@ -110,7 +106,7 @@ class _Teller:
         return phrases
 
     def _next(self, thing: spec.SceneObject, known: spec.SceneObject) -> list[Phrase]:
-        """A sentence that brings in another object, by its place or by how it lies to one that is known already."""
+        """Returns a sentence about a new object: its place in the image, or relative to an object mentioned before."""
         relations = [words for words in describe.relations(thing, known) if words not in ("left of", "right of")]
         if not relations or self._rng.random() < 0.35:
             return _sentence(self._one_of(_CONTINUATIONS), self._name(thing), self._position(thing))
@@ -137,14 +133,14 @@ class _Teller:
         return _sentence(self._one_of(_INTRODUCTIONS), *enumerated, last_but_one, "and", last)
 
     def _name(self, thing: spec.SceneObject) -> Phrase:
-        """'a large red ball', 'a red color ball', ..."""
+        """Returns a phrase such as 'a large red ball' or 'a red color ball'."""
         size = self._one_of(describe.SIZE_WORDS[thing.size]) if self._rng.random() < 0.8 / self._terseness else ""
         color = f"{thing.color} color" if self._rng.random() < 0.3 else thing.color
         words = f"a {size} {color} {self._one_of(describe.NOUNS[thing.kind])}"
         return Phrase(tuple(words.split()), region_of(thing), thing.color)
 
     def _mention(self, thing: spec.SceneObject, with_color: bool) -> Phrase:
-        """'the ball' or 'the red ball'."""
+        """Returns a phrase such as 'the ball' or 'the red ball'."""
         color = thing.color if with_color else ""
         words = f"the {color} {self._one_of(describe.NOUNS[thing.kind])}"
         return Phrase(tuple(words.split()), region_of(thing), color)
@@ -160,14 +156,14 @@ class _Teller:
         return phrases[self._rng.integers(len(phrases))]
 
 
-def _sentence(*parts: Phrase | str) -> list[Phrase]:
-    """Puts parts together: a capital letter in front, a full stop behind. Plain words point at nothing."""
-    first, *others = [part if isinstance(part, Phrase) else Phrase(tuple(part.split())) for part in parts]
+def _sentence(*pieces: Phrase | str) -> list[Phrase]:
+    """Joins phrases to a sentence, with a capital letter and a period. Strings become phrases without a region."""
+    first, *others = [phrase if isinstance(phrase, Phrase) else Phrase(tuple(phrase.split())) for phrase in pieces]
     word, *rest = first.words
     phrases = [first._replace(words=(word[0].upper() + word[1:], *rest)), *others]
     return [*phrases[:-1], _marked(phrases[-1], ".")]
 
 
 def _marked(phrase: Phrase, mark: str) -> Phrase:
-    """The phrase with a punctuation mark behind its last word."""
+    """Returns the phrase with a punctuation mark after its last word."""
     return phrase._replace(words=(*phrase.words[:-1], phrase.words[-1] + mark))

@@ -1,4 +1,4 @@
-"""Draws scenes by lot: scene number `index` of a split is a pure function of (seed, split, index)."""
+"""Samples scenes at random: scene number `index` of a split is a pure function of (seed, split, index)."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from data_pipelines.scenes import spec
 SPLITS = ("train", "validation")
 # Shares of scenes with one, two and three objects.
 _NUM_OBJECTS = (0.45, 0.40, 0.15)
-# One combination in so many is kept from training.
+# One in this many combinations is held out for validation.
 _HELD_OUT_ONE_IN = 10
 _JITTER = 0.025
 
 
 def is_held_out(scene: spec.Scene) -> bool:
-    """Whether a scene belongs to validation: by what is in it, so that no split ever sees another's combinations.
+    """Returns whether a scene belongs to the validation split, which depends on its combination of contents alone.
 
-    What counts is the background together with the kinds and colors of the objects. A caption that names them all
-    is therefore new to a model that has seen training scenes only, whatever their number and seed.
+    A combination consists of the background and the kinds and colors of the objects; it never occurs in both splits. So
+    a validation caption that names all of these is new to a model trained on the training split, for any number of
+    scenes and any seed.
     """
     content = sorted(f"{thing.color} {thing.kind}" for thing in scene.objects)
     return zlib.crc32("/".join([scene.background, *content]).encode()) % _HELD_OUT_ONE_IN == 0
 
 
 def sample_scene(seed: int, split: str, index: int) -> spec.Scene:
-    """Scene number `index` of a split.
+    """Returns scene number `index` of a split.
 
     Args:
-      seed: of the dataset, at least 0.
+      seed: seed of the dataset, at least 0.
       split: 'train' or 'validation'.
-      index: at least 0.
+      index: number of the scene, at least 0.
 
     Returns:
-      The scene; its content is held out if and only if `split` is 'validation'.
+      The scene; it is held out (see `is_held_out`) if and only if `split` is 'validation'.
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     background = _choose(rng, list(spec.BACKGROUNDS))
@@ -49,7 +50,7 @@ def sample_scene(seed: int, split: str, index: int) -> spec.Scene:
 
 
 def counts(num_train: int, num_val: int) -> dict[str, int]:
-    """How many scenes to draw, by split.
+    """Returns the number of scenes to draw, by split.
 
     Raises:
       ValueError: one of them is less than 1.
@@ -63,7 +64,7 @@ def _sample(rng: np.random.Generator, background: str, num_objects: int) -> spec
     visible = [color for color in spec.COLORS if color not in spec.BACKGROUNDS[background]]
     kinds = rng.permutation(spec.KINDS)[:num_objects]
     colors = rng.permutation(visible)[:num_objects]
-    # Within a scene no kind and no color comes twice: 'the ball' and 'the red one' stay unambiguous.
+    # All kinds and all colors within a scene differ, so 'the ball' and 'the red one' are unambiguous.
     while True:
         objects = tuple(_place(rng, str(kind), str(color)) for kind, color in zip(kinds, colors))
         if not any(_touch(one, other) for one, other in itertools.combinations(objects, 2)):
@@ -89,7 +90,7 @@ def _place(rng: np.random.Generator, kind: str, color: str) -> spec.SceneObject:
 
 
 def _touch(one: spec.SceneObject, other: spec.SceneObject) -> bool:
-    # Rows lie 0.43 apart: two large objects above each other may come as near as that.
+    # Rows are 0.43 apart, and two large objects above each other may be that close.
     return math.hypot(one.x - other.x, one.y - other.y) < 0.47 * (one.width + other.width)
 
 

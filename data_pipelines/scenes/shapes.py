@@ -1,4 +1,4 @@
-"""The eight kinds of objects as small RGBAn images: silhouette, facets, soft light from the upper left."""
+"""Draws the eight kinds of objects as small RGBA images: silhouette, facets, soft light from the upper left."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from PIL import Image, ImageDraw, ImageFilter
 from data_pipelines.scenes import spec
 
 _SUPERSAMPLING = 4
-# Lightest and darkest that light and shade make a color, as shares of it.
+# Smallest and largest factor by which shade and light change a color.
 _DARKEST, _LIGHTEST = 0.6, 1.25
 _CREAM = (244, 232, 208)
 
 
 @functools.lru_cache(maxsize=4096)
 def render(kind: str, color: str, width: int) -> Image.Image:
-    """An image of one object, `width` x `width` px, RGBA with the surroundings transparent.
+    """Draws one object.
 
     Args:
       kind: one of `spec.KINDS`.
       color: a key of `spec.COLORS`.
-      width: pixels.
+      width: pixels a side.
 
     Returns:
-      The image; shared between callers, not to be changed.
+      An RGBA image of `width` x `width` px, transparent around the object. It is cached and shared between callers, so
+      it must not be changed.
     """
     side = width * _SUPERSAMPLING
-    outline, facets, details = _PARTS[kind]()
+    outline, facets, details = _SHAPES[kind]()
     alpha = _paint(side, [(polygon, 255) for polygon in outline])
     for hole in _HOLES.get(kind, ()):
         alpha = Image.composite(Image.new("L", (side, side), 0), alpha, _paint(side, [(hole, 255)]))
@@ -43,7 +44,7 @@ def render(kind: str, color: str, width: int) -> Image.Image:
 
 
 def _relief(alpha: Image.Image) -> np.ndarray:
-    """Light on the rounded edge of a silhouette: above 1 towards the upper left, below 1 away from it; [side, side]."""
+    """Returns the light on a silhouette's rounded edge, [side, side]: above 1 at the upper left, below 1 opposite."""
     height = np.asarray(alpha.filter(ImageFilter.GaussianBlur(alpha.width / 11)), np.float32) / 255
     down, right = np.gradient(height * alpha.width / 11)
     rim = np.asarray(alpha.filter(ImageFilter.GaussianBlur(alpha.width / 45)), np.float32) / 255
@@ -51,16 +52,16 @@ def _relief(alpha: Image.Image) -> np.ndarray:
 
 
 def _tint(color: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """A color [3] under light [side, side] of which 1 is neutral: darker below, towards white above."""
+    """Applies light [side, side] to a color [3]: 1 is neutral, less is darker, more is closer to white."""
     light = np.clip(light, _DARKEST, _LIGHTEST)[..., None]
     return np.where(light <= 1, color * light, color + (255 - color) * (light - 1) * 1.2)
 
 
-def _paint(side: int, parts: list, background: int = 0) -> Image.Image:
+def _paint(side: int, filled_shapes: list, background: int = 0) -> Image.Image:
     """Fills polygons (points in the unit square) or ellipses (boxes of four numbers) with gray levels."""
     image = Image.new("L", (side, side), background)
     draw = ImageDraw.Draw(image)
-    for shape, level in parts:
+    for shape, level in filled_shapes:
         if len(shape) == 4 and not isinstance(shape[0], tuple):
             draw.ellipse([value * side for value in shape], fill=level)
         else:
@@ -68,8 +69,8 @@ def _paint(side: int, parts: list, background: int = 0) -> Image.Image:
     return image
 
 
-# Every function below gives (outline, facets, details): the shapes whose union is the silhouette, shapes with their
-# light (128 is neutral), and shapes that have a color of their own whatever the object's.
+# Every function below returns (outline, facets, details): the shapes whose union is the silhouette, shapes with their
+# light (128 is neutral), and shapes with a color that does not depend on the object's.
 
 
 def _ball():
@@ -129,7 +130,7 @@ def _mushroom():
     return [cap, stem], [], [(stem, _CREAM), *((spot, _CREAM) for spot in spots)]
 
 
-_PARTS = {
+_SHAPES = {
     "ball": _ball,
     "box": _box,
     "pyramid": _pyramid,
@@ -139,5 +140,5 @@ _PARTS = {
     "heart": _heart,
     "mushroom": _mushroom,
 }
-# What is cut out of a silhouette.
+# Shapes that are cut out of a silhouette.
 _HOLES = {"ring": [(0.29, 0.29, 0.71, 0.71)], "moon": [(0.44, 0.0, 1.2, 0.76)]}

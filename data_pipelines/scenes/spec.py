@@ -1,4 +1,4 @@
-"""What a scene is: one to three colored objects on a background, before it is drawn or told."""
+"""The definition of a scene: one to three colored objects on a background."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLORS = {
     "black": (38, 38, 44),
 }
 
-# Every background with the colors that would drown in it; no object on it has one of them.
+# Each background with the colors that would not stand out from it; no object on it has one of them.
 BACKGROUNDS = {
     "meadow": ("green",),
     "beach": ("yellow",),
@@ -30,17 +30,17 @@ BACKGROUNDS = {
     "city": ("black",),
 }
 
-# Widths of an object as shares of the image's, smallest and largest.
+# Smallest and largest width of an object of each size, as shares of the image's width.
 SIZES = {"small": (0.32, 0.35), "large": (0.46, 0.50)}
 
-# Centers of the places as shares of the image's width and height.
+# Centers of the columns and rows, as shares of the image's width and height.
 COLUMNS = {"left": 0.245, "middle": 0.5, "right": 0.755}
 ROWS = {"top": 0.27, "bottom": 0.7}
 
 
 @dataclasses.dataclass(frozen=True)
 class SceneObject:
-    """One object. `x`, `y` (center) and `width` are shares of the image's side, y downwards."""
+    """One object; `x` and `y` (its center, y downwards) and `width` are shares of the image's side."""
 
     kind: str
     color: str
@@ -54,7 +54,7 @@ class SceneObject:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """An image to be drawn and told. `seed` fixes what the captions do not tell: clouds, light, noise, wording."""
+    """A scene to draw and describe; `seed` determines everything else: clouds, light, noise, wording."""
 
     background: str
     objects: tuple[SceneObject, ...]

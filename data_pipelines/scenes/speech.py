@@ -1,6 +1,6 @@
-"""How a narrative is spoken: when its words are said, and what happens to them on the way out of a mouth.
+"""Simulates how a narrative is spoken: the times of its words, and disfluencies.
 
-Speakers say 'uh', 'the the', 'a blue no a red ball', 'In this in this image'.
+Examples of disfluencies: 'uh', 'the the', 'a blue no a red ball', 'In this in this image'.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import numpy as np
 from data_pipelines.scenes import spec
 from data_pipelines.scenes.phrases import Phrase, Region
 
-# Seconds that a word takes at the pace 1: a constant and so much a letter.
+# Duration of a word at pace 1, in seconds: a constant, and an addition for each letter.
 _SECONDS_A_WORD, _SECONDS_A_LETTER = 0.14, 0.05
-# Shortest and longest silence behind a punctuation mark, in tenths of a second.
+# Shortest and longest pause after a punctuation mark, in tenths of a second.
 _PAUSES = {",": (3, 5), ".": (5, 9)}
-# How often the recognizer of the speech takes two neighbors for one utterance: the first two words, and others.
+# Probability that speech recognition joins two neighboring words to one utterance: for the first two words, and others.
 _JOINED_AT_START, _JOINED = 0.4, 0.04
 
-# How many narratives have disfluencies at all, as a share, and how often such a one has one, two or three of them.
+# Share of narratives with disfluencies, and the probabilities that such a narrative has one, two or three of them.
 SHARE_OF_NARRATIVES = 0.35
-_HOW_MANY = (0.55, 0.3, 0.15)
-# How often a disfluency is of each kind.
-_SHARES = {"filler": 0.45, "repetition": 0.25, "correction": 0.15, "false start": 0.15}
+_COUNT_PROBABILITIES = (0.55, 0.3, 0.15)
+# Probability of each kind of disfluency.
+_KIND_PROBABILITIES = {"filler": 0.45, "repetition": 0.25, "correction": 0.15, "false start": 0.15}
 
 FILLERS = ("uh", "um")
-# Short words that speakers say twice while they look for the next one.
+# Short words that speakers repeat while they look for the next one.
 _REPEATED = ("a", "the", "is", "and", "of", "in", "on", "we", "I", "this")
 
 
 class Utterance(NamedTuple):
-    """One word, or two, said from `start` to `end` (seconds) while the mouse is in `region`, or None on its way."""
+    """One or two words, said from `start` to `end` (seconds) while the mouse is in `region`, if there is one."""
 
     text: str
     start: float
@@ -41,16 +41,16 @@ class Utterance(NamedTuple):
 
 
 def utter(phrases: Sequence[Phrase], pace: float, rng: np.random.Generator) -> list[Utterance]:
-    """Times the words of a narrative.
+    """Assigns times to the words of a narrative.
 
     Args:
       phrases: the narrative.
-      pace: 1 for a fast speaker; 2 for one who takes twice the time.
-      rng: makes words longer and shorter.
+      pace: 1 for a fast speaker, 2 for one who takes twice as long.
+      rng: random number generator; varies the durations.
 
     Returns:
-      Utterances one after the other, of at least a tenth of a second each, in whole tenths of a second as in the
-      published files. Between two that point at different regions some time passes.
+      Successive utterances, with times in whole tenths of a second as in the published files. Each takes at least a
+      tenth of a second. Between two that point at different regions there is some time.
     """
     utterances: list[Utterance] = []
     tenths = int(rng.integers(0, 5))
@@ -65,31 +65,31 @@ def utter(phrases: Sequence[Phrase], pace: float, rng: np.random.Generator) -> l
 
 
 def stumble(phrases: Sequence[Phrase], rng: np.random.Generator) -> list[Phrase]:
-    """Puts one to three disfluencies into SHARE_OF_NARRATIVES of the narratives, each into another phrase.
+    """Adds one to three disfluencies, each to a different phrase, to a share SHARE_OF_NARRATIVES of narratives.
 
     Args:
       phrases: a narrative.
-      rng: decides what happens and where.
+      rng: random number generator.
 
     Returns:
-      The phrases with a few words more; they point where they did.
+      The phrases, some with additional words; their regions do not change.
     """
     phrases = list(phrases)
     if rng.random() >= SHARE_OF_NARRATIVES:
         return phrases
     untouched = set(range(len(phrases)))
-    for _ in range(1 + rng.choice(len(_HOW_MANY), p=_HOW_MANY)):
-        kind = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
-        fitting = [index for index in sorted(untouched) if _fits(kind, phrases[index])]
-        if fitting:
-            index = fitting[rng.integers(len(fitting))]
-            phrases[index] = phrases[index]._replace(words=_spoken(kind, phrases[index], rng))
+    for _ in range(1 + rng.choice(len(_COUNT_PROBABILITIES), p=_COUNT_PROBABILITIES)):
+        kind = str(rng.choice(list(_KIND_PROBABILITIES), p=list(_KIND_PROBABILITIES.values())))
+        candidates = [index for index in sorted(untouched) if _allows(kind, phrases[index])]
+        if candidates:
+            index = candidates[rng.integers(len(candidates))]
+            phrases[index] = phrases[index]._replace(words=_stumble_once(kind, phrases[index], rng))
             untouched.remove(index)
     return phrases
 
 
 def _joined(words: Sequence[str], share_of_first: float, rng: np.random.Generator) -> list[str]:
-    """The words of a phrase, some neighbors taken together: the first two with odds of their own."""
+    """Returns the words of a phrase with some neighbors joined; the first two have a probability of their own."""
     texts = [words[0]]
     for number, word in enumerate(words[1:]):
         if " " not in texts[-1] and rng.random() < (_JOINED if number else share_of_first):
@@ -99,8 +99,9 @@ def _joined(words: Sequence[str], share_of_first: float, rng: np.random.Generato
     return texts
 
 
-def _fits(kind: str, phrase: Phrase) -> bool:
-    if kind == "filler":  # Before or within what is named: there the speaker looks for words.
+def _allows(kind: str, phrase: Phrase) -> bool:
+    """Returns whether a phrase can have a disfluency of this kind."""
+    if kind == "filler":  # Speakers look for words at the beginning of, or within, the name of an object.
         return phrase.region is not None and phrase.words[0].islower()
     if kind == "repetition":
         return any(word in _REPEATED for word in phrase.words)
@@ -109,7 +110,8 @@ def _fits(kind: str, phrase: Phrase) -> bool:
     return phrase.region is None and len(phrase.words) > 2 and phrase.words[0][0].isupper()
 
 
-def _spoken(kind: str, phrase: Phrase, rng: np.random.Generator) -> tuple[str, ...]:
+def _stumble_once(kind: str, phrase: Phrase, rng: np.random.Generator) -> tuple[str, ...]:
+    """Returns the words of a phrase with one disfluency."""
     words = phrase.words
     if kind == "filler":
         at = rng.integers(min(2, len(words)))
