@@ -108,11 +108,11 @@ def _peak(missing: list[published_files.PublishedFile], sizes: dict[str, int | N
     for file in missing:
         size = sizes[file.name] or 0
         target = _target(file, source)
-        whole = target.exists() or (source / file.name).exists()
-        here = size if whole else one_file.part_size(target)
+        is_complete = target.exists() or (source / file.name).exists()
+        present = size if is_complete else one_file.part_size(target)
         unpacked = size * file.unpacked_ratio if file.unpacks_to else 0
-        peak = max(peak, held + size - here + unpacked)
-        held += unpacked if file.unpacks_to else size - here
+        peak = max(peak, held + size - present + unpacked)
+        held += unpacked if file.unpacks_to else size - present
     return peak
 
 

@@ -1,1 +1,1 @@
-"""The builders of TFDS: what each owner publishes -> records."""
+"""TFDS builders, which convert published files into records."""

@@ -1,4 +1,4 @@
-"""COCO 2014 as published -> records; and drawn scenes, which come in the same layout.
+"""Converts COCO 2014, and drawn scenes, which have the same layout.
 
 Source: `train2014/`, `val2014/` and `annotations/{captions,instances}_{train,val}2014.json`.
 """
@@ -6,7 +6,7 @@ Source: `train2014/`, `val2014/` and `annotations/{captions,instances}_{train,va
 from __future__ import annotations
 
 from data_pipelines.builders import coco_annotations, image_builder
-from data_pipelines.builders.skipped import LEFT_OUT, Note
+from data_pipelines.builders.skipped import LEFT_OUT, Issue
 
 # COCO's name of each split.
 _SPLITS = {"train": "train2014", "validation": "val2014"}
@@ -17,24 +17,24 @@ class Coco2014(image_builder.ImageBuilder):
 
     def splits(self) -> list[str]:
         """See `ImageBuilder`."""
-        wanted = list(_SPLITS.values())
-        wanted += [_annotations(kind, split) for split in _SPLITS for kind in ("captions", "instances")]
-        missing = [name for name in wanted if not (self._source / name).exists()]
+        required = list(_SPLITS.values())
+        required += [_annotations(kind, split) for split in _SPLITS for kind in ("captions", "instances")]
+        missing = [name for name in required if not (self._source / name).exists()]
         if missing:
             raise FileNotFoundError(
                 f"source folder {self._source} lacks {', '.join(missing)}: unpack COCO's train2014.zip, val2014.zip "
-                "and annotations_trainval2014.zip there, or let --download fetch them"
+                "and annotations_trainval2014.zip there, or pass --download"
             )
         return list(_SPLITS)
 
     def plan(self, split: str) -> image_builder.Plan:
         """See `ImageBuilder`."""
-        images, notes = coco_annotations.read_captions(self._source / _annotations("captions", split))
+        images, issues = coco_annotations.read_captions(self._source / _annotations("captions", split))
         labels = coco_annotations.read_labels(self._source / _annotations("instances", split))
         items: dict[int, image_builder.Item] = {}
         for image in images:
             if image.image_id in items:
-                notes.append(Note(LEFT_OUT, "image", image.file_name, "duplicate id", str(image.image_id)))
+                issues.append(Issue(LEFT_OUT, "image", image.file_name, "duplicate id", str(image.image_id)))
                 continue
             items[image.image_id] = image_builder.Item(
                 image_id=str(image.image_id),
@@ -44,12 +44,12 @@ class Coco2014(image_builder.ImageBuilder):
                 captions=tuple(image.captions),
             )
         num_captions = sum(len(item.captions) for item in items.values())
-        num_captions += sum(note.what == "caption" for note in notes)
-        return image_builder.Plan(image_builder.units_of(list(items.values())), notes, num_captions)
+        num_captions += sum(issue.what == "caption" for issue in issues)
+        return image_builder.Plan(image_builder.split_into_units(list(items.values())), issues, num_captions)
 
 
 class Scenes(Coco2014):
-    """The embedded dataset: drawn scenes in COCO 2014's layout."""
+    """The dataset drawn by this package, in COCO 2014's layout."""
 
 
 def _annotations(kind: str, split: str) -> str:

@@ -10,29 +10,29 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from data_pipelines.builders.skipped import LEFT_OUT, Note
+from data_pipelines.builders.skipped import LEFT_OUT, Issue
 
 
 class CocoImage(NamedTuple):
-    """An image that COCO lists."""
+    """An image that is listed in an annotation file."""
 
     image_id: int
     file_name: str
     captions: list[Any]  # As published; usually strings.
 
 
-def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Note]]:
-    """Reads a file of captions.
+def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Issue]]:
+    """Reads the images and captions of an annotation file.
 
     Args:
-      path: of `captions_<split><year>.json`.
+      path: path of a `captions_<split><year>.json`.
 
     Returns:
-      Its images in the order of the file, doubles and all, bytes in captions that are no UTF-8 as lone surrogates;
-      and notes on captions of images that it does not list.
+      The images in the order of the file, including duplicates, and one issue for each caption of an image that the
+      file does not list. Bytes in captions that are not UTF-8 become lone surrogates.
 
     Raises:
-      ValueError: the file is not what COCO publishes.
+      ValueError: the file does not have COCO's format.
     """
     captions = collections.defaultdict(list)
     with _explained(path):
@@ -44,25 +44,25 @@ def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Note]]:
         ]
     for image in images:
         captions.pop(image.image_id, None)
-    notes = [
-        Note(LEFT_OUT, "caption", f"{number} of image_id {image_id}", "caption of an image that is not listed")
+    issues = [
+        Issue(LEFT_OUT, "caption", f"{number} of image_id {image_id}", "caption of an image that is not listed")
         for image_id, unlisted in captions.items()
         for number in range(1, len(unlisted) + 1)
     ]
-    return images, notes
+    return images, issues
 
 
 def read_labels(path: epath.Path) -> dict[int, tuple[str, ...]]:
     """Reads the object classes of each image.
 
     Args:
-      path: of `instances_<split><year>.json`.
+      path: path of an `instances_<split><year>.json`.
 
     Returns:
-      Names of the classes, sorted, each once, by image id; images without objects are not in there.
+      The sorted names of the classes, each once, by image id. Images without objects are omitted.
 
     Raises:
-      ValueError: the file is not what COCO publishes.
+      ValueError: the file does not have COCO's format.
     """
     labels = collections.defaultdict(set)
     with _explained(path):
@@ -79,10 +79,10 @@ def _load(path: epath.Path) -> Any:
 
 @contextlib.contextmanager
 def _explained(path: epath.Path) -> Iterator[None]:
-    """Names the file in the error when its content is not COCO's."""
+    """Raises a ValueError that names the file if its content does not have COCO's format."""
     try:
         yield
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON, perhaps cut off ({error}): fetch it again") from error
+        raise ValueError(f"{path} is not valid JSON, perhaps truncated ({error}): download it again") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a COCO annotation file ({type(error).__name__}: {error})") from error

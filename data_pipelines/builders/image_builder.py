@@ -1,7 +1,7 @@
-"""What the builders share: images and captions -> records, on the cores of one machine or by Apache Beam.
+"""The base class of the builders, which convert images and captions to records on one machine or with Apache Beam.
 
-A builder lists, for each split, the images with what is said of them (`Item`), in units that can be worked on
-anywhere (`Unit`). What is left out or mended on the way is noted, and the notes lie beside the records.
+For each split, a builder lists the images with their captions (`Item`), grouped into independent units of work
+(`Unit`). Whatever is left out or mended is listed in a file beside the records.
 """
 
 from __future__ import annotations
@@ -26,65 +26,66 @@ from etils import epath
 
 from data_pipelines import record_index, records
 from data_pipelines.builders import captions, jpeg_files, narratives, skipped
-from data_pipelines.builders.skipped import LEFT_OUT, Note
+from data_pipelines.builders.skipped import LEFT_OUT, Issue
 from xmcgan.files import check_room
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
-# Images of a unit that comes from a folder.
+# Images in a unit whose images are files in a folder.
 _UNIT_SIZE = 256
-# Images that the disk space needed is estimated from, and its ratio to theirs: for captions, traces and headers.
-_SAMPLED_UNITS, _SAMPLED_IMAGES, _ROOM = 20, 10, 1.1
-# Folder of the work units of a Beam pipeline, among the unfinished records.
+# The disk space needed is estimated from this many images of this many units. The factor covers captions, traces and
+# headers.
+_SAMPLED_UNITS, _SAMPLED_IMAGES, _SPACE_FACTOR = 20, 10, 1.1
+# Folder of the units of a Beam pipeline, within the folder of the unfinished records.
 _UNITS = "units"
 
 
 class Item(NamedTuple):
-    """An image to be converted, and what is said of it."""
+    """An image to convert, with its captions or narratives."""
 
     image_id: str
-    file_name: str  # Within its split's folder.
-    path: str  # Of its file; empty if the unit's archive holds it.
+    file_name: str  # Name within the folder of the split.
+    path: str  # Path of its file; empty if it is in the unit's archive.
     labels: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()  # As published.
-    lines: tuple[narratives.Line, ...] = ()  # Of the narratives that tell of it, instead of captions.
+    lines: tuple[narratives.Line, ...] = ()  # Where its narratives are; they replace the captions.
 
 
 class Unit(NamedTuple):
     """Images that one worker converts."""
 
     items: list[Item]
-    archive: str = ""  # The tar file that they are in; empty: each is a file of its own.
+    archive: str = ""  # The tar file with the images; empty if each image is a file of its own.
 
 
 class Plan(NamedTuple):
-    """A split to be converted."""
+    """A split to convert."""
 
     units: list[Unit]
-    notes: list[Note]  # What has been left out already.
-    num_captions: int  # In the source.
+    issues: list[Issue]  # Images and captions that have been left out already.
+    num_captions: int  # Captions in the source.
 
     @property
     def num_items(self) -> int:
-        """Images to be converted."""
+        """Number of images to convert."""
         return sum(len(unit.items) for unit in self.units)
 
     @property
     def num_images(self) -> int:
-        """How many there are in the source."""
-        return self.num_items + sum(note.what == "image" for note in self.notes)
+        """Number of images in the source."""
+        return self.num_items + sum(issue.what == "image" for issue in self.issues)
 
 
 class Outcome(NamedTuple):
-    """What has become of an item."""
+    """The result of converting an item."""
 
-    record: records.Record | None
-    notes: list[Note]
+    record: records.Record | None  # None if the image was left out.
+    issues: list[Issue]
 
 
 class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Makes records of images with captions."""
+    """Converts images with captions to records."""
 
     VERSION = tfds.core.Version(records.VERSION)
 
@@ -95,10 +96,9 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
         Args:
           source: folder with the files as published.
-          max_skipped: largest share of a split's images, or captions, that may be left out as unfit.
-          use_beam: whether to work in an Apache Beam pipeline; `source` and `data_dir` then lie where all its workers
-            reach them.
-          **kwargs: of `tfds.core.GeneratorBasedBuilder`, such as `data_dir`.
+          max_skipped: largest share of a split's images, or of its captions, that may be left out as unusable.
+          use_beam: whether to convert with Apache Beam; all its workers must be able to access `source` and `data_dir`.
+          **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`, such as `data_dir`.
         """
         super().__init__(**kwargs)
         self._source = epath.Path(source).expanduser()
@@ -108,31 +108,31 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
     @abc.abstractmethod
     def splits(self) -> list[str]:
-        """The splits that the source holds, once it has proved to be complete.
+        """Returns the splits in the source, after checking that the source is complete.
 
         Raises:
-          FileNotFoundError: names what is missing.
+          FileNotFoundError: the source is incomplete; the message names what is missing.
         """
 
     @abc.abstractmethod
     def plan(self, split: str) -> Plan:
-        """Lists what there is to convert.
+        """Lists the images of a split to convert.
 
         Args:
           split: one of `splits`.
 
         Raises:
-          ValueError: a file is not what its owner publishes.
+          ValueError: a file does not have the published format.
         """
 
     def check_source(self) -> None:
-        """Refuses a source that is not complete.
+        """Checks that the source is complete.
 
         Raises:
-          FileNotFoundError: names what is missing.
+          FileNotFoundError: the source is incomplete; the message names what is missing.
         """
         if not self._source.is_dir():
-            raise FileNotFoundError(f"source folder {self._source} does not exist: name it by --source")
+            raise FileNotFoundError(f"source folder {self._source} does not exist: set --source")
         self.splits()
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -145,7 +145,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         for split, plan in plans.items():
             totals = {"image": plan.num_images, "caption": plan.num_captions}
             self._logs[split] = skipped.SkippedLog(split, totals, self._max_skipped)
-            self._logs[split].add(plan.notes)
+            self._logs[split].add(plan.issues)
         return {split: self._generate_examples(split, plan) for split, plan in plans.items()}
 
     def _generate_examples(self, split: str, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]] | beam.PTransform:
@@ -159,16 +159,16 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             read = (each for unit in plan.units for each in _images(unit))
             for outcome in _in_order(pool, lambda each: _convert(*each), read, ahead=8 * (os.cpu_count() or 1)):
                 progress.update()
-                self._logs[split].add(outcome.notes)
+                self._logs[split].add(outcome.issues)
                 if outcome.record is not None:
                     num_written += 1
                     yield outcome.record.image_id, records.to_example(outcome.record)
         self._logs[split].close(num_written)
-        # TFDS now sorts the records by a hash of their ids, which for tens of gigabytes takes minutes in silence.
+        # TFDS now sorts the records by a hash of their ids. For tens of gigabytes that takes minutes, without output.
         tqdm.tqdm.write(f"writing {num_written:,} records of {split}", file=sys.stderr)
 
     def _pipeline(self, split: str, plan: Plan) -> beam.PTransform:
-        """Converts in an Apache Beam pipeline. Its units wait in files: together they are too large for its graph."""
+        """Converts with Apache Beam. Units are stored in files, because together they are too large for its graph."""
         import apache_beam as beam
 
         folder = epath.Path(self.data_dir) / _UNITS / split
@@ -180,17 +180,17 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
         @beam.ptransform_fn
         def convert(begin: beam.Pipeline) -> beam.PCollection:
-            return begin | beam.Create(paths) | beam.Reshuffle() | beam.FlatMap(_examples_of_unit)
+            return begin | beam.Create(paths) | beam.Reshuffle() | beam.FlatMap(_convert_unit)
 
         return convert()
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        """Lets TFDS write the records, then the files beside them: all in the folder that TFDS renames at the end."""
+        """Lets TFDS write the records, then adds our files, all in the folder that TFDS renames at the end."""
         folder = epath.Path(self.data_dir)
         try:
             super()._download_and_prepare(dl_manager, download_config)
         except Exception:
-            if self._use_beam:  # What has been left out may be the cause, and is then the clearer message.
+            if self._use_beam:  # If too much has been left out, this raises a clearer error.
                 self._account_for_units(folder)
             raise
         if self._use_beam:
@@ -201,76 +201,76 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             record_index.write(folder, split, sorted(path.name for path in info.filepaths))
 
     def _account_for_units(self, folder: epath.Path) -> None:
-        """Takes the notes of a pipeline's workers, in the order of the units, as if they had been converted here."""
+        """Collects the issues that a pipeline's workers found, in the order of the units, as `_examples` does."""
         for split, log in self._logs.items():
-            reports = [_report_of(unit) for unit in sorted((folder / _UNITS / split).glob("*.pickle"))]
+            reports = [_report_path(unit) for unit in sorted((folder / _UNITS / split).glob("*.pickle"))]
             finished = [pickle.loads(report.read_bytes()) for report in reports if report.exists()]
-            for notes, _ in finished:
-                log.add(notes)
+            for issues, _ in finished:
+                log.add(issues)
             if len(finished) == len(reports):
                 log.close(sum(num_written for _, num_written in finished))
 
 
-def units_of(items: list[Item]) -> list[Unit]:
-    """Units of items whose images are files."""
+def split_into_units(items: list[Item]) -> list[Unit]:
+    """Groups items whose images are files into units."""
     return [Unit(items[start : start + _UNIT_SIZE]) for start in range(0, len(items), _UNIT_SIZE)]
 
 
 def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], bytes]]]:
-    """Each item with what reads its image, or raises ValueError with the reason if it is unfit."""
+    """Yields each item with a function that reads its image, or raises ValueError with the reason if it is unusable."""
     if unit.archive:
         return jpeg_files.read_archive(unit.archive, {item.file_name: item for item in unit.items})
     return ((item, functools.partial(jpeg_files.read_jpeg, item.path)) for item in unit.items)
 
 
 def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
-    """Puts the record of an item together."""
-    notes, told, spoken = [], [], []
+    """Converts an item to a record."""
+    issues, usable, spoken = [], [], []
     for number, caption in enumerate(item.captions, start=1):
         caption, found = captions.clean(caption, f"{number} of {item.file_name}")
-        notes += found
-        told += [caption] if caption else []
+        issues += found
+        usable += [caption] if caption else []
     for line in item.lines:
         caption, narrative, found = narratives.read(line)
-        notes += found
-        if caption in told:
-            notes.append(Note(LEFT_OUT, "caption", line.name, "duplicate narrative"))
+        issues += found
+        if caption in usable:
+            issues.append(Issue(LEFT_OUT, "caption", line.name, "duplicate narrative"))
         elif caption:
-            told.append(caption)
+            usable.append(caption)
             spoken.append(narrative)
-    if not told:
-        return Outcome(None, [*notes, Note(LEFT_OUT, "image", item.file_name, "image without caption")])
+    if not usable:
+        return Outcome(None, [*issues, Issue(LEFT_OUT, "image", item.file_name, "image without caption")])
     try:
         image = read_image()
     except ValueError as error:
-        return Outcome(None, [*notes, Note(LEFT_OUT, "image", item.file_name, str(error))])
+        return Outcome(None, [*issues, Issue(LEFT_OUT, "image", item.file_name, str(error))])
     if not any(len(narrative.utterances) or len(narrative.points) for narrative in spoken):
         spoken = []
-    return Outcome(records.Record(image, item.image_id, item.file_name, told, item.labels, spoken), notes)
+    return Outcome(records.Record(image, item.image_id, item.file_name, usable, item.labels, spoken), issues)
 
 
-def _examples_of_unit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A Beam worker's part; the notes go into a file beside the unit's, and a second attempt writes the same again."""
+def _convert_unit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Converts a unit in a Beam worker; writes a report beside the unit, which a second attempt overwrites."""
     unit = epath.Path(path)
-    notes, num_written = [], 0
+    issues, num_written = [], 0
     for item, read_image in _images(pickle.loads(unit.read_bytes())):
         outcome = _convert(item, read_image)
-        notes += outcome.notes
+        issues += outcome.issues
         if outcome.record is not None:
             num_written += 1
             yield outcome.record.image_id, records.to_example(outcome.record)
     temporary = unit.with_suffix(f".{uuid.uuid4().hex}")
-    temporary.write_bytes(pickle.dumps((notes, num_written)))
-    temporary.replace(_report_of(unit))
+    temporary.write_bytes(pickle.dumps((issues, num_written)))
+    temporary.replace(_report_path(unit))
 
 
-def _report_of(unit: epath.Path) -> epath.Path:
-    """Where the worker on a unit reports what it noted, and how many records it made."""
+def _report_path(unit: epath.Path) -> epath.Path:
+    """Returns the path of a worker's report on a unit: its issues, and the number of records."""
     return unit.with_suffix(".report")
 
 
 def _in_order(pool: concurrent.futures.Executor, function: Callable, arguments: Iterable, ahead: int) -> Iterator[Any]:
-    """`pool.map`, but no more than `ahead` arguments are drawn before their results are asked for."""
+    """Works like `pool.map`, but reads at most `ahead` arguments before their results are consumed."""
     arguments = iter(arguments)
     waiting = collections.deque(pool.submit(function, each) for each in itertools.islice(arguments, ahead))
     while waiting:
@@ -279,7 +279,7 @@ def _in_order(pool: concurrent.futures.Executor, function: Callable, arguments: 
 
 
 def _check_room(plans: Iterable[Plan], folder: str) -> None:
-    """Refuses to begin what the disk cannot hold; some images stand for all of them."""
+    """Raises OSError if the records would not fit on the disk, estimated from a sample of the images."""
     if "://" in folder:
         return
     units = [unit for plan in plans for unit in plan.units]
@@ -290,5 +290,5 @@ def _check_room(plans: Iterable[Plan], folder: str) -> None:
                 sizes.append(len(read_image()))
     if sizes:
         total = sum(len(unit.items) for unit in units)
-        needed = _ROOM * total * sum(sizes) / len(sizes)
+        needed = _SPACE_FACTOR * total * sum(sizes) / len(sizes)
         check_room(pathlib.Path(folder).parent, needed, f"convert {total} images (estimated from {len(sizes)})")

@@ -1,4 +1,4 @@
-"""Reads JPEG files, from folders and from tar archives, and says whether they are fit to train on."""
+"""Reads JPEG files from folders and tar archives, and checks whether they can be used for training."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from etils import epath
 
 T = TypeVar("T")
 
-MAX_PIXELS = 100_000_000  # 300 MB as RGB; to check a progressive image takes up to 600 MB, of coefficients.
-MAX_BYTES = 500_000_000  # More than any image of MAX_PIXELS takes.
+MAX_PIXELS = 100_000_000  # 300 MB as RGB. Checking a progressive image takes up to 600 MB, for the coefficients.
+MAX_BYTES = 500_000_000  # More than the file of any image of MAX_PIXELS takes.
 
 _START = b"\xff\xd8"
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG and DAC lie between them.
 _SCAN, _END = 0xDA, 0xD9
-_BARE = frozenset([0x01, *range(0xD0, 0xD8)])  # TEM and RST0 to RST7: no length follows them.
+_BARE = frozenset([0x01, *range(0xD0, 0xD8)])  # TEM and RST0 to RST7, which have no length field.
 
-# Some cameras pad the data before a restart marker or the end marker by a few bytes, which is no damage. Damage mostly
-# leaves more bytes over; forgiving so few lets through up to 6 % more of the photographs damaged for a trial.
+# Some cameras insert a few padding bytes before a restart marker or the end marker, which is not damage. Damage usually
+# leaves more extra bytes. In a trial with damaged photographs, accepting this many let through up to 6 % more of them.
 _MAX_PADDING = 8
 _PADDED = re.compile(r"(\d+) extraneous bytes before marker 0xd[0-9]$")
 
 
 def read_jpeg(path: str | os.PathLike) -> bytes:
-    """Reads a JPEG file and proves that it is fit, as `check_jpeg` does.
+    """Reads a JPEG file and checks it with `check_jpeg`.
 
     Args:
-      path: of the file, on the disk or in a bucket (gs://).
+      path: path of the file, on the disk or in a bucket (gs://).
 
     Returns:
       The file, byte for byte.
@@ -55,20 +55,22 @@ def read_jpeg(path: str | os.PathLike) -> bytes:
 
 
 def check_jpeg(data: bytes) -> None:
-    """Proves that a JPEG file can be decoded to its end, and as far as a decoder can tell, to what was meant.
+    """Checks that a JPEG file can be decoded to its end and, as far as a decoder can tell, is undamaged.
 
-    Two decoders must accept it: a strict one, which takes libjpeg's warnings for errors and so sees most of the damage
-    that others paint over with gray, and TensorFlow's, which training uses. Both release the GIL, and read all the data
-    but decode only an eighth of the width and height, with the same verdict in about two thirds of the time.
+    Two decoders must accept it. The first is strict: it treats libjpeg's warnings as errors, so it detects most of the
+    damage that other decoders hide by filling in gray. The second is TensorFlow's, which training uses. Both release
+    the GIL. They read all the data but decode at an eighth of the width and height, which gives the same verdict in
+    about two thirds of the time.
 
-    JPEG data bear no checksum, so damage from which a decoder finds back into step goes unseen: most single flipped
-    bits, but hardly a lost disk sector (of photographs with 512 bytes zeroed 93 % are told, 0 % by TensorFlow alone).
+    JPEG data have no checksum, so damage after which a decoder resynchronizes goes unnoticed. That is the case for most
+    single flipped bits, but rarely for a lost disk sector: of photographs with 512 bytes zeroed, 93 % are detected,
+    compared with 0 % by TensorFlow alone.
 
     Args:
       data: the bytes of the file.
 
     Raises:
-      ValueError: the file is not fit; the message is the reason: "empty image", "not a JPEG", "truncated JPEG",
+      ValueError: the file cannot be used. The message is the reason: "empty image", "not a JPEG", "truncated JPEG",
         "corrupt JPEG", "image of 0 pixels", or "image too large" (beyond `MAX_PIXELS`; nothing has been decoded).
     """
     if not data.startswith(_START):
@@ -86,18 +88,18 @@ def check_jpeg(data: bytes) -> None:
 
 
 def read_archive(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Callable[[], bytes]]]:
-    """Goes once through a tar archive, in the order in which the files lie there: compressed ones know no other.
+    """Reads images from a tar archive in one pass, because a compressed archive can only be read in order.
 
     Args:
       archive: path of a tar file, compressed or not.
-      wanted: what to give for the file names that matter, whatever their folder in the archive.
+      wanted: maps the name of each file to read, without its folder in the archive, to the value to yield for it.
 
     Yields:
-      Everything wanted, once, with a function that checks the image and returns its bytes, or raises ValueError with
-      the reason why it is unfit.
+      Each value of `wanted` once, with a function that checks the image and returns its bytes, or raises ValueError
+      with the reason why the image cannot be used.
     """
     wanted = dict(wanted)
-    lack = "missing image"
+    reason_missing = "missing image"
     try:
         with epath.Path(archive).open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
             for member in tar:
@@ -107,24 +109,24 @@ def read_archive(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Cal
                         yield wanted.pop(name), functools.partial(_refuse, "image too large")
                         continue
                     content = tar.extractfile(member)
-                    assert content is not None  # As of every member that is a file.
-                    data = content.read()  # Fails if the archive is cut off: still wanted then.
+                    assert content is not None  # It is None only for members that are not files.
+                    data = content.read()  # If the archive is truncated, this fails and the file stays in `wanted`.
                     yield wanted.pop(name), functools.partial(_checked, data)
     except (tarfile.TarError, EOFError, OSError, zlib.error, tf.errors.OpError):
-        lack = "archive cut off or broken"
+        reason_missing = "archive cut off or broken"
     for each in wanted.values():
-        yield each, functools.partial(_refuse, lack)
+        yield each, functools.partial(_refuse, reason_missing)
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Height and width as the header says them; the header of a thumbnail lies within a segment, which is skipped."""
+    """Returns height and width from the header. A thumbnail's header is within a segment, which is skipped."""
     position = len(_START)
     while marker := _MARKER.search(data, position):
         code, position = marker[1][0], marker.end()
         if code in (_SCAN, _END):
-            raise ValueError("corrupt JPEG")  # A scan of no frame.
+            raise ValueError("corrupt JPEG")  # A scan without a frame.
         if code in _FRAMES and position + 7 <= len(data):
-            return struct.unpack_from(">HH", data, position + 3)  # After the length and the bits per sample.
+            return struct.unpack_from(">HH", data, position + 3)  # They follow the length and the bits per sample.
         if code not in _BARE:
             position += int.from_bytes(data[position : position + 2], "big")
     raise ValueError("truncated JPEG")
@@ -132,12 +134,12 @@ def _size(data: bytes) -> tuple[int, int]:
 
 def _decode_strictly(data: bytes) -> None:
     try:
-        # The smallest of libjpeg's scales at which no side falls below 1 pixel, which is 1/8.
+        # Decodes at the smallest of libjpeg's scales that leaves every side at least 1 pixel, which is 1/8.
         simplejpeg.decode_jpeg(data, "gray", min_height=1, min_width=1, strict=True)
     except ValueError as error:
         message = str(error)
         if "subsampling" in message:
-            return  # A sampling unknown to it (CMYK with halved chroma) or a broken header: TensorFlow alone must tell.
+            return  # Unsupported sampling (CMYK with halved chroma) or a broken header: left to TensorFlow's decoder.
         padded = _PADDED.search(message)
         if padded and int(padded[1]) <= _MAX_PADDING:
             return

@@ -1,8 +1,8 @@
-"""The COCO part of Localized Narratives as published -> records.
+"""Converts the COCO part of Localized Narratives.
 
-Source: COCO-2017's images in `train2017/` and `val2017/`, and beside them the narratives,
-`coco_{train,val}_localized_narratives*.jsonl` (in shards or whole) or the lighter `coco_{train,val}_captions.jsonl`.
-With `annotations/instances_{train,val}2017.json` the records name the object classes too, which SOA asks for.
+Source: the images of COCO 2017 in `train2017/` and `val2017/`, and beside these folders the narratives,
+`coco_{train,val}_localized_narratives*.jsonl` (in shards or one file) or the smaller `coco_{train,val}_captions.jsonl`.
+Optional: `annotations/instances_{train,val}2017.json`, which adds the object classes to the records. SOA needs them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from etils import epath
 
 from data_pipelines.builders import coco_annotations, image_builder, narratives
 
-# COCO's name of each split, and that of Localized Narratives.
+# Names of each split in COCO and in Localized Narratives.
 _SPLITS = {"train": ("train2017", "coco_train"), "validation": ("val2017", "coco_val")}
 
 
@@ -29,7 +29,7 @@ class LnCoco(image_builder.ImageBuilder):
         if missing:
             raise FileNotFoundError(
                 f"source folder {self._source} lacks {', '.join(missing)}: unpack COCO's train2017.zip and val2017.zip "
-                "there and put Localized Narratives' COCO files beside them, or let --download fetch them"
+                "there and put Localized Narratives' COCO files beside them, or pass --download"
             )
         return list(_SPLITS)
 
@@ -38,10 +38,10 @@ class LnCoco(image_builder.ImageBuilder):
         folder = _SPLITS[split][0]
         instances = self._source / "annotations" / f"instances_{folder}.json"
         labels = coco_annotations.read_labels(instances) if instances.exists() else {}
-        told, notes, num_captions = narratives.by_image(self._narratives(split))
+        lines_by_image, issues, num_captions = narratives.by_image(self._narratives(split))
         items = []
-        for image_id, lines in told.items():
-            # COCO's file names carry the id in twelve digits; any other id has no image.
+        for image_id, lines in lines_by_image.items():
+            # COCO's file names are the ids in twelve digits. Any other id has no image.
             file_name = f"{image_id:0>12}.jpg"
             items.append(
                 image_builder.Item(
@@ -52,7 +52,7 @@ class LnCoco(image_builder.ImageBuilder):
                     lines=tuple(lines),
                 )
             )
-        return image_builder.Plan(image_builder.units_of(items), notes, num_captions)
+        return image_builder.Plan(image_builder.split_into_units(items), issues, num_captions)
 
     def _narratives(self, split: str) -> list[epath.Path]:
         name = _SPLITS[split][1]

@@ -1,6 +1,6 @@
-"""Reads Localized Narratives (Pont-Tuset et al. 2020), one JSON object a line, without holding them in memory.
+"""Reads Localized Narratives (Pont-Tuset et al. 2020), one JSON object a line, without loading them into memory.
 
-A file of them is first gone through for the image and place of each line; lines are parsed where they are needed.
+A first pass over each file finds the image id and position of each line. Lines are parsed later, when they are needed.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ import tqdm
 from etils import epath
 
 from data_pipelines.builders import captions
-from data_pipelines.builders.skipped import KEPT, LEFT_OUT, MENDED, Note
+from data_pipelines.builders.skipped import KEPT, LEFT_OUT, MENDED, Issue
 from data_pipelines.records import Narrative
 
 _IMAGE_ID = re.compile(rb'"image_id"\s*:\s*"?(\w+)"?\s*[,}]')
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.jsonl$")
-# Seconds of a narrative: its milliseconds must be exact in float32, and published ones take a minute.
+# Longest accepted narrative, in seconds: float32 must hold its milliseconds exactly. Published ones take a minute.
 _LONGEST = 10_000
 
 
 class Line(NamedTuple):
-    """Where a narrative lies."""
+    """The position of a narrative in a file."""
 
     path: str
-    offset: int  # Bytes before it.
-    length: int  # Bytes of it.
-    number: int  # From 1.
+    offset: int  # Bytes before the line.
+    length: int  # Bytes of the line.
+    number: int  # Number of the line, from 1.
 
     @property
     def name(self) -> str:
-        """What to call it in a note."""
+        """Name of the narrative in the issues."""
         return f"{epath.Path(self.path).name}:{self.number}"
 
 
 def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Path]:
-    """The files of a split: whole or in shards, the full ones or, without them, those with captions alone.
+    """Finds the narrative files of a split, in shards or as one file; prefers full ones to those with captions only.
 
     Args:
-      source: folder that they lie in.
-      name: of the full file without its shard number and ending, such as 'coco_val_localized_narratives'.
-      light_name: the same of the file with captions alone, such as 'coco_val_captions'.
+      source: the source folder.
+      name: name of the full file without shard number and ending, such as 'coco_val_localized_narratives'.
+      light_name: the same for the file with captions only, such as 'coco_val_captions'.
 
     Returns:
-      The files in their order; none if there is neither.
+      The files in order; an empty list if there are none of either kind.
 
     Raises:
       FileNotFoundError: some of the shards are missing.
@@ -62,74 +62,79 @@ def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Pat
             wanted = [source / f"{stem}-{number:05d}-of-{count:05d}.jsonl" for number in range(count)]
             missing = [path.name for path in wanted if path not in shards]
             if missing:
-                raise FileNotFoundError(f"source folder {source} lacks {', '.join(missing)}: fetch them too")
+                raise FileNotFoundError(f"source folder {source} lacks {', '.join(missing)}: download them too")
             return wanted
     return []
 
 
-def by_image(paths: Sequence[epath.Path]) -> tuple[dict[str, list[Line]], list[Note], int]:
-    """Goes through all files of a split.
+def by_image(paths: Sequence[epath.Path]) -> tuple[dict[str, list[Line]], list[Issue], int]:
+    """Finds the narratives of each image in all files of a split.
 
     Args:
-      paths: of its files of narratives.
+      paths: the narrative files of the split.
 
     Returns:
-      The lines by image id, notes on lines that name no image, and how many narratives there are with these.
+      The lines by image id, an issue for each line that names no image, and the number of all these lines.
     """
     lines = collections.defaultdict(list)
-    notes = []
+    issues = []
     size = sum(path.stat().length for path in paths)
-    with tqdm.tqdm(total=size, desc="looking through narratives", unit="B", unit_scale=True, disable=None) as progress:
+    with tqdm.tqdm(total=size, desc="scanning narratives", unit="B", unit_scale=True, disable=None) as progress:
         for path in paths:
-            for found in _lines_of(path, progress):
-                if isinstance(found, Note):
-                    notes.append(found)
+            for found in _scan_lines(path, progress):
+                if isinstance(found, Issue):
+                    issues.append(found)
                 else:
                     lines[found[0]].append(found[1])
-    return dict(lines), notes, len(notes) + sum(map(len, lines.values()))
+    return dict(lines), issues, len(issues) + sum(map(len, lines.values()))
 
 
-def read(line: Line) -> tuple[str, Narrative, list[Note]]:
+def read(line: Line) -> tuple[str, Narrative, list[Issue]]:
     """Reads one narrative.
 
-    Points of the mouse outside of the image are left out: the mouse may leave it, and then points at nothing.
+    Points of the trace outside the image are left out, because there the mouse points at nothing.
 
     Args:
-      line: where it lies.
+      line: position of the narrative.
 
     Returns:
-      The caption, empty if it is unfit; how it was spoken, empty where that is not told; what there is to note.
+      The caption, which is empty if it cannot be used; the narrative, which is empty if the file has no times and
+      traces; and the issues found.
     """
     with epath.Path(line.path).open("rb") as file:
         file.seek(line.offset)
         content = file.read(line.length)
     try:
         fields = json.loads(content.decode("utf-8", errors="surrogateescape"))
-    except (ValueError, RecursionError) as error:  # JSONDecodeError, or a number of 5,000 digits; brackets in brackets.
-        return "", _narrative(), [Note(LEFT_OUT, "caption", line.name, "JSON line cut off or broken", str(error))]
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, numbers of 5,000 digits, or deep nesting.
+        return "", _make_narrative(), [Issue(LEFT_OUT, "caption", line.name, "JSON line cut off or broken", str(error))]
     if not isinstance(fields, dict) or "caption" not in fields:
-        return "", _narrative(), [Note(LEFT_OUT, "caption", line.name, "not a narrative")]
-    caption, notes = captions.clean(fields["caption"], line.name)
-    if not caption or not ("traces" in fields or "timed_caption" in fields):  # The files with captions alone.
-        return caption, _narrative(), notes
+        return "", _make_narrative(), [Issue(LEFT_OUT, "caption", line.name, "not a narrative")]
+    caption, issues = captions.clean(fields["caption"], line.name)
+    if not caption or not ("traces" in fields or "timed_caption" in fields):  # Files with captions only have neither.
+        return caption, _make_narrative(), issues
     try:
-        narrative = _spoken(fields)
+        narrative = _parse_spoken(fields)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         detail = f"{type(error).__name__}: {error}"
-        return caption, _narrative(), [*notes, Note(MENDED, "caption", line.name, "unreadable times or traces", detail)]
-    narrative, outside = _inside(narrative)
+        return (
+            caption,
+            _make_narrative(),
+            [*issues, Issue(MENDED, "caption", line.name, "unreadable times or traces", detail)],
+        )
+    narrative, outside = _drop_outside(narrative)
     if outside:
         detail = f"{outside} of {outside + len(narrative.points)} points"
-        notes.append(Note(MENDED, "caption", line.name, "trace points outside [0, 1] left out", detail))
+        issues.append(Issue(MENDED, "caption", line.name, "trace points outside [0, 1] left out", detail))
     elif not len(narrative.points):
-        notes.append(Note(KEPT, "caption", line.name, "narrative without traces"))
-    return caption, narrative, notes
+        issues.append(Issue(KEPT, "caption", line.name, "narrative without traces"))
+    return caption, narrative, issues
 
 
-def _lines_of(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Line] | Note]:
-    """Image id and place of each line, or a note if it names no image. Empty lines are passed over.
+def _scan_lines(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Line] | Issue]:
+    """Yields the image id and position of each line, or an issue if it names no image; skips empty lines.
 
-    The id is looked for as text: to parse half a million lines, traces and all, takes minutes.
+    Finds the id with a regular expression, because parsing half a million lines with their traces takes minutes.
     """
     offset = 0
     with path.open("rb") as file:
@@ -141,10 +146,10 @@ def _lines_of(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Line
             if found:
                 yield found[1].decode(), line
             elif content.strip():
-                yield Note(LEFT_OUT, "caption", line.name, "JSON line cut off or without image_id")
+                yield Issue(LEFT_OUT, "caption", line.name, "JSON line cut off or without image_id")
 
 
-def _narrative(utterances=(), times=(), points=(), stroke_lengths=()) -> Narrative:
+def _make_narrative(utterances=(), times=(), points=(), stroke_lengths=()) -> Narrative:
     return Narrative(
         utterances=list(utterances),
         times=np.array(times, np.float32).reshape(-1, 2),
@@ -153,21 +158,21 @@ def _narrative(utterances=(), times=(), points=(), stroke_lengths=()) -> Narrati
     )
 
 
-def _spoken(fields: dict[str, Any]) -> Narrative:
-    """Times and traces as published; any error means that they are of another form."""
+def _parse_spoken(fields: dict[str, Any]) -> Narrative:
+    """Parses times and traces; any exception means that they do not have the published format."""
     timed, traces = fields.get("timed_caption", []), fields.get("traces", [])
     utterances = [" ".join(each["utterance"].encode().decode().split()) for each in timed]
     times = [(float(each["start_time"]), float(each["end_time"])) for each in timed]
     points = [(float(point["x"]), float(point["y"]), float(point["t"])) for stroke in traces for point in stroke]
-    narrative = _narrative(utterances, times, points, [len(stroke) for stroke in traces])
+    narrative = _make_narrative(utterances, times, points, [len(stroke) for stroke in traces])
     seconds = np.concatenate([narrative.times.ravel(), narrative.points[:, 2]])
     if not (np.isfinite(narrative.points).all() and (np.abs(seconds) <= _LONGEST).all()):
-        raise ValueError("a number is not finite, or a time of hours")
+        raise ValueError("a number is not finite, or a time is hours long")
     return narrative
 
 
-def _inside(narrative: Narrative) -> tuple[Narrative, int]:
-    """The narrative without the points outside of the image, and how many they are."""
+def _drop_outside(narrative: Narrative) -> tuple[Narrative, int]:
+    """Returns the narrative without the points outside the image, and the number of these points."""
     places = narrative.points[:, :2]
     inside = ((places >= 0) & (places <= 1)).all(axis=1)  # [points]
     stroke_of = np.repeat(np.arange(len(narrative.stroke_lengths)), narrative.stroke_lengths)

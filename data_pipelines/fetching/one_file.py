@@ -121,7 +121,7 @@ def _receive_all(
             return metadata
         fruitless = 0 if part.size() > before else fruitless + 1
         if fruitless > _MAX_FRUITLESS:
-            raise server.FetchError(f"cannot fetch more than {before} bytes of {url} ({cause})")
+            raise server.FetchError(f"cannot download more than {before} bytes of {url} ({cause})")
         time.sleep(server.BACKOFF * 2**fruitless)
 
 

@@ -1,1 +1,1 @@
-"""What is in the records: numbers beside the paper's, and a sheet of samples to look at."""
+"""Inspects the records of a dataset: statistics, compared with the paper's, and an HTML page with samples."""

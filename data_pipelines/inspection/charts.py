@@ -1,4 +1,4 @@
-"""Histograms and bars as SVG files, drawn by matplotlib."""
+"""Histograms and bar charts as SVG, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from data_pipelines.inspection.histograms import Histogram
 
 _MOST_BARS = 60
-# The last bar holds the values beyond this percentile's, so that a few very long ones do not squeeze the others.
-_WHOLE = 99.5
-# In inches: the width of a chart, the height of a histogram, and of bars their title and each of them.
-_WIDTH, _HEIGHT, _TITLE, _LINE = 6.0, 2.6, 0.6, 0.26
-# Neither light nor dark: they are seen on the sheet's light background and on its dark one.
-_INK, _BAR, _BEYOND = "#7a8696", "#4d80d6", "#d0702c"
+# The last bar holds all values above this percentile, so that a few extreme values do not compress the other bars.
+_LAST_PERCENTILE = 99.5
+# In inches: width of a chart; height of a histogram; in a bar chart, height of the title and of each bar.
+_WIDTH, _HISTOGRAM_HEIGHT, _TITLE_HEIGHT, _HEIGHT_PER_BAR = 6.0, 2.6, 0.6, 0.26
+# Medium tones, which are visible on the light and the dark background of the page.
+_TEXT, _BAR, _CUT_BAR = "#7a8696", "#4d80d6", "#d0702c"
 _STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "data_pipelines",  # The same numbers make the same file.
+    "svg.hashsalt": "data_pipelines",  # Makes the file reproducible.
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _TEXT),
 }
 
 
 class Bins(NamedTuple):
-    """What the bars of a histogram stand for."""
+    """The bars of a histogram."""
 
     first: int  # The smallest number of the first bar.
-    width: int  # Numbers a bar; the last one holds all beyond it too.
+    width: int  # How many numbers each bar spans; the last bar also holds all larger numbers.
     counts: list[int]
 
     @property
@@ -43,13 +43,13 @@ class Bins(NamedTuple):
 
 
 def bin_counts(histogram: Histogram[int], cut: int | None = None) -> Bins:
-    """Sorts numbers into at most about sixty bars.
+    """Groups numbers into at most about sixty bars.
 
     Args:
-      histogram: of at least one number.
-      cut: a bar begins right behind it.
+      histogram: a histogram of at least one number.
+      cut: if given, a bar begins directly after this number.
     """
-    first, last = min(histogram), histogram.percentile(_WHOLE)
+    first, last = min(histogram), histogram.percentile(_LAST_PERCENTILE)
     if cut is not None:
         first, last = min(first, cut), max(last, cut + 1)
     width = -(-(last - first + 1) // _MOST_BARS)
@@ -65,45 +65,45 @@ def histogram_chart(histogram: Histogram[int], title: str, cut: int | None = Non
     """Draws a histogram.
 
     Args:
-      histogram: of at least one number.
+      histogram: a histogram of at least one number.
       title: what is counted.
-      cut: bars of numbers above it stand out, and a line marks it.
-      per_unit: how many of what is counted make one on the axis.
+      cut: if given, bars above this number have another color, and a line marks it.
+      per_unit: divides the numbers for the axis, such as 10 for deciseconds shown as seconds.
 
     Returns:
       An SVG document.
     """
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, _HISTOGRAM_HEIGHT), layout="constrained")
         draw_histogram(figure.subplots(), bin_counts(histogram, cut), title, cut, per_unit)
         return _to_svg(figure)
 
 
 def bar_chart(counts: Mapping[str, int], title: str) -> str:
-    """Draws a bar beside each name.
+    """Draws a horizontal bar for each name.
 
     Args:
-      counts: of each name, at least one, in the order wanted.
+      counts: count of each name, at least one, in the order of the bars.
       title: what is counted.
 
     Returns:
-      An SVG document, as high as there are names.
+      An SVG document, whose height grows with the number of names.
     """
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _TITLE + _LINE * len(counts)), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, _TITLE_HEIGHT + _HEIGHT_PER_BAR * len(counts)), layout="constrained")
         draw_bars(figure.subplots(), counts, title)
         return _to_svg(figure)
 
 
 def draw_histogram(axes: Axes, bins: Bins, title: str, cut: int | None, per_unit: int) -> None:
-    """See `histogram_chart`. The bar of the numbers a to b has its place between a - 1/2 and b + 1/2."""
+    """Draws the bars of `histogram_chart`. The bar of the numbers a to b is centered between a - 1/2 and b + 1/2."""
     starts = bins.starts
     centers = [(start + (bins.width - 1) / 2) / per_unit for start in starts]
-    colors = [_BEYOND if cut is not None and start > cut else _BAR for start in starts]
+    colors = [_CUT_BAR if cut is not None and start > cut else _BAR for start in starts]
     axes.bar(centers, bins.counts, 0.85 * bins.width / per_unit, color=colors)
     if cut is not None:
         place = (cut + 0.5) / per_unit
-        axes.axvline(place, color=_BEYOND, linestyle="--", linewidth=1)
+        axes.axvline(place, color=_CUT_BAR, linestyle="--", linewidth=1)
         side = "right" if cut > (starts[0] + starts[-1]) / 2 else "left"
         axes.annotate(f" cut at {cut / per_unit:g} ", (place, 1), None, ("data", "axes fraction"), ha=side, va="top")
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=per_unit == 1))
@@ -114,7 +114,7 @@ def draw_histogram(axes: Axes, bins: Bins, title: str, cut: int | None, per_unit
 
 
 def draw_bars(axes: Axes, counts: Mapping[str, int], title: str) -> None:
-    """See `bar_chart`."""
+    """Draws the bars of `bar_chart`."""
     bars = axes.barh(range(len(counts)), list(counts.values()), 0.75, color=_BAR)
     axes.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=4)
     axes.set_yticks(range(len(counts)), [_plain(name) for name in counts])
@@ -130,7 +130,7 @@ def _set_title(axes: Axes, title: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib does not take for a formula."""
+    """Escapes text so that matplotlib does not parse it as a formula."""
     return text.replace("$", r"\$")
 
 

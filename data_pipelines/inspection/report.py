@@ -1,4 +1,4 @@
-"""Everything that is to be said about a dataset: on the console, as JSON, and for the sheet."""
+"""The report on a dataset: computed once, and shown on the console, as JSON and on the HTML page."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from data_pipelines.inspection.tokens import TokenCounter
 
 
 class Report(NamedTuple):
-    """What is in the records of a dataset."""
+    """Statistics of a dataset's records, and what the conversion left out or mended."""
 
     dataset: str
-    folder: str  # Of the records.
-    text_length: int  # Tokens at which training cuts captions.
+    folder: str  # Folder of the records.
+    text_length: int  # Number of tokens after which training cuts captions.
     splits: dict[str, SplitStatistics]
     comparisons: list[table1.Comparison]
     skipped: list[skipped.Kind]
 
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
-        """The splits' numbers; see `summaries.summarize`."""
+        """The numbers of each split; see `summaries.summarize`."""
         return {name: summaries.summarize(split, self.text_length) for name, split in self.splits.items()}
 
     @property
     def tables(self) -> list[Table]:
-        """What is in the records, by subject."""
+        """The same numbers as tables, one for each subject."""
         return summaries.tables(self.summaries, self.text_length)
 
     @property
-    def silence(self) -> str:
-        """What the paper has no numbers of, as a sentence; may be empty."""
-        return table1.silence(self.dataset, self.splits)
+    def gaps(self) -> str:
+        """A sentence that says for what Table 1 has no numbers; may be empty."""
+        return table1.describe_gaps(self.dataset, self.splits)
 
 
 def choose_splits(dataset: str, data_dir: str | os.PathLike, split: str | None) -> list[str]:
-    """The splits to inspect.
+    """Returns the splits to inspect.
 
     Args:
       dataset: name of a dataset.
@@ -52,8 +52,8 @@ def choose_splits(dataset: str, data_dir: str | os.PathLike, split: str | None) 
       split: name of one split, or None for all.
 
     Raises:
-      FileNotFoundError: the dataset has not been converted; the message tells the command.
-      ValueError: it has no such split; the message names those it has.
+      FileNotFoundError: the dataset has not been converted; the message names the command.
+      ValueError: the dataset has no such split; the message lists its splits.
     """
     splits = list(records.open_dataset(dataset, data_dir).info.splits)
     if split is None:
@@ -70,17 +70,17 @@ def inspect(
     text_length: int,
     token_counter: TokenCounter | None,
 ) -> Report:
-    """Goes once through splits of a dataset.
+    """Measures splits of a dataset in one pass each.
 
     Args:
       dataset: name of a dataset.
       data_dir: folder of all records.
       splits: names of the splits.
-      text_length: tokens at which training cuts captions.
-      token_counter: None leaves the tokens out.
+      text_length: number of tokens after which training cuts captions.
+      token_counter: counts the tokens of captions; if None, tokens are not counted.
 
     Raises:
-      FileNotFoundError: the dataset has not been converted; the message tells the command.
+      FileNotFoundError: the dataset has not been converted; the message names the command.
     """
     builder = records.open_dataset(dataset, data_dir)
     folder = records.directory(dataset, data_dir)
@@ -96,28 +96,28 @@ def inspect(
 
 
 def to_text(report: Report) -> str:
-    """The report for a terminal."""
-    parts = [f"{report.dataset}: records in {report.folder}", *map(_to_text, report.tables)]
+    """Formats the report for a terminal."""
+    paragraphs = [f"{report.dataset}: records in {report.folder}", *map(_to_text, report.tables)]
     if report.skipped:
-        header = ["split", "noted", "what", "reason", "number", "first"]
+        header = ["split", "action", "what", "reason", "count", "first"]
         rows = [
             [each.split, each.action, each.what, each.reason, f"{each.count:,}", each.names[0]]
             for each in report.skipped
         ]
-        parts.append(_to_text(Table(header, rows)))
+        paragraphs.append(_to_text(Table(header, rows)))
     else:
-        parts.append("Nothing was left out or mended.")
+        paragraphs.append("Nothing was left out or mended.")
     if report.comparisons:
-        header = ["split", "beside the paper", "records", "Table 1", "verdict"]
+        header = ["split", "number", "records", "Table 1", "verdict"]
         rows = [[*comparison[:4], comparison.verdict] for comparison in report.comparisons]
-        parts.append(_to_text(Table(header, rows)))
-    if report.silence:
-        parts.append(report.silence)
-    return "\n\n".join(parts)
+        paragraphs.append(_to_text(Table(header, rows)))
+    if report.gaps:
+        paragraphs.append(report.gaps)
+    return "\n\n".join(paragraphs)
 
 
 def to_json(report: Report) -> str:
-    """The report for machines, indented."""
+    """Formats the report as indented JSON."""
     content = {
         "dataset": report.dataset,
         "folder": report.folder,

@@ -1,4 +1,4 @@
-"""Draws records to look at, by lot, without reading the others."""
+"""Samples records at random, without reading the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_pipelines.records import Record
 
 
 class Sample(NamedTuple):
-    """A record, and its split."""
+    """A record and its split."""
 
     split: str
     record: Record
@@ -24,17 +24,17 @@ class Sample(NamedTuple):
 def draw(
     builder: tfds.core.DatasetBuilder, folder: str | os.PathLike, splits: Sequence[str], number: int, seed: int
 ) -> list[Sample]:
-    """Draws records from some splits, about as many from each.
+    """Samples records without replacement, about as many from each split.
 
     Args:
-      builder: the dataset, of `records.open_dataset`.
-      folder: of its records.
-      splits: where to draw from.
-      number: records in all; fewer if the splits have fewer.
-      seed: the same seed draws the same records.
+      builder: the dataset, as returned by `records.open_dataset`.
+      folder: folder of its records.
+      splits: the splits to sample from.
+      number: total number of records; there may be fewer if a split has too few.
+      seed: the same seed samples the same records.
 
     Returns:
-      Different records, narratives and all, in the order of `splits`.
+      The records with their narratives, in the order of `splits`.
     """
     shares = [len(share) for share in np.array_split(np.arange(number), len(splits))]
     return [

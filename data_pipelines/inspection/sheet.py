@@ -1,6 +1,6 @@
-"""The sheet: a report and some samples as one HTML file, to be looked at in any browser without a network.
+"""The sheet: a report and some samples as one HTML file, which any browser shows without a network.
 
-The page is `sheet.html.jinja`. Jinja escapes all text of the records.
+The template is `sheet.html.jinja`. Jinja escapes all text from the records.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from data_pipelines.inspection.split_statistics import SplitStatistics
 from data_pipelines.inspection.tokens import TokenCounter
 from data_pipelines.records import Narrative
 
-# Object classes whose bars are shown.
-_CLASSES = 16
-# Pixels of an image's longer side at most, and the quality of its JPEG file.
+# Number of object classes in the bar chart.
+_SHOWN_CLASSES = 16
+# Largest side of a thumbnail in pixels, and its JPEG quality.
 _SIDE, _QUALITY = 640, 82
 
 
@@ -35,13 +35,13 @@ def render(report: Report, samples: Sequence[Sample], token_counter: TokenCounte
     """Renders the sheet.
 
     Args:
-      report: of the dataset.
+      report: the report on the dataset.
       samples: records to show.
-      token_counter: tells what of their captions is cut off; None if it cannot be told.
-      hint: a line on what is missing from the report; may be empty.
+      token_counter: finds the words of their captions that are cut; None if that is unknown.
+      hint: a line that says what is missing from the report; may be empty.
 
     Returns:
-      A whole HTML document that needs no other file and no network.
+      A complete HTML document that needs no other file and no network.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
@@ -62,17 +62,17 @@ def render(report: Report, samples: Sequence[Sample], token_counter: TokenCounte
 
 
 def check_output(path: str | os.PathLike) -> str:
-    """Refuses, before the work, a file that could not be written at its end; makes its folder.
+    """Checks, before the work begins, that an output file can be written, and creates its folder.
 
     Args:
-      path: of the file; replaced if it is there.
+      path: path of the file; an existing file will be overwritten.
 
     Returns:
-      The path, with the user's folder for '~'.
+      The path with '~' expanded.
 
     Raises:
-      ValueError: it is a folder.
-      OSError: its folder cannot be made.
+      ValueError: the path is a folder.
+      OSError: the file's folder cannot be created.
     """
     file = epath.Path(path).expanduser()
     if file.is_dir():
@@ -82,55 +82,55 @@ def check_output(path: str | os.PathLike) -> str:
 
 
 def _tiles(report: Report) -> Iterator[tuple[str, str]]:
-    """The numbers that one looks for first, each with its name."""
+    """Yields the most important numbers, each with its name."""
     for split, summary in report.summaries.items():
         yield f"{summary['pictures']:,}", f"{split} images"
-        yield f"{summary['captions']:,}", "captions of them"
+        yield f"{summary['captions']:,}", f"{split} captions"
         if summary["cut"]:
-            yield f"{summary['cut']['share']:.1%}", f"cut at {report.text_length} tokens"
+            yield f"{summary['cut']['share']:.1%}", f"{split} captions cut at {report.text_length} tokens"
     if report.comparisons:
         agreeing = sum(comparison.agrees for comparison in report.comparisons)
         yield f"{agreeing} of {len(report.comparisons)}", "numbers agree with Table 1"
 
 
 def _charts(split: str, statistics: SplitStatistics, text_length: int) -> Iterator[tuple[str, str]]:
-    """Title and address of each chart of a split."""
+    """Yields the title and the data URL of each chart of a split."""
 
     def histogram(counts: Any, what: str, cut: int | None = None, per_unit: int = 1) -> tuple[str, str]:
         title = f"{split}: {what}"
-        return title, _address(charts.histogram_chart(counts, title, cut, per_unit).encode(), "svg+xml")
+        return title, _data_url(charts.histogram_chart(counts, title, cut, per_unit).encode(), "svg+xml")
 
     if statistics.tokens:
-        yield histogram(statistics.tokens, "tokens a caption", cut=text_length)
-    yield histogram(statistics.words, "words a caption")
-    yield histogram(statistics.hectobytes, "kB an image", per_unit=10)
+        yield histogram(statistics.tokens, "tokens per caption", cut=text_length)
+    yield histogram(statistics.words, "words per caption")
+    yield histogram(statistics.hectobytes, "kB per image", per_unit=10)
     if statistics.deciseconds:
-        yield histogram(statistics.deciseconds, "seconds a narrative", per_unit=10)
+        yield histogram(statistics.deciseconds, "seconds per narrative", per_unit=10)
     if statistics.num_traced:
-        yield histogram(statistics.points, "points of a narrative's trace")
+        yield histogram(statistics.points, "points per trace of a narrative")
     if statistics.labels:
-        title = f"{split}: images of the most frequent of {len(statistics.labels)} classes"
+        title = f"{split}: images with the most frequent of {len(statistics.labels)} classes"
         yield (
             title,
-            _address(charts.bar_chart(dict(statistics.labels.most_common(_CLASSES)), title).encode(), "svg+xml"),
+            _data_url(charts.bar_chart(dict(statistics.labels.most_common(_SHOWN_CLASSES)), title).encode(), "svg+xml"),
         )
 
 
 def _legend(report: Report, samples: Sequence[Sample]) -> str:
-    """What the marks on the samples mean."""
+    """Explains the marks on the samples."""
     lines = []
     if any(summary["cut"] for summary in report.summaries.values()):
-        lines.append(f"Struck out: what lies beyond {report.text_length} tokens, which the models do not see.")
+        lines.append(f"Words beyond {report.text_length} tokens are struck out: the models do not see them.")
     if any(len(narrative.points) for sample in samples for narrative in sample.record.narratives):
         lines.append(
-            "Words and traces are colored by their time, from blue to red: point at a word to see where the mouse "
-            "was meanwhile, or at a trace to see the words."
+            "Words and traces are colored by their time, from blue to red. Point at a word to see where the mouse "
+            "was at that time, or at a trace to see the words."
         )
     return " ".join(lines)
 
 
 def _card(sample: Sample, text_length: int, token_counter: TokenCounter | None) -> dict[str, Any]:
-    """What the page shows of a sample."""
+    """Collects what the template shows of a sample."""
     record = sample.record
     pixels = decode_image(record.image).numpy()  # [height, width, 3]
     height, width, _ = pixels.shape
@@ -154,14 +154,14 @@ def _clock(narrative: Narrative) -> str:
 
 
 def _thumbnail(pixels: np.ndarray) -> str:
-    """The address of a small image of [height, width, 3] uint8."""
+    """Returns the data URL of a small version of an image, [height, width, 3] uint8."""
     small = Image.fromarray(pixels)
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "JPEG", quality=_QUALITY, optimize=True)
-    return _address(file.getvalue(), "jpeg")
+    return _data_url(file.getvalue(), "jpeg")
 
 
-def _address(content: bytes, kind: str) -> str:
-    """An address that is the image itself."""
+def _data_url(content: bytes, kind: str) -> str:
+    """Returns a data URL, which contains the image itself."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""What is in a split, in one pass over its records and in memory that does not grow with it."""
+"""Statistics of a split, from one pass over its records, in memory that does not grow with the split."""
 
 from __future__ import annotations
 
@@ -14,71 +14,74 @@ from data_pipelines.inspection.histograms import Histogram
 from data_pipelines.inspection.tokens import TokenCounter
 from xmcgan import console
 
-# Records whose numbers are added up at once. Their images are not among them.
+# Records that are counted together, without their images.
 _BATCH = 256
-# TFRecord files read at once, and records of one file before the next one's turn: few, as their images wait in memory
-# (with 16 of each, 1.5 GB instead of 0.8 GB at the same speed).
-_FILES, _BLOCK = 4, 4
+# TFRecord files read in parallel, and records read from a file before the next file. Few, because their images are held
+# in memory: 16 of each take 1.5 GB instead of 0.8 GB, at the same speed.
+_PARALLEL_FILES, _RECORDS_PER_TURN = 4, 4
 
 
 @dataclasses.dataclass
 class SplitStatistics:
-    """Histograms of a split."""
+    """Counts and histograms of a split."""
 
-    # Of all images' JPEG files.
+    # Total size of the JPEG files.
     num_bytes: int = 0
-    # Images with object classes.
+    # Number of images with object classes.
     num_labelled: int = 0
     # (width, height) of each image, in pixels.
     sizes: Histogram[tuple[int, int]] = dataclasses.field(default_factory=Histogram)
-    # Length of each image's file, 1/10 kB, rounded down.
+    # Size of each image's file in units of 0.1 kB, rounded down.
     hectobytes: Histogram[int] = dataclasses.field(default_factory=Histogram)
-    # Captions of each image.
+    # Number of captions of each image.
     captions: Histogram[int] = dataclasses.field(default_factory=Histogram)
-    # Words of each caption: what stands between white space.
+    # Number of words of each caption, separated by white space.
     words: Histogram[int] = dataclasses.field(default_factory=Histogram)
-    # Tokens of each caption, [CLS] and [SEP] included; may be empty.
+    # Number of tokens of each caption, including [CLS] and [SEP]; empty if tokens are not counted.
     tokens: Histogram[int] = dataclasses.field(default_factory=Histogram)
-    # Images of each object class.
+    # Number of images with each object class.
     labels: Histogram[str] = dataclasses.field(default_factory=Histogram)
-    # Points of the traces of each narrative; 0 without traces.
+    # Number of points in the traces of each narrative; 0 for narratives without traces.
     points: Histogram[int] = dataclasses.field(default_factory=Histogram)
-    # Length of each narrative with timed words, 1/10 s, rounded down.
+    # Duration of each narrative with timed words in units of 0.1 s, rounded down.
     deciseconds: Histogram[int] = dataclasses.field(default_factory=Histogram)
 
     @property
     def num_images(self) -> int:
-        """Images of the split."""
+        """Number of images."""
         return self.captions.size
 
     @property
     def num_captions(self) -> int:
-        """Captions of the split."""
+        """Number of captions."""
         return self.words.size
 
     @property
     def num_traced(self) -> int:
-        """Narratives with traces."""
+        """Number of narratives with traces."""
         return self.points.size - self.points[0]
 
 
 def measure_split(
     builder: tfds.core.DatasetBuilder, split: str, token_counter: TokenCounter | None = None
 ) -> SplitStatistics:
-    """Goes once through a split, and shows how far it is on a terminal.
+    """Measures a split in one pass, with a progress bar on a terminal.
 
-    Images are not decoded: their headers say how large they are.
+    Images are not decoded; their sizes are read from their headers.
 
     Args:
-      builder: the dataset, of `records.open_dataset`.
+      builder: the dataset, as returned by `records.open_dataset`.
       split: name of the split.
-      token_counter: counts the captions' tokens; None leaves these out.
+      token_counter: counts the tokens of captions; if None, tokens are not counted.
 
     Returns:
       The statistics.
     """
     reading = tfds.ReadConfig(
-        try_autocache=False, interleave_cycle_length=_FILES, interleave_block_length=_BLOCK, skip_prefetch=True
+        try_autocache=False,
+        interleave_cycle_length=_PARALLEL_FILES,
+        interleave_block_length=_RECORDS_PER_TURN,
+        skip_prefetch=True,
     )
     with console.quiet_libraries():
         examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()}, read_config=reading)
@@ -102,7 +105,7 @@ def measure_split(
 
 
 def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """What is to be counted of one record."""
+    """Returns the fields of a record that are counted."""
     spoken = example["narratives"]
     return {
         "size": tf.io.extract_jpeg_shape(example["image"])[:2],  # Height and width.
@@ -117,17 +120,17 @@ def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 
 
 def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None) -> dict[str, tf.Tensor]:
-    """The numbers of a batch: those of captions and narratives flat, whatever image they belong to.
+    """Computes the numbers of a batch; those of captions and narratives are flattened over the images.
 
     Args:
-      batch: of `_without_image`, [batch, ...], ragged where images have several.
-      token_counter: None leaves the tokens out.
+      batch: a batch of results of `_without_image`, [batch, ...], ragged where an image may have several values.
+      token_counter: counts the tokens of captions; if None, tokens are not counted.
 
     Returns:
-      What `_add` adds up.
+      The values that `_add` adds to the statistics.
     """
     captions = batch["captions"].flat_values  # [captions of the batch]
-    # All narratives of all images lie end to end.
+    # The narratives of all images are concatenated.
     ends = tf.RaggedTensor.from_row_lengths(batch["ends"].flat_values, batch["utterance_counts"].flat_values)
     strokes = tf.RaggedTensor.from_row_lengths(batch["stroke_lengths"].flat_values, batch["stroke_counts"].flat_values)
     timed = tf.ragged.boolean_mask(ends, ends.row_lengths() > 0)

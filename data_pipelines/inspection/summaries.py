@@ -1,4 +1,4 @@
-"""The numbers of a split as JSON has them, and as tables show them: one column a split."""
+"""Summaries of a split's statistics, for JSON and as tables with one column for each split."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from data_pipelines.inspection.histograms import Histogram
 from data_pipelines.inspection.split_statistics import SplitStatistics
 
-# Object classes and numbers of captions an image that are named.
-_NAMED_CLASSES, _NAMED_NUMBERS = 5, 3
+# How many object classes, and how many numbers of captions per image, the tables list.
+_SHOWN_CLASSES, _SHOWN_COUNTS = 5, 3
 _NONE = "-"
 
 
@@ -17,19 +17,19 @@ class Table(NamedTuple):
     """A table of text."""
 
     header: list[str]
-    rows: list[list[str]]  # As many cells each as the header.
+    rows: list[list[str]]  # Each has as many cells as the header.
 
 
 def summarize(statistics: SplitStatistics, text_length: int) -> dict[str, Any]:
-    """Sums up a split of at least one image.
+    """Summarizes a split of at least one image.
 
     Args:
-      statistics: of the split.
-      text_length: tokens at which training cuts captions.
+      statistics: statistics of the split.
+      text_length: number of tokens after which training cuts captions.
 
     Returns:
-      A tree of numbers, lists and names, None where there is nothing to be said. A 'spread' in it is what `_spread`
-      gives; shares are in [0, 1]. Its keys are those of the JSON file: they stay as they are.
+      A tree of numbers, lists and names, with None where there is nothing to report. Shares are in [0, 1]. The keys are
+      part of the JSON format and must not change.
     """
     return {
         "pictures": statistics.num_images,
@@ -55,14 +55,14 @@ def summarize(statistics: SplitStatistics, text_length: int) -> dict[str, Any]:
 
 
 def tables(summaries: Mapping[str, Mapping[str, Any]], text_length: int) -> list[Table]:
-    """What is in the records, by subject.
+    """Formats the summaries as tables, one for each subject.
 
     Args:
-      summaries: of `summarize`, by split.
-      text_length: tokens at which training cuts captions.
+      summaries: results of `summarize`, by split.
+      text_length: number of tokens after which training cuts captions.
 
     Returns:
-      Tables with one column for each split; that of narratives only where there are some.
+      Tables with one column for each split. The table of narratives is included only if there are any.
     """
     columns = {
         "images": [_images(summary) for summary in summaries.values()],
@@ -78,7 +78,7 @@ def tables(summaries: Mapping[str, Mapping[str, Any]], text_length: int) -> list
 
 
 def _spread(histogram: Histogram[int], per_unit: int = 1) -> dict[str, float] | None:
-    """Mean, percentiles and extremes of a histogram that counts `per_unit` to the unit; None if it is empty."""
+    """Returns mean, percentiles and extremes of a histogram, divided by `per_unit`; None if it is empty."""
     if not histogram:
         return None
     percentiles = {"smallest": 0, "p50": 50, "p90": 90, "p99": 99, "largest": 100}
@@ -93,7 +93,7 @@ def _cut(tokens: Histogram[int], text_length: int) -> dict[str, float] | None:
 
 
 def _sizes(sizes: Histogram[tuple[int, int]]) -> dict[str, list[int] | float]:
-    """[width, height] of the smallest, the median and the largest image by area, and the mean area."""
+    """Returns [width, height] of the smallest, the median and the largest image by area, and the mean area."""
 
     def area(size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
         return size[0] * size[1], size
@@ -109,7 +109,7 @@ def _sizes(sizes: Histogram[tuple[int, int]]) -> dict[str, list[int] | float]:
 
 
 def _spoken(statistics: SplitStatistics) -> dict[str, Any] | None:
-    """On captions that were spoken; None if none was."""
+    """Summarizes the narratives; returns None if there are none."""
     if not statistics.points:
         return None
     traced = Histogram({points: count for points, count in statistics.points.items() if points})
@@ -129,9 +129,9 @@ def _images(summary: Mapping[str, Any]) -> dict[str, str]:
         "median": _size(sizes["median"]),
         "largest": _size(sizes["largest"]),
         "megapixels, mean": f"{sizes['mean_megapixels']:.2f}",
-        "kB an image, mean": f"{summary['bytes_per_picture'] / 1e3:.1f}",
+        "kB per image, mean": f"{summary['bytes_per_picture'] / 1e3:.1f}",
         "kB, 50th / 90th / 99th percentile": _percentiles(kilobytes, ".1f"),
-        "all together": _bytes(summary["bytes"]),
+        "total size": _bytes(summary["bytes"]),
     }
 
 
@@ -141,11 +141,11 @@ def _captions(summary: Mapping[str, Any], text_length: int) -> dict[str, str]:
     )
     return {
         "captions": f"{summary['captions']:,}",
-        "captions an image, mean": f"{per_image['mean']:.2f}",
+        "captions per image, mean": f"{per_image['mean']:.2f}",
         "images by number of captions": _most(per_image["pictures"], summary["pictures"]),
-        "words a caption, mean": f"{words['mean']:.1f}",
+        "words per caption, mean": f"{words['mean']:.1f}",
         "words, 50th / 90th / 99th percentile": _percentiles(words),
-        "tokens a caption, mean": f"{tokens['mean']:.1f}" if tokens else "not counted",
+        "tokens per caption, mean": f"{tokens['mean']:.1f}" if tokens else "not counted",
         "tokens, 50th / 90th / 99th percentile": _percentiles(tokens),
         f"captions cut at {text_length} tokens": f"{summary['cut']['share']:.2%}" if tokens else _NONE,
     }
@@ -154,12 +154,11 @@ def _captions(summary: Mapping[str, Any], text_length: int) -> dict[str, str]:
 def _classes(summary: Mapping[str, Any]) -> dict[str, str]:
     classes = summary["classes"]
     most = [f"{name} {count / summary['pictures']:.1%}" for name, count in classes["pictures"].items()]
-    most += [_NONE] * _NAMED_CLASSES
+    most += [_NONE] * _SHOWN_CLASSES
     return {
         "object classes": f"{classes['number']:,}",
-        "images with some": f"{classes['share_of_pictures']:.1%}",
-        "most frequent": most[0],
-        **{f"{place}. most frequent": most[place - 1] for place in range(2, _NAMED_CLASSES + 1)},
+        "images with classes": f"{classes['share_of_pictures']:.1%}",
+        **{f"frequency rank {rank}": most[rank - 1] for rank in range(1, _SHOWN_CLASSES + 1)},
     }
 
 
@@ -171,7 +170,7 @@ def _narratives(summary: Mapping[str, Any]) -> dict[str, str]:
         "captions with traces": f"{spoken['share_traced']:.1%}",
         "seconds, mean": f"{seconds['mean']:.1f}" if seconds else _NONE,
         "seconds, 50th / 90th / 99th percentile": _percentiles(seconds, ".1f"),
-        "points a trace, mean": f"{points['mean']:,.0f}" if points else _NONE,
+        "points per trace, mean": f"{points['mean']:,.0f}" if points else _NONE,
         "points, 50th / 90th / 99th percentile": _percentiles(points),
     }
 
@@ -193,7 +192,7 @@ def _bytes(number: float) -> str:
 
 
 def _most(images: Mapping[int, int], total: int) -> str:
-    """'5: 99.7%, 6: 0.2%, ...', the most frequent first."""
+    """Returns a list such as '5: 99.7%, 6: 0.2%, ...', most frequent first."""
     most = sorted(images.items(), key=lambda item: -item[1])
-    named = [f"{number}: {count / total:.1%}" for number, count in most[:_NAMED_NUMBERS]]
+    named = [f"{number}: {count / total:.1%}" for number, count in most[:_SHOWN_COUNTS]]
     return ", ".join([*named, "..."] if len(most) > len(named) else named)

@@ -1,15 +1,16 @@
-"""The paper's Table 1 (section 5.1), and how the records of a dataset compare with it.
+"""Compares the records of a dataset with the paper's Table 1 (section 5.1).
 
-What the table does not say, and what is compared here:
+How we interpret the table, where it does not say what it counts:
 
-- Its samples are images in COCO-14 (82,783 and 40,504 are published), but narratives in Localized Narratives: 134,272
-  and 8,573 of them are published for the 118,287 and 5,000 images of COCO-17, 507,444 and 41,691 for 504,413 and
-  41,620 images of Open Images. Thousands are cut off, not rounded. The exact numbers decide here.
-- Its captions per image are those of an image in COCO-14. A narrative counted as a sample has one caption whatever its
-  image has: where a record holds several narratives of an image, its number differs from the table's.
-- Its caption length counts words as white space parts them, punctuation no words of its own. The 400 captions of 80
-  COCO photographs have 10.6 (standard error 0.14) such words; with punctuation marks for words they have 11.5, and 12.0
-  word pieces of BERT's, or 14.0 with [CLS] and [SEP]. The table has one length for both splits.
+- Its samples are images in COCO-14, of which 82,783 and 40,504 are published. For Localized Narratives they are
+  narratives: 134,272 and 8,573 are published for the 118,287 and 5,000 images of COCO-17, and 507,444 and 41,691 for
+  504,413 and 41,620 images of Open Images. The table truncates to thousands instead of rounding. We compare with the
+  exact numbers.
+- Its captions per image are those of an image in COCO-14. Where samples are narratives, each has one caption. Our
+  records hold all narratives of an image, so they may have more captions per image than the table.
+- Its caption length is the number of words between white space; punctuation marks are not words. The 400 captions of 80
+  COCO photographs have 10.6 such words (standard error 0.14). If punctuation marks counted as words, they would have
+  11.5. They have 12.0 of BERT's word pieces, or 14.0 with [CLS] and [SEP]. The table gives one length for both splits.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from typing import NamedTuple
 
 from data_pipelines.inspection.split_statistics import SplitStatistics
 
-# How far a number may be off: as many as a conversion may leave out unless told otherwise; and for the length, which
-# the table gives for both splits at once, less than half of what counting punctuation would add.
+# Relative tolerances. For counts, the default share that a conversion may leave out. For the caption length, which the
+# table gives for both splits together, less than half of what counting punctuation would add.
 _COUNT_TOLERANCE, _LENGTH_TOLERANCE = 0.01, 0.03
 
 
 class _Samples(NamedTuple):
-    """The samples of a split."""
+    """The number of samples of a split."""
 
-    printed: str  # In Table 1.
-    published: int  # By the owners of the data.
+    printed: str  # As printed in Table 1.
+    published: int  # As published by the owners of the data.
 
 
 class _Column(NamedTuple):
     """A dataset of Table 1."""
 
-    unit: str  # What is counted as a sample: 'images' or 'narratives'.
-    samples: dict[str, _Samples]
-    captions: int  # Per image.
+    unit: str  # What counts as a sample: 'images' or 'narratives'.
+    samples: dict[str, _Samples]  # By split.
+    captions: int  # Captions per image.
     length: float  # Average caption length.
 
 
@@ -52,14 +53,14 @@ _TABLE = {
 
 
 class Comparison(NamedTuple):
-    """A number of the records beside the table's."""
+    """A number of the records, compared with the table's."""
 
     split: str
     what: str
     ours: str
     paper: str
     agrees: bool
-    why: str  # Of the verdict, in a few words.
+    why: str  # The reason for the verdict, in a few words.
 
     @property
     def verdict(self) -> str:
@@ -68,14 +69,14 @@ class Comparison(NamedTuple):
 
 
 def compare(dataset: str, splits: Mapping[str, SplitStatistics]) -> list[Comparison]:
-    """Lays the records beside Table 1.
+    """Compares the records with Table 1.
 
     Args:
       dataset: name of a dataset.
-      splits: statistics of its splits, by their names.
+      splits: statistics of its splits, by name.
 
     Returns:
-      A comparison for each of the table's numbers; none for datasets and splits that the paper does not have.
+      A comparison for each of the table's numbers; none for datasets and splits that are not in the table.
     """
     column = _TABLE.get(dataset)
     if column is None:
@@ -88,10 +89,10 @@ def compare(dataset: str, splits: Mapping[str, SplitStatistics]) -> list[Compari
     ]
 
 
-def silence(dataset: str, splits: Mapping[str, SplitStatistics]) -> str:
-    """A sentence on what Table 1 has no numbers of; empty if it has all."""
+def describe_gaps(dataset: str, splits: Mapping[str, SplitStatistics]) -> str:
+    """Returns a sentence that says for what Table 1 has no numbers; empty if it has numbers for all splits."""
     if dataset not in _TABLE:
-        return f"The paper has no numbers of {dataset}."
+        return f"The paper has no numbers for {dataset}."
     others = [f"'{split}'" for split in splits if split not in _TABLE[dataset].samples]
     return f"The paper's Table 1 has no split {' or '.join(others)} of {dataset}." if others else ""
 

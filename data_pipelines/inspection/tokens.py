@@ -1,4 +1,4 @@
-"""Counts the tokens of captions with the experiment's own text preprocessor; BERT itself is not needed."""
+"""Counts the tokens of captions with the experiment's text preprocessor; BERT itself is not needed."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import tensorflow as tf
 
 from xmcgan.models.text_encoder import count_tokens, load_preprocessor
 
-# [CLS] and [SEP], which config.data.text_length counts too.
+# [CLS] and [SEP], which config.data.text_length includes.
 _SPECIAL_TOKENS = 2
 
 
 class TokenCounter:
-    """A text preprocessor of TF Hub's API, used for its `tokenize`."""
+    """Counts tokens with the `tokenize` function of a TF Hub text preprocessor."""
 
     def __init__(self, preprocessor: str):
         """Loads the preprocessor.
 
         Args:
-          preprocessor: TF-Hub handle, or folder of a SavedModel.
+          preprocessor: TF Hub handle, or folder of a SavedModel.
 
         Raises:
-          FileNotFoundError: it cannot be had.
-          ValueError: it is of another API.
+          FileNotFoundError: it can be neither found nor downloaded.
+          ValueError: it does not have the API of a text preprocessor.
         """
         self._preprocessor = load_preprocessor(preprocessor)
 
     def count(self, captions: tf.Tensor) -> tf.Tensor:
-        """Counts tokens, [CLS] and [SEP] included; also within a tf.data `map`.
+        """Counts tokens, including [CLS] and [SEP]; can be called within `Dataset.map`.
 
         Args:
           captions: [captions] string.
@@ -38,11 +38,11 @@ class TokenCounter:
         return count_tokens(self._preprocessor, captions)
 
     def words_kept(self, caption: str, text_length: int) -> int:
-        """How many words, counted from the first one, stay whole in a caption that is cut at `text_length` tokens.
+        """Returns how many words at the beginning of a caption are kept whole when it is cut at `text_length` tokens.
 
         Args:
-          caption: words with white space between them, at which every tokenizer of BERT's splits.
-          text_length: tokens, [CLS] and [SEP] included.
+          caption: words separated by white space, at which all of BERT's tokenizers split.
+          text_length: number of tokens, including [CLS] and [SEP].
         """
         words = tf.constant(caption.split(), tf.string)
         pieces = count_tokens(self._preprocessor, words).numpy() - _SPECIAL_TOKENS  # [words]

@@ -1,7 +1,7 @@
-"""Narratives to look at: the trace over its image and the words, both with the time at which they were said.
+"""Prepares narratives for display: the trace over the image, and the words, both with their times.
 
-A line of the trace and a word carry the share of the narrative's time that has passed, from which the sheet makes
-their color, and the number of the utterance, by which its script finds what belongs together.
+Each line of a trace and each word has the elapsed share of the narrative's time, from which the page computes its
+color. It also has the number of its utterance, by which the page's script finds lines and words that belong together.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import numpy as np
 
 from data_pipelines.records import Narrative
 
-# The drawing's width and height, whatever the image's: it is stretched over it.
+# Width and height of the drawing, which is stretched over an image of any size.
 SIDE = 1000
-# Seconds of a piece of the trace while nothing is said.
+# While nothing is said, the trace is cut into pieces of this many seconds.
 _SILENT_PIECE = 0.5
 
 
 class Line(NamedTuple):
-    """A piece of a trace as SVG draws it."""
+    """A piece of a trace, as an SVG polyline."""
 
     points: str  # 'x,y x,y ...' in a square of SIDE.
-    utterance: int | None  # Which was said meanwhile; None in a silence.
-    passed: float  # The share of the narrative's time, 0 .. 1.
+    utterance: int | None  # Number of the utterance said at that time; None in a pause.
+    elapsed: float  # Elapsed share of the narrative's time, 0 .. 1.
 
 
 class Trace(NamedTuple):
-    """A trace: each stroke whole, and all strokes cut where another utterance begins."""
+    """A trace, as whole strokes and as pieces that are cut where another utterance begins."""
 
-    strokes: list[str]  # Points as those of a `Line`.
+    strokes: list[str]  # In the format of `Line.points`.
     lines: list[Line]
 
 
@@ -39,17 +39,13 @@ class Word(NamedTuple):
     """A word of a caption."""
 
     text: str
-    is_cut: bool  # Beyond what the models see.
-    utterance: int | None  # None where it is not known when it was said.
-    passed: float | None
+    is_cut: bool  # Whether the models do not see it, because the caption is too long.
+    utterance: int | None  # Number of its utterance; None if unknown.
+    elapsed: float | None  # As in `Line`; None if unknown.
 
 
 def trace(narrative: Narrative) -> Trace:
-    """Makes a drawing of a trace.
-
-    Args:
-      narrative: whose points are drawn.
-    """
+    """Converts the points of a narrative to SVG polylines."""
     begin, end = _span(narrative)
     found = Trace([], [])
     strokes = np.split(narrative.points, np.cumsum(narrative.stroke_lengths)[:-1]) if len(narrative.points) else []
@@ -57,17 +53,17 @@ def trace(narrative: Narrative) -> Trace:
         found.strokes.append(_coordinates(points))
         for utterance, piece in _pieces(points, narrative.times):
             time = narrative.times[utterance].mean() if utterance is not None else piece[:, 2].mean()
-            found.lines.append(Line(_coordinates(piece), utterance, _passed(time, begin, end)))
+            found.lines.append(Line(_coordinates(piece), utterance, _elapsed_share(time, begin, end)))
     return found
 
 
 def words(caption: str, narrative: Narrative | None, num_kept: int | None) -> list[Word]:
-    """The words of a caption, with the time at which they were said.
+    """Splits a caption into words and finds the time at which each was said.
 
     Args:
-      caption: as in the record.
-      narrative: how it was spoken; None if it was not. Its words may differ from the caption's here and there.
-      num_kept: words before the cut; None if it is not known.
+      caption: a caption of a record.
+      narrative: its narrative, or None if it was not spoken. Some of its words may differ from the caption's.
+      num_kept: number of words before the cut; None if unknown.
     """
     own = caption.split()
     utterances: Sequence[int | None] = [None] * len(own)
@@ -78,28 +74,31 @@ def words(caption: str, narrative: Narrative | None, num_kept: int | None) -> li
     found = []
     for place, (word, utterance) in enumerate(zip(own, utterances)):
         is_cut = num_kept is not None and place >= num_kept
-        passed = None
+        elapsed = None
         if narrative and utterance is not None:
-            passed = _passed(narrative.times[utterance].mean(), begin, end)
-        found.append(Word(word, is_cut, utterance, passed))
+            elapsed = _elapsed_share(narrative.times[utterance].mean(), begin, end)
+        found.append(Word(word, is_cut, utterance, elapsed))
     return found
 
 
 def seconds(narrative: Narrative) -> float:
-    """From the first word or point to the last one."""
+    """Returns the duration from the first word or point to the last one."""
     begin, end = _span(narrative)
     return end - begin
 
 
 def _pieces(points: np.ndarray, times: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
-    """Cuts a stroke where another utterance begins: (number of the utterance, [points, 3]), ends shared."""
+    """Yields the pieces of a stroke, cut where another utterance begins, as (utterance, [points, 3]).
+
+    Successive pieces share an end point. In a pause the utterance is None.
+    """
     at = points[:, 2]
     if len(times):
         latest = np.searchsorted(times[:, 0], at, side="right") - 1  # [points]; -1 before the first one.
         spoken = (latest >= 0) & (at <= times[latest, 1])
     else:
         latest, spoken = np.full(len(at), -1), np.zeros(len(at), bool)
-    # Below 0 while nothing is said: another number for each little while.
+    # During pauses the key is negative, with another number for each piece of _SILENT_PIECE seconds.
     key = np.where(spoken, latest, -1 - np.floor(np.maximum(at, 0) / _SILENT_PIECE).astype(np.int64))
     starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
     for start, stop in zip(starts, [*starts[1:], len(points)]):
@@ -107,7 +106,7 @@ def _pieces(points: np.ndarray, times: np.ndarray) -> Iterator[tuple[int | None,
 
 
 def _coordinates(points: np.ndarray) -> str:
-    """'x,y x,y ...', repeated places left out; twice the same one for a single point, which shows as a dot."""
+    """Formats points as 'x,y x,y ...' without repeated positions; a single point is doubled to show as a dot."""
     places = np.rint(points[:, :2] * SIDE).astype(int)  # [points, 2]
     moved = np.any(np.diff(places, axis=0, prepend=places[:1] - 1) != 0, axis=1)
     places = places[moved]
@@ -117,7 +116,7 @@ def _coordinates(points: np.ndarray) -> str:
 
 
 def _utterances_of(own: Sequence[str], utterances: Sequence[str]) -> list[int | None]:
-    """The utterance of each word, where the words that were timed are those of the caption."""
+    """Returns the utterance of each word of a caption, or None where the narrative's words differ from it."""
     timed = [(word.lower(), number) for number, utterance in enumerate(utterances) for word in utterance.split()]
     found: list[int | None] = [None] * len(own)
     matcher = difflib.SequenceMatcher(None, [word.lower() for word in own], [word for word, _ in timed], autojunk=False)
@@ -128,10 +127,10 @@ def _utterances_of(own: Sequence[str], utterances: Sequence[str]) -> list[int | 
 
 
 def _span(narrative: Narrative) -> tuple[float, float]:
-    """When the narrative begins and ends, in seconds."""
+    """Returns when the narrative begins and ends, in seconds."""
     times = np.concatenate([narrative.times.ravel(), narrative.points[:, 2]])
     return (float(times.min()), float(times.max())) if len(times) else (0.0, 0.0)
 
 
-def _passed(time: float, begin: float, end: float) -> float:
+def _elapsed_share(time: float, begin: float, end: float) -> float:
     return float((time - begin) / max(end - begin, 1e-6))

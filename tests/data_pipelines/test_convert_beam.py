@@ -74,7 +74,7 @@ def test_several_processes_and_archives(tmp_path):
     ("max_skipped", "message"),
     [
         (0.5, r"split 'validation': 7 of 12 images cannot be used so far, .*first: 0000000000\d\d.jpg"),
-        (1.0, r"split 'validation' has no image that can be used \(12 x missing image \(image\)\): mend the sou"),
+        (1.0, r"split 'validation' has no image that can be used \(12 x missing image \(image\)\): fix the sou"),
     ],
 )
 def test_a_failed_pipeline_says_why_in_one_line_and_leaves_nothing(ln_coco, tmp_path, max_skipped, message):

@@ -248,7 +248,7 @@ def test_too_many_unfit_narratives_leave_nothing_behind(ln_coco):
         (lambda source: shutil.rmtree(source / "train2017"), "lacks train2017/: unpack"),
         (
             lambda source: (source / "coco_train_localized_narratives-00002-of-00004.jsonl").unlink(),
-            "lacks coco_train_localized_narratives-00002-of-00004.jsonl: fetch",
+            "lacks coco_train_localized_narratives-00002-of-00004.jsonl: download",
         ),
         (lambda source: (source / VALIDATION).write_text(""), r"'validation' has no image .* \(it is empty\)"),
         (lambda source: [path.unlink() for path in (source / "val2017").iterdir()], "12 images cannot be used"),

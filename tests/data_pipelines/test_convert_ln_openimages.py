@@ -177,7 +177,7 @@ def test_an_archive_that_is_none_fails_at_once(ln_openimages):
         ),
         (
             lambda source: next(source.glob("*-00003-of-00010.jsonl")).unlink(),
-            "lacks open_images_train_v6_localized_narratives-00003-of-00010.jsonl: fetch",
+            "lacks open_images_train_v6_localized_narratives-00003-of-00010.jsonl: download",
         ),
         (lambda source: [shutil.rmtree(path) for path in source.glob("train_?")], r"lacks the images of train \(tr"),
         (lambda source: shutil.rmtree(source / "validation"), r"lacks the images of validation \(validation/ or val"),

@@ -34,7 +34,7 @@ def test_full_files_go_before_light_ones_and_whole_ones_before_shards(tmp_path):
     _touch(tmp_path, *shards[::-1], "coco_val_localized_narratives-00000-of-00003.jsonl.part")
     assert _find(tmp_path) == shards
     (tmp_path / shards[1]).unlink()
-    with pytest.raises(FileNotFoundError, match=f"lacks {shards[1]}: fetch"):
+    with pytest.raises(FileNotFoundError, match=f"lacks {shards[1]}: download"):
         _find(tmp_path)
     _touch(tmp_path, "coco_val_localized_narratives.jsonl")
     assert _find(tmp_path) == ["coco_val_localized_narratives.jsonl"]
@@ -61,7 +61,7 @@ def test_each_line_is_found_where_it_lies(tmp_path):
     assert captions == [f'says "image_id": 5, é {i}' for i in (0, 2, 1, 3)]
 
 
-def _read(tmp_path: pathlib.Path, content: bytes | dict) -> tuple[str, narratives.Narrative, list[narratives.Note]]:
+def _read(tmp_path: pathlib.Path, content: bytes | dict) -> tuple[str, narratives.Narrative, list[narratives.Issue]]:
     path = tmp_path / "n.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     return narratives.read(narratives.Line(str(path), 0, path.stat().st_size, 1))

@@ -141,7 +141,7 @@ def test_takes_no_etag_of_another_server_for_an_md5(server, fetch):
 def test_gives_up_on_a_server_that_always_breaks_off(server, fetch):
     server.ignores_range = True
     server.cuts[PATH] = [1000] * 50
-    with pytest.raises(client.FetchError, match=r"cannot fetch more than \d+ bytes of http"):
+    with pytest.raises(client.FetchError, match=r"cannot download more than \d+ bytes of http"):
         fetch()
 
 

@@ -113,7 +113,7 @@ def test_without_tokens_and_samples(varied_data_dir):
     checker = _check(page)
     text = "".join(checker.texts)
     assert "Tokens are <not> counted" in text and "not counted" in report.to_text(found)
-    assert "tokens a caption, mean" in text and "cut at 17" not in re.sub("captions cut at 17", "", text)
+    assert "tokens per caption, mean" in text and "cut at 17" not in re.sub("captions cut at 17", "", text)
     assert not any(tag == "article" for tag, _ in checker.elements)
 
 
@@ -122,7 +122,7 @@ def test_scenes_have_no_numbers_in_the_paper(tmp_path):
     found, _, page = _render("scenes", tmp_path, None, 17, number=2)
     assert found.comparisons == []
     for text in ("".join(_check(page).texts), report.to_text(found)):
-        assert "The paper has no numbers of scenes." in text
+        assert "The paper has no numbers for scenes." in text
         assert "Nothing was left out or mended." in text
 
 

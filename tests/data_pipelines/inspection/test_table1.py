@@ -45,7 +45,7 @@ def test_what_is_published_agrees_in_number_and_length(dataset):
     for split in ("train", "validation"):
         assert found[split, "samples"].agrees and found[split, "average"].agrees
         assert "agrees: all" in found[split, "samples"].verdict
-    assert table1.silence(dataset, FULL[dataset]) == ""
+    assert table1.describe_gaps(dataset, FULL[dataset]) == ""
 
 
 def test_table1_counts_narratives():
@@ -78,8 +78,8 @@ def test_a_sample_differs_plainly():
 def test_what_the_paper_does_not_have():
     some = _statistics({5: 100}, 10.5)
     assert table1.compare("scenes", {"train": some}) == []
-    assert table1.silence("scenes", {"train": some}) == "The paper has no numbers of scenes."
+    assert table1.describe_gaps("scenes", {"train": some}) == "The paper has no numbers for scenes."
     assert {each.split for each in table1.compare("ln_openimages", {"train": some, "test": some})} == {"train"}
-    assert table1.silence("ln_openimages", {"train": some, "test": some}) == (
+    assert table1.describe_gaps("ln_openimages", {"train": some, "test": some}) == (
         "The paper's Table 1 has no split 'test' of ln_openimages."
     )

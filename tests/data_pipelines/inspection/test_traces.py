@@ -50,7 +50,7 @@ def test_pieces_belong_to_what_was_said_meanwhile():
         [utterance] = [n for n, (start, end) in enumerate(narrative.times) if start <= time <= end] or [None]
         assert tuple(place) in said[utterance], time
     assert said[None]
-    shares = {line.utterance: line.passed for line in lines if line.utterance is not None}
+    shares = {line.utterance: line.elapsed for line in lines if line.utterance is not None}
     begin, end = -0.2, 9.5
     for number, (start, stop) in enumerate(narrative.times):
         assert shares[number] == pytest.approx(((start + stop) / 2 - begin) / (end - begin), abs=0.001)
@@ -62,7 +62,7 @@ def test_words_are_marked_by_utterance_and_cut():
     assert [word.text for word in words] == ["In", "the", "picture", "<two>", "cats."]
     assert [word.utterance for word in words] == [0, 0, 1, None, 2]
     assert [word.is_cut for word in words] == [False, False, False, True, True]
-    times = [word.passed for word in words if word.passed is not None]
+    times = [word.elapsed for word in words if word.elapsed is not None]
     assert times == sorted(times) and times[0] >= 0 and times[-1] <= 1 and len(times) == 4
 
 
