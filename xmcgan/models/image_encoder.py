@@ -32,7 +32,7 @@ class ImageNetPreprocessing(tf.keras.layers.Layer):
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Converts RGB in [0, 1], [batch, height, width, 3], to BGR in 0..255 minus the means, [batch, size, size, 3]."""
+        """Converts RGB in [0, 1] [batch, height, width, 3] to BGR in 0..255 minus the means [batch, size, size, 3]."""
         resized = _resize(images, self.size)
         return 255.0 * resized[..., ::-1] - tf.constant(_BGR_MEANS, resized.dtype)
 
