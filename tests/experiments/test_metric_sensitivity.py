@@ -1,4 +1,4 @@
-"""Each metric moves as it should when images get worse, or captions are swapped; networks fully trained."""
+"""Tests, with fully trained networks, that each metric responds to degraded images and swapped captions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our models, losses and updates agree with the numbers recorded from the public JAX release."""
+"""Tests that our models, losses and updates agree with the numbers recorded from the public JAX release."""
 
 import pathlib
 

@@ -1,8 +1,8 @@
-"""Commands in processes of their own that need not import TensorFlow and the like again.
+"""Runs commands in separate processes that do not have to import TensorFlow and other libraries again.
 
-A server imports the libraries once for all tests of a process and forks for each command (`multiprocessing`'s fork
-server), so that a start takes milliseconds instead of seconds. All else is as by `python -m`: flags, output, status and
-signals. What is proved of starting itself takes `processes.start_python`.
+A server imports the libraries once for all tests of a process and forks for each command (the fork server of
+`multiprocessing`), so that a command starts in milliseconds instead of seconds. Everything else is as with `python -m`:
+flags, output, exit status and signals. Tests of the start itself use `processes.start_python`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from multiprocessing import connection
 
 from tests.support.processes import ROOT, finish
 
-# What commands import, but for the commands themselves, which define flags. A name that is gone is passed over.
+# Modules that commands import. The commands themselves are missing, as they define flags. Unknown names are ignored.
 _PRELOADED = (
     "keras",
     "matplotlib.figure",
@@ -35,20 +35,20 @@ _PRELOADED = (
     "xmcgan.text_to_image",
     "xmcgan.training.loop",
 )
-# As commands set it before TensorFlow is loaded, which the server does in their place.
+# Commands set this before TensorFlow is loaded; here the server loads TensorFlow for them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class Command:
-    """A command at work, with those members of `subprocess.Popen` that tests use."""
+    """A running command, with those members of `subprocess.Popen` that tests use."""
 
     def __init__(self, module: str, *arguments: object, environment: Mapping[str, str] = os.environ):
         """Starts it.
 
         Args:
-          module: as after `python -m`.
-          *arguments: of the command.
-          environment: variables of the process.
+          module: the module, as after `python -m`.
+          *arguments: arguments of the command.
+          environment: environment variables of the process.
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(_PRELOADED))
@@ -56,7 +56,7 @@ class Command:
         output, its_output = context.Pipe(duplex=False)
         errors, its_errors = context.Pipe(duplex=False)
         call = (self.args[2:], dict(environment), its_output, its_errors)
-        self._process = context.Process(target=_run, args=call, daemon=True)  # Ended with the tests, if it has not.
+        self._process = context.Process(target=_run, args=call, daemon=True)  # Killed when the tests end.
         self._process.start()
         its_output.close()
         its_errors.close()
@@ -65,7 +65,7 @@ class Command:
 
     @property
     def returncode(self) -> int | None:
-        """Its status, negative if a signal ended it; None while it runs."""
+        """Its exit status, negative if a signal ended it; None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
@@ -73,10 +73,10 @@ class Command:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits for its end.
+        """Waits until it ends; returns its exit status.
 
         Raises:
-          subprocess.TimeoutExpired: it did not come in time.
+          subprocess.TimeoutExpired: it did not end in time.
         """
         self._process.join(timeout)
         if self.returncode is None:
@@ -84,7 +84,7 @@ class Command:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Waits for its end, and returns what it printed since: output and errors."""
+        """Waits until it ends, and returns its output and errors since the last read."""
         read: dict[str, str] = {}
         readers = [
             threading.Thread(target=lambda name=name: read.update({name: getattr(self, name).read()}), daemon=True)
@@ -100,21 +100,21 @@ class Command:
         return read["stdout"], read["stderr"]
 
     def send_signal(self, number: int) -> None:
-        """Sends it a signal, if it has not ended."""
+        """Sends it a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Asks it to end."""
+        """Sends it SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kills it."""
         self._process.kill()
 
 
 def run_without_gpus(module: str, *arguments: object) -> str:
-    """Runs a module to its good end, with no GPU to be seen; returns what it printed and logged."""
+    """Runs a module without GPUs, which must succeed; returns its output and errors."""
     return finish(Command(module, *arguments, environment={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}))
 
 
@@ -124,7 +124,7 @@ def _run(
     output: connection.Connection,
     errors: connection.Connection,
 ) -> None:
-    """What the forked process does: `python -m MODULE ARGUMENTS`."""
+    """Runs `python -m MODULE ARGUMENTS` in the forked process."""
     os.dup2(output.fileno(), 1)
     os.dup2(errors.fileno(), 2)
     output.close()
@@ -136,7 +136,7 @@ def _run(
     os.chdir(ROOT)
     sys.argv = arguments
     multiprocessing.set_start_method(None, force=True)
-    multiprocessing.current_process()._config["daemon"] = False  # It may have processes of its own.
+    multiprocessing.current_process()._config["daemon"] = False  # It may start processes itself.
     try:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     finally:

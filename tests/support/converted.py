@@ -1,4 +1,4 @@
-"""What a conversion wrote, and what a source of Localized Narratives says, read without the builders."""
+"""Reads the output of a conversion, and the source files of Localized Narratives, without the builders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_pipelines import records
 
 
 def stored(dataset: str, data_dir: pathlib.Path, split: str) -> dict[str, records.Record]:
-    """The whole records of a split by image id."""
+    """Returns the complete records of a split by image id."""
     examples = records.open_dataset(dataset, data_dir).as_dataset(
         split=split, decoders={"image": tfds.decode.SkipDecoding()}
     )
@@ -24,19 +24,19 @@ def stored(dataset: str, data_dir: pathlib.Path, split: str) -> dict[str, record
 
 
 def notes(dataset: str, data_dir: pathlib.Path) -> list[dict]:
-    """The lines of skipped.jsonl."""
+    """Returns the entries of skipped.jsonl."""
     lines = (records.directory(dataset, data_dir) / records.SKIPPED_FILE).read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
 def left_out(dataset: str, data_dir: pathlib.Path) -> list[tuple[str, str, str]]:
-    """(what, name, reason) of all that was left out, sorted."""
+    """Returns (what, name, reason) of everything that was left out, sorted."""
     entries = [entry for entry in notes(dataset, data_dir) if entry["action"] == "left out"]
     return sorted((entry["what"], entry["name"], entry["reason"]) for entry in entries)
 
 
 def published(files: Iterable[pathlib.Path]) -> dict[str, list[dict]]:
-    """The narratives of files of JSON lines, by image id, in the order of the files and lines."""
+    """Returns the narratives in files of JSON lines by image id, in the order of the files and lines."""
     narratives: dict[str, list[dict]] = {}
     for file in sorted(files):
         for line in file.read_text().splitlines():
@@ -46,14 +46,14 @@ def published(files: Iterable[pathlib.Path]) -> dict[str, list[dict]]:
 
 
 def rewrite_line(file: pathlib.Path, number: int, content: bytes | dict) -> None:
-    """Puts something else into line `number`, from 1, of a file of JSON lines."""
+    """Replaces line `number`, counted from 1, of a file of JSON lines."""
     lines = file.read_bytes().splitlines(keepends=True)
     lines[number - 1] = content if isinstance(content, bytes) else json.dumps(content).encode() + b"\n"
     file.write_bytes(b"".join(lines))
 
 
 def assert_spoken(narrative: records.Narrative, said: dict) -> None:
-    """Holds a stored narrative against a published one: times to the ms, places to 1/10,000, strokes whole."""
+    """Compares a stored narrative with a published one: times to 1 ms, positions to 1/10,000, strokes exactly."""
     assert narrative.utterances == [each["utterance"] for each in said["timed_caption"]]
     times = np.array([(each["start_time"], each["end_time"]) for each in said["timed_caption"]])
     np.testing.assert_allclose(narrative.times, times, rtol=0, atol=0.00051)

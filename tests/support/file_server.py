@@ -1,4 +1,4 @@
-"""A real server of files on this machine that can be told to do what servers and networks do wrong."""
+"""A real file server on this machine that can imitate faults of servers and networks."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from data_pipelines.fetching import server as client
 
 
 class Request(NamedTuple):
-    """What was asked, and what was answered."""
+    """A request and its answer."""
 
     method: str
     path: str
     range: str | None
     status: int
-    sent: int  # Bytes of the body.
+    sent: int  # Bytes of the body that were sent.
 
 
 class FileServer(http.server.ThreadingHTTPServer):
-    """Serves `files`, and keeps account of what it was asked.
+    """Serves `files`, and records the requests.
 
     Attributes:
       files: content by path.
-      etags: by path; by default the content's MD5, as S3 has it.
-      kind: whose headers to send: 's3', 'gcs', 'gcs_composite' (without MD5) or 'plain' (no checksum).
-      cuts: by path: break the connection off after so many bytes of the body, once for each entry.
-      statuses: by path: answer with these first, one after the other.
-      ignores_range: always answer with the whole file.
-      trusts_range: never look whether the rest is asked of the same version.
-      states_size: whether to say how long a file is; if not, it is sent in chunks.
-      bytes_per_second: slower than this machine could.
-      requests: all so far.
+      etags: ETags by path; the default is the MD5 of the content, as on S3.
+      kind: kind of server whose headers to send: 's3', 'gcs', 'gcs_composite' (without MD5) or 'plain' (no checksum).
+      cuts: numbers of bytes by path; each breaks off one connection after that many bytes of the body.
+      statuses: status codes by path, which are answered first, one per request.
+      ignores_range: whether to answer with the whole file always.
+      trusts_range: whether to send the rest of a file without checking that its version is the same.
+      states_size: whether to send the size of a file; if not, it is sent in chunks.
+      bytes_per_second: limit of the throughput, if any.
+      requests: all requests so far.
     """
 
     daemon_threads = True
-    request_queue_size = 128  # Clients that come at once and find no place wait for a second.
+    request_queue_size = 128  # With a full queue, further clients wait for a second.
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -66,7 +66,7 @@ class FileServer(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def sent(self, path: str) -> int:
-        """Bytes of a file that went out so far."""
+        """Returns the bytes of a file that were sent so far."""
         return sum(request.sent for request in self.requests if request.path == path)
 
     def __exit__(self, *args) -> None:
@@ -74,12 +74,12 @@ class FileServer(http.server.ThreadingHTTPServer):
         super().__exit__(*args)
 
     def handle_error(self, request, client_address) -> None:
-        """A client that has gone, as one that was killed, is no matter."""
+        """Ignores clients that have disconnected, such as killed ones."""
 
 
 @contextlib.contextmanager
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    """A server at work, which is reached past any proxy and asked again without delay."""
+    """Runs a server that is contacted without a proxy, and to which clients return without delay after errors."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(client, "BACKOFF", 0)
     with FileServer() as server:
@@ -88,7 +88,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # Else a body may wait for its header to be acknowledged.
+    disable_nagle_algorithm = True  # Otherwise a body may wait until its header is acknowledged.
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -124,7 +124,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if server.kind.startswith("gcs"):
             hashes = [f"crc32c={base64.b64encode(slow_crc32c(content).to_bytes(4, 'big')).decode()}"]
             hashes += [f"md5={base64.b64encode(md5).decode()}"] if server.kind == "gcs" else []
-            for pair in hashes:  # Google sends a header of its own for each.
+            for pair in hashes:  # Google sends a separate header for each.
                 self.send_header("x-goog-hash", pair)
         rest = content[start:]
         if server.states_size:
@@ -160,7 +160,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @functools.lru_cache
 def slow_crc32c(data: bytes) -> int:
-    """CRC-32C bit by bit, as it is defined."""
+    """Computes CRC-32C bit by bit, following its definition."""
     register = 0xFFFFFFFF
     for byte in data:
         register ^= byte

@@ -1,4 +1,4 @@
-"""Gradients of small functions against central differences in double precision."""
+"""Checks gradients of small functions against central differences in double precision."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import tensorflow as tf
 
 
 def check_gradient(function: Callable[..., tf.Tensor], *inputs: np.ndarray) -> None:
-    """Compares the slope along a random direction, for one input at a time.
+    """Compares gradient and difference quotient along a random direction, for one input at a time.
 
     Args:
-      function: tensors -> scalar.
-      inputs: in double precision.
+      function: the function, from tensors to a scalar.
+      *inputs: its inputs, in double precision.
     """
     tensors = [tf.constant(x) for x in inputs]
     with tf.GradientTape() as tape:

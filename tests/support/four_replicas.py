@@ -1,9 +1,9 @@
-"""Means over groups of four replicas, for `test_replicas`; a process of its own since logical devices are made before
-TensorFlow starts.
+"""Computes means over groups of four replicas, for `test_replicas`.
 
   python -m tests.support.four_replicas OUTPUT.npz
 
-OUTPUT holds, for groups of n replicas, 'value/n' and 'gradient/n': a row for each replica.
+It runs in its own process because logical devices must be set up before TensorFlow starts. OUTPUT has 'value/n' and
+'gradient/n' for groups of n replicas, with one row for each replica.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GROUPS = (0, 1, 2, 4)
 
 
 def inputs() -> np.ndarray:
-    """What each replica has, and the weights of its loss: [2, replicas, 3, 5]."""
+    """Returns each replica's input and the weights of its loss: [2, replicas, 3, 5]."""
     return np.random.default_rng(0).normal(size=[2, REPLICAS, 3, 5])
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     strategy = tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(REPLICAS)])
 
     def mean_and_gradient(size: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The gradient of the sum of all replicas' losses, `weights * mean ** 3`."""
+        """Returns the group mean, and the gradient of the sum of all replicas' losses, `weights * mean ** 3`."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         x, weights = (tf.constant(array)[replica] for array in inputs())
         with tf.GradientTape() as tape:

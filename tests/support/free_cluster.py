@@ -9,7 +9,7 @@ import socket
 
 
 def environments(count: int) -> list[dict[str, str]]:
-    """The environments of workers without GPUs that find each other on ports that are free."""
+    """Returns the environments of workers without GPUs that connect to each other on free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

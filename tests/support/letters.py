@@ -1,4 +1,4 @@
-"""A text preprocessor whose tokens anyone can count: every letter is one."""
+"""A text preprocessor with one token per letter, so that tests can count the tokens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from data_pipelines.scenes import bert_model
 
 
 def save_preprocessor(folder: pathlib.Path) -> None:
-    """Saves it by TF Hub's text API."""
-    signs = string.ascii_lowercase + string.digits
-    vocabulary = [*bert_model.SPECIAL_TOKENS, *signs, *(f"##{sign}" for sign in signs), *string.punctuation]
+    """Saves the preprocessor as TF Hub's text API requires."""
+    letters = string.ascii_lowercase + string.digits
+    vocabulary = [*bert_model.SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters), *string.punctuation]
     tf.saved_model.save(bert_model.Preprocessor(vocabulary), str(folder))
 
 
 def num_tokens(text: str) -> int:
-    """The tokens of an ASCII caption, with [CLS] and [SEP]."""
+    """Returns the number of tokens of an ASCII caption, with [CLS] and [SEP]."""
     return len(text.replace(" ", "")) + 2

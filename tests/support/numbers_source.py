@@ -1,4 +1,4 @@
-"""Images that are numbers, and a measure that squares them; run as a script, on two replicas."""
+"""A source whose images are numbers, and a measure that squares them; as a script, it runs on two replicas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = 23
 
 
 class Numbers(Source):
-    """Images of one pixel, each of its own number; counts the batches that it gives."""
+    """Images of one pixel, whose value is the number of the image; counts the batches that were taken."""
 
     def __init__(self, size=SIZE, fail_at=None):
         self.identity, self.size = {"pictures": "numbers"}, size

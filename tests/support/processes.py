@@ -1,4 +1,4 @@
-"""Other processes of Python: clusters, what is fixed when TensorFlow starts, and commands as users type them."""
+"""Starts Python processes: for clusters, for settings that are fixed when TensorFlow starts, and for commands."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def start_python(*arguments: object, environment: Mapping[str, str] = os.environ
     """Starts Python in the root of the repository, where `-m` and `-c` find its packages.
 
     Args:
-      *arguments: of Python.
-      environment: variables of the process.
+      *arguments: arguments of Python.
+      environment: environment variables of the process.
 
     Returns:
-      The process; what it prints can be read as text.
+      The process, with output and errors as text pipes.
     """
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
@@ -32,12 +32,12 @@ def start_python(*arguments: object, environment: Mapping[str, str] = os.environ
 
 
 def finish(process: subprocess.Popen, timeout: float = 600.0) -> str:
-    """Waits for the end of a process, which must be a good one; returns what it printed and logged."""
+    """Waits until a process ends, which must succeed; returns its output and errors."""
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, errors
     return output + errors
 
 
 def run_python(*arguments: object) -> str:
-    """Runs Python as `start_python` does, without GPUs, to its end; see `finish`."""
+    """Runs Python without GPUs until it ends, see `start_python` and `finish`."""
     return finish(start_python(*arguments, environment={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}))

@@ -1,4 +1,4 @@
-"""A step in the place of a training step, for proofs of what goes on around it."""
+"""A replacement for the training step, for tests of the loop around it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xmcgan.training.step import TrainingStep
 
 
 class QuickStep(TrainingStep):
-    """Trains nothing, for a hundredth of a second, and is traced at once; its metrics are those of its noise."""
+    """A step that trains nothing, takes 0.01 seconds and is traced quickly; its metrics are computed from its noise."""
 
     def __call__(self, examples):
         rested = tf.numpy_function(lambda x: (time.sleep(0.01), x)[1], [examples[0].z], tf.float32)

@@ -1,4 +1,4 @@
-"""Folders that are made once for all processes of a run of the tests."""
+"""Folders that are made once for all test processes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xmcgan import files
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
-    """Has the first process that needs a folder make it, while others that need it wait. No test may change it.
+    """Makes a folder in the first process that needs it, while the others wait. No test may change the folder.
 
     Args:
-      factory: of temporary folders.
-      name: of the folder.
-      make: is given the folder's path, where nothing is yet.
+      factory: pytest's factory of temporary folders.
+      name: name of the folder.
+      make: makes the folder at the given path, which does not exist yet.
 
     Returns:
       The folder.
@@ -29,7 +29,7 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[pathli
     path, made = root / name, root / f"{name}.made"
     with files.locked(root / f"{name}.lock"):
         if not made.exists():
-            shutil.rmtree(path, ignore_errors=True)  # What a process left that failed.
+            shutil.rmtree(path, ignore_errors=True)  # Left by a process that failed.
             make(path)
             made.touch()
     return path

@@ -1,9 +1,9 @@
-"""Takes the training loop's batches on two replicas, for `test_shared_batches`; a process of its own for each worker.
+"""Saves the training loop's batches on two replicas, for `test_shared_batches`; each worker is a separate process.
 
   python -m tests.support.shared_batches DATA_DIR OUTPUT.npz
 
-With TF_CONFIG in the environment, this is one worker of a cluster. OUTPUT holds, for each batch of each field, the rows
-of this process's replicas in their order.
+If TF_CONFIG is in the environment, this process is one worker of a cluster. OUTPUT has, for each field and each batch,
+the rows of this process's replicas in order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BATCHES, BATCH, FIRST_STEP = 20, 8, 3
 
 
 class Letters:
-    """Stands in for the text encoder: a caption's number of bytes."""
+    """A replacement for the text encoder, whose only feature is a caption's number of bytes."""
 
     @staticmethod
     def tokenize(captions: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -47,10 +47,10 @@ def main() -> None:
     rows = {"image": [], "length": []}
     for _ in range(BATCHES):
         batch = next(batches)
-        for name, of_field in rows.items():
-            of_field.append(np.concatenate(strategy.experimental_local_results(batch[name])))
+        for name, field_rows in rows.items():
+            field_rows.append(np.concatenate(strategy.experimental_local_results(batch[name])))
     np.savez(sys.argv[2], **rows)
-    # No worker leaves before the others are done: the first one keeps the cluster together.
+    # Wait for the other workers: the cluster fails if the first one ends early.
     strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.ones([])), axis=None)
 
 

@@ -1,4 +1,4 @@
-"""Raters with known tastes, and their answers in the words of Label Studio's exports."""
+"""Raters with known preferences, and their answers in the format of Label Studio's exports."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 def shown_order(task: dict, order_of_images: list[str]) -> list[str]:
-    """The letters of a page's images, by the order of their URLs."""
+    """Returns the letters of a page's images, in the given order of their URLs."""
     letter_of = {item["html"].split("url(")[1].split(")")[0]: item["id"] for item in task["data"]["pictures"]}
     return [letter_of[url] for url in order_of_images]
 
 
 def annotation(number: int, rater: int, letters: list[str], left: tuple[str, ...] = (), skipped: bool = False) -> dict:
-    """One answer as the export 'JSON' has it."""
+    """Returns one answer in the format of the export 'JSON'."""
     ranker = {"_": list(left), "best_to_worst": list(letters)}
     result = {
         "value": {"ranker": ranker},
@@ -32,12 +32,12 @@ def annotation(number: int, rater: int, letters: list[str], left: tuple[str, ...
 
 
 def exported(task: dict, number: int, annotations: list[dict]) -> dict:
-    """A task with its answers as the export 'JSON' has it."""
+    """Returns a task with its answers in the format of the export 'JSON'."""
     return {"id": number, "annotations": annotations, "drafts": [], "predictions": [], "data": task["data"], "meta": {}}
 
 
 def minimal(tasks: list[dict]) -> list[dict]:
-    """An export 'JSON' as 'JSON_MIN': a record for each answer, without the skipped ones."""
+    """Converts an export 'JSON' to 'JSON_MIN': a record for each answer that was not skipped."""
     return [
         {
             **task["data"],
@@ -54,5 +54,5 @@ def minimal(tasks: list[dict]) -> list[dict]:
 
 
 def plackett_luce(strengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An order, best first: i comes before j with probability s_i / (s_i + s_j), and first with s_i / sum(s)."""
+    """Samples an order, best first: i precedes j with probability s_i / (s_i + s_j), and is first with s_i / sum(s)."""
     return np.argsort(-(np.log(strengths) + rng.gumbel(size=len(strengths))))

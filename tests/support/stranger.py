@@ -1,4 +1,4 @@
-"""A program that never heard of this project: draws with an exported model, and saves what it got.
+"""A program that does not import this project: draws images with an exported model and saves the results.
 
 python -I stranger.py MODEL OUTPUT.npz
 """

@@ -1,4 +1,4 @@
-"""A dual encoder that is trained within seconds."""
+"""A dual encoder that trains within seconds."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ OPTIONS = TrainingOptions(TowerOptions(image_size=16, text_length=17, dim=16, se
 def train(
     data_dir: str | os.PathLike, folder: str | os.PathLike, *, evaluate_every: int = 1, **changes: Any
 ) -> dict[str, Any]:
-    """Trains on scenes; the SavedModel is `folder/output`, the training `folder/work`.
+    """Trains on scenes, with the SavedModel in `folder/output` and the training state in `folder/work`.
 
     Args:
-      data_dir: with converted scenes.
-      folder: to work in.
-      evaluate_every: steps between two looks at held-out pairs, each of which is logged.
-      **changes: of OPTIONS.
+      data_dir: folder with converted scenes.
+      folder: folder to work in.
+      evaluate_every: steps between evaluations on held-out pairs, each of which is logged.
+      **changes: fields of OPTIONS to change.
     """
     folder = os.fspath(folder)
     return dual_encoder_training.train(

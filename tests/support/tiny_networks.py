@@ -1,4 +1,4 @@
-"""The smallest experiment that has every part, and random inputs for it: what several tests build on."""
+"""The smallest experiment that has every part, with random inputs, shared by several tests."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SETTINGS = {
 
 
 def tiny_config(**changes: Any) -> Config:
-    """64 px, one channel, every loss on.
+    """Returns a config with 64 px, one channel, and every loss on.
 
     Args:
-      **changes: other values of fields by dotted name, as `tiny_config(**{"training.seed": 1})`.
+      **changes: fields to change, by dotted name: `tiny_config(**{"training.seed": 1})`.
     """
     config = preset("scenes")
     for name, value in {**_SETTINGS, **changes}.items():
@@ -43,7 +43,7 @@ def tiny_config(**changes: Any) -> Config:
 
 
 def random_text(config: Config, batch: int, seed: int = 0, dtype: str = "float32") -> TextFeatures:
-    """Features of captions of all lengths; what stands in the padding is as random as the words."""
+    """Returns features of captions of all lengths; the padding is as random as the words."""
     rng = np.random.default_rng(seed)
     words, dim = config.data.text_length, config.text.dim
     return TextFeatures(
@@ -54,7 +54,7 @@ def random_text(config: Config, batch: int, seed: int = 0, dtype: str = "float32
 
 
 def random_example(config: Config, batch: int, seed: int = 0, dtype: str = "float32") -> Example:
-    """Images of smooth colors, text and noise."""
+    """Returns a random batch: images of smooth colors, text features and noise."""
     rng = np.random.default_rng(1000 + seed)
     size = config.data.image_size
     coarse = rng.uniform(size=[batch, 8, 8, 3]).repeat(size // 8, axis=1).repeat(size // 8, axis=2)
@@ -66,9 +66,9 @@ def random_example(config: Config, batch: int, seed: int = 0, dtype: str = "floa
 
 
 def build_networks(config: Config, example: Example) -> tuple[Generator, Discriminator]:
-    """Both networks in Keras' precision of the moment, with random biases (zero ones would hide what becomes of them).
+    """Builds both networks in Keras' current precision, with random biases, as zero biases would hide errors.
 
-    The same numbers whatever the strategy.
+    The variables are the same for every distribution strategy.
     """
     tf.keras.utils.set_random_seed(config.training.seed)
     size, dim = config.data.image_size, config.text.dim
@@ -83,7 +83,7 @@ def build_networks(config: Config, example: Example) -> tuple[Generator, Discrim
 
 
 def image_encoder(images: tf.Tensor) -> tf.Tensor:
-    """A stand-in for the frozen network, of the same form: images -> features, [batch, 5]."""
+    """Replaces the frozen image encoder, with the same interface: images -> features, [batch, 5]."""
     kernel = tf.constant(np.random.default_rng(5).normal(size=[4 * 4 * 3, 5]), images.dtype)
     pooled = tf.nn.avg_pool2d(images, images.shape[1] // 4, images.shape[1] // 4, "VALID")  # [batch, 4, 4, 3]
     return tf.tanh(tf.matmul(tf.reshape(pooled, [-1, 4 * 4 * 3]), kernel))

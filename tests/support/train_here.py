@@ -1,4 +1,4 @@
-"""A run put together as `python -m xmcgan.train` does, in this process and of what is prepared."""
+"""Trains in this process as `python -m xmcgan.train` does, on data that is already prepared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xmcgan.training.validation import HeldOut
 
 
 def train_here(config: Config, data_dir, workdir) -> HeldOut | None:
-    """Trains; without losses that need an image encoder."""
+    """Trains an experiment that has no losses of the image encoder; returns the last validation."""
     strategy = cluster.create_strategy()
     with strategy.scope():
         text_encoder = load_text_encoder(config, str(data_dir))

@@ -1,10 +1,10 @@
-"""Trains the tiny experiment on two replicas, for `test_distribution`; a process of its own since logical devices are
-made before TensorFlow starts.
+"""Trains the tiny experiment on two replicas, for `test_distribution`.
 
   python -m tests.support.two_replicas OUTPUT.npz
 
-OUTPUT holds what the functions below return: `train` under 'RULE/...', the others under their names. With TF_CONFIG in
-the environment, this is one of two workers with a replica each, and does `train` by one rule and what workers do.
+It runs in its own process because logical devices must be set up before TensorFlow starts. OUTPUT has the results of
+the functions below: those of `train` as 'RULE/...', the others by their names. If TF_CONFIG is in the environment, this
+process is one of two workers with one replica each, and runs `train` with one rule and `exchanged`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from xmcgan.training.state import Adam, TrainState, update_average
 from xmcgan.training.step import TrainingStep, noise
 from xmcgan.training.workers import Workers
 
-IN_PARTS = "joint in parts"  # Each replica's share of the batch row by row.
+IN_PARTS = "joint in parts"  # Micro-batches of one row on each replica.
 STEPS = 2
 BATCH = 6
 
 
 def experiment(rule: str) -> Config:
-    """One D step and one G step, apart or joint; all losses on."""
+    """Returns an experiment with one D step and one G step, separate or joint, and all losses on."""
     changes = {"training.discriminator_steps": 1, "training.batch_size": BATCH}
     if rule == IN_PARTS:
         rule = "joint"
@@ -44,15 +44,15 @@ def experiment(rule: str) -> Config:
 
 
 def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[str, np.ndarray]:
-    """Trains in double precision, where rounding does not reach the kink of any ReLU.
+    """Trains in double precision, so that rounding does not flip the sign of any ReLU's input.
 
     Args:
-      strategy: one or more replicas, among which the same global batches are shared out.
+      strategy: one or more replicas, which divide the same global batches.
       rule: the update rule.
-      compiled: each iteration is a graph.
+      compiled: whether each iteration is compiled to a graph.
 
     Returns:
-      'metric/NAME' [steps], and every variable afterwards as 'NETWORK/INDEX/NAME'.
+      'metric/NAME' [steps], and every variable after the training as 'NETWORK/INDEX/NAME'.
     """
     config = experiment(rule)
     draws = config.training.batches_per_iteration
@@ -60,7 +60,7 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
     with strategy.scope():
         generator, discriminator = tiny_networks.build_networks(config, examples[0])
         ema_generator, _ = tiny_networks.build_networks(config, examples[0])
-        # Great steps, and an epsilon that keeps Adam from magnifying the rounding of gradients that are zero.
+        # Large steps, and an epsilon that keeps Adam from amplifying the rounding errors of zero gradients.
         optimizers = [Adam(1e-2, 0.5, 0.999, 1e-4, jit_compile=False) for _ in range(2)]
         for optimizer, network in zip(optimizers, (generator, discriminator)):
             optimizer.build(network.trainable_variables)
@@ -95,7 +95,7 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
 
 
 class _NoTextEncoder:
-    """The batches hold features already."""
+    """A text encoder for batches that have features already."""
 
     @staticmethod
     def encode(batch: dict[str, tf.Tensor]) -> TextFeatures:
@@ -103,7 +103,7 @@ class _NoTextEncoder:
 
 
 def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """D's and G's total losses of one step of the training loop itself: [2]."""
+    """Returns D's and G's total losses of one step of the training loop: [2]."""
     config = experiment("joint")
     with strategy.scope():
         state = TrainState(config)
@@ -115,18 +115,18 @@ def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
 
 
 def some_noise(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """The rows of all replicas, in order: [batch, 4]."""
+    """Returns the noise of all replicas, in order: [batch, 4]."""
     rows = strategy.run(lambda: noise(seed=7, step=tf.constant(3, tf.int64), draw=1, global_batch=BATCH, dim=4))
     return np.concatenate(strategy.experimental_local_results(rows))
 
 
 def features() -> np.ndarray:
-    """Of images and of their sentences: [2, batch, dim]."""
+    """Returns random features of images and of their sentences: [2, batch, dim]."""
     return np.random.default_rng(0).normal(size=[2, BATCH, 8]).astype(np.float32)
 
 
 def local_negatives(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """Each replica's sentence loss where a replica keeps to itself: [replicas]."""
+    """Returns each replica's sentence loss with only its own negatives: [replicas]."""
     config = tiny_networks.tiny_config(**{"losses.negatives": "replica", "losses.discriminator_word": 0.0})
 
     def loss() -> tf.Tensor:
@@ -138,7 +138,7 @@ def local_negatives(strategy: tf.distribute.Strategy) -> np.ndarray:
 
 
 def gathered_shape(strategy: tf.distribute.Strategy) -> list[int]:
-    """The static shape, but for the batch, of [batch, 5, 4] features that were gathered within a graph."""
+    """Returns the static shape, without the batch, of [batch, 5, 4] features that were gathered inside a graph."""
     shapes = []
 
     @tf.function
@@ -150,14 +150,17 @@ def gathered_shape(strategy: tf.distribute.Strategy) -> list[int]:
 
 
 def exchanged(strategy: tf.distribute.Strategy) -> np.ndarray:
-    """What a worker hears of the numbers 10 and 11, and of flags that are set on none, the first, the second: [5]."""
+    """Returns what a worker receives: the workers' numbers 10 and 11, and whether a flag is set on any worker: [5].
+
+    The three flags are set on no worker, on the first, and on the second.
+    """
     workers = Workers(strategy)
     flags = [workers.any(False), workers.any(workers.index == 0), workers.any(workers.index == 1)]
     return np.array([*workers.gather(10 + workers.index), *flags])
 
 
 def work() -> None:
-    """As one of two workers."""
+    """Saves the results as one of two workers."""
     strategy = cluster.create_strategy("multi_worker")
     arrays = {"exchanged": exchanged(strategy)}
     tf.keras.backend.set_floatx("float64")
@@ -167,6 +170,7 @@ def work() -> None:
 
 
 def main() -> None:
+    """Saves the results of two replicas in this process."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -180,7 +184,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It takes long and changes nothing.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # It is slow and changes nothing.
     if "TF_CONFIG" in os.environ:
         work()
     else:

@@ -1,4 +1,4 @@
-"""Every row builds its networks and runs a step, and what it switches off is not computed."""
+"""Tests that every row builds its networks and runs a step, and that losses which are off are not computed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHRUNK = {
     "discriminator": {"channels": 1},
     "training": {"batch_size": _BATCH},
 }
-# Names of the metrics of the losses, by their field.
+# Names of the losses' metrics, by the field of the loss.
 _METRICS = {
     f"{network}_{loss}": f"{network[0]}/{loss}_loss"
     for network, losses in {
@@ -36,7 +36,7 @@ _METRICS = {
 
 
 def _shrunk(name: str) -> Config:
-    """A row on scenes, with the smallest networks and batch."""
+    """Returns the config of a row on scenes, with the smallest networks and batch."""
     config = config_of(*find(name), "scenes")
     for group, values in _SHRUNK.items():
         for field, value in values.items():
@@ -45,7 +45,7 @@ def _shrunk(name: str) -> Config:
 
 
 def _different() -> list[str]:
-    """A row of each experiment: those that differ in the batch alone, or in nothing, are one."""
+    """Returns one row of each experiment; rows that differ only in the batch size, or not at all, count as one."""
     rows = {}
     for name in row_names(list(TABLES)):
         rows.setdefault(repr(_shrunk(name)), name)
@@ -59,7 +59,7 @@ def test_every_loss_has_its_metric():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How often each loss function has been called, by name."""
+    """Counts the calls of each loss function, by name."""
     counted = collections.Counter()
 
     def count(name):
@@ -96,7 +96,7 @@ def test_one_step(name, calls):
     after = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
     assert sum(not np.array_equal(a, b) for a, b in zip(before, after)) > 0.8 * len(before)
 
-    # What is switched off is not computed: D's losses are in each of its steps, G's in its one.
+    # Losses that are off are not computed. D's losses are computed in each of its steps, G's in its single step.
     def times(*losses):
         per_iteration = {"discriminator": config.training.discriminator_steps, "generator": 1}
         return sum(per_iteration[field.split("_")[0]] for field in on if field.endswith(losses))
@@ -124,4 +124,4 @@ def test_modulations(name, kinds):
 
 def test_contrastive_heads():
     variables = [len(TrainState(_shrunk(f"fig5/head_{n}")).discriminator.trainable_variables) for n in (0, 1, 2)]
-    assert np.diff(variables).tolist() == [2, 2]  # A layer more, with kernel and bias.
+    assert np.diff(variables).tolist() == [2, 2]  # One more layer, with kernel and bias.

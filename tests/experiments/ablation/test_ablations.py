@@ -1,4 +1,4 @@
-"""The registry of the paper's rows, read against the paper's tables."""
+"""Tests of the registry of the paper's rows, against the paper's tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_row_differs_from_its_base_in_what_it_names(table, row, dataset):
     different = {field for field in after if after[field] != before[field]}
     assert different <= set(row.changes)
     assert {field: after[field] for field in row.changes} == row.changes
-    # Rows of a table can be told apart by the fields that they name, and all name the same ones.
+    # All rows of a table set the same fields, to different values.
     for other in table.rows:
         assert set(other.changes) == set(row.changes)
         assert other is row or other.changes != row.changes
@@ -45,7 +45,7 @@ def test_a_row_differs_from_its_base_in_what_it_names(table, row, dataset):
 
 @pytest.mark.parametrize(("table", "row"), EVERY, ids=NAMES)
 def test_the_command_trains_the_row(table, row):
-    """Read as the command line reads it, the flags give the row's config."""
+    """The flags, parsed as the command line does, result in the row's config."""
     words = shlex.split(command(table, row, table.dataset))
     assert words[:4] == ["python", "-m", "xmcgan.train", f"--dataset={table.dataset}"]
     config = datasets.preset(table.dataset)
@@ -65,7 +65,7 @@ def test_full_size_is_for_the_main_results_alone():
 
 
 def test_losses_of_table_4():
-    """Which columns of Table 4 are ticked, and whose losses they switch on."""
+    """The columns that Table 4 ticks, and the losses that they switch on."""
     on = {
         row.name: {field.split(".")[1] for field, weight in row.changes.items() if weight}
         for row in TABLES["table4"].rows
@@ -97,7 +97,7 @@ def test_generator_losses_beside_those_of_the_discriminator():
         "i_d": {"losses.generator_image"},
         "s_w": {"losses.generator_sentence", "losses.generator_word"},
     }
-    # Its ends are the paper's, and so need no runs of their own.
+    # The first and the last row are the paper's, and share their runs.
     assert config_of(*find("generator_losses/none"), "coco2014") == config_of(*find("table7/d"), "coco2014")
     assert config_of(*find("generator_losses/s_w"), "coco2014") == config_of(*find("table4/s_w"), "coco2014")
 
@@ -115,7 +115,7 @@ def test_rows_that_the_paper_has_twice_have_the_same_numbers():
     assert published("table4/s_w_i_d_vgg") == published("table5/attentional")  # The same model.
     assert published("table4/i_vgg") == published("table6/vgg_contrastive")
     assert config_of(*find("table4/i_vgg"), "coco2014") == config_of(*find("table6/vgg_contrastive"), "coco2014")
-    # The claims of section 6.2 are in the numbers: copied right, they hold.
+    # The claims of section 6.2 hold for the numbers if these are copied correctly.
     fid = {name: published(name)["FID"] for name in NAMES if "FID" in published(name)}
     assert all(fid["table4/none"] > fid[f"table4/{name}"] for name in ("s", "w", "i_d", "s_w", "i_d_vgg"))
     assert fid["table4/s_w"] == 14.25 < fid["table4/s"] == 19.25 and fid["table4/w"] == 24.38

@@ -1,4 +1,4 @@
-"""Parts of the machine for several runs at once."""
+"""Tests of dividing the machine among several runs at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from experiments.ablation.device_shares import shares_of_machine
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Sets the cores and the GPUs that there are."""
+    """Sets the cores and GPUs of the machine."""
 
     def set_up(cores, gpus):
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
@@ -25,7 +25,7 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 3, 8])
-def test_cores_are_divided_without_a_rest(parallel, machine):
+def test_all_cores_are_used(parallel, machine):
     machine(8, "")
     shares = shares_of_machine(parallel)
     assert [core for share in shares for core in sorted(share.cores)] == list(range(8))
@@ -34,7 +34,7 @@ def test_cores_are_divided_without_a_rest(parallel, machine):
     assert all(share.environment == {} for share in shares)
 
 
-def test_where_there_are_too_few_all_share(machine):
+def test_runs_share_cores_and_gpus_if_there_are_too_few(machine):
     machine(2, "GPU-a,GPU-b")
     shares = shares_of_machine(3)
     assert [share.cores for share in shares] == [{0, 1}] * 3
@@ -45,14 +45,19 @@ def test_where_there_are_too_few_all_share(machine):
 def test_gpus_are_divided(machine):
     machine(16, "0,1,2,3,4")
     environments = [share.environment for share in shares_of_machine(2)]
-    assert environments == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]  # As many each.
+    assert environments == [
+        {"CUDA_VISIBLE_DEVICES": "0,1"},
+        {"CUDA_VISIBLE_DEVICES": "2,3"},
+    ]  # The same number for each.
     machine(16, "0,1,2")
-    assert shares_of_machine(1, batch_size=256)[0].environment == {"CUDA_VISIBLE_DEVICES": "0,1"}  # 3 do not divide it.
+    assert shares_of_machine(1, batch_size=256)[0].environment == {
+        "CUDA_VISIBLE_DEVICES": "0,1"
+    }  # 256 cannot be divided by 3.
     machine(16, "-1")  # How GPUs are hidden from TensorFlow.
     assert device_shares.visible_gpus() == []
 
 
-def test_gpus_are_asked_for(monkeypatch, tmp_path):
+def test_gpus_are_queried(monkeypatch, tmp_path):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert device_shares.visible_gpus() == []
@@ -73,4 +78,4 @@ def test_a_process_keeps_to_its_cores():
     share._replace(cores=frozenset({core})).bind(process.pid)
     output, _ = process.communicate("\n", timeout=60)
     assert output.strip() == f"[{core}]"
-    share.bind(process.pid)  # It is over: nothing is said.
+    share.bind(process.pid)  # No error, although the process has ended.

@@ -1,4 +1,4 @@
-"""Reports of runs: read, judged, and laid out."""
+"""Tests of reports: reading runs, judging claims, and the layout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _result(scores, protocol="a"):
 
 
 def _finish(workdir, name, seed_scores, accuracy=50.0, protocol="a", num_images=8000, **shared):
-    """Leaves what a row's runs leave: scores of the last step by seed."""
+    """Writes the files of a row's finished runs, one for each seed, with these scores at the last step."""
     jobs = jobs_of([name], str(workdir), dataset="scenes", seeds=len(seed_scores), num_images=num_images, shared=shared)
     for job, scores in zip(jobs, seed_scores):
         claim_workdir(job.folder, job.config)
@@ -64,7 +64,7 @@ def two_rows(tmp_path):
 def test_runs_are_read(two_rows):
     assert two_rows.images == 8000
     np.testing.assert_array_equal(two_rows.values("table5/self_modulation", "FID"), [50, 54])
-    # The rows of other tables that are the same experiment.
+    # Rows of other tables that describe the same experiment have the same runs.
     same = {"table4/s_w_i_d_vgg", "table5/attentional", "table7/g_d", "fig5/head_0"}
     assert same < set(two_rows.runs) and "table4/s" not in two_rows.runs
     assert len(two_rows.distinct()) == 4
@@ -86,7 +86,7 @@ def test_names_of_metrics(measured, published):
 
 @pytest.mark.parametrize("metric", ["FID", "IS"])
 def test_two_rows_alone_are_compared_as_by_students_t_test(metric, two_rows):
-    """With no further rows, the common deviation is that of the classical test, which SciPy has."""
+    """With no other rows, the pooled deviation is that of the classical test, which SciPy has."""
     difference = two_rows.difference("table5/attentional", "table5/self_modulation", metric)
     ours, theirs = (two_rows.values(f"table5/{name}", metric) for name in ("attentional", "self_modulation"))
     if metric == "FID":
@@ -98,15 +98,15 @@ def test_two_rows_alone_are_compared_as_by_students_t_test(metric, two_rows):
     assert (abs(difference.value) > difference.margin) == (test.pvalue < 0.05)
 
 
-def _with(tmp_path, means, spread=0.01):
-    """Runs of rows of Table 4 with these FIDs, of two seeds that differ by a share of `spread` either way."""
+def _table_4_runs(tmp_path, means, spread=0.01):
+    """Writes runs of rows of Table 4 with these mean FIDs, two seeds each, one `spread` below and one above."""
     for name, fid in means.items():
         _finish(tmp_path, f"table4/{name}", [_scores(fid * (1 - spread)), _scores(fid * (1 + spread))])
     return finished_runs.read(str(tmp_path), "scenes")
 
 
 def test_verdicts(tmp_path):
-    results = _with(tmp_path, {"none": 100.0, "s": 50.0, "w": 50.2, "i_d": 120.0})
+    results = _table_4_runs(tmp_path, {"none": 100.0, "s": 50.0, "w": 50.2, "i_d": 120.0})
 
     def words(*pairs):
         names = tuple((f"table4/{better}", f"table4/{worse}") for better, worse in pairs)
@@ -131,14 +131,14 @@ def test_one_seed_tells_nothing(tmp_path):
     row = next(
         line for line in report_page.page(results, [judge(CLAIMS[0], results)]).split("\n") if "beats none" in line
     )
-    assert row.endswith("| **untold: one seed** |")  # And no count of comparisons that do not hold.
-    # Another row with two seeds tells how much they differ.
+    assert row.endswith("| **untold: one seed** |")  # Without a count of comparisons.
+    # With another row of two seeds, the deviation over seeds is known.
     _finish(tmp_path, "table4/w", [_scores(60.0), _scores(61.0)])
     results = finished_runs.read(str(tmp_path), "scenes")
     assert judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results).words == "holds"
 
 
-def test_claims_speak_of_rows_and_metrics_that_there_are():
+def test_claims_are_about_existing_rows_and_metrics():
     for claim in CLAIMS:
         assert set(claim.metrics) <= {*METRICS, ACCURACY}
         for pair in claim.pairs:
@@ -149,7 +149,7 @@ def test_claims_speak_of_rows_and_metrics_that_there_are():
 
 
 def test_the_papers_own_numbers():
-    """Read off the tables by hand: where they say other than the text."""
+    """Counts by hand where the paper's tables do not support its text."""
     counts = {claim.text: claims.in_the_paper(claim) for claim in CLAIMS}
     # VGG alone has FID 39.58, no loss 39.28.
     assert counts.pop("Any contrastive loss beats none, by all metrics") == (19, 20)
@@ -171,7 +171,7 @@ def test_the_papers_own_numbers():
         ({"protocol": "b"}, r"the protocol of the evaluation is '\w{8}' in the first"),
     ],
 )
-def test_unlike_runs_are_refused(difference, message, tmp_path):
+def test_runs_that_cannot_be_compared_are_refused(difference, message, tmp_path):
     _finish(tmp_path, "table4/s", [_scores(50.0)])
     _finish(tmp_path, "table4/w", [_scores(50.0)], **difference)
     with pytest.raises(ValueError, match=message):
@@ -191,7 +191,7 @@ def test_rows_that_have_changed_since_are_refused(tmp_path):
 
 
 def test_budgets_are_alike_up_to_the_last_call(tmp_path):
-    """What one command runs stands in one report, though a call of 50 steps draws more with larger batches."""
+    """Runs of one command are comparable, although a call of 50 steps draws more images with larger batches."""
     counts = set()
     for name in ("batch_size/64", "batch_size/256", "update_rule/algorithm1", "table4/s"):
         (job,) = _finish(tmp_path, name, [_scores(50.0)], num_images=83_200)
@@ -209,7 +209,7 @@ def test_a_run_that_is_trained_further_is_not_finished(tmp_path):
     assert "table4/s" not in results.runs and results.unfinished == [job.folder]
 
 
-def test_curves_are_of_one_protocol_and_folders_put_aside_are_left_alone(tmp_path):
+def test_curves_have_one_protocol_and_renamed_folders_are_ignored(tmp_path):
     (job,) = _finish(tmp_path, "table4/s", [_scores(50.0)])
     early = os.path.join(job.folder, "eval", "250.json")
     result_files.write(early, _result(_scores(1.0), protocol="few images"))  # The one before is renamed.
@@ -231,7 +231,7 @@ def test_the_base_is_what_the_rows_differ_from(tmp_path):
     assert base == job.config
 
 
-def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):
+def test_a_common_setting_of_all_runs_is_no_difference(tmp_path):
     for name in ("table4/s", "table4/w"):
         _finish(tmp_path, name, [_scores(50.0)], **{"training.log_every": 100})
     results = finished_runs.read(str(tmp_path), "scenes")
@@ -240,12 +240,12 @@ def test_a_broader_setting_of_all_runs_is_no_difference(tmp_path):
 
 
 def _plain(text):
-    """Without the spaces that align columns."""
+    """Removes the spaces that align columns."""
     return re.sub(" +", " ", text)
 
 
 def test_markdown(tmp_path):
-    results = _with(tmp_path, {"none": 100.0, "s": 50.0, "s_w_i_d_vgg": 8.0})
+    results = _table_4_runs(tmp_path, {"none": 100.0, "s": 50.0, "s_w_i_d_vgg": 8.0})
     lines = _plain(report_tables.markdown(TABLES["table4"], results)).split("\n")
     assert lines[0] == (
         "| S | W | D | VGG | IS/scenes ↑ | FD/scenes ↓ | R-precision/scenes ↑ | SOA-C/scenes ↑ | SOA-I/scenes ↑ |"
@@ -261,12 +261,12 @@ def test_markdown(tmp_path):
 
 
 def test_latex(tmp_path):
-    results = _with(tmp_path, {"none": 100.0, "s": 50.0})
+    results = _table_4_runs(tmp_path, {"none": 100.0, "s": 50.0})
     lines = report_tables.latex(TABLES["table4"], results).split("\n")
     columns = re.fullmatch(r"\\begin\{tabular\}\{(\w+)\}", lines[0]).group(1)
     assert columns == "cccc" + 10 * "r"
     body = [line for line in lines if line.endswith(r"\\")]
-    # One separator less than columns, where none spans several.
+    # One separator fewer than columns, in rows without a spanning cell.
     assert {line.count("&") for line in body[1:]} == {13}
     spans = sum(int(width) for width in re.findall(r"\\multicolumn\{(\d+)\}", body[0]))
     assert spans == 14
@@ -277,7 +277,7 @@ def test_latex(tmp_path):
 
 def test_the_page_and_its_files(tmp_path):
     rows = {"none": 100.0, "s": 50.0, "w": 60.0, "s_w_i_d_vgg": 40.0}
-    _with(tmp_path / "runs", rows)
+    _table_4_runs(tmp_path / "runs", rows)
     _finish(tmp_path / "runs", "fig5/head_2", [_scores(45.0), _scores(46.0)], accuracy=90.0)
     unfinished = jobs_of(["fig5/head_1"], str(tmp_path / "runs"), dataset="scenes", num_images=8000)[0]
     os.makedirs(unfinished.folder)
@@ -296,12 +296,12 @@ def test_the_page_and_its_files(tmp_path):
     assert "10 runs with seeds 0, 1; each has drawn 8,000 training images" in text
     assert "Not done yet, and left out: 1 of the runs begun" in text
     for name in re.findall(r"\]\(([\w.]+)\)", text):
-        assert name in names  # Whatever the page shows or links is there.
+        assert name in names  # Every file that the page shows or links exists.
     assert "| Deeper heads have the higher contrastive accuracy on generated images |" in _plain(text)
     numbers = json.loads((tmp_path / "report" / "results.json").read_text())
     assert numbers["table4/s"]["1"]["scores"]["FID"] == pytest.approx(50.5)
     image = np.asarray(Image.open(tmp_path / "report" / "fig5.png").convert("RGB"))
-    assert image.shape[1] > 1000 and image.std() > 5  # Something is drawn.
+    assert image.shape[1] > 1000 and image.std() > 5  # The image is not empty.
 
 
 def test_rows_with_other_seeds_are_named(tmp_path):
@@ -314,8 +314,8 @@ def test_rows_with_other_seeds_are_named(tmp_path):
 
 
 def test_images(drawing_run, scenes_dir, tmp_path):
-    """Rows that are the same experiment have one column; each of the others is drawn by its own checkpoint."""
-    networks = {"generator.channels": 2, "discriminator.channels": 1, "training.batch_size": 2}  # Of the checkpoint.
+    """Rows of the same experiment share a column; each other row is drawn from its own checkpoint."""
+    networks = {"generator.channels": 2, "discriminator.channels": 1, "training.batch_size": 2}  # As in the checkpoint.
     for name in ("fig5/head_0", "table4/none"):
         (job,) = _finish(tmp_path, name, [_scores(50.0)], **networks)
         shutil.copytree(drawing_run / "checkpoints", os.path.join(job.folder, "checkpoints"))
@@ -323,7 +323,7 @@ def test_images(drawing_run, scenes_dir, tmp_path):
     drawn = report_page.drawn_images(results, str(scenes_dir), 2)
     assert len(drawn.axes) == 2 * (1 + 2)
     original, first, second = (np.asarray(axes.images[0].get_array()) for axes in drawn.axes[:3])
-    np.testing.assert_array_equal(first, second)  # By the same checkpoint.
+    np.testing.assert_array_equal(first, second)  # From copies of the same checkpoint.
     assert not np.array_equal(original, first)
 
 

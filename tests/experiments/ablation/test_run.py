@@ -1,4 +1,4 @@
-"""Running rows of the paper's tables: what is missing, nothing twice, and whatever else fails."""
+"""Tests of running rows of the paper's tables: missing runs are run, finished ones are not, failures stop no others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rows_of_the_same_experiment_share_a_run(tmp_path):
     assert [job.rows for job in jobs] == [["table5/attentional", "table4/s_w_i_d_vgg", "table7/g_d"]] * 2
     assert [job.config.training.seed for job in jobs] == [0, 1]
     assert len({job.folder for job in jobs}) == 2
-    # The folder is the same one whichever of them is asked for.
+    # The folder is the same whichever of them is requested.
     assert jobs_of(["table7/g_d"], str(tmp_path), num_images=10**6)[0].folder == jobs[0].folder
 
 
@@ -49,7 +49,7 @@ def test_the_command_trains_the_job(tmp_path):
     fields = {argument for argument in train if argument.startswith("--config.")}
     assert fields == {
         "--config.discriminator.contrastive_head_layers=1",
-        "--config.losses.generator_image_encoder=1.0",  # Of the base of all ablations, but not of the preset.
+        "--config.losses.generator_image_encoder=1.0",  # On in all ablations, but not in the preset.
         "--config.training.num_steps=500",
         "--config.training.log_every=100",
     }
@@ -69,7 +69,7 @@ def test_fields_are_read_by_their_types():
         parse_fields(["training.log_every=often"])
 
 
-# In the place of training and evaluation: notes that it was called, and leaves what they leave.
+# Replacements for training and evaluation, which record the call and write the same files.
 _TRAIN = """
 import json, os, sys, time
 folder, steps, fails, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", float(sys.argv[4])
@@ -91,7 +91,7 @@ open(sys.argv[1], "w").write('{"scores": {"FD/scenes": {"value": 44.608}}}')
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Replaces the commands; returns a set of rows that fail, and how long a training takes."""
+    """Replaces the commands; returns the set of rows that fail, and options such as the seconds of a training."""
     failing, options = set(), {"seconds": 0.0}
 
     def commands(job, data_dir):
@@ -111,7 +111,7 @@ def _trainings(job) -> int:
 
 
 @pytest.mark.parametrize("parallel", [1, 2])
-def test_what_is_missing_is_run_and_nothing_twice(parallel, quick, tmp_path):
+def test_missing_runs_are_run_and_finished_ones_are_not(parallel, quick, tmp_path):
     failing, _ = quick
     failing.add("table5/attentional")
     jobs, said = _jobs(tmp_path), []
@@ -160,14 +160,14 @@ def test_a_run_of_other_settings_is_refused(quick, tmp_path):
     shorter = _jobs(tmp_path, num_images=4000)
     failures = Runner("records", lambda table: None).run(shorter)
     assert all("trained for 500 steps, more than the 250 asked for" in reason for reason in failures.values())
-    # More images: the run goes on to them.
+    # With more images, the run continues.
     longer = _jobs(tmp_path, num_images=16_000)
     assert not any(job.is_finished() for job in longer)
     assert Runner("records", lambda table: None).run(longer) == {}
     assert all(job.is_finished() for job in longer)
 
 
-def test_the_table_tells_how_far_it_is(quick, tmp_path):
+def test_the_table_shows_the_progress(quick, tmp_path):
     _, options = quick
     options["seconds"] = 4.0
     (job,) = _jobs(tmp_path, ROWS[:1])
@@ -184,7 +184,7 @@ def test_the_table_tells_how_far_it_is(quick, tmp_path):
     assert runner.table([job]).startswith("done")
 
 
-def test_an_interrupt_ends_what_is_running_and_the_next_call_goes_on(quick, tmp_path):
+def test_an_interrupt_ends_running_processes_and_the_next_call_resumes(quick, tmp_path):
     _, options = quick
     options["seconds"] = 60.0
     jobs = _jobs(tmp_path)
@@ -194,12 +194,12 @@ def test_an_interrupt_ends_what_is_running_and_the_next_call_goes_on(quick, tmp_
 
     runner = Runner("records", interrupt)
     start = time.time()
-    threading.Timer(1.0, lambda: runner._stop()).start()  # As a signal would, while nothing has ended yet.
+    threading.Timer(1.0, lambda: runner._stop()).start()  # Like a signal, before any job has ended.
     with pytest.raises(KeyboardInterrupt):
         runner.run(jobs)
     assert time.time() - start < 30
     assert not any(job.is_finished() for job in jobs)
-    assert not any(os.path.exists(job.folder) for job in jobs[1:])  # Nothing more was begun.
+    assert not any(os.path.exists(job.folder) for job in jobs[1:])  # No further job was started.
     options["seconds"] = 0.0
     assert Runner("records", lambda table: None).run(jobs) == {}
 
@@ -237,7 +237,7 @@ def test_a_row_really_run(scenes_dir, command, tmp_path):
         assert process.returncode == 0, output + errors
         assert output.strip().splitlines()[-1].startswith("done")
     with open(scenes_dir / "scenes" / "image_encoder" / "recognizer.json", encoding="utf-8") as file:
-        assert json.load(file)["recall"] > 0.5  # The network in VGG's place has been trained for it.
+        assert json.load(file)["recall"] > 0.5  # The network that replaces VGG was trained on first use.
     (job,) = (path for path in tmp_path.rglob("finished.json"))
     assert json.loads(job.read_text()) == {"rows": ["table6/vgg_l2"], "steps": 4}
 

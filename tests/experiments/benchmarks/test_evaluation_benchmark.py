@@ -1,4 +1,4 @@
-"""The benchmark of a whole evaluation, at a small size: its parts add up."""
+"""Tests the benchmark of an evaluation at a small size: its parts add up."""
 
 import json
 

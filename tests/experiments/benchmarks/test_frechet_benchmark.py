@@ -1,4 +1,4 @@
-"""The benchmark of the metrics at a small size; its numbers mean nothing here."""
+"""Tests the benchmark of the metrics at a small size; the measured times do not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The input benchmark on a few images; its numbers mean nothing here."""
+"""Tests the benchmark of the input pipeline on a few images; the measured rates do not matter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.command_modules import load
 input_pipeline = load("experiments.benchmarks.input_pipeline")
 
 
-def test_drawn_images_weigh_what_photographs_do():
+def test_drawn_images_are_as_large_as_photographs():
     images = photographs.draw(2)
     assert len(set(images)) == 2 and images == photographs.draw(2)
     for jpeg in images:

@@ -1,4 +1,4 @@
-"""The benchmarks of the training step and of generation, at the smallest size; their times mean nothing here."""
+"""Tests the benchmarks of training step and generation at the smallest size; the measured times do not matter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WITHOUT_IMAGE_ENCODER = {"losses.generator_image_encoder": 0.0, "losses.generat
 _SMALL = ("--gemm_size=64", "--rounds=2", "--dataset=scenes", "--config.data.image_size=64")
 
 
-def test_a_case_gives_way_to_what_the_command_line_says():
+def test_the_command_line_overrides_a_case():
     config = network_cases.configure(preset("coco2014"), (), "128px_ch32", dtype="bfloat16", update_rule="joint")
     assert (config.data.image_size, config.generator.channels, config.discriminator.channels) == (128, 32, 32)
     assert (config.training.batch_size, config.training.precision) == (8, "bfloat16")
@@ -45,7 +45,7 @@ def test_an_iteration_is_the_whole_rule():
     measured = network_times.measure(
         network_times.training_iteration(config, state), images=config.training.batch_size, rounds=2, gemm_size=16
     )
-    assert int(state.step) == int(state.generator_optimizer.iterations) == 3  # One that does not count.
+    assert int(state.step) == int(state.generator_optimizer.iterations) == 3  # Two rounds, and one that is not counted.
     assert int(state.discriminator_optimizer.iterations) == 3 * config.training.discriminator_steps
     for network, old in zip((state.generator, state.ema_generator, state.discriminator), before):
         assert all(np.any(variable != was) for variable, was in zip(network.trainable_variables, old))
@@ -55,11 +55,11 @@ def test_an_iteration_is_the_whole_rule():
     )
 
 
-def test_time_is_shared_among_what_runs_at_once():
+def test_concurrent_operations_share_the_time():
     events = [
         Event("g/a/Conv2D", "Conv2D", 0.0, 4.0),
         Event("gradient_tape/g/a/Conv2D/Conv2DBackpropFilter", "Conv2DBackpropFilter", 2.0, 3.0),
-        Event("loop", "While", 0.0, 10.0),  # Runs what is inside, which is counted by itself.
+        Event("loop", "While", 0.0, 10.0),  # Its inner operations are counted instead.
         Event("g/a/Conv2D", "Conv2D", 6.0, 7.0),
         Event("g/b/Relu", "Relu", 6.0, 10.0),
     ]

@@ -1,4 +1,4 @@
-"""A watched run: what it tells, and the quarters that its numbers are compared by."""
+"""Tests of the monitored run: its observations, and the quarters that are compared."""
 
 import numpy as np
 import pytest
@@ -21,10 +21,10 @@ def test_watches_a_run(scenes_dir, tmp_path):
     seen = soak.WatchedRun(str(scenes_dir), str(tmp_path / "run"), small).watch(20.0, every=1.0)
     assert seen.compilations == 1
     assert seen.steps >= 5 and seen.steps % 5 == 0
-    assert len(seen.memory) > 10 and min(of for _, of in seen.memory) > 100e6
+    assert len(seen.memory) > 10 and min(size for _, size in seen.memory) > 100e6
     assert all(speed > 0 for _, speed in seen.speed)
 
 
-def test_a_run_that_ends_by_itself_is_told(scenes_dir, tmp_path):
+def test_a_run_that_ends_by_itself_is_reported(scenes_dir, tmp_path):
     with pytest.raises(RuntimeError, match=r"ended by itself: .*config\.training\.seed=x"):
         soak.WatchedRun(str(scenes_dir), str(tmp_path / "run"), ["--config.training.seed=x"]).watch(60.0)

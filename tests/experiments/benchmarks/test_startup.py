@@ -1,3 +1,5 @@
+"""Tests the benchmark of the start of a training."""
+
 import pathlib
 
 import pytest
@@ -10,7 +12,7 @@ TRAIN = ["-X", "importtime", "-m", "xmcgan.train", "--dataset=scenes"]
 
 
 @pytest.mark.slow
-def test_every_part_of_a_start_is_seen(scenes_dir, tmp_path):
+def test_every_part_of_a_start_is_timed(scenes_dir, tmp_path):
     arguments = [f"--data_dir={scenes_dir}", f"--workdir={tmp_path / 'run'}", "--config.generator.channels=1"]
     settings = [f"--config.training.{name}={value}" for name, value in startup.TRAINING.items()]
     parts = startup.time_start([*TRAIN, *arguments, *settings], ROOT)
@@ -19,6 +21,6 @@ def test_every_part_of_a_start_is_seen(scenes_dir, tmp_path):
     assert startup.time_import(ROOT).wall < sum(part.wall for part in parts.values())
 
 
-def test_a_run_that_ends_by_itself_is_told(tmp_path):
+def test_a_run_that_ends_by_itself_is_reported(tmp_path):
     with pytest.raises(RuntimeError, match=r"before its first step: error: .*config\.training\.seed=x"):
         startup.time_start([*TRAIN, f"--workdir={tmp_path}", "--config.training.seed=x"], ROOT)

@@ -1,4 +1,4 @@
-"""The benchmark of killed training runs, with few kills."""
+"""Tests the benchmark of killed training runs, with few kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of the word loss at small sizes; its times mean nothing here."""
+"""Tests the benchmark of the word loss at small sizes; the measured times do not matter."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ word_loss = load("experiments.benchmarks.word_loss")
 
 
 @pytest.mark.parametrize("sizes", [word_loss.Sizes(3, 5, 16, 8), word_loss.Sizes(4, 3, 4, 24)])
-def test_the_forms_agree_in_loss_and_gradient(sizes):
-    apart = word_loss.differences(sizes)
-    assert max(apart.values()) < 1e-5
+def test_the_implementations_agree_in_loss_and_gradient(sizes):
+    errors = word_loss.differences(sizes)
+    assert max(errors.values()) < 1e-5
     batch = word_loss.random_batch(sizes)
     loss, gradient = word_loss.loss_and_gradient(word_loss.ours, sizes)(*batch)
     assert loss > 0.1 and np.any(gradient)
 
 
-def test_the_public_form_holds_the_contexts_and_ours_does_not():
+def test_the_public_implementation_stores_the_contexts_and_ours_does_not():
     sizes = word_loss.Sizes(8, 20, 16, 512)
     needed = word_loss.needed_gb([sizes])
     contexts = 1e-9 * 4 * sizes.batch**2 * sizes.words * sizes.dim

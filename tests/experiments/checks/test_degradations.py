@@ -1,3 +1,5 @@
+"""Tests of the degradations of images."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Every recorded parameter names one variable of ours, and every variable of ours is named."""
+"""Tests that recorded parameters and our variables correspond one to one."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_an_unknown_name_is_refused(models, path):
         reference_names.variable(models["g"], path)
 
 
-def test_biases_that_a_batch_norm_takes_out():
+def test_biases_that_a_batch_norm_removes():
     assert reference_names.without_gradient("GenBlock_1/Conv_0/bias")
     assert reference_names.without_gradient("GenSpatialBlock_2/Conv_2/bias")
-    # The attention sees what leaves the second block before any batch norm does.
+    # Attention uses the output of the second block before a batch norm does.
     assert not reference_names.without_gradient("GenBlock_1/Conv_1/bias")
     assert not reference_names.without_gradient("GenBlock_1/Conv_0/kernel")

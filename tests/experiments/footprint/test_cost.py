@@ -1,4 +1,4 @@
-"""What a run costs, against what one did and against sums by hand."""
+"""Tests of the cost of a run, against a written checkpoint and against sums by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_checkpoint_is_as_large_as_one_that_was_written(tmp_path):
     cost = run_cost.cost_of(config)
     Checkpoints(str(tmp_path), TrainState(config), max_to_keep=1).save({})
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    assert cost.checkpoint_bytes == pytest.approx(written, rel=0.15)  # Names and index come on top.
+    assert cost.checkpoint_bytes == pytest.approx(written, rel=0.15)  # The file also has names and an index.
 
 
 @pytest.mark.slow  # Traces four networks' steps.
@@ -37,15 +37,15 @@ def test_losses_that_are_off_cost_nothing():
         tiny_config(**_CHANGES, **{"losses.discriminator_word": 0.0, "losses.generator_word": 0.0})
     )
     assert full.images == without.images == 10 * 4
-    # The word loss alone takes D's projection of the regions.
+    # Only the word loss uses D's projection of the regions.
     assert without.flop_per_image < full.flop_per_image
 
 
 def test_bert_base_is_twice_its_weights_for_each_token():
     config = preset("coco2014")
     config.data.text_length = 512
-    weights = 12 * (4 * 768**2 + 2 * 768 * 3072)  # Attention's four matrices, and the two of the dense layers.
-    attention = 12 * 2 * (512**2 * 768)  # Of each token to each, and the sum of what they attend to.
+    weights = 12 * (4 * 768**2 + 2 * 768 * 3072)  # The four matrices of attention, and the two of the dense layers.
+    attention = 12 * 2 * (512**2 * 768)  # The scores of all pairs of tokens, and the weighted sums.
     assert run_cost.text_encoder_flop(config) == 2 * (weights * 512 + attention)
     config.text.precomputed = True
     assert run_cost.text_encoder_flop(config) == 0

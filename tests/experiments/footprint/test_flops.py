@@ -1,4 +1,4 @@
-"""Counted operations, against TensorFlow's own profiler and sums by hand."""
+"""Tests of counted operations, against TensorFlow's own profiler and sums by hand."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def _graph(function, *shapes):
 
 
 def _profiled(graph):
-    """Operations by type, as TensorFlow's profiler counts them."""
+    """Returns operations by type, as TensorFlow's profiler counts them."""
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
     options["output"] = "none"
     node = tf.compat.v1.profiler.profile(graph, cmd="op", options=options)
     found = {}
-    while True:  # A chain, in which each has the sum of its own and of those below.
+    while True:  # The nodes are a chain; each one's total includes those of the nodes below it.
         below = node.children[0] if node.children else None
         found[node.name] = node.total_float_ops - (below.total_float_ops if below else 0)
         if below is None:
@@ -49,9 +49,9 @@ def test_a_convolution_and_its_gradients_cost_the_same():
             y = tf.nn.conv2d(x, kernel, 2, "SAME")
         return tape.gradient(y, [x, kernel])
 
-    once = 2 * (2 * 4 * 4 * 5) * (3 * 3 * 7)  # Values of the output, times those of a kernel for one of them.
+    once = 2 * (2 * 4 * 4 * 5) * (3 * 3 * 7)  # Values of the output, times kernel values for each of them.
     graph = _graph(gradients, [2, 8, 8, 7], [3, 3, 7, 5])
-    # The output itself is not asked for.
+    # The forward pass is missing because nothing needs the output itself.
     assert flops.count(graph) == {"Conv2DBackpropInput": once, "Conv2DBackpropFilter": once}
 
 
@@ -59,21 +59,21 @@ def test_calls_loops_and_branches():
     product = tf.function(lambda a: tf.matmul(a, a))
     once = 2 * 3**3
 
-    def three_turns(a):
+    def three_iterations(a):
         return tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, product(x)), [0, a])[1]
 
-    assert flops.count(_graph(three_turns, [3, 3])) == {"MatMul": 3 * once}
+    assert flops.count(_graph(three_iterations, [3, 3])) == {"MatMul": 3 * once}
     assert flops.count(_graph(lambda a: product(product(a)), [3, 3])) == {"MatMul": 2 * once}
     branch = lambda a: tf.cond(a[0, 0] > 0, lambda: product(product(a)), lambda: product(a))  # noqa: E731
     assert flops.count(_graph(branch, [3, 3])) == {"MatMul": 2 * once}
 
 
-def test_unknown_shapes_and_turns_are_refused():
-    def turns(a, n):
+def test_unknown_shapes_and_iterations_are_refused():
+    def n_iterations(a, n):
         return tf.while_loop(lambda i, _: i < n, lambda i, x: (i + 1, tf.matmul(x, x)), [0.0, a])[1]
 
     with pytest.raises(ValueError, match="the iterations of this loop are not known"):
-        flops.count(_graph(turns, [3, 3], []))
+        flops.count(_graph(n_iterations, [3, 3], []))
     with pytest.raises(ValueError, match=r"MatMul.*is not known before the graph runs"):
         flops.count(_graph(lambda a, b: tf.matmul(a, b), [None, 3], [3, 5]))
 

@@ -1,4 +1,4 @@
-"""The worst moment of small graphs, against what can be counted by hand: matrices of 100 x 100 float32, 40 kB each."""
+"""Tests of the peak memory of small graphs, against counts by hand of 100 x 100 float32 matrices, 40 kB each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _peak(function, *specs: tf.TensorSpec) -> liveness.Peak:
 
 
 def _matrices(peak: liveness.Peak) -> float:
-    """Of what is alive: scalars and indices are nothing beside a matrix."""
+    """Returns the peak in matrices; scalars and indices are negligible."""
     return round(peak.bytes / _MATRIX, 1)
 
 
@@ -28,7 +28,7 @@ def _chain(x, length):
 
 
 def test_a_tensor_lives_to_its_last_consumer():
-    assert _matrices(_peak(lambda x: _chain(x, 1))) == 1  # The argument is the caller's.
+    assert _matrices(_peak(lambda x: _chain(x, 1))) == 1  # The argument belongs to the caller.
     assert _matrices(_peak(lambda x: _chain(x, 9))) == 2
 
     def kept(x):
@@ -69,7 +69,7 @@ def test_activations_wait_for_the_gradient():
         return tape.gradient(y, x)
 
     plain, recomputed = _matrices(_peak(gradient)), _matrices(_peak(lambda x: gradient(x, recompute=True)))
-    assert 12 <= plain <= 20  # Two of each layer, and sums of gradients.
+    assert 12 <= plain <= 20  # Two for each layer, and sums of gradients.
     assert recomputed <= plain - 4
 
 
@@ -84,31 +84,31 @@ def test_called_functions_are_walked_in_place():
     assert _matrices(_peak(lambda x: inner(tf.matmul(x, x)))) == 2
 
 
-def test_a_loop_takes_its_worst_turn_beside_what_is_alive():
+def test_a_loop_counts_with_its_peak_on_top_of_what_is_alive():
     def loop(x):
         kept = tf.matmul(x, x)
         y = tf.matmul(x, x)
         for _ in tf.range(7):
-            y = _chain(y, 4)  # Two inside, beside the last turn's.
+            y = _chain(y, 4)  # Two inside, in addition to the result of the last iteration.
         return y + kept
 
-    # Kept, and the turn's argument, result (both of the loop) and two inside.
+    # `kept`, the loop's argument and result, and two inside.
     assert _matrices(_peak(loop)) == 5
-    # Called turn by turn it is one more than the same by hand: a loop holds its argument to the end of a turn.
+    # One more than unrolled, because a loop keeps its argument to the end of an iteration.
     assert _matrices(_peak(lambda x: _chain(tf.matmul(x, x), 28) + tf.matmul(x, x))) <= 4
 
 
-def test_what_a_loop_piles_up_for_its_gradient():
-    def gradient(x, turns):
+def test_a_loop_stores_activations_for_its_gradient():
+    def gradient(x, iterations):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = x
-            for _ in tf.range(turns):
+            for _ in tf.range(iterations):
                 y = tf.tanh(tf.matmul(y, x))
         return tape.gradient(y, x)
 
-    few, many = (_peak(lambda x, turns=turns: gradient(x, turns)).bytes for turns in (10, 30))
-    # Of each turn, its tanh and what it multiplied.
+    few, many = (_peak(lambda x, iterations=n: gradient(x, iterations)).bytes for n in (10, 30))
+    # For each iteration, the tanh and the operand of the product.
     assert many - few == pytest.approx(2 * 20 * _MATRIX, rel=0.03)
 
 
@@ -116,7 +116,7 @@ def test_a_map_keeps_its_results():
     def mapped(x):
         return tf.map_fn(lambda row: tf.tensordot(row, row, 0), x)  # [100, 100, 100]
 
-    assert 200 <= _matrices(_peak(mapped)) < 204  # As a list, and stacked.
+    assert 200 <= _matrices(_peak(mapped)) < 204  # Once as a list, and once stacked.
 
 
 def test_the_larger_branch_counts():

@@ -1,4 +1,4 @@
-"""The prediction of what fits, on the smallest experiment: its static parts exactly, the rest within bounds."""
+"""Tests of predicted memory on the smallest experiment: static parts exactly, the rest within bounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _bytes(variables) -> int:
 def test_the_parts_of_a_replica():
     config = tiny_config(**_WITHOUT_IMAGE_ENCODER, **{"training.batch_size": 6, "training.update_rule": "algorithm1"})
     predicted = step_memory.predict(config, replicas=3)
-    assert config.training.batch_size == 6  # As it was.
+    assert config.training.batch_size == 6  # Unchanged.
     state = TrainState(config)
     assert predicted.held["weights of the generator"] == _bytes(state.generator.variables)
     assert predicted.held["its averaged weights"] == _bytes(state.ema_generator.variables)
@@ -32,10 +32,10 @@ def test_the_parts_of_a_replica():
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)
     assert predicted.held["moments of Adam"] == sum(_bytes(each.variables) for each in optimizers)
     example = 2 * (64 * 64 * 3 + 4 * (5 * 6 + 6 + 1 + 3))
-    assert predicted.held["batches in flight"] == 3 * example  # Two for the iteration, and the next one.
+    assert predicted.held["batches in flight"] == 3 * example  # Two for the iteration, and one that is prefetched.
     assert predicted.gradients["generator"] == _bytes(state.generator.trainable_variables)
 
-    # A step keeps the images of both networks at least, and its gradients; that of G goes through both.
+    # A step has at least the images of both networks and its gradients. G's step goes through both networks.
     images = 4 * 2 * 64 * 64 * 3
     assert predicted.discriminator_step > 2 * images + predicted.gradients["discriminator"]
     assert predicted.generator_step > predicted.gradients["generator"] + 2 * images
@@ -69,31 +69,31 @@ def test_the_image_encoder_has_its_published_size():
 
 def test_an_image_encoder_of_unknown_size_is_refused():
     config = preset("scenes")
-    assert random_image_encoder.build(config) is None  # None of its losses is on.
+    assert random_image_encoder.build(config) is None  # All of its losses are off.
     config.losses.generator_image_encoder = 1.0
     with traced_step.without_storage():
-        encoder = random_image_encoder.build(config)  # The prepared one, whose form is known.
+        encoder = random_image_encoder.build(config)  # The prepared encoder, whose layers are known.
     assert encoder.output_shape == (None, 128) and not encoder.trainable_variables
     config.image_encoder.weights = "https://tfhub.dev/some/encoder/1"
     with pytest.raises(ValueError, match=r"architecture='hub' has no size .* give one of vgg19, resnet50, or switch"):
         random_image_encoder.build(config)
 
 
-def _needs(bytes_of_step: int) -> Prediction:
-    return Prediction({"all": 10}, 0, bytes_of_step, 0, 0, {}, "")
+def _prediction(step_bytes: int) -> Prediction:
+    return Prediction({"all": 10}, 0, step_bytes, 0, 0, {}, "")
 
 
 def test_the_fewest_micro_batches_that_fit():
     config = tiny_config(**{"training.batch_size": 12, "training.micro_batches": 3})
 
     def predict(each) -> Prediction:
-        return _needs(120 // each.training.micro_batches // (2 if each.training.recompute else 1))
+        return _prediction(120 // each.training.micro_batches // (2 if each.training.recompute else 1))
 
     assert step_memory.smallest_fit(config, 130, predict) == (1, False)
     assert step_memory.smallest_fit(config, 129, predict) == (1, True)
     assert step_memory.smallest_fit(config, 69, predict) == (2, True)
     assert step_memory.smallest_fit(config, 39, predict) == (4, True)
-    assert step_memory.smallest_fit(config, 12, predict) is None  # 8 do not divide the batch.
+    assert step_memory.smallest_fit(config, 12, predict) is None  # The batch cannot be divided by 8.
     assert config.training.micro_batches == 3 and not config.training.recompute
 
 

@@ -1,4 +1,4 @@
-"""The paper's figures of images, from a run and an export."""
+"""Tests of the paper's figures of images, from a run and an export."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_noise(drawn_by_run, exported):
         assert _levels(drawn.rows[0].cells[column].image, drawn_by_run([CAPTION], [3 + column])[0]) <= 1
 
 
-def test_the_captions_of_a_image(exported, scenes_dir):
+def test_the_captions_of_an_image(exported, scenes_dir):
     drawn = sheets.captions_sheet(exported, "scenes", str(scenes_dir), num_images=3, seed=1)
     assert len(drawn.rows) == 3
     for row in drawn.rows:
@@ -83,20 +83,20 @@ def test_attention(exported):
     assert sum(shares) == pytest.approx(100, abs=len(shares))
 
 
-def test_images_stand_where_they_should_and_nothing_is_cut_off(tmp_path):
-    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-    red, green, blue = (np.tile(colour, [8, 8, 1]) for colour in colours)
+def test_images_are_in_their_places_and_nothing_is_cut_off(tmp_path):
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    red, green, blue = (np.tile(color, [8, 8, 1]) for color in colors)
     long = "a caption of many words that has to be broken into more than one line " * 2
     rows = [Row([Cell(red, "below"), Cell(green, long)], "left"), Row([Cell(None), Cell(blue)], long)]
     files = layout.save(sheet(rows, ["one", "two"]), str(tmp_path / "new" / "sheet"))
     assert [file.rsplit(".")[-1] for file in files] == ["png", "pdf"]
     pixels = np.array(Image.open(files[0]).convert("RGB")).astype(int)
-    centres = []
-    for colour in colours.astype(int):
-        y, x = np.nonzero(np.all(np.abs(pixels - colour) < 8, axis=-1))
-        assert len(y) == pytest.approx(200 * 200, rel=0.02)  # An inch by an inch.
-        centres.append((y.mean(), x.mean()))
-    (red_y, red_x), (green_y, green_x), (blue_y, blue_x) = centres
+    centers = []
+    for color in colors.astype(int):
+        y, x = np.nonzero(np.all(np.abs(pixels - color) < 8, axis=-1))
+        assert len(y) == pytest.approx(200 * 200, rel=0.02)  # One inch by one inch.
+        centers.append((y.mean(), x.mean()))
+    (red_y, red_x), (green_y, green_x), (blue_y, blue_x) = centers
     assert red_y == pytest.approx(green_y, abs=1) and green_x == pytest.approx(blue_x, abs=1)
     assert green_x - red_x > 200 and blue_y - green_y > 200
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -116,7 +116,7 @@ def test_the_text_of_a_pdf_is_text(tmp_path):
             pages.append(zlib.decompress(stream.rstrip(b"\r\n")))
         except zlib.error:
             continue
-    # Strings of two bytes a letter, with the distances between.
+    # Strings with two bytes per letter, and the distances between them.
     lines = [line for page in pages for line in re.findall(rb"\[(.*?)\]\s*TJ", page, re.DOTALL)]
     texts = [b"".join(re.findall(rb"\((.*?)\)", line)).replace(b"\0", b"") for line in lines]
     assert texts[0] == b"left" and texts[1].startswith(b"a $5 ball_1 wit")
