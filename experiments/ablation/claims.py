@@ -31,7 +31,7 @@ class Outcome(enum.Enum):
     HOLDS = "holds"
     NOISE = "within the noise"
     AGAINST = "the other way round"
-    UNTOLD = "one seed tells nothing"
+    UNDECIDED = "one seed is not enough"
     MISSING = "not run"
 
 
@@ -49,21 +49,21 @@ class Verdict(NamedTuple):
     @property
     def words(self) -> str:
         """The verdict in a few words."""
-        told = [found for found in self.outcomes.values() if found is not Outcome.MISSING]
-        if not told:
+        known = [found for found in self.outcomes.values() if found is not Outcome.MISSING]
+        if not known:
             return "not run"
-        if Outcome.UNTOLD in told:
-            return "untold: one seed"
+        if Outcome.UNDECIDED in known:
+            return "undecided: one seed"
         holds, against = self.count(Outcome.HOLDS), self.count(Outcome.AGAINST)
         if holds and against:
             word = "mixed"
         elif holds:
-            word = "holds" if holds == len(told) else "holds in part"
+            word = "holds" if holds == len(known) else "holds in part"
         elif against:
-            word = "does not hold" if against == len(told) else "in part the other way round"
+            word = "does not hold" if against == len(known) else "in part the other way round"
         else:
             word = "within the noise"
-        return word if len(told) == len(self.outcomes) else f"{word} (some rows not run)"
+        return word if len(known) == len(self.outcomes) else f"{word} (some rows not run)"
 
 
 def _pairs(number: int, *pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
@@ -147,15 +147,15 @@ def judge(claim: Claim, results: Results) -> Verdict:
 
 def in_the_paper(claim: Claim) -> tuple[int, int]:
     """Returns how many of a claim's comparisons the paper's numbers support, and for how many it has numbers."""
-    told = [_paper_agrees(better, worse, metric) for better, worse in claim.pairs for metric in claim.metrics]
-    return sum(agrees for agrees in told if agrees is not None), sum(agrees is not None for agrees in told)
+    judged = [_paper_agrees(better, worse, metric) for better, worse in claim.pairs for metric in claim.metrics]
+    return sum(agrees for agrees in judged if agrees is not None), sum(agrees is not None for agrees in judged)
 
 
 def _outcome(difference: Difference | None) -> Outcome:
     if difference is None:
         return Outcome.MISSING
     if np.isnan(difference.margin):
-        return Outcome.UNTOLD
+        return Outcome.UNDECIDED
     if abs(difference.value) <= difference.margin:
         return Outcome.NOISE
     return Outcome.HOLDS if difference.value > 0 else Outcome.AGAINST

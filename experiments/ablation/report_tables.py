@@ -114,8 +114,8 @@ def verdicts_markdown(verdicts: Iterable[Verdict]) -> str:
     """Formats a table of claims: the paper's text, and whether its numbers and ours support it."""
     rows = []
     for verdict in verdicts:
-        agree, told = claims.in_the_paper(verdict.claim)
-        paper = f"{agree} of {told}" if told else "no numbers"
+        agree, judged = claims.in_the_paper(verdict.claim)
+        paper = f"{agree} of {judged}" if judged else "no numbers"
         rows.append([verdict.claim.text, verdict.claim.place, paper, f"**{verdict.words}**{_counts(verdict)}"])
     return _markdown(rows, ["The paper says", "where", "by its own numbers", "here"])
 

@@ -122,16 +122,16 @@ def test_verdicts(tmp_path):
     assert words(("s", "none"), ("s_w", "s")) == "holds (some rows not run)"
 
 
-def test_one_seed_tells_nothing(tmp_path):
+def test_one_seed_is_not_enough(tmp_path):
     _finish(tmp_path, "table4/s", [_scores(50.0)])
     _finish(tmp_path, "table4/none", [_scores(100.0)])
     results = finished_runs.read(str(tmp_path), "scenes")
     verdict = judge(Claim("", "", (("table4/s", "table4/none"),), ("FID",)), results)
-    assert verdict.words == "untold: one seed" and set(verdict.outcomes.values()) == {Outcome.UNTOLD}
+    assert verdict.words == "undecided: one seed" and set(verdict.outcomes.values()) == {Outcome.UNDECIDED}
     row = next(
         line for line in report_page.page(results, [judge(CLAIMS[0], results)]).split("\n") if "beats none" in line
     )
-    assert row.endswith("| **untold: one seed** |")  # Without a count of comparisons.
+    assert row.endswith("| **undecided: one seed** |")  # Without a count of comparisons.
     # With another row of two seeds, the deviation over seeds is known.
     _finish(tmp_path, "table4/w", [_scores(60.0), _scores(61.0)])
     results = finished_runs.read(str(tmp_path), "scenes")
@@ -157,7 +157,7 @@ def test_the_papers_own_numbers():
     assert counts.pop("IS and text alignment improve further with both image losses") == (7, 8)
     # The head of one layer has no numbers.
     assert counts.pop("No contrastive head beats deeper heads") == (1, 1)
-    assert all(agree == told and told for agree, told in counts.values())
+    assert all(agree == judged and judged for agree, judged in counts.values())
 
 
 @pytest.mark.parametrize(
