@@ -165,7 +165,7 @@ class Training:
         return Kill(number.name, moment, step, self._left(paths))
 
     def anywhere(self, rng: random.Random) -> Callable[[subprocess.Popen], str]:
-        """Waits for a random number of new lines, and then for up to the time since the last one but one."""
+        """Returns a function that waits for some new lines, and then for up to as long as the last of them took."""
 
         def wait(process: subprocess.Popen) -> str:
             before, lines = self._num_lines(), rng.randrange(1, _MOST_LINES)
@@ -181,7 +181,7 @@ class Training:
         return wait
 
     def saving(self, rng: random.Random) -> Callable[[subprocess.Popen], str]:
-        """Waits until the run saves, and a random time longer."""
+        """Returns a function that waits until the run saves, and then for a random time."""
 
         def wait(process: subprocess.Popen) -> str:
             # A resumed run removes the files that the killed one left there.
@@ -196,7 +196,7 @@ class Training:
         return wait
 
     def starting(self, rng: random.Random) -> Callable[[subprocess.Popen], str]:
-        """Waits for a random time after the start, in which the run restores or begins to train."""
+        """Returns a function that waits for a random time, while the run starts, restores or begins to train."""
 
         def wait(process: subprocess.Popen) -> str:
             del process
