@@ -130,7 +130,11 @@ def _build(
     beam_options: Sequence[str] = (),
 ) -> None:
     builder = datasets.get(dataset).builder()(
-        source=source, max_skipped=max_skipped, use_beam=beam_runner is not None, data_dir=os.fspath(folder.parent)
+        name=dataset,
+        source=source,
+        max_skipped=max_skipped,
+        use_beam=beam_runner is not None,
+        data_dir=os.fspath(folder.parent),
     )
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam_runner is not None:

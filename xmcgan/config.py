@@ -28,6 +28,7 @@ class Setting:
       positive: the value is greater than 0.
       fraction: the value is at least 0 and less than 1.
       loss_weight: the value is the weight of a loss; 0 switches that loss off.
+      contrastive: for a loss weight: the loss compares the images of a batch, and needs at least two of them.
       may_change: a resumed run may change the field. Such fields set a run's length, logging, evaluation, speed or
         memory, and do not change what a step computes, except by rounding.
     """
@@ -38,6 +39,7 @@ class Setting:
     positive: bool = False
     fraction: bool = False
     loss_weight: bool = False
+    contrastive: bool = True
     may_change: bool = False
 
 
@@ -173,7 +175,7 @@ class LossConfig:
         1.0, "The same, in the image encoder's features ('VGG' in Table 4).", loss_weight=True
     )
     generator_perceptual: float = setting(
-        0.0, "Squared l2 distance in the image encoder's features (Table 6).", loss_weight=True
+        0.0, "Squared l2 distance in the image encoder's features (Table 6).", loss_weight=True, contrastive=False
     )
     temperature: float = setting(0.1, "tau of the sentence and image losses.", positive=True)
     word_temperature: float = setting(0.02, "tau of the word loss: 1 / 50.", positive=True)
@@ -363,6 +365,11 @@ class Config:
     def uses_image_encoder(self) -> bool:
         """Whether one of the losses uses the frozen image encoder."""
         return bool(self.losses.generator_image_encoder or self.losses.generator_perceptual)
+
+    @property
+    def uses_real_features(self) -> bool:
+        """Whether one of G's losses uses D's features of the real images."""
+        return bool(self.losses.generator_image)
 
     def with_fields(self, values: typing.Mapping[str, typing.Any]) -> "Config":
         """Returns a copy with other values.

@@ -78,7 +78,7 @@ def _check_batch(config: Config) -> None:
         _refuse(config, "training.micro_batches", f"do not divide the batch {training.batch_size}: set it to {nearest}")
     values = config_lib.flatten(config)
     contrastive = any(
-        setting.loss_weight and values[field] > 0 and field != "losses.generator_perceptual"
+        setting.loss_weight and setting.contrastive and values[field] > 0
         for field, setting in config_lib.settings().items()
     )
     if contrastive and training.batch_size < 2:

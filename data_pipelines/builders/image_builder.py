@@ -90,16 +90,24 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
     VERSION = tfds.core.Version(records.VERSION)
 
     def __init__(
-        self, *, source: str | os.PathLike = "", max_skipped: float = 0.01, use_beam: bool = False, **kwargs: Any
+        self,
+        *,
+        name: str,
+        source: str | os.PathLike = "",
+        max_skipped: float = 0.01,
+        use_beam: bool = False,
+        **kwargs: Any,
     ):
         """Makes the builder.
 
         Args:
+          name: of the dataset, whatever the class is called; folder and files of the records bear it.
           source: folder with the files as published.
           max_skipped: largest share of a split's images, or of its captions, that may be left out as unusable.
           use_beam: whether to convert with Apache Beam; all its workers must be able to access `source` and `data_dir`.
           **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`, such as `data_dir`.
         """
+        self.name = name
         super().__init__(**kwargs)
         self._source = epath.Path(source).expanduser()
         self._max_skipped = max_skipped

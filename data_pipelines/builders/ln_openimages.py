@@ -22,8 +22,6 @@ _ARCHIVE_ENDINGS = (".tar.gz", ".tar")
 class LnOpenImages(image_builder.ImageBuilder):
     """LN-OpenImages (Pont-Tuset et al. 2020 on images of Open Images), the paper's third dataset (section 5.1)."""
 
-    name = "ln_openimages"
-
     def splits(self) -> list[str]:
         """See `ImageBuilder`."""
         found = [split for split in _SPLITS if self._narratives(split)]

@@ -20,7 +20,6 @@ from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
 
-_QUALITY = ("fid", "kid", "is")
 # By the labels of a detector: the classes that captions may name, and what the scores' names say of how they are found.
 # Scenes are told by a grammar whose every noun is listed, so nothing is approximated there.
 _CLASSES = {"scenes": (SCENE_CLASSES, "")}
@@ -38,7 +37,7 @@ def prepare_networks(config: Config, data_dir: str) -> None:
     options = config.evaluation
     metrics = metric_names(options.metrics)
     needed = []
-    if any(name in metrics for name in _QUALITY):
+    if any(name in metrics for name in quality.METRICS):
         needed.append(options.network_weights)
     if "r_precision" in metrics:
         needed.append(options.dual_encoder)
@@ -68,7 +67,7 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
     options = config.evaluation
     metrics = metric_names(options.metrics)
     measures: list[Measure] = []
-    asked = [name for name in metrics if name in _QUALITY]
+    asked = [name for name in metrics if name in quality.METRICS]
     if asked:
         weights = handles.resolve(options.network_weights, data_dir)
         network = load_image_network(options.network, weights, flag=f"{flag_prefix}network_weights")

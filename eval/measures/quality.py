@@ -20,6 +20,8 @@ from eval.metrics.moments import Moments
 from eval.networks.inception import ImageNetwork
 from eval.score import Score
 
+# Those of `config.METRICS` that are made of what this network sees.
+METRICS = ("fid", "kid", "is")
 # Subsets for KID are drawn from so many images of either side at most: of each, 82 MB of Inception's features.
 _POOL = 10_000
 # With fewer images FID is not what publications mean by it.
@@ -29,7 +31,7 @@ _ENOUGH = 10_000
 class Options(NamedTuple):
     """How the metrics are made of what the network sees."""
 
-    metrics: Collection[str]  # Of 'fid', 'kid', 'is'.
+    metrics: Collection[str]  # Of METRICS
     inception_score_splits: int
     kernel_subsets: int
     kernel_subset_size: int

@@ -118,9 +118,9 @@ def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--dataset is missing: choose one of coco2014, ln_coco, ln_openimages, scenes"),
-        (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
-        (["--dataset", "flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
+        ([], f"--dataset is missing: choose one of {', '.join(datasets.NAMES)}"),
+        (["--dataset=flowers"], "|".join(datasets.NAMES)),
+        (["--dataset", "flowers"], "|".join(datasets.NAMES)),
         (["--datset=scenes"], "Did you mean: dataset"),
         (["--dataset=scenes", "runs/x"], "unexpected argument 'runs/x'"),
         (["--dataset=scenes", "--config.training.btach_size=3"], "did you mean --config.training.batch_size?"),

@@ -76,7 +76,7 @@ def test_unknown_presets_and_datasets():
 
 
 REFUSALS = [
-    ("data.image_size", 512, "choose one of 64, 128, 256"),
+    ("data.image_size", 513, f"choose one of {', '.join(map(str, IMAGE_SIZES))}"),
     ("data.cache", "disk", "choose one of none, memory"),
     ("text.sentence_pooling", "max", "choose one of mean, sum_over_length, pooled_output"),
     ("generator.stem", "both", "choose one of condition, noise"),

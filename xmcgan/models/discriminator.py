@@ -12,9 +12,9 @@ from xmcgan.models.precision import at_least_float32
 from xmcgan.models.recomputation import Wrapper, keep
 from xmcgan.models.spectral_norm import SpectralConv2D, SpectralDense, SpectralNormalization
 
-# Widths of the residual blocks in units of ch: from the image to 16 x 16, then to 4 x 4.
+# Widths of the residual blocks in units of ch: from the image to 16 x 16, then from there to 4 x 4.
 _REGION_BLOCKS = {64: (2, 4), 128: (1, 2, 4), 256: (1, 2, 4, 8)}
-_IMAGE_BLOCKS = {64: (8, 16), 128: (8, 16), 256: (8, 16)}
+_IMAGE_BLOCKS = (8, 16)
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -34,7 +34,7 @@ class Discriminator(tf.keras.Model):
 
         Args:
           options: widths and choices.
-          image_size: pixels per side: 64, 128 or 256.
+          image_size: pixels per side; one of IMAGE_SIZES.
           text_dim: width of e_s, and of the region features, which are compared with e_w.
           **kwargs: see `tf.keras.Model`.
         """
@@ -46,8 +46,7 @@ class Discriminator(tf.keras.Model):
         ]
         self.region_projection = SpectralConv2D(text_dim, 1, epsilon, name="region_projection")
         self.image_blocks = [
-            DiscriminatorBlock(width * ch, epsilon, name=f"image_block_{i}")
-            for i, width in enumerate(_IMAGE_BLOCKS[image_size])
+            DiscriminatorBlock(width * ch, epsilon, name=f"image_block_{i}") for i, width in enumerate(_IMAGE_BLOCKS)
         ]
         self.image_blocks.append(DiscriminatorBlock(16 * ch, epsilon, down=False, name="image_block_last"))
         # The logit and the sentence loss share the projection of e_s.

@@ -43,7 +43,7 @@ class Generator(tf.keras.Model):
 
         Args:
           options: widths and choices.
-          image_size: pixels per side: 64, 128 or 256.
+          image_size: pixels per side; one of IMAGE_SIZES.
           text_dim: width of e_s and e_w.
           **kwargs: see `tf.keras.Model`.
         """

@@ -86,7 +86,7 @@ class TrainingStep:
         state, sentence = self._state, example.text.sentence
         parameters = state.discriminator.parameters(training=True)
         real_output = None
-        if self._config.losses.generator_image:  # The loss compares with real images, which get no gradient.
+        if self._config.uses_real_features:  # The loss compares with real images, which get no gradient.
             real_output = self._discriminate(example.image, sentence, parameters, frozen=True)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.generator.trainable_variables)

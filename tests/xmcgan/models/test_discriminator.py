@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from data_pipelines.datasets import preset
 from tests.support.tiny_networks import random_example, tiny_config
+from xmcgan.config import IMAGE_SIZES
 from xmcgan.models.blocks import DiscriminatorBlock
 from xmcgan.models.discriminator import Discriminator
 from xmcgan.training.state import build_discriminator
@@ -66,7 +67,7 @@ def test_shapes_of_the_papers_discriminator(monkeypatch):
     assert output.region_features.shape == (2, 16 * 16, 768)
 
 
-@pytest.mark.parametrize("image_size", [64, 128, 256])
+@pytest.mark.parametrize("image_size", IMAGE_SIZES)
 def test_shapes_of_small_images(image_size):
     config = tiny_config(**{"data.image_size": image_size})
     output = _discriminate(config, Discriminator(config.discriminator, image_size, config.text.dim))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from data_pipelines.datasets import preset
 from tests.support.tiny_networks import random_text, tiny_config
+from xmcgan.config import IMAGE_SIZES
 from xmcgan.models.blocks import GeneratorBlock
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextFeatures
@@ -76,7 +77,7 @@ def test_shapes_and_size_of_the_papers_generator(monkeypatch):
     assert _num_parameters(generator.trainable_variables) == 92_865_539 + 128 * 24_576
 
 
-@pytest.mark.parametrize("image_size", [64, 128, 256])
+@pytest.mark.parametrize("image_size", IMAGE_SIZES)
 def test_draws_images_in_range(image_size):
     config = tiny_config(**{"data.image_size": image_size})
     generator = _unbuilt(config)
@@ -154,7 +155,7 @@ def test_averages_follow_when_they_are_told():
         assert np.any(variable.numpy() != value), variable.name
 
 
-@pytest.mark.parametrize("image_size", [64, 128, 256])
+@pytest.mark.parametrize("image_size", IMAGE_SIZES)
 def test_every_parameter_has_a_gradient(image_size):
     config = tiny_config(**{"data.image_size": image_size})
     generator = build_generator(config)
