@@ -28,15 +28,15 @@ with epy.lazy_imports():
     from experiments.ablation import jobs
     from experiments.footprint import run_cost
 
-_TABLE = flags.DEFINE_multi_string("table", [], f"A table: {', '.join(TABLES)}, or a number. Can be repeated.")
-_ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w. Can be repeated.")
+_TABLE = flags.DEFINE_multi_string("table", [], f"A table: {', '.join(TABLES)}, or a number")
+_ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w")
 _DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 82_783_000, "Training images of each run.", lower_bound=1)
 _TFLOPS = flags.DEFINE_float("tflops", 312.0, "Peak rate of one GPU, in TFLOP/s.", lower_bound=0.001)
 _UTILIZATION = flags.DEFINE_float(
     "utilisation", 0.3, "Share of the peak rate that training reaches.", lower_bound=0.001, upper_bound=1.0
 )
-_GPUS = flags.DEFINE_multi_integer("gpus", [1, 8], "GPUs that share a run. Can be repeated.", lower_bound=1)
+_GPUS = flags.DEFINE_multi_integer("gpus", [1, 8], "GPUs that share a run", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:

@@ -33,8 +33,8 @@ with epy.lazy_imports():
 
 _BY_CAPTIONS, _BY_DATASET = ("noise", "ways", "attention"), ("captions", "models")
 _FIGURE = flags.DEFINE_enum("figure", None, (*_BY_CAPTIONS, *_BY_DATASET), "What to draw. Required.")
-_MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export. Can be repeated for noise, models.")
-_CAPTION = flags.DEFINE_multi_string("caption", [], "A caption, for noise, ways and attention. Can be repeated.")
+_MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an export (several for noise and models)")
+_CAPTION = flags.DEFINE_multi_string("caption", [], "A caption, for noise, ways and attention")
 _DATASET = command_line.define_dataset(datasets, "Dataset of captions and models: its validation split.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", lower_bound=1)

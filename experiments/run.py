@@ -28,21 +28,19 @@ from xmcgan import command_line
 with epy.lazy_imports():
     from experiments.ablation import jobs, runner
 
-_TABLE = flags.DEFINE_multi_string(
-    "table", [], f"A table, to run all of its rows: {', '.join(TABLES)}, or a number. Can be repeated."
-)
-_ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w. Can be repeated.")
+_TABLE = flags.DEFINE_multi_string("table", [], f"A table, to run all of its rows: {', '.join(TABLES)}, or a number")
+_ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w")
 _DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of all runs.")
-_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds of each row: 0, 1, ... A run each.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds per row (0, 1, ...), with one run each.", lower_bound=1)
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_pictures",
     None,
     "Training images of each run. [1000 epochs of COCO-14; on scenes, as many as the demo]",
     lower_bound=1,
 )
-_SET = flags.DEFINE_multi_string("set", [], "A field to set in all rows, such as training.precision=bfloat16.")
+_SET = flags.DEFINE_multi_string("set", [], "A field to set in all rows, such as training.precision=bfloat16")
 _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at once, each on its share of GPUs and cores.", lower_bound=1)
 _LIST = flags.DEFINE_bool("list", False, "Only list the rows.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print the commands.")

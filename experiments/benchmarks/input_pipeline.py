@@ -40,7 +40,7 @@ with epy.lazy_imports():
     from data_pipelines import input_pipeline, record_index, records
     from experiments.benchmarks import photographs
 
-_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset. Can be repeated.")
+_NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Side of the images in a batch, in pixels.", lower_bound=1)
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "Like --config.data.cache.")

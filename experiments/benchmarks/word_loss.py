@@ -35,8 +35,8 @@ with epy.lazy_imports():
     from experiments.footprint import liveness
     from xmcgan.losses import contrastive, word_scores
 
-_BATCH_SIZE = flags.DEFINE_multi_integer("batch_size", [16, 64, 256], "Images and sentences. Can be repeated.")
-_WORDS = flags.DEFINE_multi_integer("words", [17, 64], "Words of a sentence. Can be repeated.")
+_BATCH_SIZE = flags.DEFINE_multi_integer("batch_size", [16, 64, 256], "Images and sentences")
+_WORDS = flags.DEFINE_multi_integer("words", [17, 64], "Words of a sentence")
 _REGIONS = flags.DEFINE_integer("regions", 256, "Regions of an image.", lower_bound=1)
 _DIM = flags.DEFINE_integer("dim", 768, "Width of the features.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Timed runs of a case, for the median.", lower_bound=1)
