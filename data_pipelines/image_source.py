@@ -33,7 +33,7 @@ class CaptionedImage(NamedTuple):
 class ImageSource(NamedTuple):
     """The two stages of a pipeline from record numbers to images."""
 
-    # Maps a dataset of record numbers, int64 [rows], to a dataset of fetched records, one by one.
+    # Maps a dataset of record numbers, int64 [numbers], to a dataset of fetched records, one by one.
     fetch: Callable[[tf.data.Dataset], tf.data.Dataset]
     # Maps a fetched record to its `CaptionedImage`; called within `Dataset.map`.
     decode: Callable[[tf.Tensor], CaptionedImage]
@@ -79,12 +79,12 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         done = 0
         for chunk in decoded.ragged_batch(_CHUNK).prefetch(1):
-            rows = tf.range(done, done + chunk.image.shape[0])
-            images.scatter_update(tf.IndexedSlices(chunk.image, rows))
+            numbers = tf.range(done, done + chunk.image.shape[0])
+            images.scatter_update(tf.IndexedSlices(chunk.image, numbers))
             captions.append(chunk.captions)
             image_ids.append(chunk.image_id)
-            done += len(rows)
-            bar.update(len(rows))  # `bar.n` cannot replace `done`: a disabled bar does not count.
+            done += len(numbers)
+            bar.update(len(numbers))  # `bar.n` cannot replace `done`: a disabled bar does not count.
         captions, image_ids = tf.concat(captions, axis=0), tf.concat(image_ids, axis=0)
     return ImageSource(
         fetch=lambda numbers: numbers.unbatch(),

@@ -102,21 +102,21 @@ def training_batches(
         if value < least:
             raise ValueError(f"{name}={value} is too small: set it to {least} or more")
     context = context or tf.distribute.InputContext()
-    replica_rows = context.get_per_replica_batch_size(batch_size)
-    host_rows = batch_size // context.num_input_pipelines
+    replica_batch_size = context.get_per_replica_batch_size(batch_size)
+    host_batch_size = batch_size // context.num_input_pipelines
     index = _index(dataset, "train", data_dir)
     source = _source(index, image_size, cache)
 
-    def first_position(turn: tf.Tensor) -> tf.Tensor:
-        """Returns the position in the stream of the host's first example of its batch number `turn`."""
-        return (start_batch + turn) * batch_size + context.input_pipeline_id * host_rows
+    def first_position(batch_number: tf.Tensor) -> tf.Tensor:
+        """Returns the position of the host's first example in the batch; batches count from `start_batch`."""
+        return (start_batch + batch_number) * batch_size + context.input_pipeline_id * host_batch_size
 
-    def numbers(turn: tf.Tensor) -> tf.Tensor:
-        positions = first_position(turn) + tf.range(host_rows, dtype=tf.int64)
+    def numbers(batch_number: tf.Tensor) -> tf.Tensor:
+        positions = first_position(batch_number) + tf.range(host_batch_size, dtype=tf.int64)
         return _shuffled(positions % len(index), len(index), seed, positions // len(index))
 
-    def random_numbers(turn: tf.Tensor) -> tf.Tensor:
-        return _random_numbers(seed, first_position(turn), host_rows)
+    def random_numbers(batch_number: tf.Tensor) -> tf.Tensor:
+        return _random_numbers(seed, first_position(batch_number), host_batch_size)
 
     def example(drawn: tf.Tensor, fetched: tf.Tensor, text: tf.Tensor | None = None) -> Batch | EncodedBatch:
         image, captions, image_id = source.decode(fetched)
@@ -130,14 +130,14 @@ def training_batches(
 
     # Random numbers are drawn for a whole batch together. Small operations for each example would take longer than
     # reading it.
-    turns = tf.data.Dataset.range(tf.int64.max)
-    inputs = [turns.map(random_numbers).unbatch(), source.fetch(turns.map(numbers))]
+    batch_numbers = tf.data.Dataset.range(tf.int64.max)
+    inputs = [batch_numbers.map(random_numbers).unbatch(), source.fetch(batch_numbers.map(numbers))]
     if stored_text is not None:
-        inputs.append(stored_text.fetch(turns.map(numbers)))
+        inputs.append(stored_text.fetch(batch_numbers.map(numbers)))
     examples = tf.data.Dataset.zip(tuple(inputs)).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    batches = examples.batch(replica_rows, drop_remainder=True).apply(endless)
-    return _finish(batches, ahead=_PREFETCHED_BATCHES * host_rows // replica_rows)
+    batches = examples.batch(replica_batch_size, drop_remainder=True).apply(endless)
+    return _finish(batches, ahead=_PREFETCHED_BATCHES * host_batch_size // replica_batch_size)
 
 
 class CaptionList(NamedTuple):
@@ -263,41 +263,41 @@ def _shuffled(places: tf.Tensor, size: int, seed: int, epochs: tf.Tensor) -> tf.
     """Returns the record numbers at positions in shuffled epochs; each epoch is another permutation of 0 .. size - 1.
 
     Args:
-      places: positions within their epochs, [rows] int64 in [0, size).
+      places: positions within their epochs, [positions] int64 in [0, size).
       size: records in an epoch.
       seed: seed of all permutations.
-      epochs: number of the epoch of each position, [rows] int64.
+      epochs: number of the epoch of each position, [positions] int64.
 
     Returns:
-      [rows] int64 in [0, size).
+      [positions] int64 in [0, size).
     """
-    keys = tf.stack([tf.zeros_like(epochs), tf.zeros_like(epochs) + seed, epochs], axis=1)  # [rows, 3]
+    keys = tf.stack([tf.zeros_like(epochs), tf.zeros_like(epochs) + seed, epochs], axis=1)  # [positions, 3]
     # The op behind tf.random.experimental.index_shuffle, which allows neither one key per row nor a choice of rounds.
     last = tf.constant(size - 1, tf.int64)
     return tf.raw_ops.RandomIndexShuffle(index=places, seed=keys, max_index=last, rounds=_CIPHER_ROUNDS)
 
 
-def _random_numbers(seed: int, first_position: tf.Tensor, rows: int) -> tf.Tensor:
+def _random_numbers(seed: int, first_position: tf.Tensor, num_positions: int) -> tf.Tensor:
     """Returns four random numbers for each of consecutive positions, determined by (seed, position) alone.
 
     Args:
       seed: the seed.
       first_position: scalar, the first position.
-      rows: number of positions.
+      num_positions: number of positions.
 
     Returns:
-      [rows, 4] int64 in [0, 2^32).
+      [num_positions, 4] int64 in [0, 2^32).
     """
     # Philox turns each value of a counter into four numbers. The op behind tf.random.stateless_uniform counts up from
     # the given value, so the counter is the position.
     drawn = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[4 * rows],
+        shape=[4 * num_positions],
         key=tf.constant([seed], tf.uint64),
         counter=tf.stack([tf.cast(first_position, tf.uint64), tf.constant(0, tf.uint64)]),
         alg=tf.random.Algorithm.PHILOX.value,
         dtype=tf.uint32,
     )
-    return tf.cast(tf.reshape(drawn, [rows, 4]), tf.int64)
+    return tf.cast(tf.reshape(drawn, [num_positions, 4]), tf.int64)
 
 
 def _finish(batches: tf.data.Dataset, ahead: int) -> tf.data.Dataset:

@@ -59,15 +59,16 @@ class RecordIndex:
         """Reads records in any order.
 
         Args:
-          numbers: dataset of record numbers, int64 [rows], each in [0, len(self)). Many rows per element are faster,
-            because they are looked up together.
+          numbers: dataset of record numbers, int64 [numbers], each in [0, len(self)). Elements with many numbers are
+            faster, because they are looked up together.
 
         Returns:
           The serialized records, each a scalar string, in the order of their numbers.
         """
 
-        def location(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.gather(self._files, tf.gather(self._file_numbers, rows)), tf.gather(self._offsets, rows)
+        def location(record_numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            file_numbers = tf.gather(self._file_numbers, record_numbers)
+            return tf.gather(self._files, file_numbers), tf.gather(self._offsets, record_numbers)
 
         def record(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
             # The op behind tf.data.TFRecordDataset, which has no argument for offsets. Without a buffer, the reader

@@ -50,7 +50,7 @@ class StoredText:
         """Reads features in any order.
 
         Args:
-          numbers: dataset of record numbers, int64 [rows].
+          numbers: dataset of record numbers, int64 [numbers].
 
         Returns:
           Dataset of scalar strings for `decode`.
