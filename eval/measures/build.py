@@ -62,12 +62,16 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
 
     Raises:
       FileNotFoundError: a network cannot be fetched or is not where the config says; tells what to fetch.
-      ValueError: a network is of another kind, or the metrics need one that the config does not name.
+      ValueError: a network is of another kind, the metrics need one that the config does not name, or no measure
+        computes a metric.
     """
     options = config.evaluation
     metrics = metric_names(options.metrics)
     measures: list[Measure] = []
     asked = [name for name in metrics if name in quality.METRICS]
+    unknown = set(metrics) - {*asked, "r_precision", "soa"}
+    if unknown:
+        raise ValueError(f"no measure computes {', '.join(sorted(unknown))}: see METRICS in eval/measures/quality.py")
     if asked:
         weights = handles.resolve(options.network_weights, data_dir)
         network = load_image_network(options.network, weights, flag=f"{flag_prefix}network_weights")

@@ -86,7 +86,7 @@ class Objectives:
         if options.generator_word:
             loss += options.generator_word * _log(metrics, "word", self._word(fake, text))
         if options.generator_image:
-            assert real is not None
+            assert real is not None, "a loss that needs it belongs in Config.uses_real_features"
             scores = self._image(real.image_features, fake.image_features)
             loss += options.generator_image * _log(metrics, "image", scores)
         if options.generator_image_encoder:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data_pipelines.datasets import preset
 from data_pipelines.input_pipeline import CaptionList
 from eval.measures import alignment, quality
 from eval.measures.alignment import Alignment
+from eval.measures.build import build_measures
 from eval.measures.measure import Reference, Seen
 from eval.measures.objects import Objects
 from eval.measures.quality import Quality
@@ -212,3 +214,9 @@ def test_objects_are_soa():
     details = measure.details(seen, listed, reference)["SOA"]
     assert details["classes"]["ball"] == {"found": 1, "total": 2}
     assert "moon" in details["classes without pictures"]
+
+
+def test_a_metric_that_no_measure_computes_is_refused():
+    config = preset("scenes").with_fields({"evaluation.metrics": "shift"})
+    with pytest.raises(ValueError, match=r"no measure computes shift: see METRICS in eval/measures/quality\.py"):
+        build_measures(config, "data")
