@@ -1,1 +1,1 @@
-"""What is measured of images: one module for each network that looks at them."""
+"""The measures: one module for each kind of network that images are measured with."""

@@ -1,4 +1,4 @@
-"""R-precision: whether an image finds its caption among others (section 5.2, 'Text-Image Alignment')."""
+"""R-precision: whether an image's own caption ranks first among others (section 5.2, 'Text-Image Alignment')."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CAPTIONS_AT_ONCE = 256
 class Options(NamedTuple):
     """The protocol of R-precision."""
 
-    mismatches: int  # Captions beside the true one: 99.
-    folds: int  # 10.
-    seed: int  # Of the mismatches.
+    mismatches: int  # Captions besides the true one, usually 99.
+    folds: int  # Usually 10.
+    seed: int  # Seed of the mismatches.
 
 
-class _Kept(NamedTuple):
-    """What is made of a list of captions once."""
+class _EncodedCaptions(NamedTuple):
+    """A list of captions with its embeddings and mismatches, which are computed once."""
 
     listed: CaptionList
     embeddings: np.ndarray  # [captions, dim]
@@ -34,13 +34,14 @@ class _Kept(NamedTuple):
 
 
 class Alignment(Measure):
-    """R-precision by an image-text dual encoder."""
+    """R-precision, measured with an image-text dual encoder."""
 
     def __init__(self, dual_encoder: DualEncoder, options: Options):
-        """Takes the network.
+        """Stores the network.
 
         Args:
-          dual_encoder: independent of the generator; made inside the scope of the strategy that runs it.
+          dual_encoder: a dual encoder that is independent of the generator, made inside the scope of the strategy that
+            runs it.
           options: see `Options`.
         """
         self.title = f"dual encoder {dual_encoder.name}"
@@ -48,11 +49,11 @@ class Alignment(Measure):
         self.weights = dual_encoder.identity.get("weights", "")
         self._dual_encoder = dual_encoder
         self._options = options
-        self._kept: _Kept | None = None
+        self._encoded: _EncodedCaptions | None = None
 
     def prepare(self, listed: CaptionList) -> None:
         """See `Measure.prepare`."""
-        self._encoded(listed)
+        self._encode(listed)
 
     def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Measure.look`."""
@@ -67,20 +68,20 @@ class Alignment(Measure):
         return [self._score(seen, listed)]
 
     def _score(self, seen: Seen, listed: CaptionList) -> Score:
-        captions = self._encoded(listed)
+        captions = self._encode(listed)
         precision = r_precision(
             seen.whole("image_embeddings"), captions.embeddings, captions.mismatches, folds=self._options.folds
         )
         return score.percentage(f"R-precision/{self._dual_encoder.name}", precision)
 
-    def _encoded(self, listed: CaptionList) -> _Kept:
-        """The captions of a list as the dual encoder sees them, kept for its next images."""
-        if self._kept is None or self._kept.listed is not listed:
+    def _encode(self, listed: CaptionList) -> _EncodedCaptions:
+        """Encodes the captions of a list, and caches the result for other images of the same list."""
+        if self._encoded is None or self._encoded.listed is not listed:
             embeddings = [
                 self._dual_encoder.encode_captions(tf.constant(listed.captions[first : first + _CAPTIONS_AT_ONCE]))
                 for first in range(0, len(listed.captions), _CAPTIONS_AT_ONCE)
             ]
             options = self._options
             mismatches = draw_mismatches(listed.image_ids, listed.captions, num=options.mismatches, seed=options.seed)
-            self._kept = _Kept(listed, np.concatenate([rows.numpy() for rows in embeddings]), mismatches)
-        return self._kept
+            self._encoded = _EncodedCaptions(listed, np.concatenate([rows.numpy() for rows in embeddings]), mismatches)
+        return self._encoded

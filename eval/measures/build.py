@@ -1,4 +1,4 @@
-"""The measures that an experiment's config asks for, with their networks loaded."""
+"""Builds the measures that a config asks for, and loads their networks."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
 
-# By the labels of a detector: the classes that captions may name, and what the scores' names say of how they are found.
-# Scenes are told by a grammar whose every noun is listed, so nothing is approximated there.
+# For a detector's label map: the classes that captions may name, and the suffix of the scores' names. The suffix is
+# empty for scenes: their captions come from a grammar whose nouns are all listed, so SOA is not an approximation there.
 _CLASSES = {"scenes": (SCENE_CLASSES, "")}
 
 
 def prepare_networks(config: Config, data_dir: str) -> None:
-    """Trains the networks of scenes that `build_measures` is to load, on first use; a minute each on 2 cores.
+    """Trains the networks for scenes that `build_measures` will load, on first use; a minute each on 2 cores.
 
-    Call it outside of any strategy's scope: they are trained in ways of their own.
+    Call it outside any strategy's scope: the networks are not trained with that strategy.
 
     Args:
-      config: the experiment.
+      config: the config of the experiment.
       data_dir: folder of all records.
     """
     options = config.evaluation
@@ -43,26 +43,27 @@ def prepare_networks(config: Config, data_dir: str) -> None:
         needed.append(options.dual_encoder)
     if "soa" in metrics:
         needed.append(options.detector)
-    for handle in dict.fromkeys(needed):  # The recognizer of scenes is both network and detector.
+    for handle in dict.fromkeys(needed):  # The scene recognizer is both image network and detector.
         scene_evaluators.prepare(handle, data_dir)
 
 
 def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.evaluation.") -> list[Measure]:
-    """Loads the networks and makes the measures of `config.evaluation.metrics` on the list's captions.
+    """Loads the networks, and makes the measures for `config.evaluation.metrics` on the list's captions.
 
-    Call it inside the scope of the strategy that runs them, and after `prepare_networks`.
+    Call it inside the scope of the strategy that runs the measures, and after `prepare_networks`.
 
     Args:
-      config: the experiment.
+      config: the config of the experiment.
       data_dir: folder of all records.
-      flag_prefix: before the names of `config.evaluation`'s fields, as the user passes them: named by the errors.
+      flag_prefix: prefix of the flags for the fields of `config.evaluation`; used in error messages.
 
     Returns:
       A measure for each network.
 
     Raises:
-      FileNotFoundError: a network cannot be fetched or is not where the config says; tells what to fetch.
-      ValueError: a network is of another kind, the metrics need one that the config does not name, or no measure
+      FileNotFoundError: a network cannot be downloaded or is not where the config says; the message says what to
+        download.
+      ValueError: a network is of the wrong kind, a metric needs a network that the config does not name, or no measure
         computes a metric.
     """
     options = config.evaluation
@@ -108,18 +109,18 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
 def build_official_soa(
     config: Config, data_dir: str, labels: np.ndarray, flag_prefix: str = "--config.evaluation."
 ) -> Measure:
-    """SOA as its authors define it: on their captions, each of them for one class.
+    """Builds SOA as its authors define it: on the official captions, each of which names one class.
 
-    Call it inside the scope of the strategy that runs it.
+    Call it inside the scope of the strategy that runs the measure.
 
     Args:
-      config: the experiment.
+      config: the config of the experiment.
       data_dir: folder of all records.
-      labels: [images] int, the class of each caption, as a place in COCO_CLASSES.
+      labels: [images] int, the class of each caption, as an index into COCO_CLASSES.
       flag_prefix: see `build_measures`.
 
     Returns:
-      The measure, for images of those captions in their order.
+      The measure, for images of the official captions in their order.
 
     Raises:
       FileNotFoundError, ValueError: see `build_measures`.

@@ -1,4 +1,4 @@
-"""What every measure offers: one look at each image, and scores of all that was seen."""
+"""The interface of measures: each runs a network on every image, and computes scores from the network's outputs."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from eval.score import Score
 
 
 class Seen(abc.ABC):
-    """What the looks at a list of images gave, in the order of the list."""
+    """The outputs of `Measure.look` for a list of images, in the order of the list."""
 
     @abc.abstractmethod
     def parts(self, name: str) -> Iterator[np.ndarray]:
-        """The rows of one kind, [rows, ...], part by part: all images need not be in memory at once."""
+        """Yields the output `name` part by part, each [rows, ...], so that not all of it is in memory at once."""
 
     def whole(self, name: str) -> np.ndarray:
-        """The rows of one kind of all images, [images, ...]."""
+        """Returns the output `name` of all images, [images, ...]."""
         return np.concatenate(list(self.parts(name)))
 
 
 class Reference(NamedTuple):
-    """What is kept of the real images, to hold others against them."""
+    """Reference statistics of the real images, with which other images are compared."""
 
     arrays: Mapping[str, np.ndarray]
-    scores: list[Score]  # The real images' own.
+    scores: list[Score]  # The scores of the real images themselves.
 
 
 class Measure(abc.ABC):
-    """One frozen network that looks at images, and the metrics made of what it sees.
+    """A frozen network, and the metrics computed from its outputs.
 
     Attributes:
-      title: for people, such as 'image network tfgan'.
-      identity: everything that decides what `look` and `refer` give: JSON values by name.
-      protocol: everything that decides the scores; the identity, unless more is told.
+      title: name for users, such as 'image network tfgan'.
+      identity: everything that the results of `look` and `refer` depend on, as JSON values by name.
+      protocol: everything that the scores depend on; by default, the identity.
       weights: where the network was loaded from.
-      needs_captions: whether images without captions cannot be scored.
+      needs_captions: whether the images must have captions.
     """
 
     title: str
@@ -50,37 +50,37 @@ class Measure(abc.ABC):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """Everything that decides the scores."""
+        """Everything that the scores depend on."""
         return self.identity
 
     @abc.abstractmethod
     def look(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Looks at images; runs on a replica, in a graph.
+        """Runs the network on images; called on a replica, in a graph.
 
         Args:
           images: [batch, height, width, 3] uint8.
 
         Returns:
-          Rows by name, each [batch, ...].
+          Outputs by name, each [batch, ...].
         """
 
     def prepare(self, listed: CaptionList) -> None:
-        """Refuses a list that cannot be scored, before anything is looked at; nothing by default.
+        """Checks that a list can be scored, before any image is processed; does nothing by default.
 
         Args:
           listed: captions and image ids.
 
         Raises:
-          ValueError: says what to change.
+          ValueError: the list cannot be scored; the message says what to change.
         """
         del listed
 
     @abc.abstractmethod
     def refer(self, seen: Seen, listed: CaptionList) -> Reference:
-        """Sums up the real images of the list.
+        """Computes the reference statistics of the list's real images.
 
         Args:
-          seen: of the list's own images.
+          seen: outputs for the real images.
           listed: captions and image ids, in the same order.
         """
 
@@ -89,16 +89,16 @@ class Measure(abc.ABC):
         """Scores images of the list's captions.
 
         Args:
-          seen: of the images.
+          seen: outputs for the images.
           listed: captions and image ids, in the same order.
-          reference: what `refer` gave for the list's own images.
+          reference: what `refer` returned for the list's real images.
         """
 
     def details(self, seen: Seen, listed: CaptionList, reference: Reference) -> dict[str, Any]:
-        """More to know than the scores tell, as JSON values by name; nothing by default."""
+        """Returns anything beyond the scores, as JSON values by name; nothing by default."""
         return {}
 
 
 def network_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's identity without the place of its weights: their digest tells them, wherever they lie."""
+    """Returns a network's identity without the path of its weights, which their digest already identifies."""
     return {name: value for name, value in identity.items() if name != "weights"}

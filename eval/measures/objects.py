@@ -18,7 +18,7 @@ from eval.score import Estimate, Score
 
 
 class Objects(Measure):
-    """SOA-C and SOA-I by an object detector."""
+    """SOA-C and SOA-I, measured with an object detector."""
 
     def __init__(
         self,
@@ -29,15 +29,15 @@ class Objects(Measure):
         protocol: str,
         label: str = "",
     ):
-        """Takes the network.
+        """Stores the network.
 
         Args:
-          detector: made inside the scope of the strategy that runs it.
-          classes: that count; the detector knows them all.
-          wanted: captions -> the classes that their images should show, [captions, classes] bool.
-          threshold: score from which on an object counts as found, in [0, 1).
-          protocol: in words: which captions, and how their classes are known.
-          label: tells protocols apart in the scores' names, such as ' approx.'.
+          detector: the detector, made inside the scope of the strategy that runs it.
+          classes: the classes that count; the detector must have labels for all of them.
+          wanted: maps captions to the classes that their images should show, [captions, classes] bool.
+          threshold: lowest score at which an object counts as found, in [0, 1).
+          protocol: describes in words which captions are used, and how their classes are known.
+          label: suffix of the scores' names that distinguishes protocols, such as ' approx.'.
         """
         self.title = f"detector {detector.name}"
         self.identity = {

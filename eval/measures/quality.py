@@ -1,4 +1,4 @@
-"""FID, KID and IS: the quality of images as an image network sees it (section 5.2)."""
+"""FID, KID and IS: the quality of images, measured with an image network (section 5.2)."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from eval.metrics.moments import Moments
 from eval.networks.inception import ImageNetwork
 from eval.score import Score
 
-# Those of `config.METRICS` that are made of what this network sees.
+# The metrics in `config.METRICS` that are computed from this network's outputs.
 METRICS = ("fid", "kid", "is")
-# Subsets for KID are drawn from so many images of either side at most: of each, 82 MB of Inception's features.
+# KID's subsets are drawn from at most this many images of either side: 82 MB of Inception features for each.
 _POOL = 10_000
-# With fewer images FID is not what publications mean by it.
+# With fewer images, FID is not comparable with published FIDs.
 _ENOUGH = 10_000
 
 
 class Options(NamedTuple):
-    """How the metrics are made of what the network sees."""
+    """How the metrics are computed from the network's outputs."""
 
-    metrics: Collection[str]  # Of METRICS
+    metrics: Collection[str]  # Any of METRICS.
     inception_score_splits: int
     kernel_subsets: int
     kernel_subset_size: int
-    seed: int  # Of KID's subsets.
+    seed: int  # Seed of KID's subsets.
 
 
 class Quality(Measure):
     """Distances to the real images (FID, KID), and IS.
 
-    They are called FID and KID if the network is an Inception, and FD and KD if it is not.
+    The distances are called FID and KID if the network is an Inception, otherwise FD and KD.
     """
 
     needs_captions = False
 
     def __init__(self, network: ImageNetwork, options: Options):
-        """Takes the network.
+        """Stores the network.
 
         Args:
-          network: made inside the scope of the strategy that runs it.
+          network: the image network, made inside the scope of the strategy that runs it.
           options: see `Options`.
         """
         self.title = f"image network {network.name}"
@@ -71,8 +71,8 @@ class Quality(Measure):
         if self._network.is_inception and "fid" in self._options.metrics and len(listed.captions) < _ENOUGH:
             logging.log_first_n(
                 logging.WARNING,
-                "FID of %d images is too large by an amount that depends on their number: compare it with FIDs of as "
-                "many images only, or look at KID, or at --fid_curve",
+                "FID of %d images is biased upwards, by an amount that depends on their number: compare it only with "
+                "FIDs of as many images, or use KID or --fid_curve",
                 1,
                 len(listed.captions),
             )
@@ -101,8 +101,8 @@ class Quality(Measure):
         """See `Measure.scores`."""
         options, scores = self._options, []
         if "fid" in options.metrics:
-            real, drawn = Moments.from_arrays(reference.arrays), _moments(seen)
-            distance = frechet_distance(real.mean, real.covariance, drawn.mean, drawn.covariance)
+            real, measured = Moments.from_arrays(reference.arrays), _moments(seen)
+            distance = frechet_distance(real.mean, real.covariance, measured.mean, measured.covariance)
             scores.append(Score(self.distance, distance, None, score.LOWER))
         if "kid" in options.metrics:
             kernel = kernel_distance(
@@ -119,13 +119,13 @@ class Quality(Measure):
         return scores
 
     def curve(self, seen: Seen, reference: Reference, num_points: int = 10) -> list[CurvePoint]:
-        """FID's dependence on the number of images: of as many in a random order, in even steps of their number."""
+        """Computes FID for `num_points` evenly spaced numbers of images, taken in a random order."""
         features = seen.whole("features")
         counts = np.linspace(len(features) / num_points, len(features), num_points).astype(int)
         return frechet_curve(features, Moments.from_arrays(reference.arrays), counts.tolist(), seed=self._options.seed)
 
     def _pool(self, seen: Seen) -> np.ndarray:
-        """The features that KID draws its subsets from, [pool, dim] float32: of all images, or of some at random."""
+        """Returns the features that KID's subsets are drawn from, [pool, dim] float32: at most _POOL at random."""
         num_images = sum(len(part) for part in seen.parts("features"))
         kept = np.sort(np.random.default_rng(self._options.seed).permutation(num_images)[:_POOL])
         pool, first = [], 0

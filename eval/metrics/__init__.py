@@ -1,1 +1,1 @@
-"""The metrics as pure functions of arrays: one file each."""
+"""The metrics as pure functions of arrays, one file each."""

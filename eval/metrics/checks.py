@@ -1,4 +1,4 @@
-"""The check that every metric makes of what a network has given it."""
+"""The check that every metric applies to the outputs of a network."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy.typing as npt
 
 
 def check_rows(rows: npt.ArrayLike, name: str, dim: int | None = None) -> np.ndarray:
-    """Refuses outputs of a network that no number should be made of.
+    """Raises an error if a network's outputs have the wrong shape or are not finite.
 
     Args:
       rows: `[n, dim]`, one row for each image or caption.
-      name: what they are, for the message: 'features'.
-      dim: their width, where it is known.
+      name: what the rows are, such as 'features'; used in error messages.
+      dim: expected width, if known.
 
     Returns:
-      `rows` as an array, of its own dtype.
+      `rows` as an array, with its dtype unchanged.
 
     Raises:
-      ValueError: not of that shape, or some rows hold NaN or infinity.
+      ValueError: the shape is wrong, or some rows contain NaN or infinity.
     """
     rows = np.asarray(rows)
     if rows.ndim != 2 or rows.shape[1] != (dim or rows.shape[1]):
@@ -26,7 +26,7 @@ def check_rows(rows: npt.ArrayLike, name: str, dim: int | None = None) -> np.nda
     bad = int(np.count_nonzero(~np.isfinite(rows).all(axis=1)))
     if bad:
         raise ValueError(
-            f"{bad} of {len(rows)} {name} are not finite: the network or the images and captions that it was given "
-            "are damaged; fetch its weights again and look at the images"
+            f"{bad} of {len(rows)} {name} are not finite: the network or its input is damaged; download the weights "
+            "again, and inspect the images and captions"
         )
     return rows

@@ -1,4 +1,4 @@
-"""Draws how a Fréchet distance depends on the number of images."""
+"""Plots a Fréchet distance against the number of images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from xmcgan.files import replaced
 
 
 def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoint], limit: float, title: str) -> None:
-    """Writes a PNG: distance over 1 / images, where the bias is a straight line, and its limit at the left.
+    """Plots the distance against 1 / images, where the bias is a straight line, with the limit at the left.
 
     Args:
-      path: file to write, whole or not at all.
-      points: of `frechet.frechet_curve`.
-      limit: of `frechet.extrapolate`.
-      title: such as 'FID/tfgan, step 10000'.
+      path: PNG file, written atomically.
+      points: points from `frechet.frechet_curve`.
+      limit: limit from `frechet.extrapolate`.
+      title: title of the plot, such as 'FID/tfgan, step 10000'.
     """
     counts = np.array([point.num_images for point in points])
     inverses = 1 / counts
@@ -27,7 +27,9 @@ def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoi
     slope = np.polyfit(inverses, distances - limit, 1)[0]
     ends = np.array([0, inverses.max()])
 
-    sheet = figure.Figure(figsize=(6, 4), dpi=150, layout="constrained")  # No pyplot: that keeps figures in a global.
+    sheet = figure.Figure(
+        figsize=(6, 4), dpi=150, layout="constrained"
+    )  # Not pyplot, which keeps figures in a global list.
     axes = sheet.add_subplot()
     axes.plot(ends, limit + slope * ends, color="0.6", linestyle="--", zorder=1)
     axes.plot(inverses, distances, "o", color="tab:blue")
@@ -36,11 +38,11 @@ def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoi
     last = np.argmax(counts)
     place = (inverses[last], distances[last])
     axes.annotate(f"{distances[last]:.2f}", place, xytext=(8, -10), textcoords="offset points", color="tab:blue")
-    shown = _apart(inverses)
+    shown = _ticks_to_label(inverses)
     axes.set_xticks([0, *inverses[shown]], ["∞", *(f"{count:,}" for count in counts[shown])])
     axes.set_xlim(left=0)
     axes.margins(y=0.1)
-    axes.set_xlabel("images (the scale is that of 1 / images)")
+    axes.set_xlabel("images (on a scale of 1 / images)")
     axes.set_ylabel("distance")
     axes.set_title(title)
     axes.grid(alpha=0.3)
@@ -48,8 +50,8 @@ def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoi
         sheet.savefig(file, format="png")
 
 
-def _apart(inverses: np.ndarray) -> list[int]:
-    """Which ticks to label, so that no labels overlap: from the right, those a tenth of the axis away from the last."""
+def _ticks_to_label(inverses: np.ndarray) -> list[int]:
+    """Chooses the ticks to label, from right to left, at least 12 % of the axis apart so that no labels overlap."""
     shown: list[int] = []
     for index in np.argsort(-inverses):
         position = inverses[index] / inverses.max()

@@ -1,9 +1,9 @@
-"""Fréchet distance between two sets of features: FID, where they are Inception's (paper section 5.2).
+"""Fréchet distance between two sets of features; with Inception features it is FID (paper section 5.2).
 
-d^2 = |m_1 - m_2|^2 + Tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with means m and covariances S. The last trace is taken as the
-sum of the singular values of R_1^T R_2, with square roots S = R R^T by `eigh`. It equals the usual trace of
-(S_1^(1/2) S_2 S_1^(1/2))^(1/2), but no root is taken of that product's eigenvalues, which would raise their rounding
-errors from 1e-16 to 1e-8 in each direction that the features do not fill.
+d^2 = |m_1 - m_2|^2 + Tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with means m and covariances S. The last trace is computed as
+the sum of the singular values of R_1^T R_2, where S = R R^T is factorized by `eigh`. It equals the usual trace of
+(S_1^(1/2) S_2 S_1^(1/2))^(1/2), but avoids square roots of that product's eigenvalues. Those roots would raise rounding
+errors from 1e-16 to 1e-8 in each direction in which the features do not vary.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from eval.metrics.moments import Moments
 def frechet_distance(
     mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.ndarray, covariance_2: np.ndarray
 ) -> float:
-    """Squared Fréchet distance between two Gaussians, the number that is reported as FID.
+    """Computes the squared Fréchet distance between two Gaussians, the number that is reported as FID.
 
-    Covariances may be rank-deficient, as those of fewer images than features are.
+    Covariances may be rank-deficient, as they are with fewer images than features.
 
     Args:
-      mean_1: `[dim]`.
-      covariance_1: `[dim, dim]`, symmetric; only its lower triangle is read.
-      mean_2: `[dim]`.
-      covariance_2: `[dim, dim]`.
+      mean_1: mean of the first Gaussian, `[dim]`.
+      covariance_1: its covariance, `[dim, dim]`, symmetric; only the lower triangle is read.
+      mean_2: mean of the second Gaussian, `[dim]`.
+      covariance_2: its covariance, `[dim, dim]`.
 
     Returns:
-      The distance, 0 or greater.
+      The squared distance, 0 or greater.
 
     Raises:
       ValueError: the shapes do not fit together, or a number is not finite.
@@ -39,10 +39,10 @@ def frechet_distance(
 
 
 class _Gaussian(typing.NamedTuple):
-    """A Gaussian as the distance needs it."""
+    """A Gaussian with a factorized covariance."""
 
     mean: np.ndarray  # [dim]
-    trace: float  # Of the covariance.
+    trace: float  # Trace of the covariance.
     root: np.ndarray  # [dim, rank]; root @ root.T is the covariance.
 
 
@@ -53,23 +53,23 @@ def _factorize(mean: np.ndarray, covariance: np.ndarray) -> _Gaussian:
     check_rows(mean[np.newaxis], "means")
     check_rows(covariance, "rows of the covariance")
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)  # [dim], ascending; [dim, dim]
-    # What is left of 0 after rounding, above it or below. As roots these would count, 1e-8 for 1e-16.
+    # Eigenvalues this small are zeros with rounding errors. Their roots would matter: 1e-8 instead of 1e-16.
     noise = len(mean) * np.finfo(np.float64).eps * eigenvalues[-1]
-    real = eigenvalues > max(noise, 0.0)
-    return _Gaussian(mean, float(np.trace(covariance)), eigenvectors[:, real] * np.sqrt(eigenvalues[real]))
+    positive = eigenvalues > max(noise, 0.0)
+    return _Gaussian(mean, float(np.trace(covariance)), eigenvectors[:, positive] * np.sqrt(eigenvalues[positive]))
 
 
 def _distance(first: _Gaussian, second: _Gaussian) -> float:
     if len(first.mean) != len(second.mean):
         raise ValueError(f"features {len(first.mean)} and {len(second.mean)} wide cannot be compared")
-    cross_trace = np.linalg.svd(first.root.T @ second.root, compute_uv=False).sum()  # Of [rank_1, rank_2].
+    cross_trace = np.linalg.svd(first.root.T @ second.root, compute_uv=False).sum()  # SVD of [rank_1, rank_2].
     shift = first.mean - second.mean
-    # Of equals, rounding may leave less than nothing.
+    # Rounding may make the distance of equal Gaussians negative.
     return max(float(shift @ shift + first.trace + second.trace - 2 * cross_trace), 0.0)
 
 
 class CurvePoint(typing.NamedTuple):
-    """The distance of the first `num_images` features."""
+    """The distance computed from `num_images` features."""
 
     num_images: int
     distance: float
@@ -78,27 +78,27 @@ class CurvePoint(typing.NamedTuple):
 def frechet_curve(
     features: np.ndarray, reference: Moments, counts: typing.Sequence[int], *, seed: int = 0
 ) -> list[CurvePoint]:
-    """How the distance depends on the number of images: it is biased upwards, by about 1 / count.
+    """Computes the distance for several numbers of images; it is biased upwards, in proportion to about 1 / count.
 
-    The features are put in a random order first, since captions that are neighbors in a list may be alike; each
-    point then has all features of the point before, and some more.
+    The features are shuffled first, because neighboring captions in a list may be similar. Each point uses all the
+    features of the previous point, and more.
 
     Args:
-      features: `[n, dim]`.
-      reference: of the real images; all points are measured from it.
+      features: features of all images, `[n, dim]`.
+      reference: moments of the real images, to which all points are compared.
       counts: numbers of features, from 2 to n, in any order.
-      seed: of the random order.
+      seed: seed of the shuffling.
 
     Returns:
-      A point for each different count, ascending.
+      A point for each distinct count, in ascending order.
 
     Raises:
-      ValueError: a count is not possible, or the features are not.
+      ValueError: a count is out of range, or the features have a wrong shape or are not finite.
     """
     features = check_rows(features, "features", reference.dim)
     counts = sorted(set(counts))
     if not counts or counts[0] < 2 or counts[-1] > len(features):
-        raise ValueError(f"distances of {counts} images: there are {len(features)}, and 2 are needed at least")
+        raise ValueError(f"distances of {counts} images: there are {len(features)}, and at least 2 are needed")
     order = np.random.default_rng(seed).permutation(len(features))
     real = _factorize(reference.mean, reference.covariance)
     moments = Moments(reference.dim)
@@ -110,22 +110,22 @@ def frechet_curve(
 
 
 def extrapolate(points: typing.Sequence[CurvePoint]) -> float:
-    """The distance that infinitely many images would have (FID_infinity of Chong & Forsyth 2020).
+    """Estimates the distance for infinitely many images (FID_infinity of Chong & Forsyth 2020).
 
-    A straight line is fitted to the distances over 1 / count by least squares, and read at 0. The law holds for counts
-    well above the features' dimension. The bias of the real images' own number stays.
+    Fits a straight line to the distances as a function of 1 / count by least squares, and evaluates it at 0. The linear
+    law holds for counts well above the features' dimension. The bias from the finite number of real images remains.
 
     Args:
-      points: of `frechet_curve`, with at least 2 different counts.
+      points: points from `frechet_curve`, with at least 2 different counts.
 
     Returns:
-      The distance; noise may put it below 0.
+      The limit; noise may make it negative.
 
     Raises:
       ValueError: there are fewer than 2 different counts.
     """
     counts = np.array([point.num_images for point in points], np.float64)
     if len(np.unique(counts)) < 2:
-        raise ValueError("a line takes distances of at least 2 different numbers of images")
+        raise ValueError("fitting a line needs distances for at least 2 different numbers of images")
     _, limit = np.polyfit(1 / counts, [point.distance for point in points], 1)
     return float(limit)

@@ -8,20 +8,20 @@ from scipy import special
 from eval.metrics.checks import check_rows
 from eval.score import Estimate
 
-_ROWS_AT_ONCE = 4096  # Of float64 probabilities: 33 MB for 1,000 classes.
+_ROWS_AT_ONCE = 4096  # Rows of float64 probabilities in memory: 33 MB for 1,000 classes.
 
 
 def inception_score(logits: np.ndarray, splits: int) -> Estimate:
-    """How sharp a classifier's answers are, and how various: exp of the mean KL(p(class | image) || p(class)).
+    """Computes exp of the mean KL(p(class | image) || p(class)): high for confident and diverse predictions.
 
     Args:
-      logits: `[n, classes]` of a classifier, in the order of the images.
-      splits: consecutive parts, as equal as can be, that are scored apart: 10 as a rule. What does not divide evenly
-        is shared out, one more to each of the first parts, and no image is left out.
+      logits: logits of a classifier, `[n, classes]`, in the order of the images.
+      splits: number of consecutive parts that are scored separately, usually 10. No image is left out: if the images do
+        not divide evenly, the first parts have one more each.
 
     Returns:
-      Mean and deviation over the splits, from 1 (all answers alike) to the number of classes; the score of fewer
-      images is lower.
+      Mean and standard deviation over the splits, from 1 (all predictions equal) to the number of classes. Fewer images
+      give a lower score.
 
     Raises:
       ValueError: there are fewer images than splits, or a logit is not finite.
@@ -34,7 +34,7 @@ def inception_score(logits: np.ndarray, splits: int) -> Estimate:
 
 
 def _score(logits: np.ndarray) -> float:
-    """The score of one split `[n, classes]`: exp(H(class) - mean H(class | image)), which is the same number."""
+    """Scores one split `[n, classes]` as exp(H(class) - mean H(class | image)), which is equivalent."""
     total = np.zeros(logits.shape[1])  # Sum of the images' probabilities.
     negative_entropy = 0.0
     for start in range(0, len(logits), _ROWS_AT_ONCE):
@@ -43,5 +43,5 @@ def _score(logits: np.ndarray) -> float:
         total += p.sum(axis=0)
         negative_entropy += np.vdot(p, log_p)
     marginal = total / len(logits)
-    # entr(p) = -p log p, and 0 for the classes that no image has.
+    # entr(p) = -p log p, and 0 at p = 0.
     return float(np.exp(special.entr(marginal).sum() + negative_entropy / len(logits)))

@@ -1,6 +1,6 @@
-"""Kernel distance between two sets of features: KID, where they are Inception's (Bińkowski et al. 2018).
+"""Kernel distance between two sets of features; with Inception features it is KID (Bińkowski et al. 2018).
 
-Unlike the Fréchet distance it has no bias, and so can be compared between different, and small, numbers of images.
+Unlike the Fréchet distance it is unbiased, so values from different and from small numbers of images are comparable.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from eval.score import Estimate
 def kernel_distance(
     features_1: np.ndarray, features_2: np.ndarray, *, num_subsets: int, subset_size: int, seed: int
 ) -> Estimate:
-    """Squared maximum mean discrepancy under the kernel (x · y / dim + 1)^3: unbiased, over random subsets.
+    """Estimates the squared maximum mean discrepancy under the kernel (x · y / dim + 1)^3, over random subsets.
 
     Args:
-      features_1: `[n_1, dim]`.
-      features_2: `[n_2, dim]`.
-      num_subsets: times that a subset of each side is drawn and measured.
-      subset_size: features in a subset, drawn without replacement; a side that has fewer gives all.
-      seed: of the draws.
+      features_1: first set of features, `[n_1, dim]`.
+      features_2: second set of features, `[n_2, dim]`.
+      num_subsets: number of pairs of subsets to draw.
+      subset_size: features in a subset, drawn without replacement; a set with fewer features is used whole.
+      seed: seed of the subsets.
 
     Returns:
-      Mean and deviation over the subsets. Being unbiased, the mean of equal distributions falls on both sides of 0. If
-      the subsets are as large as both sides, all are the same: the deviation is 0, and says nothing of the spread.
+      Mean and standard deviation over the subsets. The estimate is unbiased, so for equal distributions it falls on
+      both sides of 0. If the subsets are as large as both sets, all are the same: the deviation is then 0, and does not
+      reflect the spread.
 
     Raises:
-      ValueError: the widths differ, there are fewer than 2 on a side or in a subset, or a number is not finite.
+      ValueError: the widths differ, a set or subset has fewer than 2 features, or a number is not finite.
     """
     features_1 = check_rows(features_1, "features")
     features_2 = check_rows(features_2, "features", features_1.shape[1])
@@ -50,14 +51,15 @@ def kernel_distance(
 
 
 def unbiased_mmd(features_1: np.ndarray, features_2: np.ndarray) -> float:
-    """Squared maximum mean discrepancy of two sets under the cubic kernel (U-statistic).
+    """Computes the squared maximum mean discrepancy of two sets under the cubic kernel (U-statistic).
 
     Args:
       features_1: `[n_1, dim]`, n_1 at least 2.
       features_2: `[n_2, dim]`, n_2 at least 2.
 
     Returns:
-      Mean kernel value of two different members of each set, less twice that of members of both; may be below 0.
+      The mean kernel value of pairs of different features within each set, minus twice the mean of pairs across the
+      sets; may be negative.
     """
     features_1, features_2 = np.asarray(features_1, np.float64), np.asarray(features_2, np.float64)
     within_1, within_2 = _mean_of_different(features_1), _mean_of_different(features_2)
@@ -65,12 +67,12 @@ def unbiased_mmd(features_1: np.ndarray, features_2: np.ndarray) -> float:
 
 
 def _mean_of_different(features: np.ndarray) -> float:
-    """Mean kernel value of all pairs `[n, dim]`, none of them a feature and itself."""
+    """Returns the mean kernel value over all pairs of different rows of `[n, dim]`."""
     count = len(features)
     kernel = _kernel(features, features)
     return float((kernel.sum() - np.trace(kernel)) / (count * (count - 1)))
 
 
 def _kernel(features_1: np.ndarray, features_2: np.ndarray) -> np.ndarray:
-    """(x · y / dim + 1)^3 of all pairs, `[n_1, n_2]`."""
+    """Returns (x · y / dim + 1)^3 for all pairs, `[n_1, n_2]`."""
     return (features_1 @ features_2.T / features_1.shape[1] + 1) ** 3

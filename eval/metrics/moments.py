@@ -1,4 +1,4 @@
-"""Mean and covariance of a stream of features, without keeping the features."""
+"""Computes mean and covariance of a stream of features, without keeping the features."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from eval.metrics.checks import check_rows
 
 
 class Moments:
-    """Mean and covariance of all features given so far, in float64.
+    """Mean and covariance of all features added so far, in float64.
 
-    Batches are merged by their scatter matrices (Chan, Golub & LeVeque 1983): deviations are squared only after their
-    own batch's mean is taken from them, so that nothing cancels, however far the features lie from zero. The memory
-    is that of one `[dim, dim]` matrix.
+    Batches are merged by their scatter matrices (Chan, Golub & LeVeque 1983). Each batch's own mean is subtracted
+    before squaring, so there is no cancellation, however far the features lie from zero. The memory is that of one
+    `[dim, dim]` matrix.
 
     Attributes:
-      count: features given so far.
+      count: number of features added so far.
     """
 
     def __init__(self, dim: int) -> None:
         self.count = 0
         self._mean = np.zeros(dim)
-        # Sum of the deviations' outer products. The lower triangle alone is kept up; the order is that of BLAS.
+        # Sum of the outer products of deviations. Only the lower triangle is updated; Fortran order is what BLAS needs.
         self._scatter = np.zeros((dim, dim), order="F")
 
     @property
@@ -34,13 +34,13 @@ class Moments:
         return len(self._mean)
 
     def update(self, features: npt.ArrayLike) -> None:
-        """Takes in more features, in any number.
+        """Adds features, any number of them.
 
         Args:
           features: `[n, dim]`, of any float type.
 
         Raises:
-          ValueError: they have another width, or some are not finite; nothing has been taken in then.
+          ValueError: their width is wrong, or some are not finite; in that case none is added.
         """
         features = check_rows(features, "features", self.dim).astype(np.float64)
         if not len(features):
@@ -49,10 +49,10 @@ class Moments:
         self._add(len(features), mean, features - mean)
 
     def merge(self, other: Moments) -> None:
-        """Takes in all that `other` was given, which stays as it is.
+        """Adds all features of `other`, which does not change.
 
         Raises:
-          ValueError: its features have another width.
+          ValueError: the features of `other` have another width.
         """
         if other.dim != self.dim:
             raise ValueError(f"features {other.dim} wide cannot be merged with features {self.dim} wide")
@@ -62,19 +62,19 @@ class Moments:
         self._add(other.count, other._mean, np.zeros((0, self.dim)))
 
     def _add(self, count: int, mean: np.ndarray, deviations: np.ndarray) -> None:
-        """Merges `count` features with that mean `[dim]`, and these `[n, dim]` deviations from it."""
+        """Merges `count` features, given their mean `[dim]` and their deviations from it `[n, dim]`."""
         total = self.count + count
         shift = mean - self._mean
-        # The means' own distance is one more deviation, of the weight of both parts.
+        # The distance between the two means counts as one more deviation, weighted by both counts.
         vectors = np.vstack([deviations, np.sqrt(self.count * count / total) * shift])  # [n + 1, dim]
-        # scatter += vectors^T vectors, in place and one triangle: 2 to 6 times as fast as NumPy's product here.
+        # scatter += vectors^T vectors, in place and for one triangle: 2 to 6 times as fast as NumPy's product here.
         self._scatter = blas.dsyrk(1.0, vectors.T, beta=1.0, c=self._scatter, lower=1, overwrite_c=1)
         self._mean = self._mean + shift * (count / total)
         self.count = total
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean `[dim]`.
+        """Mean of the features, `[dim]`.
 
         Raises:
           ValueError: there are fewer than 2 features.
@@ -84,7 +84,7 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Unbiased covariance `[dim, dim]`: the scatter over `count - 1`.
+        """Unbiased covariance of the features, `[dim, dim]`: the scatter divided by `count - 1`.
 
         Raises:
           ValueError: there are fewer than 2 features.
@@ -98,27 +98,29 @@ class Moments:
             raise ValueError(f"mean and covariance of {self.count} images: there must be at least 2")
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """All that there is to keep: `count []`, `mean [dim]` and `scatter [dim, dim]` (its lower triangle)."""
+        """Returns the state to store: `count []`, `mean [dim]` and `scatter [dim, dim]` (its lower triangle)."""
         return {"count": np.array(self.count), "mean": self._mean.copy(), "scatter": np.tril(self._scatter)}
 
     @classmethod
     def from_arrays(cls, arrays: typing.Mapping[str, np.ndarray]) -> Moments:
-        """What `to_arrays` gave, bit for bit.
+        """Restores, bit for bit, what `to_arrays` returned.
 
         Args:
-          arrays: `count`, `mean` and `scatter`; an open `.npz` file will do.
+          arrays: `count`, `mean` and `scatter`, for example as an open `.npz` file.
 
         Raises:
-          ValueError: one is missing, or they do not belong together.
+          ValueError: an array is missing, or their shapes do not match.
         """
         missing = [name for name in ("count", "mean", "scatter") if name not in arrays]
         if missing:
-            raise ValueError(f"no '{missing[0]}' among the stored statistics: remove the file, to make them again")
+            raise ValueError(
+                f"no '{missing[0]}' among the stored statistics: remove the file, and they will be computed again"
+            )
         count, mean, scatter = (np.asarray(arrays[name]) for name in ("count", "mean", "scatter"))
         if mean.ndim != 1 or scatter.shape != (len(mean), len(mean)) or count.shape != () or count < 0:
             raise ValueError(
                 f"stored statistics of shapes {list(count.shape)}, {list(mean.shape)} and {list(scatter.shape)} do not "
-                "belong together: remove the file, to make them again"
+                "belong together: remove the file, and they will be computed again"
             )
         moments = cls(len(mean))
         moments.count = int(count)

@@ -1,6 +1,6 @@
-"""R-precision: is an image nearer to its own caption than to others (Xu et al. 2018; paper section 5.2)?
+"""R-precision: is an image closer to its own caption than to others (Xu et al. 2018; paper section 5.2)?
 
-The true caption stands among mismatched ones (99 as a rule), and an image counts if it is nearest of all: R = 1.
+The true caption competes with mismatched ones (usually 99). An image counts if its true caption is the closest (R = 1).
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import numpy as np
 from eval.metrics.checks import check_rows
 from eval.score import Estimate
 
-_TIE = 1e-6  # Cosines nearer than this are the same: an encoder's float32 does not tell them apart.
-_NUMBERS_AT_ONCE = 2**22  # Of the mismatches' embeddings in float64: 32 MB.
+_TIE = 1e-6  # Cosines that differ by less are equal: float32 embeddings are not more precise.
+_NUMBERS_AT_ONCE = 2**22  # Float64 numbers of the mismatches' embeddings in memory: 32 MB.
 
 
 def draw_mismatches(
     image_ids: typing.Sequence[typing.Hashable], captions: typing.Sequence[str], *, num: int, seed: int
 ) -> np.ndarray:
-    """Draws the captions that each caption's image is tempted with.
+    """Draws mismatched captions for each caption.
 
-    None of them is true of the image by its source: captions of the same image never serve, nor any with the words
-    of one of them (whatever its case and spaces), though it belongs to another image. A row has no text twice: each is
-    a uniform draw of different texts, and a text that stands in the list several times is no likelier than others.
+    The captions of the same image are never drawn. Neither are captions of other images with the same words as one of
+    these, ignoring case and spaces. Each row is a uniform draw of distinct texts: no text appears twice in it, and a
+    text that the list contains several times is not more likely than others.
 
     Args:
-      image_ids: `n` names of the images that the captions were written for.
+      image_ids: `n` ids of the images that the captions were written for.
       captions: `n` captions, in the same order.
-      num: mismatches of each.
-      seed: of the draws; the same list and seed give the same mismatches.
+      num: number of mismatches for each caption.
+      seed: seed of the draws; the same list and seed give the same mismatches.
 
     Returns:
       `[n, num]` int64, indices into `captions`.
@@ -52,21 +52,21 @@ def draw_mismatches(
             f"the caption '{captions[worst]}' has {num_possible[worst]} possible mismatches among {len(captions)} "
             f"captions, and {num} are wanted: lower --mismatches, or evaluate more captions"
         )
-    drawn = _distinct(num_possible, num, np.random.default_rng(seed))  # [n, num], numbered without the own texts
-    # Step over the own texts, from the first to the last, to number them among all.
+    drawn = _draw_distinct(num_possible, num, np.random.default_rng(seed))  # [n, num]: indices that skip the own texts
+    # Turn them into indices of all texts by stepping over the own texts, from the first to the last.
     for own in own_texts[image].T:
         drawn += drawn >= own[:, np.newaxis]
     return position_of_text[drawn]
 
 
 def _number(items: typing.Iterable[typing.Hashable]) -> np.ndarray:
-    """Numbers the different items, from 0 in the order of their first appearance: `[n]`."""
+    """Numbers distinct items from 0, in the order of their first appearance: `[n]`."""
     numbers: dict[typing.Hashable, int] = {}
     return np.array([numbers.setdefault(item, len(numbers)) for item in items])
 
 
 def _texts_by_image(image: np.ndarray, text: np.ndarray, *, num_texts: int) -> tuple[np.ndarray, np.ndarray]:
-    """The different texts of each image, ascending and padded with `num_texts`: `[images, most]`; and their number."""
+    """Returns the distinct texts of each image, ascending and padded with `num_texts`, `[images, most]`; and counts."""
     pairs = np.unique(np.stack([image, text], axis=1), axis=0)  # Sorted by image, then by text.
     num_own = np.bincount(pairs[:, 0])
     column = np.arange(len(pairs)) - np.repeat(np.cumsum(num_own) - num_own, num_own)
@@ -75,10 +75,10 @@ def _texts_by_image(image: np.ndarray, text: np.ndarray, *, num_texts: int) -> t
     return own_texts, num_own
 
 
-def _distinct(limits: np.ndarray, num: int, generator: np.random.Generator) -> np.ndarray:
-    """A uniform draw of `num` different integers below `limits[i]` for each i: `[n, num]`.
+def _draw_distinct(limits: np.ndarray, num: int, generator: np.random.Generator) -> np.ndarray:
+    """Draws `num` distinct integers below `limits[i]` uniformly, for each i: `[n, num]`.
 
-    Floyd's algorithm (Bentley 1987), all rows in step: no draw is ever thrown away, even if all integers are needed.
+    Uses Floyd's algorithm (Bentley 1987) on all rows at once: no draw is rejected, even if all integers are needed.
     """
     drawn = np.empty((len(limits), num), np.int64)
     for column in range(num):
@@ -92,20 +92,19 @@ def _distinct(limits: np.ndarray, num: int, generator: np.random.Generator) -> n
 def r_precision(
     image_embeddings: np.ndarray, caption_embeddings: np.ndarray, mismatches: np.ndarray, *, folds: int
 ) -> Estimate:
-    """The share of images that find their own caption.
+    """Computes the share of images whose own caption ranks first.
 
     Args:
-      image_embeddings: `[n, dim]` of the images.
-      caption_embeddings: `[n, dim]` of their captions, in the same order.
-      mismatches: `[n, num]`, of `draw_mismatches`.
-      folds: consecutive parts, as equal as can be, whose shares are averaged: 10 as a rule.
+      image_embeddings: embeddings of the images, `[n, dim]`.
+      caption_embeddings: embeddings of their captions, `[n, dim]`, in the same order.
+      mismatches: indices from `draw_mismatches`, `[n, num]`.
+      folds: number of consecutive, nearly equal parts whose shares are averaged, usually 10.
 
     Returns:
-      Mean and deviation over the folds of the share, from 0 to 1; `1 / (1 + num)` is chance.
+      Mean and standard deviation of the share over the folds, from 0 to 1; chance is `1 / (1 + num)`.
 
     Raises:
-      ValueError: the shapes do not fit together, there are fewer images than folds, or an embedding is not finite
-        or of length 0.
+      ValueError: the shapes do not match, there are fewer images than folds, or an embedding is zero or not finite.
     """
     found = finds_caption(image_embeddings, caption_embeddings, mismatches)
     if not 1 <= folds <= len(found):
@@ -115,9 +114,9 @@ def r_precision(
 
 
 def finds_caption(image_embeddings: np.ndarray, caption_embeddings: np.ndarray, mismatches: np.ndarray) -> np.ndarray:
-    """Whether each image is nearer, by cosine, to its own caption than to every mismatch; a tie is none.
+    """Tells whether each image is closer, by cosine, to its own caption than to every mismatch; a tie is a miss.
 
-    Args and Raises as of `r_precision`.
+    For the arguments and exceptions, see `r_precision`.
 
     Returns:
       `[n]` bool.
@@ -145,9 +144,9 @@ def finds_caption(image_embeddings: np.ndarray, caption_embeddings: np.ndarray, 
 
 
 def _unit(embeddings: np.ndarray, name: str) -> np.ndarray:
-    """Embeddings of length 1, `[n, dim]` in float64."""
+    """Normalizes embeddings to unit length, `[n, dim]` float64."""
     embeddings = check_rows(embeddings, name).astype(np.float64)
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if not norms.all():
-        raise ValueError(f"{np.count_nonzero(norms == 0)} of {len(norms)} {name} are all zeros, and point nowhere")
+        raise ValueError(f"{np.count_nonzero(norms == 0)} of {len(norms)} {name} are all zeros, and have no direction")
     return embeddings / norms

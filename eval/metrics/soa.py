@@ -1,4 +1,4 @@
-"""Semantic Object Accuracy: how often a detector finds in an image what its caption names (paper, section 5.2).
+"""Semantic Object Accuracy (SOA): how often a detector finds the objects that a caption names (paper section 5.2).
 
 After Hinz et al., "Semantic Object Accuracy for Generative Text-to-Image Synthesis" (arXiv 1910.13321).
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class ClassAccuracy(NamedTuple):
-    """Of `total` images that should show a class, the detector finds it in `found`."""
+    """Accuracy for one class: the detector finds it in `found` of the `total` images that should show it."""
 
     name: str
     found: int
@@ -20,47 +20,45 @@ class ClassAccuracy(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """`found` / `total`, in [0, 1]; NaN without images."""
+        """The ratio of `found` to `total`, in [0, 1]; NaN without images."""
         return self.found / self.total if self.total else float("nan")
 
 
 class Soa(NamedTuple):
     """Semantic object accuracies, in [0, 1].
 
-    `soa_c` is the mean accuracy of the classes that have images, `soa_i` that of the images. `top` and `bottom` are
-    SOA-C of the half of these classes with the most images, and of the other half: SOA-C-Top40 and SOA-C-Bot40 where
-    all 80 have some, None of a single class. `per_class` has every class asked for, in their order.
+    `top` and `bottom` are SOA-C-Top40 and SOA-C-Bot40 if all 80 classes of COCO have images.
     """
 
-    soa_c: float
-    soa_i: float
-    top: float | None
-    bottom: float | None
-    per_class: list[ClassAccuracy]
+    soa_c: float  # Mean over the classes that have images.
+    soa_i: float  # Mean over the images.
+    top: float | None  # SOA-C of the half of these classes with the most images; None for a single class.
+    bottom: float | None  # SOA-C of the other half; None for a single class.
+    per_class: list[ClassAccuracy]  # All classes, in the order of the arguments.
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The classes that no image should show, and which are in no score."""
+        """The classes that no image should show. They are in none of the scores."""
         return tuple(one.name for one in self.per_class if not one.total)
 
 
 def semantic_object_accuracy(detected: np.ndarray, wanted: np.ndarray, names: Sequence[str]) -> Soa:
-    """SOA-C, SOA-I and their parts.
+    """Computes SOA-C, SOA-I and the accuracy of each class.
 
-    With the official captions an image is wanted to show one class; of a caption that names many, its image counts
-    once for each. The official code gives a class without images the accuracy -1 and takes that into its mean;
-    here such a class is left out.
+    With the official captions, each image should show one class. With other captions, an image counts once for every
+    class that its caption names. A class without images is left out of the means; the official code instead includes
+    it with an accuracy of -1.
 
     Args:
-      detected: [n, classes] bool, what the detector finds in each image.
-      wanted: [n, classes] bool, what each image should show.
-      names: of the classes.
+      detected: [n, classes] bool, the classes that the detector finds in each image.
+      wanted: [n, classes] bool, the classes that each image should show.
+      names: names of the classes.
 
     Returns:
-      The scores.
+      The accuracies.
 
     Raises:
-      ValueError: arrays of other shapes or types, or no image should show anything.
+      ValueError: the arrays have other shapes or types, or no image should show any class.
     """
     shape = (len(wanted), len(names))
     if not (detected.shape == wanted.shape == shape and detected.dtype == wanted.dtype == bool):

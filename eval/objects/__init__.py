@@ -1,1 +1,1 @@
-"""Which objects captions name, for SOA."""
+"""Finds the objects that captions name, for SOA."""

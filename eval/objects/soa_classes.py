@@ -1,7 +1,7 @@
-"""Which object classes a caption names: by words, with exclusions (the paper's approximation of SOA, section 5.2).
+"""Finds the object classes that a caption names, by words and exclusions (the paper's approximate SOA, section 5.2).
 
-The official lists give the captions of COCO's validation split that name each class. For any other captions, as the
-30,000 random ones of the paper's ablations and of the narratives, the classes are found here, by our own words.
+The official lists contain the captions of COCO's validation split that name each class. For other captions, such as the
+30,000 random ones of the paper's ablations and the narratives, this module finds the classes with our own word lists.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from eval.objects import coco_words_indoors, coco_words_outdoors
 
 
 class ObjectClass(NamedTuple):
-    """A class of objects, the words or phrases that name it, and phrases around such words that do not.
+    """A class of objects, the words or phrases that name it, and phrases that contain such words but do not name it.
 
-    Words and exclusions stand for their regular plurals too.
+    Words and exclusions include their regular plurals.
     """
 
     name: str
@@ -28,10 +28,10 @@ class ObjectClass(NamedTuple):
     exclusions: tuple[str, ...] = ()
 
 
-# Things in scenes come one by one; stars are the night sky's.
+# Each kind appears at most once in a scene; several stars are part of the night sky, not an object.
 _SCENE_EXCLUSIONS = {"star": ("stars",)}
 
-# COCO's 80 in the order of the detectors' labels, 0 to 79, and the eight kinds of things in scenes.
+# COCO's 80 classes in the order of the detectors' labels, 0 to 79; and the eight kinds of objects in scenes.
 COCO_CLASSES = tuple(
     ObjectClass(name, *(tuple(phrases.split(", ")) for phrases in lists))
     for name, lists in {**coco_words_outdoors.WORDS, **coco_words_indoors.WORDS}.items()
@@ -56,21 +56,21 @@ _SPELLINGS = {
 
 
 def classes_named(captions: Sequence[str], classes: Sequence[ObjectClass]) -> np.ndarray:
-    """Which classes each caption names.
+    """Finds the classes that each caption names.
 
-    Whole words and phrases count, whatever their case and whatever stands between the words of a phrase ('hot-dog').
-    Exclusions are blanked out first: 'a dog eating a hot dog' names the dog, 'a hot dog' does not. Nor does a class's
-    word after 'no', 'without' or 'like a', or before 'shaped', 'statue', 'sculpture' or 'costume'.
+    Only whole words and phrases count. Case is ignored, and so is whatever separates the words of a phrase ('hot-dog').
+    Exclusions are removed first: 'a dog eating a hot dog' names the dog, 'a hot dog' does not. A word also does not
+    count after 'no', 'without' or 'like a', or before 'shaped', 'statue', 'sculpture' or 'costume'.
 
     Args:
       captions: n sentences or narratives.
-      classes: what to look for.
+      classes: the classes to find.
 
     Returns:
       bool [n, classes].
     """
     finders = [_finder(object_class) for object_class in classes]
-    # Few captions have a word of any one class: the expressions are tried on those alone.
+    # Few captions contain a word of any given class. The regular expressions are only tried on those.
     numbers: dict[str, list[int]] = {}
     for number, finder in enumerate(finders):
         for start in finder.starts:
@@ -84,33 +84,33 @@ def classes_named(captions: Sequence[str], classes: Sequence[ObjectClass]) -> np
 
 
 def detector_columns(label_names: Sequence[str], classes: Sequence[ObjectClass]) -> np.ndarray:
-    """Where each class stands among the labels of a detector.
+    """Finds the position of each class among the labels of a detector.
 
     Args:
-      label_names: the detector's, each in COCO's or in another usual spelling ('tvmonitor'); more than are asked for
-        do no harm.
-      classes: what is asked for.
+      label_names: the detector's label names, in COCO's or another common spelling ('tvmonitor'); there may be more
+        labels than classes.
+      classes: the classes to find.
 
     Returns:
       int64 [classes], so that `scores[:, columns]` of scores [n, labels] is [n, classes].
 
     Raises:
-      ValueError: the detector does not know a class.
+      ValueError: the detector has no label for a class.
     """
     columns = {_SPELLINGS.get(name.lower(), name.lower()): column for column, name in enumerate(label_names)}
     unknown = [object_class.name for object_class in classes if object_class.name not in columns]
     if unknown:
         raise ValueError(
-            f"the detector has no label for {_listed(unknown)}, but for {_listed(label_names)}: "
+            f"the detector has no label for {_listed(unknown)}, only for {_listed(label_names)}: "
             "pass a detector, or a file of labels, that has all classes"
         )
     return np.array([columns[object_class.name] for object_class in classes], np.int64)
 
 
 class _Finder(NamedTuple):
-    """Finds one class in normalized captions. `starts`: the words with which its own words and phrases begin."""
+    """Finds one class in normalized captions."""
 
-    starts: frozenset[str]
+    starts: frozenset[str]  # The first words of the class's words and phrases.
     exclusions: re.Pattern[str] | None
     words: re.Pattern[str]
 
@@ -120,7 +120,7 @@ class _Finder(NamedTuple):
         return bool(self.words.search(f" {text}"))
 
 
-# What takes the object away from the word that follows, or that it follows; a space stands before every word.
+# Contexts in which a word does not name an object that is there. Every word is preceded by a space.
 _ABSENT = "".join(f"(?<! {words} )" for words in ("no", "without", "without a", "without an", "without any"))
 _ALIKE = "(?<! like a )(?<! like an )"
 _NOT_ITSELF = "(?! (?:shaped|statue|statues|sculpture|sculptures|costume|costumes)\\b)"
@@ -138,12 +138,12 @@ def _finder(object_class: ObjectClass) -> _Finder:
 
 
 def _any_of(phrases: Sequence[str]) -> str:
-    # The longest first: of 'hot dog bun' and 'hot dog' the former is to be blanked out.
+    # The longest first, so that 'hot dog bun' matches before 'hot dog'.
     return f"(?:{'|'.join(sorted(phrases, key=len, reverse=True))})"
 
 
 def _forms(phrase: str) -> tuple[str, str]:
-    """A phrase as it is, and with its last word in the plural; both normalized."""
+    """Returns a phrase in the singular and with its last word in the plural, both normalized."""
     text = _normalized(phrase)
     if re.search(r"(?:s|x|z|ch|sh)$", text):
         return text, f"{text}es"
@@ -155,7 +155,7 @@ def _forms(phrase: str) -> tuple[str, str]:
 
 
 def _normalized(text: str) -> str:
-    """Words and numbers in lower case with one space between: "The Catcher's-mitt." -> 'the catcher s mitt'."""
+    """Lower-cases words and numbers, and joins them by spaces: "The Catcher's-mitt." -> 'the catcher s mitt'."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 

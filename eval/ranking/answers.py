@@ -1,4 +1,4 @@
-"""Label Studio's exports -> rankings of models. What does not count is counted too, with its reason."""
+"""Reads rankings of models from Label Studio's exports; also reports the answers that do not count, and why."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from eval.ranking.design import SLOTS, Comparison, Key
 REASONS = {
     "skipped": "the rater skipped the page",
     "incomplete": "not every image was ranked",
-    "contradictory": "an image stands in two places, or a rater ranked a page twice, differently",
-    "repeated": "the same ranking of a page by the same rater, again",
-    "unknown": "of a page that this ranking does not have",
+    "contradictory": "an image has two places, or the rater ranked the page twice, differently",
+    "repeated": "the rater ranked the page twice, in the same way",
+    "unknown": "the page does not belong to this ranking",
 }
 
 
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
     """One rater's ranking of one page."""
 
     question: str
-    row: int  # Of the caption.
+    row: int  # Row of the caption in the list.
     rater: str
     models: tuple[str, ...]  # From best to worst.
 
@@ -32,12 +32,12 @@ class Answer(NamedTuple):
 class LeftOut(NamedTuple):
     """An answer that does not count."""
 
-    reason: str  # Of REASONS.
-    question: str  # Empty if the page is unknown, as is the caption.
-    caption: str
+    reason: str  # A key of REASONS.
+    question: str  # Empty if the page is unknown.
+    caption: str  # Empty if the page is unknown.
     rater: str
     file: str
-    annotation: str  # Its number in Label Studio.
+    annotation: str  # Id in Label Studio.
 
 
 class Answers(NamedTuple):
@@ -47,40 +47,40 @@ class Answers(NamedTuple):
     left_out: list[LeftOut]
 
 
-class _Given(NamedTuple):
-    """An annotation as an export has it."""
+class _Annotation(NamedTuple):
+    """An annotation, as read from an export."""
 
     token: str
     rater: str
     annotation: str
     skipped: bool
-    rankings: list[Any]  # Values of the `Ranker`: one, if all is well.
+    rankings: list[Any]  # Values of the `Ranker`; a valid annotation has exactly one.
     file: str
 
 
 def read(paths: Sequence[pathlib.Path], key: Key) -> Answers:
     """Reads exports in the formats 'JSON' and 'JSON_MIN'.
 
-    A rater's number or e-mail address means the same person in all files. An answer that comes again counts once; of
-    two different ones to the same page, neither does.
+    The same id or e-mail address means the same rater in all files. If a rater ranked a page twice, equal answers count
+    once, and different answers do not count at all.
 
     Args:
-      paths: of the exports, of either question or of both.
-      key: of the ranking.
+      paths: paths of the exports, of one question or both.
+      key: key of the ranking.
 
     Returns:
       Every annotation in the files, accepted or left out.
 
     Raises:
-      FileNotFoundError: there is no such file.
+      FileNotFoundError: a file does not exist.
       ValueError: a file is not such an export, or none of its answers belongs to this ranking.
     """
     pages = {page.token: page for page in key.comparisons}
     left_out: list[LeftOut] = []
-    first: dict[tuple[str, str], tuple[_Given, Answer]] = {}
+    first: dict[tuple[str, str], tuple[_Annotation, Answer]] = {}
     contradicted: set[tuple[str, str]] = set()
 
-    def leave_out(given: _Given, reason: str) -> None:
+    def leave_out(given: _Annotation, reason: str) -> None:
         page = pages.get(given.token)
         question, caption = (page.question, key.captions[page.row]) if page else ("", "")
         left_out.append(LeftOut(reason, question, caption, given.rater, given.file, given.annotation))
@@ -110,8 +110,8 @@ def read(paths: Sequence[pathlib.Path], key: Key) -> Answers:
     return Answers([answer for _, answer in first.values()], left_out)
 
 
-def _judge(given: _Given, page: Comparison) -> tuple[str, tuple[str, ...]]:
-    """Why an annotation does not count, if so; else the models from best to worst."""
+def _judge(given: _Annotation, page: Comparison) -> tuple[str, tuple[str, ...]]:
+    """Returns the reason why an annotation does not count, or ''; and the models from best to worst if it counts."""
     if given.skipped:
         return "skipped", ()
     if len(given.rankings) != 1:
@@ -126,7 +126,7 @@ def _judge(given: _Given, page: Comparison) -> tuple[str, tuple[str, ...]]:
     return "", tuple(page.models[known.index(slot)] for slot in ranked)
 
 
-def _read(path: pathlib.Path) -> Iterator[_Given]:
+def _read(path: pathlib.Path) -> Iterator[_Annotation]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: export the project from Label Studio as JSON")
     try:
@@ -135,18 +135,18 @@ def _read(path: pathlib.Path) -> Iterator[_Given]:
             raise TypeError("not a list of tasks")
         for task in content:
             if "annotations" in task:
-                yield from _of_task(task, path.name)
+                yield from _read_task(task, path.name)
             else:
-                yield _of_line(task, path.name)
+                yield _read_minimal(task, path.name)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not an export of a ranking ({error!r}): export it as JSON or JSON-MIN") from error
 
 
-def _of_task(task: dict[str, Any], file: str) -> Iterator[_Given]:
-    """The annotations of a task in the format 'JSON'."""
+def _read_task(task: dict[str, Any], file: str) -> Iterator[_Annotation]:
+    """Yields the annotations of a task in the format 'JSON'."""
     for annotation in task["annotations"]:
         results = [result for result in annotation["result"] if result.get("from_name") == label_studio.RANKING]
-        yield _Given(
+        yield _Annotation(
             token=str(task["data"].get(label_studio.TOKEN)),
             rater=_rater(annotation["completed_by"]),
             annotation=str(annotation["id"]),
@@ -156,13 +156,13 @@ def _of_task(task: dict[str, Any], file: str) -> Iterator[_Given]:
         )
 
 
-def _of_line(line: dict[str, Any], file: str) -> _Given:
-    """An annotation in the format 'JSON_MIN', which leaves skipped pages out."""
-    values = line.get(label_studio.RANKING) or []
-    return _Given(
-        token=str(line.get(label_studio.TOKEN)),
-        rater=_rater(line["annotator"]),
-        annotation=str(line["annotation_id"]),
+def _read_minimal(entry: dict[str, Any], file: str) -> _Annotation:
+    """Reads an annotation in the format 'JSON_MIN', which omits skipped pages."""
+    values = entry.get(label_studio.RANKING) or []
+    return _Annotation(
+        token=str(entry.get(label_studio.TOKEN)),
+        rater=_rater(entry["annotator"]),
+        annotation=str(entry["annotation_id"]),
         skipped=False,
         rankings=[value["ranker"] for value in (values if isinstance(values, list) else [values])],
         file=file,
@@ -170,5 +170,5 @@ def _of_line(line: dict[str, Any], file: str) -> _Given:
 
 
 def _rater(user: Any) -> str:
-    """A rater's number, which some exports wrap."""
+    """Returns a rater's id, which some exports wrap in a dict."""
     return str(user["id"] if isinstance(user, dict) else user)

@@ -1,7 +1,7 @@
-"""The design of a ranking: what is asked, what is shown where, and the key that undoes its anonymity.
+"""The design of a ranking: the questions, the order of the images, and the key that undoes the anonymity.
 
-All names and orders are drawn from a secret, so that nothing shown betrays a model. The key, which holds the secret,
-stays with those who ask, away from the raters.
+All file names and orders are derived from a secret, so that nothing that raters see identifies a model. The key, which
+contains the secret, must be kept from the raters.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _KEY = "key.json"
 
 
 class Question(NamedTuple):
-    """One of the two rankings that are asked for, each independently of the other (paper section 5.2 and Fig. 7)."""
+    """One of the two questions, which are asked independently of each other (paper section 5.2 and Fig. 7)."""
 
-    name: str  # Of its folder, and in the key.
-    title: str  # As in Fig. 3.
-    headline: str  # On the page.
-    advice: str  # Below it.
+    name: str  # Name of its folder; also used in the key.
+    title: str  # Title in Fig. 3.
+    headline: str  # Headline of its pages.
+    advice: str  # Text below the headline.
     shows_caption: bool
 
 
@@ -38,14 +38,14 @@ QUESTIONS = (
         name="realism",
         title="Realism",
         headline="Which image looks most like a real photograph?",
-        advice="Judge clear objects, natural shapes and a scene that holds together; what it shows does not matter.",
+        advice="Look for clear objects, natural shapes and a coherent scene; what the image shows does not matter.",
         shows_caption=False,
     ),
     Question(
         name="alignment",
         title="Text alignment",
         headline="Which image fits the caption best?",
-        advice="Judge whether all that the caption names is there, and as it says; beauty does not matter.",
+        advice="Check that everything in the caption is there, as described; beauty does not matter.",
         shows_caption=True,
     ),
 )
@@ -54,42 +54,42 @@ QUESTIONS = (
 class Comparison(NamedTuple):
     """The images of one caption, as a page shows them for one question."""
 
-    token: str  # Names the page in tasks and answers.
+    token: str  # Identifies the page in tasks and answers.
     question: str
-    row: int  # Of the caption in the list.
-    models: tuple[str, ...]  # Whose image stands in each place of SLOTS.
+    row: int  # Row of the caption in the list.
+    models: tuple[str, ...]  # The model whose image is shown at each place of SLOTS.
 
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """All that is known of a ranking, and that its raters are not to know."""
+    """Everything about a ranking, including what its raters must not know."""
 
-    settings: dict[str, Any]  # What was asked for, `models` among it: name -> identity of the source of its images.
+    settings: dict[str, Any]  # The settings of the export; `models` maps names to the identities of their images.
     captions: list[str]
-    secret: str  # All names and orders are drawn from it.
-    comparisons: list[Comparison]  # Of all questions, each question's in the order to be shown in.
+    secret: str  # All file names and orders are derived from it.
+    comparisons: list[Comparison]  # The pages of all questions; those of a question in the order of display.
 
     @property
     def models(self) -> list[str]:
-        """The names of the models, in the order that they were given in."""
+        """The names of the models, in the order in which they were given."""
         return list(self.settings["models"])
 
 
 def comparisons(question: str, num_captions: int, models: Sequence[str], secret: str) -> list[Comparison]:
-    """A page for each caption.
+    """Makes a page for each caption.
 
-    Within each run of as many captions as there are models, every model has every place once: the orders are the
-    rotations of a random one (a Latin square), dealt out to captions at random. So the places of no model are favored,
-    however few answers come in; and both the orders and the sequence of the pages differ from question to question.
+    In each group of as many successive pages as there are models, every model takes every place once: the orders are
+    the rotations of a random order (a Latin square). So no model has better places than another, however few answers
+    come in. Both the orders and the sequence of the pages differ between questions.
 
     Args:
-      question: its name.
-      num_captions: rows of the list of captions.
-      models: names, at most as many as SLOTS.
+      question: name of the question.
+      num_captions: length of the list of captions.
+      models: names of the models, at most as many as SLOTS.
       secret: see `new_name`.
 
     Returns:
-      `num_captions` pages, in the order to be shown in.
+      `num_captions` pages, in the order of display.
     """
     rng = np.random.default_rng(int(_digest(secret, "order", question), 16))
     num_models = len(models)
@@ -109,12 +109,12 @@ def comparisons(question: str, num_captions: int, models: Sequence[str], secret:
 
 
 def image_name(secret: str, row: int, model: str) -> str:
-    """The name of the file of a model's image of a caption."""
+    """Returns the file name of a model's image for a caption."""
     return f"{new_name(secret, 'picture', model, row)}.png"
 
 
 def new_name(secret: str, *parts: object) -> str:
-    """A name of 20 letters and digits that tells nothing of `parts` to those who do not know the secret."""
+    """Derives a name of 20 letters and digits, which reveals nothing about `parts` without the secret."""
     return _digest(secret, *parts)[:20]
 
 
@@ -123,12 +123,12 @@ def _digest(secret: str, *parts: object) -> str:
 
 
 def key_path(folder: pathlib.Path) -> pathlib.Path:
-    """Where the key of a ranking is."""
+    """Returns the path of a ranking's key."""
     return folder / _KEY
 
 
 def make_key(settings: Mapping[str, Any], captions: Sequence[str], secret: str) -> Key:
-    """The key that a secret makes of what was asked for."""
+    """Makes the key for the given settings and captions; a pure function of the secret."""
     settings = dict(settings)
     pages = [
         page
@@ -139,10 +139,11 @@ def make_key(settings: Mapping[str, Any], captions: Sequence[str], secret: str) 
 
 
 def claim_key(folder: pathlib.Path, settings: Mapping[str, Any], captions: Sequence[str]) -> Key:
-    """Makes `folder` that of a ranking, or goes on with the one that it holds.
+    """Starts a ranking in `folder`, or resumes the one that is there.
 
     Raises:
-      ValueError: it holds a ranking of something else, whose answers need its key; names the first difference.
+      ValueError: the folder has a ranking with other settings, whose answers need its key; the message names the first
+        difference.
     """
     path = key_path(folder)
     if not path.exists():
@@ -161,11 +162,11 @@ def claim_key(folder: pathlib.Path, settings: Mapping[str, Any], captions: Seque
 
 
 def read_key(folder: pathlib.Path) -> Key:
-    """The key of a ranking.
+    """Reads the key of a ranking.
 
     Raises:
-      FileNotFoundError: there is none.
-      ValueError: it cannot be read.
+      FileNotFoundError: there is no key.
+      ValueError: the key cannot be read.
     """
     path = key_path(folder)
     if not path.is_file():

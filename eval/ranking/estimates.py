@@ -1,4 +1,4 @@
-"""Rankings -> the numbers of Fig. 3, with what chance makes of them and how far the raters agree."""
+"""Turns rankings into the numbers of Fig. 3, with confidence intervals and the agreement of the raters."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from eval.ranking.answers import Answer
 
 _CONFIDENCE = 0.95
 RESAMPLINGS = 10_000
-_CHUNK = 500  # Resamplings at once: 4 MB of weights at 1,000 captions.
+_CHUNK = 500  # Resamplings computed together: 4 MB of weights for 1,000 captions.
 
 
 class Interval(NamedTuple):
-    """An estimate and its 95 % confidence interval; arrays of one shape."""
+    """Estimates and their 95 % confidence intervals, as arrays of the same shape."""
 
     value: np.ndarray
     low: np.ndarray
@@ -28,44 +28,44 @@ class QuestionResult(NamedTuple):
     question: str
     models: tuple[str, ...]
     num_answers: int
-    num_captions: int  # That have an answer at all.
-    answers_per_caption: dict[int, int]  # Number of answers -> captions that have so many; 0 included.
+    num_captions: int  # Captions with at least one answer.
+    answers_per_caption: dict[int, int]  # Maps a number of answers, also 0, to the number of captions that have it.
     num_raters: int
-    shares: Interval  # [models, places]: how often a model came out first, second, ...
+    shares: Interval  # [models, places]: how often a model was ranked first, second, ...
     mean_rank: Interval  # [models], 1 is best.
-    wins: Interval  # [models, models]: how often the model of the row stood before that of the column; NaN with itself.
-    kendalls_w: float  # Mean over the captions with two answers or more.
-    alpha: float  # Krippendorff's, ordinal, of the ranks of all images.
+    wins: Interval  # [models, models]: how often the row's model was ranked above the column's; NaN on the diagonal.
+    kendalls_w: float  # Mean over the captions with two or more answers.
+    alpha: float  # Krippendorff's ordinal alpha, for the ranks of all images.
 
 
 def summarize(
     answers: Sequence[Answer], question: str, models: Sequence[str], num_captions: int, *, seed: int = 0
 ) -> QuestionResult:
-    """The outcome of one question.
+    """Computes the outcome of one question.
 
-    Answers to one caption depend on each other through its images: five raters of one page are not five pages. The
-    intervals are therefore those of a bootstrap over captions, each resampled with all its answers (percentiles).
+    Answers to the same caption depend on each other through its images: five raters of one page are not five pages. The
+    intervals therefore come from a percentile bootstrap over captions, each resampled together with all its answers.
 
     Args:
-      answers: of all questions.
-      question: the one to sum up.
-      models: names, in the order of the results.
-      num_captions: of the ranking, answered or not.
-      seed: of the bootstrap.
+      answers: answers to all questions.
+      question: name of the question.
+      models: names of the models, in the order of the results.
+      num_captions: number of captions of the ranking, answered or not.
+      seed: seed of the bootstrap.
 
     Raises:
       ValueError: there is no answer to the question.
     """
     chosen = [answer for answer in answers if answer.question == question]
     if not chosen:
-        raise ValueError(f"there is no answer that counts to the question of {question}: give its export by --answers")
+        raise ValueError(f"no answer to the question of {question} counts: pass its export with --answers")
     models = tuple(models)
     ranks = np.array([[answer.models.index(model) + 1 for model in models] for answer in chosen])  # [answers, models]
     rows, captions = np.unique([answer.row for answer in chosen], return_inverse=True)  # [captions], [answers]
     counts = np.bincount(captions)  # [captions]
 
     def per_caption(values: np.ndarray) -> np.ndarray:
-        """Sums [answers, ...] over the answers of each caption: [captions, ...]."""
+        """Sums values [answers, ...] over the answers to each caption: [captions, ...]."""
         sums = np.zeros((len(rows), *values.shape[1:]))
         np.add.at(sums, captions, values)
         return sums
@@ -95,12 +95,12 @@ def summarize(
 
 
 def bootstrap(sums: np.ndarray, counts: np.ndarray, seed: int) -> Interval:
-    """Means over answers, with intervals by resampling captions.
+    """Computes means over answers, with confidence intervals from resampled captions.
 
     Args:
-      sums: [captions, ...], of some value over the answers of each caption.
-      counts: [captions], how many answers.
-      seed: of the resampling.
+      sums: [captions, ...], sums of some value over the answers to each caption.
+      counts: [captions], numbers of answers.
+      seed: seed of the resampling.
 
     Returns:
       Arrays [...]: the mean over all answers, and the percentiles of its resamplings.
@@ -121,16 +121,16 @@ def bootstrap(sums: np.ndarray, counts: np.ndarray, seed: int) -> Interval:
 
 
 def kendalls_w(ranks: np.ndarray) -> float:
-    """Kendall's coefficient of concordance of complete rankings without ties.
+    """Computes Kendall's coefficient of concordance for complete rankings without ties.
 
-    W = 12 S / (m^2 (n^3 - n)), S the squared deviations of the items' sums of ranks from their mean. For m raters who
-    rank at random, its mean is 1 / m.
+    W = 12 S / (m^2 (n^3 - n)) for m raters and n items, where S is the sum of the squared deviations of the items' rank
+    sums from their mean. If raters rank at random, the mean of W is 1 / m.
 
     Args:
-      ranks: [raters, items], every row a permutation of 1 ... items; at least two items.
+      ranks: [raters, items], each row a permutation of 1 ... items; at least two items.
 
     Returns:
-      From 0 (no agreement) to 1 (all rank alike).
+      W, from 0 (no agreement) to 1 (all rankings equal).
     """
     raters, items = ranks.shape
     sums = ranks.sum(axis=0, dtype=np.float64)  # [items]
@@ -138,21 +138,22 @@ def kendalls_w(ranks: np.ndarray) -> float:
 
 
 def krippendorffs_alpha(counts: np.ndarray) -> float:
-    """Krippendorff's alpha of values on an ordinal scale.
+    """Computes Krippendorff's alpha for values on an ordinal scale.
 
-    alpha = 1 - D_observed / D_expected, from the coincidences o_cv of values within units, with the squared ordinal
-    distance d_cv = (n_c / 2 + n_(c+1) + ... + n_(v-1) + n_v / 2)^2 of values c < v, n being the values' totals.
+    alpha = 1 - D_observed / D_expected, from the coincidences o_cv of values within units. The squared ordinal distance
+    of values c < v is d_cv = (n_c / 2 + n_(c+1) + ... + n_(v-1) + n_v / 2)^2, where n are the totals of the values.
 
     Args:
-      counts: [units, values], how many raters gave a unit a value. Units of fewer than two ratings are passed over.
+      counts: [units, values], how many raters gave each value to a unit. Units with fewer than two ratings are ignored.
 
     Returns:
-      1 if all agree, 0 for what chance would give, below if they agree less; NaN where there is nothing to compare.
+      1 for perfect agreement, 0 for agreement as by chance, less for worse agreement; NaN if there is nothing to
+      compare.
     """
     ratings = counts.sum(axis=1)  # [units]
     counts, ratings = counts[ratings > 1].astype(np.float64), ratings[ratings > 1].astype(np.float64)
     pairs = counts[:, :, None] * counts[:, None, :]  # [units, values, values]
-    own = counts[:, :, None] * np.eye(counts.shape[1])  # A rating does not make a pair with itself.
+    own = counts[:, :, None] * np.eye(counts.shape[1])  # A rating is not paired with itself.
     coincidences = np.sum((pairs - own) / (ratings[:, None, None] - 1), axis=0)  # [values, values]
     totals = coincidences.sum(axis=0)  # [values]
     middles = np.cumsum(totals) - totals / 2

@@ -1,4 +1,4 @@
-"""Captions and models -> the folder of a ranking: what Label Studio imports, and beside it the key."""
+"""Writes the folder of a ranking: the files that Label Studio imports, and beside them the key."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from eval.ranking.ranked_models import SPLIT, CaptionDraw, RankedModel, find_mod
 from xmcgan.display import grid
 from xmcgan.files import remove_temporary, write_text
 
-IMPORTABLE = "label_studio"  # The only folder that raters' software is to see.
+IMPORTABLE = "label_studio"  # The only folder that Label Studio may see.
 _BATCH_SIZE = 16
-# Of every image, so that the order of writing tells nothing: 2000-01-01.
+# The modification time of every image (2000-01-01), so that the order of writing reveals nothing.
 _TIME = 946_684_800
-# The largest upload that Label Studio takes as it comes.
+# The largest upload that Label Studio accepts by default.
 _LARGEST_UPLOAD = 250 * 2**20
 
 
@@ -39,28 +39,28 @@ def export(
     raters: int = 5,
     embed: bool = False,
 ) -> Key:
-    """Writes a ranking into `output`, or goes on with one that was stopped.
+    """Exports a ranking to `output`, or resumes an interrupted export.
 
     Args:
-      output: folder to write to. `label_studio/` in it is what Label Studio imports; `key.json` undoes the anonymity,
-        and `captions.tsv` lists what models from elsewhere have to draw.
-      models: name -> where its images are, see `find_model`.
+      output: folder to write to. Label Studio imports its folder `label_studio`; `key.json` undoes the anonymity, and
+        `captions.tsv` lists the captions, for use with models from elsewhere.
+      models: maps names to the places of the images, see `find_model`.
       draw: the captions.
-      checkpoint: of training runs, see `checkpoints.find`.
-      image_size: pixels a side of all images, whatever the models draw: the size would betray them.
-      raters: rankings to be asked for each page.
-      embed: whether the tasks hold the images themselves, in the place of paths to files.
+      checkpoint: checkpoint of training runs, see `checkpoints.find`.
+      image_size: side length of all images in pixels, whatever size a model draws; different sizes would reveal models.
+      raters: number of raters of each page.
+      embed: whether to embed the images in the tasks, instead of paths to files.
 
     Returns:
       The key.
 
     Raises:
-      FileNotFoundError: the images of a model are not there.
-      ValueError: a model lacks images of some captions, or `output` holds another ranking.
+      FileNotFoundError: the images of a model do not exist.
+      ValueError: a model has no images for some captions, or `output` contains another ranking.
     """
     names = [f"{row:06d}.png" for row in range(len(draw.captions))]
     lines = [f"{name}\t{caption}\n" for name, caption in zip(names, draw.captions)]
-    # What a folder of images lacks can be looked up even if it is refused now.
+    # Written first, so that users can look up the captions even if a folder of images is refused below.
     if not design.key_path(output).exists():
         output.mkdir(parents=True, exist_ok=True)
         write_text(output / CAPTIONS_FILE, "".join(lines))
@@ -74,7 +74,7 @@ def export(
     }
     claimed = design.claim_key(output, settings, draw.captions)
     importable = output / IMPORTABLE
-    remove_temporary(importable / label_studio.IMAGES)  # Of an export that was killed.
+    remove_temporary(importable / label_studio.IMAGES)  # Left by an export that was killed.
     for name, model in found.items():
         _write_images(importable / label_studio.IMAGES, name, model, claimed, image_size)
     _write_tasks(importable, claimed, raters, embed)
@@ -82,13 +82,13 @@ def export(
 
 
 def _write_images(folder: pathlib.Path, name: str, model: RankedModel, claimed: Key, image_size: int) -> None:
-    """Writes those images of a model that are not there yet."""
+    """Writes the images of a model that do not exist yet."""
     paths = [folder / design.image_name(claimed.secret, row, name) for row in range(len(claimed.captions))]
     left = [row for row, path in enumerate(paths) if not path.exists()]
     bar = tqdm.tqdm(desc=name, total=len(paths), initial=len(paths) - len(left), unit="image", disable=None)
     with bar:
         for row, image in _images(model, left):
-            # From the pixels alone: nothing else of a file is kept.
+            # Only the pixels are written: no metadata of the original file is kept.
             grid.save_png(paths[row], _resized(image, image_size))
             bar.update()
     for path in paths:
@@ -96,7 +96,7 @@ def _write_images(folder: pathlib.Path, name: str, model: RankedModel, claimed: 
 
 
 def _images(model: RankedModel, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """The images of ascending rows, each uint8 [height, width, 3] of any size. The model is loaded if there are any."""
+    """Yields the images of ascending rows, each uint8 [height, width, 3] of any size; loads the model if needed."""
     if not rows:
         return
     source, wanted = model.load(), set(rows)
@@ -124,7 +124,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
         content = label_studio.to_json(tasks)
         if len(content) > _LARGEST_UPLOAD:
             logging.warning(
-                "%s/tasks.json has %d MB, and Label Studio takes %d MB: set its DATA_UPLOAD_MAX_MEMORY_SIZE (bytes), "
+                "%s/tasks.json has %d MB, but Label Studio accepts %d MB: set its DATA_UPLOAD_MAX_MEMORY_SIZE (bytes), "
                 "or leave out --embed",
                 folder,
                 len(content) >> 20,
@@ -139,7 +139,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    """An image as a square of `size` px, without crop."""
+    """Resizes an image to a square of `size` px, without cropping."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Fig. 3: how often each model came out first to last, a panel for each question."""
+"""Draws Fig. 3: how often each model was ranked first to last, with a panel for each question."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from eval.ranking.design import QUESTIONS
 from eval.ranking.estimates import QuestionResult
 from xmcgan.files import replaced
 
-# From best to worst, dark to light, and told apart by those who see no colors.
+# From best to worst, dark to light, so that color-blind readers can tell them apart.
 _COLORS = ("#08306b", "#2f7ebc", "#93c4df", "#dbe9f6")
 _ORDINALS = ("1st", "2nd", "3rd", "4th")
-_WIDTH = 0.72  # Of a bar.
-_DARK = 2  # So many colors take white letters.
-_SMALLEST_LABEL = 0.035  # Shares below it have no room for a number.
+_WIDTH = 0.72  # Width of a bar.
+_DARK = 2  # Number of colors that need white labels.
+_SMALLEST_LABEL = 0.035  # Smaller shares have no room for a label.
 
 
 def draw(results: Sequence[QuestionResult]) -> Figure:
-    """Stacked bars of the places of each model, a panel for each result."""
+    """Draws stacked bars of the places of each model, with a panel for each result."""
     num_models = len(results[0].models)
     figure = Figure(figsize=((1.1 * num_models + 1.2) * len(results), 4.2), layout="constrained")
     panels = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]

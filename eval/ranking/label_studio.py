@@ -1,8 +1,8 @@
-"""A ranking as Label Studio imports it: pages (tasks), the page's looks (labeling interface) and a project.
+"""Makes what Label Studio imports: the pages of a ranking (tasks), their layout (labeling interface) and a project.
 
-Each question is a project of its own, so that its raters see nothing of the other, and each page is one of its tasks:
-a `List` of images and a `Ranker` with a single bucket. The images begin outside the bucket, so that an order counts
-only if the rater has made it; a `Ranker` without a bucket saves the order shown as an answer when nothing was moved.
+Each question is a separate project, so that its raters do not see the other question. Each page is a task: a `List` of
+images and a `Ranker` with a single bucket. The images start outside the bucket, so an order counts only if the rater
+has made it. A `Ranker` without a bucket would save the initial order as an answer even if nothing was moved.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from xml.sax.saxutils import quoteattr
 
 from eval.ranking.design import QUESTIONS, SLOTS, Comparison, Question
 
-# Names in the interface, which stand in the answers too.
-RANKING = "ranking"  # Of the `Ranker`.
+# Names in the interface, which also appear in the answers.
+RANKING = "ranking"  # Name of the `Ranker`.
 BUCKET = "best_to_worst"
-TOKEN = "comparison"  # The field of a task that names the page.
+TOKEN = "comparison"  # The field of a task that identifies the page.
 
 IMAGES = "pictures"  # The folder of the images, and the field of a task that lists them.
 _LOCAL_FILES = "/data/local-files/?d="
 
-# Large images side by side, and small ones to drag below them: all on one screen.
+# Large images side by side, and below them small ones to drag, all on one screen.
 _STYLE = """
     .asked * { font-size: 20px; font-weight: 500; }
     .image { display: inline-block; width: min(256px, 22%); margin: 4px 1%; text-align: center; font-weight: 500; }
     .image i { display: block; aspect-ratio: 1; background-size: cover; }
     .htx-ranker-item { flex-direction: row; align-items: center; gap: 12px; cursor: grab; }
     .htx-ranker-item i { display: block; width: 64px; height: 64px; background-size: cover; }"""
-# Label Studio drops data URIs from <img>, and keeps them in a style.
+# Label Studio removes data URIs from <img>, but not from a style.
 _LARGE = '<div class="image"><i style="background-image: url({})"></i>{}</div>'
 _SMALL = '<i style="background-image: url({})"></i>'
 
 
 def interface(question: Question) -> str:
-    """The labeling interface of a question's project (`interface.xml`; Fig. 7)."""
+    """Returns the labeling interface of a question's project (`interface.xml`; Fig. 7)."""
     caption = ""
     if question.shows_caption:
         caption = '\n  <View className="asked"><Text name="caption" value="$caption"/></View>'
@@ -54,12 +54,12 @@ def interface(question: Question) -> str:
 
 
 def task(page: Comparison, question: Question, caption: str, sources: Mapping[str, str]) -> dict[str, Any]:
-    """A page as one of the tasks of its question's project.
+    """Turns a page into a task of its question's project.
 
     Args:
-      page: what is shown where.
-      question: whose page it is.
-      caption: shown if the question is about it, and not told otherwise.
+      page: the page.
+      question: the question that the page belongs to.
+      caption: the caption of the images; part of the task only if the question shows it.
       sources: the URL of each model's image.
     """
     places = [(slot, sources[model]) for slot, model in zip(SLOTS, page.models)]
@@ -70,12 +70,12 @@ def task(page: Comparison, question: Question, caption: str, sources: Mapping[st
 
 
 def local_file(name: str) -> str:
-    """The URL of a file in the folder of the images, as Label Studio's local storage serves it."""
+    """Returns the URL of an image file, as Label Studio's local storage serves it."""
     return f"{_LOCAL_FILES}{IMAGES}/{name}"
 
 
 def project(question: Question, raters: int) -> dict[str, Any]:
-    """A question's project, as `POST /api/projects/` takes it: the only way to set the overlap in the free edition."""
+    """Returns a question's project for `POST /api/projects/`, the only way to set the overlap in the free edition."""
     return {
         "title": f"Ranking: {question.title.lower()}",
         "label_config": interface(question),
@@ -88,11 +88,11 @@ def project(question: Question, raters: int) -> dict[str, Any]:
 
 
 def to_json(content: Any) -> str:
-    """As `tasks.json` and `project.json` are written."""
+    """Formats the content of `tasks.json` and `project.json`."""
     return json.dumps(content, ensure_ascii=False, indent=1)
 
 
-# The steps from an exported folder to answers, which are written beside what they are about.
+# README.txt of the importable folder: the steps from the folder to answers.
 _SERVED = """\
 2. Start the server so that it may show the images of this folder (an absolute path):
 
@@ -101,7 +101,7 @@ _SERVED = """\
      label-studio start
 """
 _EMBEDDED = """\
-2. Start the server: label-studio start. The tasks hold their images. Files of more than 250 MB are taken only with
+2. Start the server: label-studio start. The tasks contain their images. To upload files of more than 250 MB, set
    DATA_UPLOAD_MAX_MEMORY_SIZE=<bytes> in its environment.
 """
 _STORAGE = """
@@ -112,14 +112,14 @@ _STORAGE_BY_HAND = """
 _TEXT = """\
 Ranking {num_models} images of each of {num_pages} captions
 {line}
-Two questions, asked independently, are two projects of Label Studio (tried with 1.23):
+Two questions are asked independently, as two Label Studio projects (tested with version 1.23):
 {questions}
-Every page of a project is to be answered by {raters} different people.
+Each page of a project should be answered by {raters} different people.
 
 1. pip install label-studio (in an environment of its own)
 
 {start}
-3. Make both projects, with the personal access token of your account page, from this folder:
+3. Create both projects. Run this program in this folder, with the personal access token of your account page:
 
      import json
      from label_studio_sdk import LabelStudio
@@ -134,29 +134,29 @@ Every page of a project is to be answered by {raters} different people.
    By hand, for each question:
    - Create Project; Labeling Setup > Custom template > Code: paste interface.xml{storage_by_hand}
    - Import: tasks.json
-   - The free edition's pages do not offer the number of answers a page: set "maximum_annotations" to {raters} by
-     PATCH /api/projects/<id>/, or by the program above, which does.
+   - The free edition has no setting for the number of answers per page. Set "maximum_annotations" to {raters} with
+     PATCH /api/projects/<id>/; the program above does this too.
 
-4. Invite the raters (Organization > Add People). Each signs in with an account of his own, opens a project and presses
-   Label All Tasks; the list of tasks is not for them, for the free edition shows there what others have answered. A
-   page counts only when all its images have been dragged to the right-hand column.
+4. Invite the raters (Organization > Add People). Each rater signs in with a separate account, opens a project and
+   presses Label All Tasks. Raters should not use the list of tasks, because the free edition shows the answers of
+   others there. A page counts only if all its images have been dragged to the right-hand column.
 
-5. Export each project as JSON (JSON-MIN does too, but is silent on skipped pages), and count:
+5. Export each project as JSON (JSON-MIN also works, but omits skipped pages), and analyze the answers:
 
      python -m eval.analyse_ranking --ranking=FOLDER --answers=realism.json --answers=alignment.json
 
-Keep key.json, one folder up, away from the raters: it tells which image is whose.
+Keep key.json, which is one folder up, from the raters: it says which model each image is from.
 """
 
 
 def readme(num_pages: int, num_models: int, raters: int, embed: bool) -> str:
-    """README.txt of an importable folder.
+    """Returns the text of README.txt in an importable folder.
 
     Args:
-      num_pages: of each question.
-      num_models: images on a page.
-      raters: answers a page.
-      embed: whether the tasks hold the images.
+      num_pages: number of pages of each question.
+      num_models: number of images on a page.
+      raters: number of answers to each page.
+      embed: whether the images are embedded in the tasks.
     """
     title_length = len(f"Ranking {num_models} images of each of {num_pages} captions")
     folder = "label_studio"

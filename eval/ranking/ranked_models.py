@@ -1,4 +1,4 @@
-"""What is ranked: the images of several models, of the same captions."""
+"""Finds the images to rank: those of several models for the same captions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eval.sources import DatasetImages, FolderImages, GeneratedImages, Source
 from xmcgan.text_to_image import TextToImage, is_run
 from xmcgan.training import checkpoints
 
-DATASET = "dataset"  # In the place of a folder: the images that the captions were written for.
+DATASET = "dataset"  # Given instead of a folder, it means the real images of the captions.
 SPLIT = "validation"
 
 
@@ -33,15 +33,15 @@ class CaptionDraw(NamedTuple):
 class RankedModel(NamedTuple):
     """A model whose images are ranked."""
 
-    identity: dict[str, Any]  # As JSON; images of equal identities are the same.
-    load: Callable[[], Source]  # Gives its images of the captions, in their order.
+    identity: dict[str, Any]  # JSON values; equal identities mean equal images.
+    load: Callable[[], Source]  # Returns its images of the captions, in their order.
 
 
 def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> CaptionDraw:
-    """Draws captions of the validation split at random; the same whatever the models.
+    """Draws captions from the validation split at random, independently of the models.
 
     Raises:
-      FileNotFoundError: the dataset has not been converted; the message tells the command.
+      FileNotFoundError: the dataset has not been converted; the message names the command to do so.
       ValueError: `num_captions` or `seed` is too small.
     """
     drawn = input_pipeline.evaluation_captions(dataset, SPLIT, data_dir, num_captions=num_captions, seed=seed)
@@ -49,10 +49,10 @@ def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> 
 
 
 def parse_models(arguments: Sequence[str]) -> dict[str, str]:
-    """Reads the `--model` flags, `NAME=WHERE` each, as a mapping from names to places.
+    """Parses the `--model` flags, each `NAME=WHERE`, into a dict from names to places.
 
     Raises:
-      ValueError: one is not of this form, a name comes twice, or there are too few or too many.
+      ValueError: a flag has another form, a name appears twice, or there are too few or too many models.
     """
     models: dict[str, str] = {}
     for argument in arguments:
@@ -62,7 +62,7 @@ def parse_models(arguments: Sequence[str]) -> dict[str, str]:
                 f"--model={argument}: write --model=NAME=WORKDIR, NAME=EXPORT, NAME=FOLDER or NAME={DATASET}"
             )
         if name in models:
-            raise ValueError(f"--model={argument}: there is a model '{name}' already, give another name")
+            raise ValueError(f"--model={argument}: there is already a model '{name}', choose another name")
         models[name] = where
     if not 2 <= len(models) <= len(SLOTS):
         raise ValueError(f"{len(models)} models cannot be ranked: give --model=NAME=WHERE 2 to {len(SLOTS)} times")
@@ -74,12 +74,12 @@ def find_model(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) 
 
     Args:
       where: folder of a training run, of an export, or of images; or DATASET.
-      checkpoint: of a training run, see `checkpoints.find`.
+      checkpoint: checkpoint of a training run, see `checkpoints.find`.
       draw: the captions.
-      image_size: pixels a side that the dataset's images are read at.
+      image_size: side length of the dataset's images in pixels.
 
     Raises:
-      FileNotFoundError, ValueError: there are no such images, or not of all captions.
+      FileNotFoundError, ValueError: there are no images, or not for all captions.
     """
     if where == DATASET:
         return RankedModel({DATASET: draw.dataset}, lambda: _dataset_images(draw, image_size))
@@ -112,7 +112,7 @@ def _find_run(workdir: str, checkpoint: str, draw: CaptionDraw) -> RankedModel:
 
     def load() -> Source:
         model = TextToImage.from_run(workdir, draw.data_dir, checkpoint)
-        model.restore(path)  # The run may have come to its next checkpoint meanwhile.
+        model.restore(path)  # The run may have written a newer checkpoint since.
         return _generated(model, draw)
 
     return RankedModel({"run": workdir, "step": checkpoints.step_of(path), "seed": draw.seed}, load)
@@ -124,7 +124,7 @@ def _find_export(path: str, draw: CaptionDraw) -> RankedModel:
 
 
 def _generated(model: TextToImage, draw: CaptionDraw) -> Source:
-    """The images of a model, with the noise vector of seed + row."""
+    """Returns the images of a model, each drawn with the noise of seed + row."""
     return GeneratedImages(model, draw.captions, [draw.seed + row for row in range(len(draw.captions))])
 
 
@@ -138,7 +138,7 @@ def _find_folder(folder: str, draw: CaptionDraw) -> RankedModel:
 
 
 def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
-    """The file of each caption; a caption that comes again takes its next image."""
+    """Returns the file for each caption; a repeated caption uses its images in turn."""
     listed: dict[str, list[str]] = {}
     files, table = image_folder.read(folder)
     for file, caption in zip(files, table.captions):
@@ -147,12 +147,12 @@ def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
     if missing:
         raise ValueError(
             f"{folder} has no image of {len(missing)} of the {len(captions)} captions, such as '{missing[0]}': "
-            f"draw those of {CAPTIONS_FILE} in the ranking's folder, and copy that file to the images"
+            f"draw the captions of {CAPTIONS_FILE} in the ranking's folder, and copy that file to the images"
         )
     turns = {caption: itertools.cycle(paths) for caption, paths in listed.items()}
     return [next(turns[caption]) for caption in captions]
 
 
 def _one_line(caption: str) -> str:
-    """A caption as lists and pages hold it: white space of any kind as single spaces."""
+    """Replaces whitespace of any kind in a caption by single spaces, as in lists and pages."""
     return " ".join(caption.split())

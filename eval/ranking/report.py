@@ -1,4 +1,4 @@
-"""The outcome of a ranking: Fig. 3, tables to read (Markdown), and tables to go on with (CSV and JSON)."""
+"""Writes the outcome of a ranking: Fig. 3, tables for readers (Markdown) and for programs (CSV and JSON)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from eval.ranking.estimates import RESAMPLINGS, Interval, QuestionResult, summar
 from xmcgan.files import write_text
 
 _INTERVALS = (
-    f"In brackets: 95 % confidence intervals, by bootstrap over captions ({RESAMPLINGS:,} resamplings): the answers to "
-    "one caption are not independent of each other."
+    f"In brackets: 95 % confidence intervals from a bootstrap over captions ({RESAMPLINGS:,} resamplings), because "
+    "answers to the same caption are not independent."
 )
 _AGREEMENT = (
-    "Kendall's W is the mean over captions with two answers or more (1: all rank alike; raters who rank at random give "
-    "1 / raters); Krippendorff's alpha is ordinal, over all images (1: all alike; 0: chance)."
+    "Kendall's W is the mean over captions with two or more answers (1: all rankings equal; 1 / raters: random "
+    "rankings). Krippendorff's alpha is ordinal, over all images (1: all ranks equal; 0: chance)."
 )
 
 
 def analyze(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: pathlib.Path, *, seed: int = 0) -> str:
-    """Undoes the anonymity of the answers, sums them up and writes what came out (Fig. 3).
+    """Maps the answers back to the models, computes the results, and writes the figure and tables (Fig. 3).
 
     Args:
       ranking: folder of the ranking.
-      exports: Label Studio's, of one question or of both; a question without any answer is left out.
+      exports: exports from Label Studio, of one question or both; a question without answers is left out.
       output: folder to write to.
-      seed: of the bootstrap.
+      seed: seed of the bootstrap.
 
     Returns:
       The tables, as Markdown.
@@ -48,7 +48,7 @@ def analyze(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: path
     given = answers.read(exports, claimed)
     answered = {answer.question for answer in given.accepted}
     if not answered:
-        raise ValueError(f"none of the {len(given.left_out)} answers counts: see whether the raters ranked all images")
+        raise ValueError(f"none of the {len(given.left_out)} answers counts: check that the raters ranked all images")
     results = [
         summarize(given.accepted, question.name, claimed.models, len(claimed.captions), seed=seed)
         for question in QUESTIONS
@@ -60,16 +60,16 @@ def analyze(ranking: pathlib.Path, exports: Sequence[pathlib.Path], output: path
 
 
 def markdown(results: Sequence[QuestionResult], left_out: Sequence[LeftOut]) -> str:
-    """The tables, to be read."""
+    """Formats all results as Markdown."""
     titles = {question.name: question.title for question in QUESTIONS}
     parts = [f"{_INTERVALS}\n"]
     for result in results:
         places = range(len(result.models))
         parts.append(f"## {titles[result.question]}\n")
         parts.append(_table(_places_header(result), _place_rows(result, places)))
-        parts.append("Ranked before, row before column:\n")
+        parts.append("How often the row's model was ranked above the column's:\n")
         parts.append(_table(["model", *result.models], _win_rows(result)))
-        parts.append(_facts(result))
+        parts.append(_summary(result))
     parts.append(f"{_AGREEMENT}\n")
     parts.append("## Answers left out\n")
     parts.append(_left_out_table(left_out))
@@ -77,7 +77,7 @@ def markdown(results: Sequence[QuestionResult], left_out: Sequence[LeftOut]) -> 
 
 
 def rows(results: Sequence[QuestionResult]) -> list[dict[str, Any]]:
-    """One flat record for each number: question, measure, model, against (place or other model), value, low, high."""
+    """Returns a flat record for each number: question, measure, model, against (place or model), value, low, high."""
     records = []
 
     def add(result: QuestionResult, measure: str, model: str, against: object, interval: Interval, at: Any) -> None:
@@ -113,8 +113,8 @@ def write(folder: pathlib.Path, results: Sequence[QuestionResult], left_out: Seq
             "raters": result.num_raters,
             "captions": result.num_captions,
             "answers_per_caption": {str(number): count for number, count in result.answers_per_caption.items()},
-            "kendalls_w": _finite(result.kendalls_w),
-            "krippendorffs_alpha": _finite(result.alpha),
+            "kendalls_w": _nan_to_none(result.kendalls_w),
+            "krippendorffs_alpha": _nan_to_none(result.alpha),
         }
         for result in results
     }
@@ -150,10 +150,10 @@ def _win_rows(result: QuestionResult) -> Iterable[list[str]]:
         yield [model, *cells]
 
 
-def _facts(result: QuestionResult) -> str:
+def _summary(result: QuestionResult) -> str:
     numbers = ", ".join(f"{count} with {number}" for number, count in result.answers_per_caption.items())
     return (
-        f"{result.num_answers} answers of {result.num_raters} raters; captions by answers: {numbers}. "
+        f"{result.num_answers} answers from {result.num_raters} raters; captions by number of answers: {numbers}. "
         f"Kendall's W {result.kendalls_w:.3f}, Krippendorff's alpha {result.alpha:.3f}.\n"
     )
 
@@ -165,7 +165,7 @@ def _left_out_table(left_out: Sequence[LeftOut]) -> str:
     lines = [
         [question or "-", reason, REASONS[reason], str(counts[question, reason])] for question, reason in sorted(counts)
     ]
-    return _table(["question", "reason", "meaning", "answers"], lines) + "Each of them is named in left_out.csv.\n"
+    return _table(["question", "reason", "meaning", "answers"], lines) + "All of them are listed in left_out.csv.\n"
 
 
 def _percent(interval: Interval, at: Any, with_interval: bool = True) -> str:
@@ -174,7 +174,7 @@ def _percent(interval: Interval, at: Any, with_interval: bool = True) -> str:
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown, in which a bar within a cell does not end it."""
+    """Formats a Markdown table; escapes vertical bars in cells."""
     escaped = [[cell.replace("|", "&#124;") for cell in line] for line in (header, *lines)]
     align = ["left"] * len(header)
     return f"{tabulate.tabulate(escaped[1:], escaped[0], tablefmt='github', colalign=align, disable_numparse=True)}\n"
@@ -188,6 +188,6 @@ def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
     return buffer.getvalue()
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
+def _nan_to_none(value: float) -> float | None:
+    """Replaces NaN by None, because JSON has no NaN."""
     return None if math.isnan(value) else value

@@ -1,1 +1,1 @@
-"""The training of image-text dual encoders, for R-precision."""
+"""Image-text dual encoders for R-precision, and their training."""

@@ -1,4 +1,4 @@
-"""Images with captions that a dual encoder is trained on, in the form of the generator's own batches."""
+"""Images with captions that a dual encoder is trained on, in batches like those of the generator's training."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_HELD_OUT = 1000
 
 
 class CaptionPairs(abc.ABC):
-    """A training split of images with captions, and a held-out part of it or beside it.
+    """A training split of images with captions, and held-out pairs.
 
     Attributes:
-      name: which the dual encoder's results carry.
-      identity: what the training depends on, fit for JSON.
-      num_images: images to train on.
+      name: name of the dual encoder in results.
+      identity: everything that the training depends on, as JSON values.
+      num_images: number of training images.
     """
 
     name: str
@@ -28,23 +28,25 @@ class CaptionPairs(abc.ABC):
 
     @abc.abstractmethod
     def captions(self) -> tf.data.Dataset:
-        """All training captions: scalar strings."""
+        """Returns all training captions, as scalar strings."""
 
     @abc.abstractmethod
     def training_batches(self, *, batch_size: int, image_size: int, seed: int, start_batch: int) -> tf.data.Dataset:
-        """The endless stream of training batches, from batch number `start_batch` on, a function of the seed.
+        """Returns the endless stream of training batches, starting at batch number `start_batch`.
+
+        The stream is a function of the seed.
 
         Returns:
-          A dataset of `input_pipeline.Batch`, all of them full.
+          A dataset of `input_pipeline.Batch`; all batches are full.
         """
 
     @abc.abstractmethod
     def held_out_batches(self, *, batch_size: int, image_size: int) -> tf.data.Dataset:
-        """At most MAX_HELD_OUT pairs that training never sees: a dataset of `input_pipeline.Batch`."""
+        """Returns at most MAX_HELD_OUT pairs that are not trained on, as a dataset of `input_pipeline.Batch`."""
 
 
 class ConvertedPairs(CaptionPairs):
-    """A converted dataset: its training split, and the validation split to look at."""
+    """The pairs of a converted dataset: its training split, with held-out pairs from its validation split."""
 
     def __init__(self, dataset: str, data_dir: str | os.PathLike):
         """Opens the records.
@@ -54,7 +56,7 @@ class ConvertedPairs(CaptionPairs):
           data_dir: folder of all records.
 
         Raises:
-          FileNotFoundError: the dataset has not been converted; the message tells the command.
+          FileNotFoundError: the dataset has not been converted; the message names the command to do so.
         """
         self.name = dataset
         self.num_images = input_pipeline.num_examples(dataset, "train", data_dir)

@@ -1,12 +1,12 @@
-"""Conceptual Captions (Sharma et al. 2018), or any images with captions that lie in a folder.
+"""Reads Conceptual Captions (Sharma et al. 2018), or any folder of images with captions.
 
-Google publishes captions and addresses only (Train_GCC-training.tsv: `caption<TAB>url`); the images are fetched with
-a tool of the user's. Two layouts are read:
+Google publishes only captions and URLs (Train_GCC-training.tsv: `caption<TAB>url`); users download the images with a
+tool of their choice. Two layouts are supported:
 
   a folder of images, and a table `caption<TAB>file` with files relative to the folder;
   the folder that `img2dataset --output_format files` fills: 00000/000000123.jpg, its caption in 00000/000000123.txt.
 
-Images are JPEG files. Many of the addresses are dead by now, so images may be missing, up to a half.
+Images are JPEG files. Many of the URLs no longer work, so up to half of the images may be missing.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class Pair(NamedTuple):
 
 
 class ConceptualCaptions(CaptionPairs):
-    """Fit pairs in memory (some 100 bytes each), their images read from the disk when their turn comes.
+    """Pairs that are kept in memory (about 100 bytes each), with images that are read from disk when needed.
 
-    The held-out pairs are those whose file has the lowest hashes: the same in every run, each with its whole image.
+    The held-out images are those whose file names have the lowest hashes, so they are the same in every run. All
+    captions of a held-out image are held out.
     """
 
     def __init__(self, images: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC"):
@@ -53,8 +54,8 @@ class ConceptualCaptions(CaptionPairs):
 
         Args:
           images: folder of the images.
-          pairs: fit ones, see `fit_pairs`.
-          name: which the dual encoder's results carry.
+          pairs: pairs with usable images, see `fit_pairs`.
+          name: name of the dual encoder in results.
 
         Raises:
           ValueError: there are fewer than 20 images.
@@ -62,14 +63,14 @@ class ConceptualCaptions(CaptionPairs):
         files = sorted({pair.file for pair in pairs}, key=_hash)
         num_held_out = min(MAX_HELD_OUT, int(len(files) * _LARGEST_HELD_OUT_SHARE))
         if num_held_out < 2:
-            raise ValueError(f"{os.fspath(images)} has {len(files)} fit images: at least 20 are needed")
+            raise ValueError(f"{os.fspath(images)} has {len(files)} usable images: at least 20 are needed")
         held_out = frozenset(files[:num_held_out])
         self.name = name
         self.num_images = len(files) - num_held_out
         self.identity = {"pictures": self.num_images, "pairs": len(pairs), "sha256": digest(pairs)}
         self._images = os.path.abspath(images)
         self._training = [pair for pair in pairs if pair.file not in held_out]
-        first = {pair.file: pair for pair in reversed(pairs) if pair.file in held_out}  # One caption each.
+        first = {pair.file: pair for pair in reversed(pairs) if pair.file in held_out}  # One caption for each image.
         self._held_out = [first[file] for file in files[:num_held_out]]
 
     def captions(self) -> tf.data.Dataset:
@@ -110,42 +111,42 @@ class ConceptualCaptions(CaptionPairs):
 
 
 def read_pairs(images: str | os.PathLike, table: str | os.PathLike | None = None) -> list[Pair]:
-    """Reads what pairs there should be, without a look at the images.
+    """Lists the pairs that there should be, without opening the images.
 
     Args:
       images: folder of the images.
-      table: of lines `caption<TAB>file`, UTF-8; None: the folder is img2dataset's, with captions beside the images.
+      table: table of lines `caption<TAB>file`, in UTF-8; None for a folder of img2dataset, with captions beside images.
 
     Raises:
-      FileNotFoundError: a path does not exist, or the folder holds nothing of img2dataset's.
-      ValueError: a line of the table is something else; gives its number.
+      FileNotFoundError: a path does not exist, or the folder has no files of img2dataset.
+      ValueError: a line of the table has another form; the message has its number.
     """
     if not os.path.isdir(images):
         raise FileNotFoundError(f"--pictures={os.fspath(images)}: there is no such folder")
-    pairs = list(_in_table(table) if table else _beside_images(pathlib.Path(images)))
+    pairs = list(_read_table(table) if table else _read_img2dataset(pathlib.Path(images)))
     if not pairs:
         where = f"--captions={os.fspath(table)}" if table else f"--pictures={os.fspath(images)}"
         raise FileNotFoundError(
-            f"{where} has no captions: give a table of lines `caption<TAB>file` by --captions, "
-            "or the folder of `img2dataset --output_format files` by --pictures"
+            f"{where} has no captions: pass a table of lines `caption<TAB>file` with --captions, "
+            "or the folder of `img2dataset --output_format files` with --pictures"
         )
     return pairs
 
 
 def fit_pairs(images: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.PathLike) -> list[Pair]:
-    """Leaves out the pairs whose image is missing, corrupt or no JPEG: every image is decoded once.
+    """Leaves out the pairs whose image is missing, corrupt or not a JPEG file; decodes every image once.
 
     Args:
       images: folder of the images.
-      pairs: of `read_pairs`.
-      memo: a JSON file to write the unfit files and their reasons to, with which a later call for the same pairs need
-        not look at the images again.
+      pairs: pairs from `read_pairs`.
+      memo: JSON file that caches the unusable files and the reasons, so that a later call for the same pairs does not
+        decode the images again.
 
     Returns:
-      The fit pairs, in their order; how many were left out, and why, is logged.
+      The usable pairs, in the same order. The number of the others and the reasons are logged.
 
     Raises:
-      ValueError: more than half of the images are unfit.
+      ValueError: more than half of the images are unusable.
     """
     files = sorted({pair.file for pair in pairs})
     unfit = _read_memo(memo, digest(pairs))
@@ -157,8 +158,8 @@ def fit_pairs(images: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.P
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in collections.Counter(unfit.values()).most_common())
     if len(unfit) > _MAX_UNFIT * len(files):
         raise ValueError(
-            f"{len(unfit):,} of {len(files):,} images in {os.fspath(images)} are unfit ({reasons}): give the "
-            f"folder that the files are relative to, or fetch more of them; then remove {os.fspath(memo)}"
+            f"{len(unfit):,} of {len(files):,} images in {os.fspath(images)} are unusable ({reasons}): pass the "
+            f"folder that the files are relative to, or download more of them; then remove {os.fspath(memo)}"
         )
     if unfit:
         logging.warning("%d of %d images are left out: %s; see %s", len(unfit), len(files), reasons, memo)
@@ -166,14 +167,14 @@ def fit_pairs(images: str | os.PathLike, pairs: Sequence[Pair], memo: str | os.P
 
 
 def digest(pairs: Sequence[Pair]) -> str:
-    """SHA-256 of pairs in their order, in hexadecimal."""
+    """Returns the SHA-256 of pairs in their order, in hexadecimal."""
     content = hashlib.sha256()
     for pair in pairs:
         content.update(f"{pair.file}\t{pair.caption}\n".encode())
     return content.hexdigest()
 
 
-def _in_table(table: str | os.PathLike) -> Iterator[Pair]:
+def _read_table(table: str | os.PathLike) -> Iterator[Pair]:
     with open(table, encoding="utf-8", newline="\n") as file:
         try:
             for number, line in enumerate(file, start=1):
@@ -184,15 +185,15 @@ def _in_table(table: str | os.PathLike) -> Iterator[Pair]:
                     raise ValueError(f"{table}: line {number} is not `caption<TAB>file`: {line.strip()[:80]!r}")
                 if "://" in fields[1]:
                     raise ValueError(
-                        f"{table}: line {number} names an address, not a file: fetch the images first, such as by "
-                        "img2dataset with --output_format files, and give its folder by --pictures, without --captions"
+                        f"{table}: line {number} has a URL, not a file: download the images first, for example with "
+                        "img2dataset --output_format files, and pass its folder with --pictures, without --captions"
                     )
                 yield Pair(file=fields[1], caption=" ".join(fields[0].split()))
         except UnicodeDecodeError as error:
             raise ValueError(f"{table} is not UTF-8 text: save it as UTF-8") from error
 
 
-def _beside_images(folder: pathlib.Path) -> Iterator[Pair]:
+def _read_img2dataset(folder: pathlib.Path) -> Iterator[Pair]:
     for shard in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()):
         for image in sorted(shard.glob("*.jpg")):
             try:
@@ -204,7 +205,7 @@ def _beside_images(folder: pathlib.Path) -> Iterator[Pair]:
 
 
 def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, str]:
-    """The reason of each unfit file."""
+    """Decodes all files; returns the reason why a file cannot be used, by file."""
 
     def reason(file: str) -> str | None:
         try:
@@ -216,7 +217,7 @@ def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, s
     unfit = {}
     bar = tqdm.tqdm(total=len(files), desc="checking images", unit="image", disable=None, dynamic_ncols=True)
     with concurrent.futures.ThreadPoolExecutor() as pool, bar:
-        for start in range(0, len(files), _CHECKED_AT_ONCE):  # The pool would queue millions at once.
+        for start in range(0, len(files), _CHECKED_AT_ONCE):  # Otherwise the pool would queue millions of files.
             part = files[start : start + _CHECKED_AT_ONCE]
             unfit.update({file: why for file, why in zip(part, pool.map(reason, part)) if why})
             bar.update(len(part))
@@ -224,7 +225,7 @@ def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, s
 
 
 def _read_memo(memo: str | os.PathLike, pairs_digest: str) -> dict[str, str] | None:
-    """What an earlier call found of the same pairs."""
+    """Returns what an earlier call found for the same pairs, if any."""
     if not os.path.exists(memo):
         return None
     with open(memo, encoding="utf-8") as file:

@@ -1,12 +1,12 @@
 """The image-text dual encoder behind R-precision (section 5.2, 'Text-Image Alignment').
 
-It is a SavedModel with two methods into one space, so that anyone's model can take its place:
+It is a SavedModel with two methods that map to the same embedding space, so any model with these methods can be used:
 
   encode_images(images)      [batch, height, width, 3] uint8 RGB of any size -> [batch, dim] float32 of unit length
   encode_captions(captions)  [batch] string, UTF-8                           -> [batch, dim] float32 of unit length
 
-`python -m eval.train_dual_encoder` makes one. To wrap another, such as a CLIP in TensorFlow, save a tf.Module with
-these methods, its own resize, range and tokenizer inside:
+`python -m eval.train_dual_encoder` trains one. To wrap another model, such as a CLIP in TensorFlow, save a tf.Module
+with these methods, which include the model's own resizing, scaling and tokenizer:
 
   class Wrapped(tf.Module):
       def __init__(self, clip):
@@ -23,8 +23,9 @@ these methods, its own resize, range and tokenizer inside:
 
   tf.saved_model.save(Wrapped(clip), "clip")
 
-and pass --dual_encoder=clip. A file `dual_encoder.json` in the folder may give a `name` for the results; else the
-folder's own is taken. The encoder must not be one that the generator was trained with: its scores would be too good.
+and pass --dual_encoder=clip. The scores' names use the `name` in the folder's file `dual_encoder.json`, or the name of
+the folder if there is no such file. Do not use an encoder that the generator was trained with: its scores would be too
+good.
 """
 
 from __future__ import annotations
@@ -44,45 +45,48 @@ from xmcgan.models import hub_files
 
 REPORT = "dual_encoder.json"
 _METHODS = ("encode_images", "encode_captions")
-_TOLERANCE = 1e-3  # Of the embeddings' length; half precision keeps it.
+_TOLERANCE = 1e-3  # Largest deviation of the embeddings' lengths from 1; half precision is accurate enough.
 
 
 class DualEncoder:
-    """A loaded dual encoder; no `tf.Module`, so that it enters no checkpoint.
+    """A loaded dual encoder. It is not a `tf.Module`, so that it does not become part of checkpoints.
 
     Attributes:
-      name: which results carry.
-      identity: what the numbers depend on, fit for JSON: the name and, of the content, the SHA-256; and what is told
-        of its training.
-      dim: width of the embeddings.
+      name: its name in results.
+      identity: everything that the numbers depend on, as JSON values: the name, the SHA-256 of the content, and what
+        is known about its training.
+      dim: dimension of the embeddings.
     """
 
     def __init__(self, module: tf.Module, name: str, identity: Mapping[str, Any]):
-        """Tries both methods of the SavedModel.
+        """Stores the SavedModel, and tries both of its methods.
 
         Args:
           module: the SavedModel.
-          name: which results carry.
-          identity: what the numbers depend on.
+          name: its name in results.
+          identity: everything that the numbers depend on.
 
         Raises:
-          KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError: it is of another API; says in what.
+          KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError: it has another API; the message says how it
+            differs.
         """
         self.name = name
         self._module = module
-        images = _probed(self.encode_images, tf.zeros([2, 48, 64, 3], tf.uint8))
-        captions = _probed(self.encode_captions, tf.constant(["", "a red ball on the beach"]))
+        images = _run_once(self.encode_images, tf.zeros([2, 48, 64, 3], tf.uint8))
+        captions = _run_once(self.encode_captions, tf.constant(["", "a red ball on the beach"]))
         for method, rows in zip(_METHODS, (images, captions)):
             lengths = tf.norm(rows, axis=-1)
             if rows.shape.rank != 2 or not bool(tf.reduce_all(tf.abs(lengths - 1.0) < _TOLERANCE)):
-                raise ValueError(f"{method} gives {rows.shape} of lengths {lengths.numpy()}, not [2, dim] of length 1")
+                raise ValueError(
+                    f"{method} returns {rows.shape} of lengths {lengths.numpy()}, not [2, dim] of length 1"
+                )
         if images.shape[1] != captions.shape[1]:
-            raise ValueError(f"images are {images.shape[1]} wide, and captions {captions.shape[1]}")
+            raise ValueError(f"image embeddings have {images.shape[1]} dimensions, captions have {captions.shape[1]}")
         self.dim = images.shape[1]
         self.identity = {"name": name, **identity, "dim": self.dim}
 
     def encode_images(self, images: tf.Tensor) -> tf.Tensor:
-        """Encodes images; within `tf.function` and `strategy.run`, too.
+        """Encodes images; also works inside `tf.function` and `strategy.run`.
 
         Args:
           images: [batch, height, width, 3] uint8 RGB of any size.
@@ -93,7 +97,7 @@ class DualEncoder:
         return tf.cast(self._module.encode_images(images), tf.float32)
 
     def encode_captions(self, captions: tf.Tensor) -> tf.Tensor:
-        """Encodes captions; within `tf.function` and `strategy.run`, too.
+        """Encodes captions; also works inside `tf.function` and `strategy.run`.
 
         Args:
           captions: [batch] string, UTF-8.
@@ -105,40 +109,40 @@ class DualEncoder:
 
 
 def load_dual_encoder(folder: str, *, flag: str = "--dual_encoder") -> DualEncoder:
-    """Loads a dual encoder and tries it; inside `strategy.scope()` if there is one.
+    """Loads a dual encoder and tries it; call it inside `strategy.scope()` if there is a strategy.
 
     Args:
-      folder: of the SavedModel, or a TF-Hub handle.
-      flag: how the user passes it: named by the errors.
+      folder: folder of the SavedModel, or TF-Hub handle.
+      flag: flag that the user passes `folder` with; used in error messages.
 
     Raises:
-      FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
-      ValueError: the SavedModel is broken or of another API, or its report cannot be read.
+      FileNotFoundError: the handle cannot be downloaded, or the folder holds no SavedModel.
+      ValueError: the SavedModel is broken or has another API, or its report cannot be read.
     """
     module = hub_files.load(folder, flag)
     report = read_report(hub.resolve(folder))
-    told: dict[str, Any] = {key: report[key] for key in ("trained_on", "steps", "options") if key in report}
+    known: dict[str, Any] = {key: report[key] for key in ("trained_on", "steps", "options") if key in report}
     name = report.get("name") or os.path.basename(folder.rstrip("/"))
-    refusal = f"{flag}='{folder}' is no dual encoder ({' and '.join(_METHODS)}, see eval/retrieval/dual_encoder.py)"
+    refusal = f"{flag}='{folder}' is not a dual encoder ({' and '.join(_METHODS)}, see eval/retrieval/dual_encoder.py)"
     missing = [method for method in _METHODS if not callable(getattr(module, method, None))]
     if missing:
         raise ValueError(f"{refusal}: the SavedModel has no method {' and '.join(missing)}")
     try:
-        return DualEncoder(module, name, {"sha256": hub_files.saved_model_digest(folder), **told})
+        return DualEncoder(module, name, {"sha256": hub_files.saved_model_digest(folder), **known})
     except (KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error
 
 
 def save_dual_encoder(module: tf.Module, folder: str, report: Mapping[str, Any]) -> None:
-    """Saves a dual encoder and its report, which also get the weights' SHA-256.
+    """Saves a dual encoder and its report; adds the weights' SHA-256 to the report.
 
     Args:
-      module: with the methods `encode_images` and `encode_captions`.
-      folder: to make; it appears when it is whole.
-      report: JSON values by name, 'name' among them.
+      module: module with the methods `encode_images` and `encode_captions`.
+      folder: folder to create, atomically.
+      report: JSON values by name, including 'name'.
 
     Raises:
-      FileExistsError: the folder holds something.
+      FileExistsError: the folder exists and is not empty.
     """
     with new_folder(folder) as staging, console.quiet_libraries():
         tf.saved_model.save(module, os.fspath(staging))
@@ -147,15 +151,15 @@ def save_dual_encoder(module: tf.Module, folder: str, report: Mapping[str, Any])
 
 
 def is_saved(folder: str) -> bool:
-    """Whether `save_dual_encoder` has finished there."""
+    """Tells whether `save_dual_encoder` has finished in a folder."""
     return os.path.exists(os.path.join(folder, REPORT))
 
 
 def read_report(folder: str) -> dict[str, Any]:
-    """What `dual_encoder.json` says; nothing if there is none.
+    """Reads `dual_encoder.json`; returns an empty dict if there is none.
 
     Raises:
-      ValueError: it is no JSON object.
+      ValueError: the file is not a JSON object.
     """
     path = os.path.join(folder, REPORT)
     if not os.path.exists(path):
@@ -164,12 +168,12 @@ def read_report(folder: str) -> dict[str, Any]:
         try:
             report = json.load(file)
         except ValueError as error:
-            raise ValueError(f"{path} cannot be read ({error}): mend or remove it") from error
+            raise ValueError(f"{path} cannot be read ({error}): repair or remove it") from error
     if not isinstance(report, dict):
-        raise ValueError(f"{path} is not a JSON object: mend or remove it")
+        raise ValueError(f"{path} is not a JSON object: repair or remove it")
     return report
 
 
-def _probed(method: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
+def _run_once(method: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
     strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
     return strategy.experimental_local_results(strategy.run(tf.function(method), args=(batch,)))[0]

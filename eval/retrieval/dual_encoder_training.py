@@ -1,4 +1,4 @@
-"""Trains a dual encoder: from pairs of images and captions to a SavedModel (section 5.2)."""
+"""Trains a dual encoder on pairs of images and captions, and saves it as a SavedModel (section 5.2)."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from xmcgan.training.summaries import RunLog
 
 _LOG_EVERY = 50
 _MAX_CHECKPOINTS = 2
-_WARM_UP = 0.05  # Share of the steps in which the learning rate rises.
+_WARM_UP = 0.05  # Share of the steps during which the learning rate rises.
 _MISMATCHES = 99
 SCENES = TowerOptions(image_size=64, text_length=17, dim=128, seed=1)
 _SCENES_STEPS, _SCENES_BATCH, _SCENES_RATE = 500, 128, 1e-3
 
 
 class TrainingOptions(NamedTuple):
-    """What decides the numbers of a training, besides the pairs."""
+    """Everything that a training depends on, except the pairs."""
 
     towers: TowerOptions
-    batch_size: int  # Of all replicas together: each caption has so many less one negatives.
+    batch_size: int  # Over all replicas; each caption has batch_size - 1 negatives.
     steps: int
-    learning_rate: float  # The highest; rises linearly at first, and falls to 0 as a cosine.
+    learning_rate: float  # The peak, after a linear rise; then falls to 0 along a cosine.
 
 
 class TrainingState(tf.train.Checkpoint):
@@ -66,29 +66,29 @@ def train(
     checkpoint_every: int = 1000,
     evaluate_every: int = 1000,
 ) -> dict[str, Any]:
-    """Trains a dual encoder and saves it, going on from the last checkpoint in `workdir` if there is one.
+    """Trains a dual encoder and saves it; resumes from the last checkpoint in `workdir` if there is one.
 
     Args:
       options: see `TrainingOptions`.
-      pairs: to train on.
-      workdir: folder of this training: checkpoints, curves, vocabulary.
-      output: folder of the SavedModel to make; if it is there already, nothing is done.
-      checkpoint_every: steps between two checkpoints.
-      evaluate_every: steps between two looks at held-out pairs.
+      pairs: pairs to train on.
+      workdir: folder for checkpoints, curves and the vocabulary.
+      output: folder for the SavedModel; if it already contains one, nothing is done.
+      checkpoint_every: steps between checkpoints.
+      evaluate_every: steps between evaluations on held-out pairs.
 
     Returns:
-      The report, as `dual_encoder.json` has it.
+      The report, as in `dual_encoder.json`.
 
     Raises:
-      FileExistsError: `output` holds something else.
-      FileNotFoundError: published weights cannot be fetched or found.
-      ValueError: an option is impossible, or the workdir is of another training.
-      FloatingPointError: the loss is no longer a number.
+      FileExistsError: `output` contains something else.
+      FileNotFoundError: published weights cannot be downloaded or found.
+      ValueError: an option is invalid, or the workdir belongs to another training.
+      FloatingPointError: the loss is not finite.
     """
     if is_saved(output):
         return read_report(output)
-    if os.path.isdir(output) and os.listdir(output):  # Found out now, not after the training.
-        raise FileExistsError(f"{output} is not empty, and holds no dual encoder: name another folder, or remove it")
+    if os.path.isdir(output) and os.listdir(output):  # Fail now, not after the training.
+        raise FileExistsError(f"{output} is not empty, and has no dual encoder: name another folder, or remove it")
     strategy = cluster.create_strategy()
     _check(options, pairs, strategy.num_replicas_in_sync)
     _claim_workdir(workdir, options, pairs)
@@ -99,7 +99,7 @@ def train(
     checkpoints.restore_latest()
     step = int(state.step.numpy())
     logging.info(
-        "dual encoder: %s training images of %s, batch %d on %d replica(s), %d steps",
+        "dual encoder: %s training images of %s, batch size %d on %d replica(s), %d steps",
         f"{pairs.num_images:,}", pairs.name, options.batch_size, strategy.num_replicas_in_sync, options.steps,
     )  # fmt: skip
 
@@ -107,7 +107,10 @@ def train(
     batches = iter(strategy.experimental_distribute_dataset(_device_batches(options, pairs, state.towers, step)))
     with RunLog(workdir, step, options.steps, options.batch_size) as log:
         while step < options.steps:
-            stops = (options.steps, *(_next(step, every) for every in (_LOG_EVERY, checkpoint_every, evaluate_every)))
+            stops = (
+                options.steps,
+                *(_next_multiple(step, every) for every in (_LOG_EVERY, checkpoint_every, evaluate_every)),
+            )
             steps = min(stops) - step
             metrics = run_steps(batches, steps)
             step += steps
@@ -139,20 +142,20 @@ def build_for_scenes(
     steps: int = _SCENES_STEPS,
     batch_size: int = _SCENES_BATCH,
 ) -> dict[str, Any]:
-    """Makes the dual encoder of the scenes from their training split, unless it is there; a minute on 2 cores.
+    """Trains the dual encoder for scenes on their training split, unless it exists; takes a minute on 2 cores.
 
-    What a killed call left is thrown away. The dual encoder shares neither weights nor words with the generator's text
-    encoder, and is drawn from another seed.
+    Leftovers of an interrupted call are removed. The dual encoder shares neither weights nor vocabulary with the
+    generator's text encoder, and has another seed.
 
     Args:
-      folder: of the SavedModel to make.
-      data_dir: folder of all records, those of the scenes among them.
-      seed: of weights and batches.
-      steps: updates.
-      batch_size: pairs in each of them.
+      folder: folder for the SavedModel.
+      data_dir: folder of all records, including those of the scenes.
+      seed: seed of the initial weights and of the order of the batches.
+      steps: number of updates.
+      batch_size: pairs in a batch.
 
     Returns:
-      The report, as `dual_encoder.json` has it.
+      The report, as in `dual_encoder.json`.
     """
     folder = os.fspath(folder)
     if is_saved(folder):
@@ -167,19 +170,20 @@ def build_for_scenes(
 
 
 def held_out_precision(options: TrainingOptions, pairs: CaptionPairs, towers: Towers) -> dict[str, float]:
-    """R-precision of real held-out images: how often the own caption is first among 100.
+    """Computes the R-precision of real held-out images: how often their own caption ranks first among 100.
 
     Returns:
-      'r_precision' in [0, 1], 'pairs', and 'mismatches': 99, or half of the pairs if they are fewer than 198.
+      'r_precision' in [0, 1]; 'pairs', their number; and 'mismatches': 99, or half of the pairs if there are fewer than
+      198.
     """
     batches = pairs.held_out_batches(batch_size=options.batch_size, image_size=options.towers.image_size)
-    looked = [
+    encoded = [
         (towers.encode_images(batch.image).numpy(), towers.encode_captions(batch.caption).numpy(), batch)
         for batch in batches
     ]
-    images, captions = (np.concatenate([part[column] for part in looked]) for column in (0, 1))
-    texts = [caption.decode() for *_, batch in looked for caption in batch.caption.numpy()]
-    image_ids = [image_id for *_, batch in looked for image_id in batch.image_id.numpy()]
+    images, captions = (np.concatenate([part[column] for part in encoded]) for column in (0, 1))
+    texts = [caption.decode() for *_, batch in encoded for caption in batch.caption.numpy()]
+    image_ids = [image_id for *_, batch in encoded for image_id in batch.image_id.numpy()]
     num = max(1, min(_MISMATCHES, len(texts) // 2))
     mismatches = draw_mismatches(image_ids, texts, num=num, seed=options.towers.seed)
     precision = r_precision(images, captions, mismatches, folds=1).mean
@@ -187,16 +191,16 @@ def held_out_precision(options: TrainingOptions, pairs: CaptionPairs, towers: To
 
 
 def _device_batches(options: TrainingOptions, pairs: CaptionPairs, towers: Towers, start_batch: int) -> tf.data.Dataset:
-    """Batches without strings, which stay on the host."""
+    """Makes training batches for devices: strings are replaced by tokens and hashes."""
 
     def for_device(batch: Batch) -> dict[str, Any]:
         words = tf.strings.split(tf.strings.lower(batch.caption, encoding="utf-8"))
-        said = tf.strings.reduce_join(words, axis=-1, separator=" ")  # Whatever its case and spaces.
+        normalized = tf.strings.reduce_join(words, axis=-1, separator=" ")  # Ignores case and spaces.
         return {
             "image": batch.image,
             "tokens": towers.tokenize(batch.caption),
             "image_key": tf.strings.to_hash_bucket_fast(batch.image_id, tf.int64.max),
-            "caption_key": tf.strings.to_hash_bucket_fast(said, tf.int64.max),
+            "caption_key": tf.strings.to_hash_bucket_fast(normalized, tf.int64.max),
         }
 
     batches = pairs.training_batches(
@@ -209,7 +213,7 @@ def _device_batches(options: TrainingOptions, pairs: CaptionPairs, towers: Tower
 
 
 def _check(options: TrainingOptions, pairs: CaptionPairs, replicas: int) -> None:
-    """Refuses options that the pairs or the machine do not suit."""
+    """Raises an error for options that do not suit the pairs or the number of replicas."""
     check_options(options.towers)
     if options.steps < 1 or options.learning_rate <= 0:
         raise ValueError("--steps and --learning_rate must be greater than 0")
@@ -220,7 +224,7 @@ def _check(options: TrainingOptions, pairs: CaptionPairs, replicas: int) -> None
 
 
 def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) -> None:
-    """Makes `workdir` the folder of this training, or finds that it is."""
+    """Reserves `workdir` for this training, or checks that it belongs to it."""
     path = os.path.join(workdir, "options.json")
     mine = json.loads(json.dumps({"pairs": pairs.identity, **_as_json(options)}))
     if os.path.exists(path):
@@ -230,7 +234,7 @@ def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) 
             if found.get(name) != value:
                 raise ValueError(
                     f"{workdir} holds a training with {name}={found.get(name)!r}, not {value!r}: "
-                    "give another --workdir, or the options that it began with"
+                    "give another --workdir, or the options that it was started with"
                 )
         return
     os.makedirs(workdir, exist_ok=True)
@@ -239,7 +243,7 @@ def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) 
 
 
 def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
-    """Learned from the training captions once, and kept."""
+    """Learns the vocabulary from the training captions, or reads it if it has been learned before."""
     path = os.path.join(workdir, "vocabulary.txt")
     if not os.path.exists(path):
         vocabulary = learn_vocabulary(pairs.captions())
@@ -250,10 +254,10 @@ def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
 
 
 def _as_json(options: TrainingOptions) -> dict[str, Any]:
-    """Flat, by the names of the flags."""
+    """Returns the options as a flat dict, by the names of the flags."""
     return {**options.towers._asdict(), **{name: getattr(options, name) for name in options._fields[1:]}}
 
 
-def _next(step: int, every: int) -> int:
-    """The next multiple of `every` after `step`."""
+def _next_multiple(step: int, every: int) -> int:
+    """Returns the next multiple of `every` after `step`."""
     return step - step % every + every

@@ -1,7 +1,7 @@
-"""One update of a dual encoder: images and captions find each other among the batch.
+"""The training step of a dual encoder: images and captions learn to find each other within a batch.
 
-The loss is InfoNCE in both directions, with a learned temperature, over the whole batch of all replicas. Pairs of one
-image, or of captions with the same words, are no negatives of each other: they are left out of the softmax.
+The loss is InfoNCE in both directions, with a learned temperature, over the batch of all replicas. Pairs of the same
+image, or with captions of the same words, are not negatives of each other: they are left out of the softmax.
 """
 
 from __future__ import annotations
@@ -14,43 +14,45 @@ import tensorflow as tf
 from xmcgan import replicas
 from xmcgan.losses.contrastive import ContrastiveLoss, cosine_scores, info_nce
 
-_NOWHERE = -1000.0  # A score that no softmax sees: at temperatures up to 1 its exponential is 0.
+_MASKED = -1000.0  # A score that the softmax ignores: at temperatures up to 1 its exponential is 0.
 
 
 def matching_loss(
     images: tf.Tensor, captions: tf.Tensor, image_keys: tf.Tensor, caption_keys: tf.Tensor, temperature: tf.Tensor
 ) -> ContrastiveLoss:
-    """InfoNCE in both directions, among negatives that are some.
+    """Computes InfoNCE in both directions, with true negatives only.
+
+    Image i and caption j of different pairs are left out of the softmax if images i and j, or captions i and j, are the
+    same.
 
     Args:
       images: embeddings of images, [batch, dim].
       captions: embeddings of their captions, [batch, dim].
-      image_keys: [batch], equal where images are the same.
-      caption_keys: [batch], equal where captions say the same.
+      image_keys: [batch], equal for the same image.
+      caption_keys: [batch], equal for captions with the same words.
       temperature: scalar.
 
     Returns:
-      See `info_nce`. Image i and caption j of another pair are left out of the softmax where images i and j, or
-      captions i and j, are the same.
+      See `info_nce`.
     """
     same = (image_keys[:, tf.newaxis] == image_keys) | (caption_keys[:, tf.newaxis] == caption_keys)  # [batch, batch]
     own = tf.eye(tf.shape(same)[0], dtype=tf.bool)
-    scores = tf.where(same & ~own, _NOWHERE, cosine_scores(images, captions))  # [batch, batch]
+    scores = tf.where(same & ~own, _MASKED, cosine_scores(images, captions))  # [batch, batch]
     return info_nce(scores, temperature=temperature, both_directions=True)
 
 
 def compiled_steps(
     strategy: tf.distribute.Strategy, state: tf.train.Checkpoint
 ) -> Callable[[Iterator, int], dict[str, float]]:
-    """Many updates in one call of a graph.
+    """Compiles a function that runs many updates in one graph call.
 
     Args:
-      strategy: the replicas.
+      strategy: its replicas share each batch.
       state: the variables `step`, `towers` and `optimizer`.
 
     Returns:
-      A function of an iterator over distributed batches and a number of steps, which gives the means of 'loss' (in
-      nats, both directions together), 'accuracy' (how often the match is best of the batch) and 'temperature'.
+      A function that takes an iterator over distributed batches and a number of steps. It returns the means of 'loss'
+      (in nats, both directions together), 'accuracy' (how often the match is the best of the batch) and 'temperature'.
     """
     towers, variables = state.towers, state.towers.trainable_variables
 
@@ -61,7 +63,7 @@ def compiled_steps(
             captions = replicas.gather(towers.embed_tokens(batch["tokens"], training=True))  # [batch, dim]
             temperature = towers.temperature
             matching = matching_loss(images, captions, image_keys, caption_keys, temperature)
-            # Every replica has the loss of the whole batch, and the optimizer sums their gradients.
+            # Every replica computes the loss of the whole batch, and the optimizer sums the replicas' gradients.
             share = matching.loss / replicas.num_replicas()
         state.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
         return tf.stack([matching.loss, matching.accuracy, temperature])

@@ -1,6 +1,6 @@
-"""The two towers of a dual encoder: images and captions to unit vectors in one space.
+"""The two towers of a dual encoder, which map images and captions to unit vectors in the same embedding space.
 
-Each is a choice of few: a small network trained from nothing, or a published one with a linear layer on top.
+Each tower is either a small network trained from scratch, or a published network with a linear layer on top.
 """
 
 from __future__ import annotations
@@ -21,44 +21,45 @@ from xmcgan.models.text_encoder import TOKEN_FEATURES, load_preprocessor, pool_s
 IMAGE_TOWERS = ("small", "resnet50", "efficientnetb4")
 TEXT_TOWERS = ("scratch", "bert")
 _SMALL_CHANNELS = 32
-_SMALL_STRIDE = 16  # Of the small tower's last map.
+_SMALL_STRIDE = 16  # Stride of the small tower's last feature map.
 _FIRST_TEMPERATURE = 0.1
-_TEMPERATURES = (0.01, 1.0)  # Its bounds: below, single pairs would take over.
+_TEMPERATURES = (0.01, 1.0)  # Bounds. At lower temperatures, single pairs would dominate the loss.
 _MAX_VOCABULARY = 8000
-_VOCABULARY_CAPTIONS = 200_000  # Half a minute of learning; more captions hardly change the words.
+_VOCABULARY_CAPTIONS = 200_000  # Takes half a minute; more captions hardly change the vocabulary.
 
 
 class TowerOptions(NamedTuple):
-    """What the towers are built of."""
+    """The options of the towers."""
 
     image_tower: str = "small"  # One of IMAGE_TOWERS.
     image_weights: str = "none"  # 'none', 'imagenet' or a Keras weights file without the classifier.
-    image_size: int = 64  # Images are resized to this side.
+    image_size: int = 64  # Images are resized to this side length, in pixels.
     text_tower: str = "scratch"  # One of TEXT_TOWERS.
-    text_preprocessor: str = ""  # TF-Hub handle or folder, of 'bert'.
-    text_encoder: str = ""  # TF-Hub handle or folder, of 'bert'.
-    train_text_encoder: bool = False  # Fine-tune the BERT of 'bert', not its last layer alone.
-    text_length: int = 32  # Tokens a caption is cut to, [CLS] and [SEP] included.
-    dim: int = 128  # Of the common space.
-    seed: int = 0  # Of the weights.
+    text_preprocessor: str = ""  # For 'bert': TF-Hub handle or folder.
+    text_encoder: str = ""  # For 'bert': TF-Hub handle or folder.
+    train_text_encoder: bool = False  # For 'bert': fine-tune the BERT, not only the projection.
+    text_length: int = 32  # Captions are cut to this many tokens, including [CLS] and [SEP].
+    dim: int = 128  # Dimension of the embeddings.
+    seed: int = 0  # Seed of the initial weights.
 
 
 class Towers(tf.Module):
-    """A dual encoder in training; its methods with a signature are the SavedModel's (see `retrieval.dual_encoder`).
+    """A dual encoder in training.
 
-    Create it inside `strategy.scope()`.
+    Create it inside `strategy.scope()`. Its methods with a signature become those of the SavedModel (see
+    `retrieval.dual_encoder`).
     """
 
     def __init__(self, options: TowerOptions, vocabulary: Sequence[str]):
-        """Builds both towers, with weights drawn from `options.seed`.
+        """Builds both towers, with initial weights drawn from `options.seed`.
 
         Args:
           options: see `TowerOptions`.
-          vocabulary: of `learn_vocabulary`; for the 'scratch' text tower alone.
+          vocabulary: vocabulary from `learn_vocabulary`; only used by the 'scratch' text tower.
 
         Raises:
-          FileNotFoundError: published weights cannot be fetched or found.
-          ValueError: an option is impossible, or a file or handle holds something else.
+          FileNotFoundError: published weights cannot be downloaded or found.
+          ValueError: an option is invalid, or a file or handle contains something else.
         """
         super().__init__(name="dual_encoder")
         check_options(options)
@@ -70,37 +71,37 @@ class Towers(tf.Module):
 
     @property
     def temperature(self) -> tf.Tensor:
-        """Of the contrastive loss, learned: in [0.01, 1]."""
+        """The learned temperature of the contrastive loss, in [0.01, 1]."""
         return tf.clip_by_value(tf.exp(self.log_temperature), *_TEMPERATURES)
 
     def embed_images(self, images: tf.Tensor, training: bool) -> tf.Tensor:
-        """[batch, height, width, 3] uint8 -> [batch, dim] of unit length."""
+        """Embeds images [batch, height, width, 3] uint8 as [batch, dim] of unit length."""
         return tf.math.l2_normalize(self.image_tower(tf.cast(images, tf.float32), training=training), axis=1)
 
     def embed_tokens(self, tokens: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
-        """What `tokenize` gave -> [batch, dim] of unit length."""
+        """Embeds the output of `tokenize` as [batch, dim] of unit length."""
         return tf.math.l2_normalize(self.text_tower(tokens, training=training), axis=1)
 
     def tokenize(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
-        """[batch] string -> BERT's inputs, each [batch, text_length] int32; on the host, also within a tf.data map."""
+        """Tokenizes captions [batch] into BERT's inputs, each [batch, text_length] int32; runs on the host."""
         return self.text_tower.tokenize(captions)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def encode_images(self, images: tf.Tensor) -> tf.Tensor:
-        """[batch, height, width, 3] uint8 of any size -> [batch, dim] float32 of unit length."""
+        """Embeds images [batch, height, width, 3] uint8 of any size as [batch, dim] float32 of unit length."""
         return self.embed_images(images, training=False)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="captions")])
     def encode_captions(self, captions: tf.Tensor) -> tf.Tensor:
-        """[batch] string -> [batch, dim] float32 of unit length."""
+        """Embeds captions [batch] as [batch, dim] float32 of unit length."""
         return self.embed_tokens(self.tokenize(captions), training=False)
 
 
 def check_options(options: TowerOptions) -> None:
-    """Refuses what cannot be built, by the names of the flags.
+    """Raises an error for options that towers cannot be built with.
 
     Raises:
-      ValueError: says which flag, and what it may be.
+      ValueError: an option is invalid; the message names the flag, and what it may be.
     """
     for name, value, choices in (
         ("image_tower", options.image_tower, IMAGE_TOWERS),
@@ -110,7 +111,7 @@ def check_options(options: TowerOptions) -> None:
             raise ValueError(f"--{name}={value} is unknown: choose one of {', '.join(choices)}")
     if options.image_tower == "small":
         if options.image_weights != "none":
-            raise ValueError("--image_weights belongs to a published --image_tower; 'small' learns its own")
+            raise ValueError("--image_weights belongs to a published --image_tower; 'small' is trained from scratch")
         if options.image_size < _SMALL_STRIDE or options.image_size % _SMALL_STRIDE:
             raise ValueError(
                 f"--image_size={options.image_size} does not suit --image_tower=small: set a multiple of "
@@ -124,7 +125,7 @@ def check_options(options: TowerOptions) -> None:
     if options.text_tower == "scratch" and (any(handles) or options.train_text_encoder):
         raise ValueError(
             "--text_preprocessor, --text_encoder and --train_text_encoder belong to --text_tower=bert; "
-            "'scratch' learns its own words"
+            "'scratch' learns its own vocabulary"
         )
     for name, least in (("text_length", 3), ("dim", 1), ("seed", 0)):
         if getattr(options, name) < least:
@@ -132,10 +133,10 @@ def check_options(options: TowerOptions) -> None:
 
 
 def learn_vocabulary(captions: tf.data.Dataset) -> list[str]:
-    """WordPiece vocabulary of lower-case captions, BERT's special tokens first.
+    """Learns a WordPiece vocabulary from lower-cased captions; BERT's special tokens come first.
 
     Args:
-      captions: scalar strings; the first _VOCABULARY_CAPTIONS are looked at.
+      captions: scalar strings; only the first _VOCABULARY_CAPTIONS are used.
     """
     return bert_vocab_from_dataset.bert_vocab_from_dataset(
         captions.take(_VOCABULARY_CAPTIONS).batch(1000),
@@ -146,7 +147,7 @@ def learn_vocabulary(captions: tf.data.Dataset) -> list[str]:
 
 
 class _ScratchText(tf.Module):
-    """A small transformer with a vocabulary of its own, the mean of whose outputs is projected."""
+    """A small transformer with its own vocabulary; the mean of its outputs is projected."""
 
     def __init__(self, options: TowerOptions, vocabulary: Sequence[str]):
         super().__init__(name="text_tower")
@@ -162,13 +163,13 @@ class _ScratchText(tf.Module):
         return _pack(self._preprocessor, captions, self._text_length)
 
     def __call__(self, tokens: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
-        del training  # Nothing in it behaves otherwise.
+        del training  # It behaves the same in training.
         words = self.encoder(dict(tokens))["sequence_output"]  # [batch, words, width]
         return self.projection(pool_sentence(words, tokens["input_mask"], "mean"))  # [batch, dim]
 
 
 class _PublishedText(tf.Module):
-    """A published BERT, frozen or fine-tuned, the mean of whose outputs is projected."""
+    """A published BERT, frozen or fine-tuned; the mean of its outputs is projected."""
 
     def __init__(self, options: TowerOptions):
         super().__init__(name="text_tower")
@@ -188,12 +189,12 @@ class _PublishedText(tf.Module):
         return _pack(self._preprocessor, captions, self._text_length)
 
     def __call__(self, tokens: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
-        training = training and self.encoder.trainable  # A frozen BERT drops nothing out.
+        training = training and self.encoder.trainable  # A frozen BERT uses no dropout.
         words = tf.cast(self.encoder(dict(tokens), training=training)["sequence_output"], tf.float32)
         return self.projection(pool_sentence(words, tokens["input_mask"], "mean"))  # [batch, dim]
 
     def _width(self, handle: str) -> int:
-        """The encoder's width, from a forward pass that also shows whether it is of TF Hub's text API."""
+        """Returns the encoder's width, from a forward pass that also checks for TF Hub's text API."""
         encode = tf.function(lambda tokens: self.encoder(tokens)["sequence_output"])
         strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
         try:
@@ -207,16 +208,16 @@ class _PublishedText(tf.Module):
 
 
 def _pack(preprocessor: tf.Module, captions: tf.Tensor, text_length: int) -> dict[str, tf.Tensor]:
-    """[batch] string -> BERT's inputs, each [batch, text_length] int32."""
+    """Tokenizes captions [batch] into BERT's inputs, each [batch, text_length] int32."""
     packed = preprocessor.bert_pack_inputs([preprocessor.tokenize(captions)], seq_length=text_length)
-    shape = [captions.shape[0], text_length]  # A SavedModel knows neither size.
+    shape = [captions.shape[0], text_length]  # The SavedModel does not know these sizes.
     return {name: tf.ensure_shape(tf.cast(packed[name], tf.int32), shape) for name in TOKEN_FEATURES}
 
 
 def _build_image_tower(options: TowerOptions) -> tf.keras.Model:
-    """[batch, any height, any width, 3] float32 in 0..255 -> [batch, dim] float32.
+    """Builds the image tower: [batch, any height, any width, 3] float32 in 0..255 -> [batch, dim] float32.
 
-    Images are resized by plain bilinear sampling, as the input pipeline resizes those of the training.
+    Images are resized by plain bilinear sampling, as the input pipeline resizes training images.
     """
     images = tf.keras.Input([None, None, 3], name="images")
     build = _small_features if options.image_tower == "small" else _published_features
@@ -228,9 +229,10 @@ def _build_image_tower(options: TowerOptions) -> tf.keras.Model:
 
 
 def _small_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
-    """Five convolutions, and no pooling at the end, since captions tell where things are: [batch, features].
+    """Applies five convolutions: [batch, features].
 
-    Without any normalization, which so shallow a network does not need: it gives the same in training and after.
+    There is no pooling at the end, because captions say where things are. There is no normalization, which such a
+    shallow network does not need; so it computes the same in training and inference.
     """
     layers, channels = tf.keras.layers, _SMALL_CHANNELS
     x = layers.Resizing(options.image_size, options.image_size)(images)
@@ -241,9 +243,9 @@ def _small_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
 
 
 def _published_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
-    """A network of tf.keras.applications with its own preprocessing, averaged over space: [batch, features].
+    """Applies a network of tf.keras.applications with its own preprocessing, averaged over space: [batch, features].
 
-    With pre-trained weights batch normalization keeps their statistics, as is usual where replicas see few images.
+    With pre-trained weights, batch normalization keeps its statistics, as is usual when replicas have small batches.
     """
     name, weights, size = options.image_tower, options.image_weights, options.image_size
     build, prepare = _PUBLISHED[name]
@@ -260,7 +262,7 @@ def _published_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
     if weights != "none":
         for layer in network.layers:
             if isinstance(layer, tf.keras.layers.BatchNormalization):
-                layer.trainable = False  # In Keras this means inference, too.
+                layer.trainable = False  # In Keras this also implies inference mode.
     return network(prepare(images, size))
 
 
@@ -279,10 +281,10 @@ _PUBLISHED: dict[str, tuple[Callable, Callable]] = {
 
 
 def _draw(variables: Sequence[tf.Variable], seed: Sequence[int]) -> None:
-    """Draws kernels by He's rule, each from (seed, its place), whatever the global seed is."""
+    """Draws kernels with He initialization, each from (seed, its index), independently of the global seed."""
     seeds = tf.random.experimental.stateless_split(seed, len(variables))  # [variables, 2]
     for variable, own_seed in zip(variables, seeds):
-        if variable.shape.rank > 1:  # Biases and norms keep their zeros and ones.
+        if variable.shape.rank > 1:  # Biases and normalization layers keep their zeros and ones.
             inputs = variable.shape[:2] if "depthwise" in variable.name else variable.shape[:-1]
             deviation = math.sqrt(2.0 / math.prod(inputs))
             variable.assign(deviation * tf.random.stateless_truncated_normal(variable.shape, own_seed))

@@ -1,1 +1,1 @@
-"""The network that stands in for the published ones on scenes, and its training."""
+"""The networks that replace the published ones on scenes, and their training."""

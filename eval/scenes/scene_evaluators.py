@@ -1,4 +1,4 @@
-"""The networks that stand in for Inception, the detector and the dual encoder on scenes; made on first use."""
+"""Trains, on first use, the networks that replace Inception, the detector and the dual encoder on scenes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from eval.retrieval import dual_encoder_training
 from eval.scenes import scene_image_encoder, scene_recognizer_training
 from xmcgan import handles
 
-# The config's names of these networks.
+# The handles of these networks in configs.
 RECOGNIZER, DUAL_ENCODER = "scenes:evaluators/recognizer", "scenes:evaluators/dual_encoder"
 IMAGE_ENCODER = "scenes:image_encoder"
 
 
 def prepare(handle: str, data_dir: str | os.PathLike) -> None:
-    """Trains the network of a handle, if it is one of these and not there yet; a minute on 2 cores.
+    """Trains the network of a handle, if it is one of these and does not exist yet; takes a minute on 2 cores.
 
-    Call it outside of any strategy's scope: each is trained in a way of its own.
+    Call it outside any strategy's scope: the networks are not trained with that strategy.
 
     Args:
-      handle: of any network.
-      data_dir: folder of all records; for the dual encoder, with the scenes.
+      handle: handle of any network.
+      data_dir: folder of all records; the dual encoder needs the scenes in it.
     """
     if handle == RECOGNIZER:
         prepare_recognizer(data_dir)
@@ -32,17 +32,17 @@ def prepare(handle: str, data_dir: str | os.PathLike) -> None:
 
 
 def recognizer_folder(data_dir: str | os.PathLike) -> str:
-    """Where the scene recognizer is, or will be."""
+    """Returns the folder of the scene recognizer, which may not exist yet."""
     return handles.resolve(RECOGNIZER, data_dir)
 
 
 def dual_encoder_folder(data_dir: str | os.PathLike) -> str:
-    """Where the dual encoder of scenes is, or will be."""
+    """Returns the folder of the dual encoder for scenes, which may not exist yet."""
     return handles.resolve(DUAL_ENCODER, data_dir)
 
 
 def prepare_recognizer(data_dir: str | os.PathLike) -> None:
-    """Trains the scene recognizer, unless it is there; a minute on 2 cores.
+    """Trains the scene recognizer, unless it exists; takes a minute on 2 cores.
 
     Args:
       data_dir: folder of all records.
@@ -52,7 +52,7 @@ def prepare_recognizer(data_dir: str | os.PathLike) -> None:
 
 
 def prepare_dual_encoder(data_dir: str | os.PathLike) -> None:
-    """Trains the dual encoder of scenes on their training split, unless it is there; a minute on 2 cores.
+    """Trains the dual encoder for scenes on their training split, unless it exists; takes a minute on 2 cores.
 
     Args:
       data_dir: folder of all records, with the scenes.

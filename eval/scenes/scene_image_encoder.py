@@ -1,7 +1,7 @@
-"""The frozen image encoder of scenes, in the place of VGG-19: it knows scenes as that knows photographs.
+"""The frozen image encoder for scenes, which replaces VGG-19: it is pre-trained on scenes as VGG-19 is on photographs.
 
-It is a scene recognizer from another seed, trained on other scenes than the evaluator: the features that a generator
-is trained with are never those that it is measured by.
+It is a scene recognizer with another seed, trained on other scenes than the evaluator. So a generator is never
+evaluated with the features that it was trained with.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from data_pipelines import prepare as records_preparation
 from eval.scenes import scene_images, scene_recognizer, scene_recognizer_training
 from xmcgan import handles
 
-_SEED = 7919  # Not the evaluator's, whose scenes are of 4127 and 4128.
+_SEED = 7919  # Different from the evaluator's: its scenes have the seeds 4127 and 4128.
 
 
 class SceneImageEncoder(tf.Module):
-    """An image feature vector by the API of TF Hub: the recognizer's last maps, averaged over space."""
+    """A SavedModel with TF Hub's API for image feature vectors: the recognizer's last maps, averaged over space."""
 
     def __init__(self, recognizer: scene_recognizer.SceneRecognizer):
         super().__init__(name="scene_image_encoder")
@@ -28,12 +28,12 @@ class SceneImageEncoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, *[scene_images.IMAGE_SIZE] * 2, 3], name="images")])
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """[batch, 64, 64, 3] float32 RGB in [0, 1] -> features [batch, 128] float32; differentiable."""
+        """Maps images [batch, 64, 64, 3] float32 RGB in [0, 1] to features [batch, 128] float32; differentiable."""
         return self.network(2.0 * images - 1.0, training=False)
 
 
 def prepare(data_dir: str | os.PathLike) -> None:
-    """Trains the image encoder of scenes, unless it is there; a minute on 2 cores.
+    """Trains the image encoder for scenes, unless it exists; takes a minute on 2 cores.
 
     Args:
       data_dir: folder of all records.
@@ -41,21 +41,21 @@ def prepare(data_dir: str | os.PathLike) -> None:
     folder = handles.resolve("scenes:image_encoder", data_dir)
     with records_preparation.alone("scenes", data_dir):
         if not scene_recognizer_training.is_built(folder):
-            logging.info("preparing the image encoder of scenes: a scene recognizer of its own")
+            logging.info("preparing the image encoder for scenes: training another scene recognizer")
         build(folder)
 
 
 def build(folder: str | os.PathLike, *, steps: int = 800) -> dict[str, float]:
-    """Trains a recognizer and saves the part of it that gives features.
+    """Trains a recognizer, and saves the part of it that computes features.
 
     Args:
-      folder: to make; a SavedModel (see `SceneImageEncoder.__call__`), and the recognizer's report.
+      folder: folder to create, with a SavedModel (see `SceneImageEncoder.__call__`) and the recognizer's report.
       steps: see `scene_recognizer_training.build`.
 
     Returns:
-      See there.
+      See `scene_recognizer_training.build`.
 
     Raises:
-      ValueError, FileExistsError: see there.
+      ValueError, FileExistsError: see `scene_recognizer_training.build`.
     """
     return scene_recognizer_training.build(folder, seed=_SEED, steps=steps, part=SceneImageEncoder)

@@ -1,4 +1,4 @@
-"""What the scene recognizer learns from and is measured on: drawn images, and what there is to find in them."""
+"""Images with labels, for training and measuring the scene recognizer."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from PIL import Image, ImageFilter
 
 from data_pipelines.scenes import draw, sample, spec
 
-IMAGE_SIZE = 64  # Of the recognizer.
-# Faults of training images, at most; each image has each of the last three with even odds.
-_SHIFT = 0.04  # Of an object from its place, as a share of the image's side.
+IMAGE_SIZE = 64  # Side length of the recognizer's input, in pixels.
+# The largest faults of training images. Blur, contrast with brightness, and noise each apply with a probability of 1/2.
+_SHIFT = 0.04  # Shift of each object, as a share of the image's side length.
 _BLUR = 1.0  # Radius in pixels.
-_CONTRAST, _BRIGHTNESS = 0.2, 20.0  # Change of the factor around the mid gray, and of the gray levels.
+_CONTRAST, _BRIGHTNESS = 0.2, 20.0  # Change of the contrast factor (around mid-gray), and of the gray levels.
 _NOISE = 16.0  # Standard deviation in gray levels.
 _MID_GRAY = 127.5
-# From the most to the least striking.
+# From the most to the least prominent.
 _SIZES = ("large", "small")
 _ROWS = ("bottom", "top")  # Lower is nearer.
 _COLUMNS = ("left", "middle", "right")
 
 
 class SceneTargets(NamedTuple):
-    """What is in a batch of scenes. Shares are of the image's side; the last two tell of every kind."""
+    """The contents of a batch of scenes. Centers and widths are relative to the image's side length."""
 
-    background: np.ndarray  # [batch] int32, into spec.BACKGROUNDS
-    main_kind: np.ndarray  # [batch] int32, into spec.KINDS: of the main object
+    background: np.ndarray  # [batch] int32: index into spec.BACKGROUNDS
+    main_kind: np.ndarray  # [batch] int32: index into spec.KINDS, for the main object
     centers: np.ndarray  # [batch, kinds, 2] float32: y, x; 0 where a kind is absent
     widths: np.ndarray  # [batch, kinds] float32; 0 where a kind is absent
 
 
 class LabeledImages(NamedTuple):
-    """Images and what is in them."""
+    """Images and their contents."""
 
     images: np.ndarray  # [count, 64, 64, 3] uint8 RGB
     targets: SceneTargets
 
 
 def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabeledImages:
-    """Draws the first scenes of a split on all cores.
+    """Draws the first scenes of a split, on all cores.
 
     Args:
-      seed: of the scenes, at least 0.
-      split: of `sample.SPLITS`.
-      count: how many.
-      faulty: put every object a little off its place, and blur, fade or disturb images, so that who learns from
-        them is no stranger to a generator's; otherwise they are as the input pipeline gives them.
+      seed: seed of the scenes, at least 0.
+      split: one of `sample.SPLITS`.
+      count: number of scenes.
+      faulty: whether to shift objects slightly, and to blur, fade or add noise to images, so that a network trained on
+        them can also handle generated images. Otherwise the images are as the input pipeline reads them.
 
     Returns:
-      The images; a pure function of the arguments.
+      Images and labels; a pure function of the arguments.
     """
     draw_one = functools.partial(_draw_one, seed, split, faulty)
     drawn = list(draw.each_scene(draw_one, count, None, f"{split} scenes for the recognizer"))
@@ -62,7 +62,7 @@ def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabeledIm
 
 
 def _draw_one(seed: int, split: str, faulty: bool, index: int) -> tuple[np.ndarray, spec.Scene]:
-    """Scene number `index`: its image [64, 64, 3] uint8, and the scene as drawn."""
+    """Draws scene number `index`; returns its image [64, 64, 3] uint8, and the scene as drawn."""
     scene = sample.sample_scene(seed, split, index)
     if not faulty:
         return np.asarray(as_read(scene)), scene
@@ -72,15 +72,15 @@ def _draw_one(seed: int, split: str, faulty: bool, index: int) -> tuple[np.ndarr
 
 
 def as_read(scene: spec.Scene) -> Image.Image:
-    """A scene as the input pipeline reads it: from a JPEG file of the usual size, halved to 64 px."""
+    """Returns a scene's image as the input pipeline reads it: from a JPEG file of the usual size, halved to 64 px."""
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
         draw.write_image(scene, pathlib.Path(file.name), draw.DEFAULT_SIZE)
         with Image.open(file.name) as image:
-            return image.reduce(draw.DEFAULT_SIZE // IMAGE_SIZE)  # Bilinear sampling between four pixels: their mean.
+            return image.reduce(draw.DEFAULT_SIZE // IMAGE_SIZE)  # Same as bilinear sampling: the mean of four pixels.
 
 
 def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
-    """Puts each object a little off its place, within the image; its row and column stay what they are."""
+    """Shifts each object slightly, within the image; its named row and column do not change."""
 
     def shift(thing: spec.SceneObject) -> spec.SceneObject:
         place = np.add((thing.x, thing.y), rng.uniform(-_SHIFT, _SHIFT, size=2))
@@ -91,7 +91,7 @@ def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
 
 
 def _spoil(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """Blurs, fades and disturbs an image, or does not: [64, 64, 3] uint8."""
+    """Randomly blurs, fades and adds noise to an image: [64, 64, 3] uint8."""
     blurred, faded, noisy = rng.random(3) < 0.5
     if blurred:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, _BLUR)))
@@ -105,10 +105,10 @@ def _spoil(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
 
 
 def encode(scenes: Sequence[spec.Scene]) -> SceneTargets:
-    """Turns scenes into targets.
+    """Encodes scenes as targets.
 
     Args:
-      scenes: [batch]; no kind comes twice in one.
+      scenes: [batch] scenes; no kind appears twice in a scene.
 
     Returns:
       The targets, in the order of the scenes.
@@ -130,11 +130,11 @@ def encode(scenes: Sequence[spec.Scene]) -> SceneTargets:
 
 
 def main_object(scene: spec.Scene) -> spec.SceneObject:
-    """The object that a scene is classed by: a large one before a small one, then a near one, then a left one.
+    """Returns the object that defines a scene's class: a large one before a small one, then a near, then a left one.
 
-    It goes by the named size and place, which differ clearly and never agree in all three. The width in pixels, which
-    within a size varies by a twentieth, would leave the class of half the scenes to chance, and so would put a bound
-    below what a perfect image deserves on the Inception Score.
+    The order uses the named size and place, which differ clearly, and are never all equal for two objects. The width in
+    pixels varies only by a twentieth within a size. It would leave the class of half the scenes to chance, and so limit
+    the Inception Score even of perfect images.
     """
     return min(
         scene.objects,

@@ -1,7 +1,7 @@
-"""Trains the scene recognizer on scenes drawn afresh, and saves it.
+"""Trains the scene recognizer on newly drawn scenes, and saves it.
 
-It learns from combinations that training scenes may have, and from a seed of its own: it has never seen what the
-held-out captions speak of, nor the generator's very images.
+Its scenes have only combinations that occur in training scenes, and come from a different seed. So it has seen neither
+the combinations in the held-out captions nor the images that the generator is trained on.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from xmcgan.files import new_folder
 
 _BATCH_SIZE = 32
 _EPOCHS = 2  # How often each image is seen.
-_LEARNING_RATE = 4e-3  # At the start; falls to 0 by half a cosine.
-_WIDTH_WEIGHT = 5.0  # With 20, the widths keep the kinds from being learned.
-_HELD_OUT = 512  # Images that the recognizer is measured on.
-_THRESHOLD = 0.5  # Of the score, from which on an object counts as detected.
-_REPORT = "recognizer.json"  # Written last: says that all is there.
+_LEARNING_RATE = 4e-3  # At the start; falls to 0 along half a cosine.
+_WIDTH_WEIGHT = 5.0  # With 20, the loss of the widths prevents learning the kinds.
+_HELD_OUT = 512  # Number of images that the recognizer is measured on.
+_THRESHOLD = 0.5  # Lowest score at which an object counts as detected.
+_REPORT = "recognizer.json"  # Written last, so it shows that the build is complete.
 
 
 def is_built(folder: str | os.PathLike) -> bool:
-    """Whether `build` has finished there."""
+    """Tells whether `build` has finished in a folder."""
     return os.path.exists(os.path.join(folder, _REPORT))
 
 
@@ -47,22 +47,22 @@ def build(
 ) -> dict[str, float]:
     """Draws scenes, trains a recognizer on them, and saves it with a report.
 
-    The folder appears only when it is whole, and is left as it is if the recognizer is there already.
+    The folder is created atomically. If it already contains a recognizer, nothing changes.
 
     Args:
-      folder: to make; a SavedModel (see `SceneRecognizer.__call__`), and `recognizer.json`, which is what is returned.
-      seed: of the scenes, the weights and the order of the batches; not that of the generator's data. The same seed
-        gives the same recognizer on the same machine.
-      steps: updates, of 32 images each.
-      part: what of the trained recognizer is saved.
+      folder: folder to create, with a SavedModel (see `SceneRecognizer.__call__`) and the report, `recognizer.json`.
+      seed: seed of the scenes, the weights and the order of the batches; must differ from that of the generator's data.
+        The same seed produces the same recognizer on the same machine.
+      steps: number of updates, with 32 images each.
+      part: selects the part of the trained recognizer to save.
 
     Returns:
-      'seed', 'steps', 'scenes' (how many it was trained on), the figures of `measure` on held-out scenes of another
-      seed, and 'seconds'.
+      The report: 'seed', 'steps', 'scenes' (the number of training scenes), the results of `measure` on held-out scenes
+      of another seed, and 'seconds'.
 
     Raises:
       ValueError: fewer than one step.
-      FileExistsError: the folder holds something else.
+      FileExistsError: the folder contains something else.
     """
     if is_built(folder):
         with open(os.path.join(folder, _REPORT), encoding="utf-8") as file:
@@ -82,7 +82,7 @@ def build(
         with open(staging / _REPORT, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)
     logging.info(
-        "scene recognizer: on held-out scenes it finds %.1f%% of the objects, with %.1f%% of its finds right",
+        "scene recognizer: on held-out scenes it detects %.1f%% of the objects, and %.1f%% of its detections are right",
         100 * report["recall"],
         100 * report["precision"],
     )
@@ -90,13 +90,13 @@ def build(
 
 
 def train(recognizer: SceneRecognizer, images: LabeledImages, *, steps: int, seed: int) -> None:
-    """Trains a recognizer in place by Adam.
+    """Trains a recognizer in place with Adam.
 
     Args:
       recognizer: the recognizer.
-      images: to learn from.
-      steps: updates, of 32 images each.
-      seed: of the order of the images.
+      images: training images with labels.
+      steps: number of updates, with 32 images each.
+      seed: seed of the order of the images.
     """
     model = _TrainedRecognizer(recognizer)
     model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)))
@@ -112,7 +112,7 @@ def train(recognizer: SceneRecognizer, images: LabeledImages, *, steps: int, see
 
 
 class _TrainedRecognizer(tf.keras.Model):
-    """The recognizer as `fit` trains it: its losses need all outputs together."""
+    """Wraps the recognizer for `fit`: its losses need all outputs together."""
 
     def __init__(self, recognizer: SceneRecognizer):
         super().__init__()
@@ -136,7 +136,7 @@ class _TrainedRecognizer(tf.keras.Model):
 
 
 def _batches(images: LabeledImages, steps: int, seed: int) -> tf.data.Dataset:
-    """`steps` batches of images and targets: epoch after epoch, each in another random order."""
+    """Makes `steps` batches of images and targets; each epoch has its own random order."""
     rng, count = np.random.default_rng(seed), len(images.images)
     epochs = math.ceil(steps * _BATCH_SIZE / count)
     order = np.concatenate([rng.permutation(count) for _ in range(epochs)])[: steps * _BATCH_SIZE]
@@ -148,15 +148,15 @@ def _batches(images: LabeledImages, steps: int, seed: int) -> tf.data.Dataset:
 
 
 def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.Tensor]:
-    """Losses of a batch.
+    """Computes the losses of a batch.
 
     Args:
       raw: the network's outputs.
-      targets: what there is to recognize.
+      targets: the contents of the scenes.
 
     Returns:
-      Scalars by name, to be summed: 'places', the cross-entropy over all cells and 'nowhere', summed over the kinds;
-      'widths', the mean absolute error, weighted; 'background' and 'main_kind', cross-entropies.
+      Scalars by name, whose sum is the total loss: 'places', the cross-entropy over all cells and 'nowhere', summed
+      over the kinds; 'widths', the weighted absolute error; 'background' and 'main_kind', cross-entropies.
     """
     objects = scene_recognizer.find_objects(raw)
     present = tf.cast(targets.widths > 0, tf.float32)  # [batch, kinds]
@@ -174,16 +174,16 @@ def recognition_losses(raw: RawOutputs, targets: SceneTargets) -> dict[str, tf.T
 
 
 def measure(recognizer: SceneRecognizer, labeled: LabeledImages) -> dict[str, float]:
-    """Compares what a recognizer finds with what there is.
+    """Measures a recognizer's detections and classes on labeled images.
 
     Args:
       recognizer: the recognizer.
-      labeled: images to measure on.
+      labeled: the images and their contents.
 
     Returns:
-      'recall', the share of the objects that are detected, by a score of at least 0.5; 'precision', the share of the
+      'recall', the share of the objects that are detected with a score of at least 0.5; 'precision', the share of the
       detected kinds that are there; 'iou', the mean intersection over union of these boxes and the true ones;
-      'background_accuracy' and 'main_kind_accuracy', of the two halves of the class.
+      'background_accuracy' and 'main_kind_accuracy', for the two parts of the class.
     """
     images, targets = labeled
     batches = [recognizer(images[start : start + 128]) for start in range(0, len(images), 128)]
@@ -205,11 +205,11 @@ def measure(recognizer: SceneRecognizer, labeled: LabeledImages) -> dict[str, fl
 
 
 def intersection_over_union(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Of boxes with the others in their rows.
+    """Computes the intersection over union of each box with the other box in the same row.
 
     Args:
       boxes: [count, 4]: ymin, xmin, ymax, xmax.
-      others: the same; none without an area.
+      others: the same; each must have a positive area.
 
     Returns:
       [count], in [0, 1].

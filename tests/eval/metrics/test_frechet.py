@@ -187,5 +187,5 @@ def test_extrapolate_reads_a_line():
 
 @pytest.mark.parametrize("counts", [[], [1, 5], [5, 11]])
 def test_counts_that_there_are_not(counts):
-    with pytest.raises(ValueError, match="there are 10, and 2 are needed at least"):
+    with pytest.raises(ValueError, match="there are 10, and at least 2 are needed"):
         frechet.frechet_curve(np.random.default_rng(0).normal(size=(10, 3)), _standard_normal(3), counts)

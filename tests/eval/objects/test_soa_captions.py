@@ -130,13 +130,13 @@ def test_persistent_objects_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "is no readable pickle"),
-        (b"<html>not found</html>", "is no readable pickle"),
-        (pickle.dumps(_entries("a dog"), 2)[:-9], "is no readable pickle"),
+        (b"", "is not a readable pickle"),
+        (b"<html>not found</html>", "is not a readable pickle"),
+        (pickle.dumps(_entries("a dog"), 2)[:-9], "is not a readable pickle"),
         ([], "holds an empty list, not a list of captions"),
         ({"caption": "a dog"}, "holds a dict, not a list"),
-        ([*_entries("a dog"), "a cat"], "entry 1: a str in place of a dict with 'caption'"),
-        ([{"id": 3, "image_id": 4}], r"entry 0: 'caption' is missing, there is \['id', 'image_id'\]"),
+        ([*_entries("a dog"), "a cat"], "entry 1: a str instead of a dict with 'caption'"),
+        ([{"id": 3, "image_id": 4}], r"entry 0: 'caption' is missing among \['id', 'image_id'\]"),
         ([*_entries("a dog", "a dog"), {"caption": None}], "entry 2: 'caption' is a NoneType, not a sentence"),
         (_entries("a dog", ""), "entry 1: 'caption' is an empty str, not a sentence"),
     ],
@@ -152,7 +152,7 @@ def test_every_cut_of_a_list_is_refused(tmp_path):
     whole = pickle.dumps(_entries("a dog", "a cat"), 2)
     for length in range(len(whole)):
         _write(tmp_path, "label_16_dog.pkl", whole[:length])
-        with pytest.raises(ValueError, match="is no readable pickle"):
+        with pytest.raises(ValueError, match="is not a readable pickle"):
             soa_captions.load_caption_lists(tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_a_name_without_a_label_is_refused(tmp_path, name):
 def test_two_lists_of_one_label_are_refused(tmp_path):
     for name in ("label_16_dog.pkl", "label_16_dogs.pkl"):
         _write(tmp_path, name, _entries("a dog"))
-    with pytest.raises(ValueError, match=r"label_16_dog.pkl and .*label_16_dogs.pkl are lists of one label, 16"):
+    with pytest.raises(ValueError, match=r"label_16_dog.pkl and .*label_16_dogs.pkl are lists of the same label, 16"):
         soa_captions.load_caption_lists(tmp_path)
 
 

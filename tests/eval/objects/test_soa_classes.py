@@ -212,7 +212,7 @@ def test_columns_of_a_detector_with_other_spellings_another_order_and_more_label
 
 
 def test_a_detector_without_a_class_is_refused():
-    with pytest.raises(ValueError, match=r"no label for 'person', 'bicycle', .* and 73 more, but for 'dog'"):
+    with pytest.raises(ValueError, match=r"no label for 'person', 'bicycle', .* and 73 more, only for 'dog'"):
         soa_classes.detector_columns(["dog"], [one for one in COCO_CLASSES if one.name != "toothbrush"])
 
 

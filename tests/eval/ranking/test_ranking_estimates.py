@@ -83,7 +83,7 @@ def test_unequal_numbers_of_answers():
 
 
 def test_a_question_without_answers():
-    with pytest.raises(ValueError, match="no answer that counts to the question of realism"):
+    with pytest.raises(ValueError, match="no answer to the question of realism counts"):
         summarize([Answer("alignment", 0, "0", MODELS)], "realism", MODELS, 1)
 
 

@@ -188,7 +188,7 @@ def test_a_training_run_draws_its_images(models, draw, scenes_dir, tmp_path):
     "arguments, message",
     [
         (["a=x"], "1 models cannot be ranked: give --model=NAME=WHERE 2 to 4 times"),
-        (["a=x"] * 2, "--model=a=x: there is a model 'a' already"),
+        (["a=x"] * 2, "--model=a=x: there is already a model 'a'"),
         ([f"{name}=x" for name in "abcde"], "5 models cannot be ranked"),
         (["a"], "--model=a: write --model=NAME=WORKDIR"),
         (["=a"], "--model==a: write"),
@@ -214,7 +214,9 @@ def test_a_folder_of_images_that_does_not_do(folders, draw, tmp_path):
     shutil.copytree(folders["zebra"], folder)
     lines = (folder / "captions.tsv").read_text().splitlines(keepends=True)
     (folder / "captions.tsv").write_text("".join(lines[1:]))
-    with pytest.raises(ValueError, match=r"has no image of \d of the 12 captions, such as '.*': draw those of captio"):
+    with pytest.raises(
+        ValueError, match=r"has no image of \d of the 12 captions, such as '.*': draw the captions of captio"
+    ):
         export.export(tmp_path / "ranking", {"a": str(folder), "real": "dataset"}, draw)
     listed = (tmp_path / "ranking/captions.tsv").read_text().splitlines()
     assert [line.split("\t")[1] for line in listed] == draw.captions  # To be drawn from, though nothing else is there.

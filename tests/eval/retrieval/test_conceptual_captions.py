@@ -62,13 +62,13 @@ def test_what_cannot_be_read_is_refused(folder, tmp_path):
         read_pairs("none")
     with pytest.raises(ValueError, match=r"pairs\.tsv: line 2 is not `caption<TAB>file`: 'caption alone'"):
         read_pairs(folder, _table(folder, "one\ta.jpg", "caption alone"))
-    with pytest.raises(ValueError, match=r"line 1 names an address, not a file: fetch the images first.*img2dataset"):
+    with pytest.raises(ValueError, match=r"line 1 has a URL, not a file: download the images first.*img2dataset"):
         read_pairs(folder, _table(folder, "a caption\thttp://example.org/a.jpg"))
     (tmp_path / "latin.tsv").write_bytes("caf\xe9\ta.jpg".encode("latin-1"))
     with pytest.raises(ValueError, match="is not UTF-8 text"):
         read_pairs(folder, tmp_path / "latin.tsv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"--pictures=.*empty has no captions: give a table"):
+    with pytest.raises(FileNotFoundError, match=r"--pictures=.*empty has no captions: pass a table"):
         read_pairs(tmp_path / "empty")
 
 
@@ -95,7 +95,7 @@ def test_half_of_the_images_must_be_there(folder, tmp_path):
     pairs = read_pairs(folder)
     gone = [Pair(f"gone/{i}.jpg", "gone") for i in range(COUNT)]
     assert fit_pairs(folder, pairs + gone, tmp_path / "memo.json") == pairs
-    with pytest.raises(ValueError, match=r"41 of 81 images in .* are unfit \(41 missing image\): give the folder"):
+    with pytest.raises(ValueError, match=r"41 of 81 images in .* are unusable \(41 missing image\): pass the folder"):
         fit_pairs(folder, [*pairs, *gone, Pair("gone/too.jpg", "gone")], tmp_path / "memo.json")
 
 
@@ -138,5 +138,5 @@ def test_captions_of_a_held_out_image_are_held_out(folder):
 
 
 def test_too_few_images_are_refused(folder):
-    with pytest.raises(ValueError, match=r"has 19 fit images: at least 20 are needed"):
+    with pytest.raises(ValueError, match=r"has 19 usable images: at least 20 are needed"):
         ConceptualCaptions(folder, read_pairs(folder)[:19])

@@ -113,11 +113,13 @@ def test_what_is_no_dual_encoder_is_refused(tmp_path, scenes_dir):
     with pytest.raises(FileNotFoundError, match=r"^--dual='.*/none': this folder holds no SavedModel"):
         load_dual_encoder(str(tmp_path / "none"), flag="--dual")
     bert = f"{prepare.text_model_folder(scenes_dir)}/encoder"
-    with pytest.raises(ValueError, match=r"is no dual encoder .* has no method encode_images and encode_captions$"):
+    with pytest.raises(ValueError, match=r"is not a dual encoder .* has no method encode_images and encode_captions$"):
         load_dual_encoder(bert)
     folder = str(tmp_path / "long")
     tf.saved_model.save(_Wrapped(2.0), folder)
-    with pytest.raises(ValueError, match=r"encode_images gives \(2, 3\) of lengths \[.*\], not \[2, dim\] of length 1"):
+    with pytest.raises(
+        ValueError, match=r"encode_images returns \(2, 3\) of lengths \[.*\], not \[2, dim\] of length 1"
+    ):
         load_dual_encoder(folder)
     (tmp_path / "long" / dual_encoder.REPORT).write_text("[]")
     with pytest.raises(ValueError, match=r"dual_encoder\.json is not a JSON object"):

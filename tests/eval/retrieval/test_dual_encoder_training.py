@@ -136,7 +136,7 @@ def test_a_folder_of_others_is_refused(scenes_dir, trained, tmp_path):
         tiny_dual_encoder.train(scenes_dir, tmp_path, steps=7)
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "thesis.txt").touch()
-    with pytest.raises(FileExistsError, match="is not empty, and holds no dual encoder"):
+    with pytest.raises(FileExistsError, match="is not empty, and has no dual encoder"):
         tiny_dual_encoder.train(scenes_dir, tmp_path)
 
 
