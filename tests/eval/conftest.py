@@ -1,4 +1,4 @@
-"""Networks of scenes that have hardly been trained, for the tests of the whole evaluation."""
+"""Networks for scenes with very little training, for the tests of the whole evaluation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.shared import make_once
 
 @pytest.fixture(scope="session")
 def evaluators_dir(scenes_dir, tmp_path_factory) -> pathlib.Path:
-    """The `scenes_dir`, with a scene recognizer and a dual encoder of two steps."""
+    """The `scenes_dir`, with a scene recognizer and a dual encoder that were trained for two steps."""
     from eval.retrieval import dual_encoder_training
     from eval.scenes import scene_evaluators, scene_recognizer_training
 
     def make(_) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scene_recognizer_training, "_HELD_OUT", 16)  # Drawing them takes longer than all else.
+            patch.setattr(scene_recognizer_training, "_HELD_OUT", 16)  # Drawing them takes longest.
             scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
         dual_encoder_training.build_for_scenes(
             scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16

@@ -1,4 +1,4 @@
-"""Looking at all images: in parts, on replicas, and on from where a killed one stopped."""
+"""Collections of network outputs: in parts, on replicas, and resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_image_is_seen_once_and_in_order(batch_size, tmp_path):
 
 
 def test_two_replicas_share_the_work(tmp_path):
-    # In a process of its own: devices are fixed when TensorFlow starts. Batches of 5 are rounded up to 6.
+    # In a separate process: devices are fixed when TensorFlow starts. Batches of 5 are rounded up to 6.
     output = tmp_path / "rows.npz"
     run_without_gpus("tests.support.numbers_source", tmp_path / "seen", output)
     with np.load(output) as rows:
@@ -48,18 +48,18 @@ def test_two_replicas_share_the_work(tmp_path):
         np.testing.assert_array_equal(rows["pairs"], np.stack([np.arange(SIZE), -np.arange(SIZE)], axis=1))
 
 
-def test_a_killed_collection_goes_on(tmp_path):
+def test_a_killed_collection_resumes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         _collect(Numbers(fail_at=20), tmp_path / "seen")
     again = Numbers()
     _check(_collect(again, tmp_path / "seen"))
-    assert again.given == 2  # Of six batches: those of the last part.
+    assert again.given == 2  # The batches of the last part, out of six.
     done = Numbers()
     _check(_collect(done, tmp_path / "seen"))
     assert done.given == 0
 
 
-def test_what_another_collection_left_is_not_taken_for_this_one(tmp_path):
+def test_parts_of_another_collection_are_not_used(tmp_path):
     _collect(Numbers(), tmp_path / "seen", identity={"a": 1})
     again = Numbers()
     _check(_collect(again, tmp_path / "seen", identity={"a": 2}))

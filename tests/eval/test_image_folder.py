@@ -41,11 +41,11 @@ def test_images_come_with_their_captions(folder):
 
 
 def test_images_are_taken_as_they_are_stored(tmp_path, caplog):
-    """One rule for metrics and rankings: no turning, palettes looked up, 16 bits cut to 8."""
+    """Metrics and rankings follow the same rules: no rotation, palettes become RGB, and 16 bits become 8."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(256, size=(8, 4, 3), dtype=np.uint8)
     exif = Image.Exif()
-    exif[0x0112] = 6  # Orientation: to be turned by 90 degrees.
+    exif[0x0112] = 6  # Orientation: rotated by 90 degrees.
     Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
     deep = rng.integers(2**16, size=(8, 4), dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
@@ -94,7 +94,7 @@ def test_a_table_of_another_encoding_is_refused(folder):
 
 
 @pytest.mark.parametrize("content", [b"no image", b"", b"\x89PNG\r\n\x1a\n"])
-def test_a_file_that_is_no_image_is_named(content, folder):
+def test_a_file_that_is_not_an_image_is_named(content, folder):
     (folder / "b.jpg").write_bytes(content)
     with pytest.raises(ValueError, match=r"b\.jpg is not a readable image .*: replace it, or remove line 2 of"):
         image_folder.read(str(folder))
@@ -108,7 +108,7 @@ def test_without_captions_all_images_are_taken(folder):
     files, listed = image_folder.read(str(folder), needs_captions=False)
     assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
     assert listed.captions == [""] * 4
-    with pytest.raises(FileNotFoundError, match=r"other\.tsv is missing"):  # A table that is named must be there.
+    with pytest.raises(FileNotFoundError, match=r"other\.tsv is missing"):  # A table that is passed must exist.
         image_folder.read(str(folder), str(folder / "other.tsv"), needs_captions=False)
     with pytest.raises(FileNotFoundError, match="is not a folder"):
         image_folder.read(str(folder / "nothing"), needs_captions=False)

@@ -1,4 +1,4 @@
-"""SOA on its authors' lists of captions, in an evaluation of a run: three images of each caption, by its class."""
+"""SOA on the official caption lists, in an evaluation of a run: three images of each caption, scored by class."""
 
 from __future__ import annotations
 

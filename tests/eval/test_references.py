@@ -1,4 +1,4 @@
-"""What is kept of the real images: made once, and again for other images, lists or networks."""
+"""Reference statistics of the real images: computed once, and again for other images, lists or networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTED = CaptionList([f"caption {i}" for i in range(SIZE)], [str(i) for i in ran
 
 
 class _Sums(Squares):
-    """Keeps a sum of the squares, and can be told apart from others by its name."""
+    """A measure whose reference is a sum of squares; measures with different names are different."""
 
     def __init__(self, name="a"):
         self.title, self.identity, self.weights = f"sums {name}", {"name": name}, ""
@@ -39,7 +39,7 @@ def _references(tmp_path, source, measures, seed=0):
     )
 
 
-def test_real_images_are_looked_at_once(tmp_path):
+def test_real_images_are_processed_once(tmp_path):
     first, again = Numbers(), Numbers()
     (made,) = _references(tmp_path, first, [_Sums()])
     (read,) = _references(tmp_path, again, [_Sums()])
@@ -52,7 +52,7 @@ def test_real_images_are_looked_at_once(tmp_path):
     assert sorted(path.suffix for path in (tmp_path / "scenes" / "evaluation").iterdir()) == ["", ".npz"]  # The lock.
 
 
-def test_only_what_is_missing_is_made(tmp_path):
+def test_only_missing_references_are_computed(tmp_path):
     _references(tmp_path, Numbers(), [_Sums("a")])
     source = Numbers()
     kept = _references(tmp_path, source, [_Sums("b"), _Sums("a")])
@@ -68,7 +68,7 @@ def test_only_what_is_missing_is_made(tmp_path):
     assert other.given == 3
 
 
-def test_a_killed_look_goes_on(tmp_path, monkeypatch):
+def test_a_killed_computation_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr("eval.collection._PART", 8)
     with pytest.raises(KeyboardInterrupt):
         _references(tmp_path, Numbers(fail_at=16), [_Sums()])

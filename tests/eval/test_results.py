@@ -31,7 +31,7 @@ def test_scores_in_their_units():
     assert str(Score("R/x", 71.0, None, HIGHER, "%")) == "71 %"
 
 
-def test_a_result_comes_back_whole(tmp_path):
+def test_a_result_is_read_back_unchanged(tmp_path):
     path = str(tmp_path / "eval" / "5000.json")
     results.write(path, _result())
     assert results.read(path) == _result()
@@ -42,10 +42,10 @@ def test_a_result_comes_back_whole(tmp_path):
     assert content["fingerprint"] == _result(value=8.0).fingerprint != _result(seed=1).fingerprint
 
 
-def test_a_result_of_another_protocol_is_kept_beside(tmp_path):
+def test_a_result_of_another_protocol_is_kept(tmp_path):
     path = tmp_path / "5000.json"
     results.write(str(path), _result(seed=0))
-    results.write(str(path), _result(value=9.0, seed=0))  # The same again takes its place.
+    results.write(str(path), _result(value=9.0, seed=0))  # A result of the same protocol replaces it.
     assert [file.name for file in tmp_path.iterdir()] == ["5000.json"]
     results.write(str(path), _result(seed=1))
     aside = tmp_path / f"5000_{_result(seed=0).fingerprint[:8]}.json"
@@ -67,8 +67,8 @@ def test_the_table():
     assert lines[0].split() == ["FID/tfgan", "↓", "R-precision/cc", "↑"]
     assert [line.split("  ")[0] for line in lines[1:]] == ["step 1", "step 2", "real images"]
     assert lines[1].split() == ["step", "1", "20", "71", "±", "0.42", "%"]
-    assert lines[3].split() == ["real", "images", "69.36", "±", "0.5", "%"]  # They have no FID to themselves.
-    assert len({line.index("%") for line in lines[1:]}) == 1  # Columns are flush.
+    assert lines[3].split() == ["real", "images", "69.36", "±", "0.5", "%"]  # Real images have no FID.
+    assert len({line.index("%") for line in lines[1:]}) == 1  # The columns are aligned.
 
 
 def test_curves(tmp_path):

@@ -1,4 +1,4 @@
-"""Evaluations of runs and folders, whole, with networks that have hardly been trained."""
+"""Whole evaluations of runs and folders, with networks with very little training."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _config(**options):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run with checkpoints of steps 1 and 2, which draw different images."""
+    """A run with checkpoints of steps 1 and 2, whose images differ."""
     workdir = tmp_path_factory.mktemp("runs") / "run"
     config = _config()
     state = TrainState(config)
@@ -88,9 +88,9 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, model, m
     assert result.details["curve"]["points"]
     assert sorted(path.name for path in (copied / "eval").iterdir()) == [".lock", "2.json", "2_curve.png"]
     assert results.read(str(copied / "eval" / "2.json")).scores == result.scores
-    assert "run/" not in (copied / "eval" / "2.json").read_text()  # What decides numbers has no place on a disk.
+    assert "run/" not in (copied / "eval" / "2.json").read_text()  # The protocol must not contain paths.
 
-    # By another protocol, which takes its place; then once more, both: found, not measured.
+    # Another protocol replaces the result. After that, both results are found, and nothing is measured again.
     other = _evaluate(copied, evaluators_dir, model, metrics="is")
     monkeypatch.setattr(evaluation_lib, "collect", None)
     assert _evaluate(copied, evaluators_dir, model).scores == result.scores
@@ -98,7 +98,7 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, model, m
 
 
 def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, monkeypatch):
-    # Variables that are made inside could be trained on replicas only.
+    # Variables that are created inside the scope could only be trained on replicas.
     prepared = []
     for name in ("prepare_recognizer", "prepare_dual_encoder"):
 
@@ -124,7 +124,7 @@ def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir,
     assert _evaluate(copied, evaluators_dir, model, seed=1).protocol != one.protocol
 
 
-def test_a_killed_evaluation_goes_on(copied, evaluators_dir, model, monkeypatch):
+def test_a_killed_evaluation_resumes(copied, evaluators_dir, model, monkeypatch):
     monkeypatch.setattr("eval.collection._PART", 16)
     evaluate = functools.partial(_evaluate, copied, evaluators_dir, model, "1", metrics="fid,is")
     undisturbed = evaluate()
@@ -145,7 +145,7 @@ def test_a_killed_evaluation_goes_on(copied, evaluators_dir, model, monkeypatch)
     assert given == [0, 32]
 
 
-def test_anyones_images_of_the_same_captions_get_the_same_scores(copied, evaluators_dir, model, tmp_path):
+def test_a_folder_of_the_same_images_gets_the_same_scores(copied, evaluators_dir, model, tmp_path):
     expected = _evaluate(copied, evaluators_dir, model)
     evaluation = _prepare(evaluators_dir)
     listed = evaluation.listed
@@ -165,7 +165,7 @@ def test_anyones_images_of_the_same_captions_get_the_same_scores(copied, evaluat
 
 
 @pytest.mark.slow  # Three runs, each of which is traced.
-def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluators_dir, tmp_path):
+def test_training_evaluates_and_makes_up_for_a_missing_evaluation(evaluators_dir, tmp_path):
     losses = {}
     config = _config(every=2, metrics="fid,is")
     config.training.num_steps = 4
@@ -189,7 +189,7 @@ def test_training_evaluates_and_goes_on_where_an_evaluation_is_missing(evaluator
     train(config, workdir, data, text_encoder, evaluate=evaluate, strategy=strategy)
     assert json.loads(files[1].read_text())["scores"] == scores[1]
 
-    # Being looked at changes nothing.
+    # Evaluation does not change the training.
     train(config, str(tmp_path / "alone"), data, text_encoder, strategy=strategy)
     for folder in ("run", "alone"):
         lines = [json.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
@@ -208,13 +208,13 @@ def test_the_best_is_the_lowest_distance_by_one_protocol(copied):
     assert keep_if_best(workdir, paths[0], _result(20.0))
     assert not keep_if_best(workdir, paths[1], _result(20.5))
     assert keep_if_best(workdir, paths[1], _result(19.0))
-    assert not keep_if_best(workdir, paths[0], _result(1.0, seed=1))  # Of another protocol: not to be compared.
+    assert not keep_if_best(workdir, paths[0], _result(1.0, seed=1))  # Another protocol cannot be compared.
     assert checkpoints.step_of(checkpoints.find(workdir, "best")) == 2
     without = results.Result([Score("IS/scenes", 9.0, None, "higher")], [], {}, {"seed": 0}, {})
     assert not keep_if_best(workdir, paths[0], without)
 
 
-def test_following_ends_with_the_last_step_or_when_nothing_comes(copied):
+def test_following_ends_with_the_last_step_or_the_timeout(copied):
     assert [checkpoints.step_of(path) for path in follow(str(copied), last_step=2, timeout=60)] == [2]
     assert [checkpoints.step_of(path) for path in follow(str(copied), last_step=3, timeout=0.1)] == [2]
 

@@ -17,7 +17,7 @@ def _images(source, first, batch_size):
 
 @pytest.mark.parametrize("first", [0, 7])
 def test_real_images_are_those_of_the_list(first, scenes_dir):
-    listed = {"num_captions": 30, "seed": 3, "image_size": 64}  # Of 20 images: some come twice.
+    listed = {"num_captions": 30, "seed": 3, "image_size": 64}  # There are 20 images, so some are repeated.
     batches = input_pipeline.evaluation_batches("scenes", "validation", scenes_dir, batch_size=30, **listed)
     expected = next(iter(batches)).image.numpy()
     source = DatasetImages("scenes", "validation", str(scenes_dir), **listed)
@@ -38,7 +38,7 @@ def test_generated_images_are_those_of_sampling(scenes_dir):
     assert (source.size, source.identity) == (5, {"pictures": "generated"})
     drawn = model(CAPTIONS, SEEDS)
     ours = _images(source, 0, 2)
-    assert np.abs(ours.astype(int) - drawn).max() <= 1  # Rounding may fall to either side.
+    assert np.abs(ours.astype(int) - drawn).max() <= 1  # Rounding may differ.
     assert (ours[0] != ours[2]).any()  # Another seed, another image.
     assert np.abs(_images(source, 3, 2).astype(int) - drawn[3:]).max() <= 1
 

@@ -1,4 +1,4 @@
-"""The measures with networks small enough to know what they see; held against the metrics' own functions."""
+"""The measures with tiny networks whose outputs are known, compared with the functions of the metrics."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ def test_quality_is_fid_kid_and_is(rows):
     assert scores["KID/tfgan"].value > 0
     themselves = {each.name: each.value for each in measure.scores(real, LISTED, reference)}
     assert themselves["FID/tfgan"] == pytest.approx(0, abs=1e-6)
-    assert themselves["KID/tfgan"] < 0 < scores["KID/tfgan"].value  # Images common to both sides make it too small.
+    assert themselves["KID/tfgan"] < 0 < scores["KID/tfgan"].value  # Images that are on both sides make it too small.
 
 
-def test_only_the_metrics_that_are_asked_for(rows):
+def test_only_the_chosen_metrics_are_computed(rows):
     measure = Quality(_Network(), _options(metrics=["is"]))
     assert [each.name for each in measure.scores(rows[1], LISTED, measure.refer(rows[0], LISTED))] == ["IS/tfgan"]
 
@@ -98,13 +98,13 @@ def test_networks_of_scenes_measure_no_fid(rows):
     assert [each.name for each in scores] == ["FD/scenes", "KD/scenes", "IS/scenes"]
 
 
-def test_the_place_of_the_weights_decides_nothing():
+def test_the_path_of_the_weights_does_not_matter():
     measure = Quality(_Network(), _options())
     assert measure.weights == "/some/where"
     assert "/some/where" not in str(measure.identity)
     assert measure.identity["sha256"] == "abc"
     assert measure.identity != Quality(_Network(), _options(inception_score_splits=1)).identity
-    # Subsets are drawn anew at each evaluation: the real images need not be looked at again for others.
+    # Subsets are drawn in each evaluation, so other subsets do not need new outputs for the real images.
     other = Quality(_Network(), _options(kernel_subsets=7))
     assert (other.identity == measure.identity, other.protocol == measure.protocol) == (True, False)
 
@@ -117,7 +117,7 @@ def test_kid_draws_from_a_part_of_many_images(rows, monkeypatch):
     places = [int(np.flatnonzero((features == row).all(1))[0]) for row in pool]
     assert len(set(places)) == 25
     assert places == sorted(places)
-    assert max(places) > 40  # Of all parts.
+    assert max(places) > 40  # From all parts.
 
 
 def test_the_curve_ends_at_the_distance(rows):
@@ -137,7 +137,7 @@ def test_quality_looks_at_images():
 
 
 class _Encoder:
-    """Captions and images of the same number have the same embedding."""
+    """Gives captions and images of the same number the same embedding."""
 
     name, identity = "numbers", {"weights": "x", "sha256": "def"}
     calls = 0

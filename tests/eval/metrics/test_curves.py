@@ -1,4 +1,4 @@
-"""The drawing of FID's dependence on the number of images."""
+"""The plot of FID against the number of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 from eval.metrics import curves, frechet
 
 
-def test_a_image_of_the_curve(tmp_path):
+def test_the_plot(tmp_path):
     path = tmp_path / "curve.png"
     path.write_bytes(b"of an earlier evaluation")
     points = [frechet.CurvePoint(count, 0.2 + 900 / count) for count in (1000, 2000, 5000, 20_000, 30_000)]
@@ -19,7 +19,7 @@ def test_a_image_of_the_curve(tmp_path):
     red, green, blue = np.moveaxis(pixels, -1, 0)
     star_y, star_x = (np.mean(where) for where in np.nonzero((red > 180) & (green < 70) & (blue < 70)))
     dots_y, dots_x = np.nonzero((blue > 150) & (red < 60))
-    # The limit lies left of all points and below them, by the sense of the drawing.
+    # The limit is drawn left of all points and below them.
     assert star_x < dots_x.min() + 60 and star_y > np.median(dots_y)
     assert dots_y[dots_x == dots_x.max()].mean() < star_y
     assert [file.name for file in tmp_path.iterdir()] == ["curve.png"]

@@ -15,7 +15,7 @@ from eval.metrics import frechet, moments
 
 
 def _features(count: int, dim: int, *, offset: float = 0.0, seed: int = 0) -> np.ndarray:
-    """Features such as a network ends in: never below 0, correlated, of a decaying spectrum."""
+    """Features like those of a network's last layer: not negative, correlated, with a decaying spectrum."""
     mixing = np.random.default_rng(99).normal(size=(dim, dim)) / np.sqrt(dim)
     generator = np.random.default_rng(seed)
     scales = 3 / np.sqrt(np.arange(1, dim + 1))
@@ -64,13 +64,13 @@ def test_gaussians_with_the_same_axes():
     distance = frechet.frechet_distance(
         np.zeros(4), axes * variances_1 @ axes.T, np.array([1.0, -2.0, 0.0, 2.0]), axes * variances_2 @ axes.T
     )
-    # The squared distance of the means, and of the standard deviations along each axis.
+    # The squared distance of the means, plus that of the standard deviations along each axis.
     np.testing.assert_allclose(distance, (1 + 4 + 4) + (1 + 0 + 2.25 + 9), rtol=1e-13)
 
 
 def test_gaussians_with_different_axes():
     covariance_1, covariance_2 = np.array([[2.0, 0.6], [0.6, 1.0]]), np.array([[1.0, -0.9], [-0.9, 3.0]])
-    # Of a 2 x 2 matrix, Tr sqrt(A) = sqrt(Tr A + 2 sqrt(det A)).
+    # For a 2 x 2 matrix, Tr sqrt(A) = sqrt(Tr A + 2 sqrt(det A)).
     product = covariance_1 @ covariance_2
     root_trace = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
     distance = frechet.frechet_distance(np.zeros(2), covariance_1, np.full(2, 0.5), covariance_2)
@@ -125,7 +125,7 @@ def test_a_set_and_itself(count):
         features = _features(count, 64, seed=seed)
         distances.append(_ours(features, features[::-1]))
     assert min(distances) >= 0 and max(distances) < 1e-12
-    assert 0 in distances  # Rounding has left less than 0 of some.
+    assert 0 in distances  # Rounding makes some of them negative, which is clipped to 0.
 
 
 def test_a_small_distance_is_not_lost_in_rounding():
@@ -133,7 +133,7 @@ def test_a_small_distance_is_not_lost_in_rounding():
     np.testing.assert_allclose(_ours(features, features + np.float32(2**-12)), 300 * 2.0**-24, rtol=1e-3)
 
 
-def test_what_cannot_be_compared():
+def test_invalid_arguments_are_refused():
     mean, covariance = np.zeros(3), np.eye(3)
     with pytest.raises(ValueError, match=r"a mean of shape \[2\] and a covariance of shape \[3, 3\]"):
         frechet.frechet_distance(np.zeros(2), covariance, mean, covariance)
@@ -149,7 +149,7 @@ def test_what_cannot_be_compared():
 
 
 def _standard_normal(dim: int) -> moments.Moments:
-    """The exact moments, as no sample has them."""
+    """Exact moments, without sampling error."""
     return moments.Moments.from_arrays({"count": 10**9 + 1, "mean": np.zeros(dim), "scatter": 1e9 * np.eye(dim)})
 
 
@@ -167,7 +167,7 @@ def test_the_bias_shrinks_and_is_extrapolated_away(seed):
     np.testing.assert_allclose(distances[-1], exact, rtol=1e-12)
 
 
-def test_the_order_of_the_captions_does_not_count():
+def test_the_order_of_the_captions_does_not_matter():
     features = np.random.default_rng(0).normal(size=(2000, 4))
     in_order = features[np.argsort(features[:, 0])]  # The first half alone would be at a distance of about 1.
     curve = frechet.frechet_curve(in_order, _standard_normal(4), [1000, 2000])
@@ -178,7 +178,7 @@ def test_the_order_of_the_captions_does_not_count():
     np.testing.assert_allclose(other[1].distance, curve[1].distance, rtol=1e-9)
 
 
-def test_extrapolate_reads_a_line():
+def test_extrapolate_fits_a_line():
     points = [frechet.CurvePoint(count, 7.5 + 300 / count) for count in (10, 40, 200)]
     np.testing.assert_allclose(frechet.extrapolate(points), 7.5, rtol=1e-12)
     with pytest.raises(ValueError, match="at least 2 different numbers of images"):
@@ -186,6 +186,6 @@ def test_extrapolate_reads_a_line():
 
 
 @pytest.mark.parametrize("counts", [[], [1, 5], [5, 11]])
-def test_counts_that_there_are_not(counts):
+def test_counts_out_of_range_are_refused(counts):
     with pytest.raises(ValueError, match="there are 10, and at least 2 are needed"):
         frechet.frechet_curve(np.random.default_rng(0).normal(size=(10, 3)), _standard_normal(3), counts)

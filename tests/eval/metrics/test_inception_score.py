@@ -41,7 +41,7 @@ def test_one_split_has_no_deviation():
 
 
 def test_against_tensorflow_gan():
-    logits = _logits(5000, 20)  # More than are summed at once.
+    logits = _logits(5000, 20)  # More rows than are summed together.
     expected = float(tfgan.eval.classifier_score_from_logits(logits.astype(np.float64)))
     np.testing.assert_allclose(inception_score.inception_score(logits, 1).mean, expected, rtol=1e-12)
 
@@ -53,23 +53,23 @@ def test_no_image_is_left_out():
     np.testing.assert_allclose(estimate.mean, np.mean(scores), rtol=1e-12)
 
 
-def test_the_least_and_the_greatest():
+def test_the_smallest_and_the_largest_score():
     alike = np.repeat(_logits(1, 8), 40, axis=0)
     np.testing.assert_allclose(inception_score.inception_score(alike, 2), [1, 0], atol=1e-12)
-    # Quite sure, and each class as often: exp of what underflows must not spoil it.
+    # Confident predictions, equally many of each class. Probabilities that underflow must not matter.
     certain = 2000 * np.tile(np.eye(8), (5, 1))
     np.testing.assert_allclose(inception_score.inception_score(certain, 5), [8, 0], atol=1e-12)
-    # Classes that never come do not count.
+    # Classes that are never predicted do not count.
     np.testing.assert_allclose(inception_score.inception_score(certain[:, :][[0, 1, 2] * 4], 2).mean, 3, rtol=1e-12)
 
 
-def test_a_shift_of_all_logits_is_nothing():
+def test_a_shift_of_all_logits_changes_nothing():
     logits = _logits(20, 6).astype(np.float64)
     shifted = inception_score.inception_score(logits + np.linspace(-900, 900, 20)[:, np.newaxis], 2)
     np.testing.assert_allclose(shifted, inception_score.inception_score(logits, 2), rtol=1e-10)
 
 
-def test_what_cannot_be_scored():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="11 splits of 10 images: there must be at least 1 image in each"):
         inception_score.inception_score(_logits(10, 4), 11)
     with pytest.raises(ValueError, match="0 splits of 10 images"):

@@ -45,7 +45,7 @@ def test_against_tensorflow_gan():
     np.testing.assert_allclose(_whole(features_1, features_2), float(mean), rtol=1e-11)
 
 
-def test_subsets_are_drawn_by_seed_and_averaged():
+def test_subsets_are_drawn_with_the_seed_and_averaged():
     features_1, features_2 = _features(60), _features(50, offset=0.5, seed=1)
     arguments = {"num_subsets": 200, "subset_size": 20}
     estimate = kernel_distance.kernel_distance(features_1, features_2, **arguments, seed=0)
@@ -58,7 +58,7 @@ def test_subsets_are_drawn_by_seed_and_averaged():
 
 
 def test_deviation_is_that_of_the_subsets():
-    # All subsets of 2 of 3 features, against the same features over and over: three equally likely distances.
+    # Subsets of 2 out of 3 features, compared with the same features each time, have three equally likely distances.
     features_1, features_2 = _features(3), np.repeat(_features(1, seed=1), 2, axis=0)
     distances = [_by_double_loop(features_1[list(pair)], features_2) for pair in ((0, 1), (0, 2), (1, 2))]
     estimate = kernel_distance.kernel_distance(features_1, features_2, num_subsets=6000, subset_size=2, seed=0)
@@ -68,7 +68,7 @@ def test_deviation_is_that_of_the_subsets():
 
 @pytest.mark.parametrize("swap", [False, True])
 def test_drawn_without_replacement(swap):
-    # One side gives all that it has; were some of it drawn twice, the distances would differ.
+    # One side is used whole. If some of its features were drawn twice, the distances would differ.
     few, alike = _features(20), np.repeat(_features(1, seed=1), 50, axis=0)
     sides = (alike, few) if swap else (few, alike)
     estimate = kernel_distance.kernel_distance(*sides, num_subsets=10, subset_size=20, seed=0)
@@ -81,7 +81,7 @@ def test_equal_distributions_fall_on_both_sides_of_zero():
     assert distances.min() < 0 < distances.max()
     error = distances.std() / np.sqrt(len(distances))
     assert abs(distances.mean()) < 3 * error
-    # A feature's kernel with itself, were it counted in, would be seen.
+    # If the kernel of features with themselves were included, the test would fail.
     excess = np.mean([(np.sum(x**2) / len(x) + 1) ** 3 for x in _features(40)]) - 1
     assert 2 * excess / 40 > 10 * error
 
@@ -95,7 +95,7 @@ def test_subsets_that_take_everything():
         assert one.deviation is None
 
 
-def test_what_cannot_be_measured():
+def test_invalid_arguments_are_refused():
     def measure(features_1, features_2, num_subsets=2, subset_size=5):
         return kernel_distance.kernel_distance(
             features_1, features_2, num_subsets=num_subsets, subset_size=subset_size, seed=0

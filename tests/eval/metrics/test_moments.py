@@ -32,7 +32,7 @@ def _assert_moments(streamed: moments.Moments, features: np.ndarray, tolerance: 
 
 
 @pytest.mark.parametrize("stops", [[], [150], [1, 2, 3], [64, 128, 192, 256], [0, 64, 64, 299]])
-def test_streamed_is_whole(stops):
+def test_streaming_equals_the_whole_array(stops):
     features = _features(300, 24)
     _assert_moments(_streamed(features, *stops), features)
 
@@ -45,17 +45,17 @@ def test_fewer_features_than_their_width():
 def test_nothing_cancels_far_from_zero():
     features = _features(600, 8, offset=3e4)
     _assert_moments(_streamed(features, *range(50, 600, 50)), features, tolerance=1e-11)
-    # The moments by sums of squares, which are not to be trusted here.
+    # The moments from sums of squares are inaccurate here.
     whole = features.astype(np.float64)
     mean = whole.sum(axis=0) / 600
     naive = (whole.T @ whole - 600 * np.outer(mean, mean)) / 599
     assert np.abs(naive - np.cov(whole, rowvar=False)).max() > 1e-8
 
 
-def test_the_parts_of_several_replicas():
+def test_merging_the_parts_of_several_replicas():
     features = _features(500, 16, offset=5.0)
     merged = moments.Moments(16)
-    for part in np.split(features, [0, 120, 121, 380]):  # One of them has had nothing, another one image.
+    for part in np.split(features, [0, 120, 121, 380]):  # One part is empty, and another has one image.
         replica = _streamed(part, len(part) // 2)
         before = replica.to_arrays()
         merged.merge(replica)
@@ -63,7 +63,7 @@ def test_the_parts_of_several_replicas():
     _assert_moments(merged, features)
 
 
-def test_kept_and_taken_up_again(tmp_path):
+def test_stored_and_continued(tmp_path):
     features = _features(90, 12)
     through = _streamed(features, 30, 60)
     np.savez_compressed(tmp_path / "moments.npz", **_streamed(features[:60], 30).to_arrays())
@@ -75,7 +75,7 @@ def test_kept_and_taken_up_again(tmp_path):
     assert np.array_equal(resumed.covariance, through.covariance)
 
 
-def test_what_it_gives_is_a_copy():
+def test_results_are_copies():
     features = _features(20, 3)
     streamed = _streamed(features)
     arrays = streamed.to_arrays()
@@ -95,7 +95,7 @@ def test_too_few(count):
         _ = few.mean
 
 
-def test_damaged_features_leave_it_as_it_was():
+def test_damaged_features_change_nothing():
     features = _features(64, 4)
     streamed = _streamed(features)
     damaged = features.copy()
@@ -110,7 +110,7 @@ def test_damaged_features_leave_it_as_it_was():
     _assert_moments(streamed, features)
 
 
-def test_stored_statistics_that_are_none():
+def test_invalid_stored_statistics_are_refused():
     arrays = _streamed(_features(9, 4)).to_arrays()
     with pytest.raises(ValueError, match="no 'scatter' among the stored statistics: remove the file"):
         moments.Moments.from_arrays({name: arrays[name] for name in ("count", "mean")})

@@ -14,7 +14,7 @@ def _normalized(caption: str) -> str:
 
 
 def _messy_list() -> tuple[list[int], list[str]]:
-    """Captions as an oversampled list has them: some of one image, some twice, some shared by images."""
+    """Captions like those of an oversampled list: several of an image, some twice, some shared by images."""
     generator = np.random.default_rng(0)
     subjects = [f"a {colour} {thing}" for colour in ("red", "green", "blue") for thing in ("cat", "dog", "bus", "kite")]
     image_ids = generator.integers(0, 25, size=150).tolist()
@@ -38,7 +38,7 @@ def test_no_mismatch_is_true_of_the_image():
         assert len(set(drawn)) == 9
 
 
-def test_drawn_by_seed():
+def test_the_seed_decides_the_draws():
     image_ids, captions = _messy_list()
     first = r_precision.draw_mismatches(image_ids, captions, num=9, seed=0)
     assert np.array_equal(first, r_precision.draw_mismatches(image_ids, captions, num=9, seed=0))
@@ -47,7 +47,7 @@ def test_drawn_by_seed():
     assert np.array_equal(first, by_name)
 
 
-def test_all_that_there_are():
+def test_all_possible_mismatches_can_be_drawn():
     captions = [f"caption {i}" for i in range(100)]
     mismatches = r_precision.draw_mismatches(range(100), captions, num=99, seed=0)
     for own, row in enumerate(mismatches):
@@ -60,7 +60,7 @@ def test_every_mismatch_is_as_likely():
     counts = np.zeros(41)
     for seed in range(400):
         counts += np.bincount(r_precision.draw_mismatches(image_ids, captions, num=19, seed=seed)[5], minlength=41)
-    # Caption 5 has 39 possible mismatches and draws 19: those said twice are one.
+    # Caption 5 has 39 possible mismatches and draws 19: a caption that is listed twice counts once.
     assert counts[5] == 0 and counts[1] + counts[2] < 300
     frequency = np.delete(counts, [2, 5]) / 400
     expected = 19 / 39
@@ -93,7 +93,7 @@ def _mismatches(count: int, num: int) -> np.ndarray:
 
 def test_perfect_embeddings_find_every_caption():
     captions = _embeddings(500)
-    lengths = np.random.default_rng(1).uniform(0.1, 10, size=(500, 1))  # Cosines know no lengths.
+    lengths = np.random.default_rng(1).uniform(0.1, 10, size=(500, 1))  # Cosines do not depend on lengths.
     estimate = r_precision.r_precision(lengths * captions, captions, _mismatches(500, 99), folds=10)
     assert estimate == (1.0, 0.0)
 
@@ -103,11 +103,11 @@ def test_random_embeddings_find_one_in_a_hundred():
     estimate = r_precision.r_precision(_embeddings(count), _embeddings(count, seed=1), _mismatches(count, 99), folds=10)
     low, high = stats.binom.interval(0.99, count, 0.01)
     assert low <= round(estimate.mean * count) <= high
-    # Between folds of 400, the deviation of so rare an event.
+    # The deviation of such a rare event between folds of 400.
     assert 0.5 < estimate.deviation / np.sqrt(0.01 * 0.99 / 400) < 1.6
 
 
-def test_the_opposite_finds_none():
+def test_opposite_embeddings_find_no_caption():
     captions = _embeddings(200)
     assert r_precision.r_precision(-captions, captions, _mismatches(200, 50), folds=2) == (0.0, 0.0)
 
@@ -132,7 +132,7 @@ def test_against_a_loop(monkeypatch, numbers_at_once):
 
 def test_ties_count_against():
     images, same = _embeddings(300, 77), np.repeat(_embeddings(1, 77, seed=1), 300, axis=0)
-    # An encoder's rounding, which differs from batch to batch, breaks no tie.
+    # Rounding errors of an encoder, which differ between batches, must not break ties.
     same *= 1 + 1e-7 * np.random.default_rng(2).choice([-1, 1], size=same.shape).astype(np.float32)
     assert r_precision.r_precision(images, same, _mismatches(300, 1), folds=3) == (0.0, 0.0)
 
@@ -150,7 +150,7 @@ def test_folds():
     images = np.eye(7)
     images[[2, 3]] = images[[3, 2]]
     mismatches = (np.arange(7)[:, np.newaxis] + [1, 6]) % 7
-    # Of 3, 2 and 2 images: 2, 1 and 2 are found.
+    # In folds of 3, 2 and 2 images, 2, 1 and 2 are found.
     estimate = r_precision.r_precision(images, captions, mismatches, folds=3)
     np.testing.assert_allclose(estimate.mean, (2 / 3 + 1 / 2 + 1) / 3)
     np.testing.assert_allclose(estimate.deviation, np.std([2 / 3, 1 / 2, 1]))
@@ -159,7 +159,7 @@ def test_folds():
     assert one.deviation is None
 
 
-def test_what_cannot_be_compared():
+def test_invalid_arguments_are_refused():
     embeddings, mismatches = _embeddings(10), _mismatches(10, 3)
 
     def measure(images=embeddings, captions=embeddings, mismatches=mismatches, folds=2):

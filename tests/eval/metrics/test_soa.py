@@ -16,8 +16,8 @@ WANTED = np.eye(4, dtype=bool)[LABELS]
 DETECTED = np.array(
     [
         [1, 0, 0, 0],
-        [1, 1, 1, 1],  # More than was wanted does no harm.
-        [0, 1, 0, 0],  # A dog in place of the person.
+        [1, 1, 1, 1],  # Additional detections do not matter.
+        [0, 1, 0, 0],  # A dog instead of the person.
         [1, 0, 0, 0],
         [0, 1, 0, 0],
         [0, 0, 0, 0],  # Nothing.
@@ -30,16 +30,16 @@ DETECTED = np.array(
 def test_scores_by_hand():
     scores = soa.semantic_object_accuracy(DETECTED, WANTED, NAMES)
     assert scores.per_class == [("person", 3, 4), ("dog", 1, 2), ("cat", 0, 1), ("zebra", 0, 0)]
-    assert scores.soa_c == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)  # The zebra is not in it.
+    assert scores.soa_c == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)  # Without the zebra, which has no images.
     assert scores.soa_i == pytest.approx(4 / 7)
     assert scores.missing == ("zebra",)
     assert [one.accuracy for one in scores.per_class[:3]] == [0.75, 0.5, 0.0]
     assert math.isnan(scores.per_class[3].accuracy)
 
 
-def test_the_halves_by_count_of_images():
+def test_classes_are_halved_by_their_number_of_images():
     scores = soa.semantic_object_accuracy(DETECTED, WANTED, NAMES)
-    assert scores.bottom == 0.0  # Of three classes the one with the fewest images.
+    assert scores.bottom == 0.0  # The class with the fewest images, out of three.
     assert scores.top == pytest.approx((3 / 4 + 1 / 2) / 2)
 
 
@@ -53,7 +53,7 @@ def test_top_40_and_bottom_40_of_80_classes():
     assert scores.soa_i == pytest.approx(sum(range(41, 81)) / sum(range(1, 81)))
 
 
-def test_a_image_counts_for_every_class_that_its_caption_names():
+def test_an_image_counts_for_every_class_that_its_caption_names():
     wanted = np.array([[1, 1], [0, 0], [1, 0]], bool)  # The second caption names nothing.
     detected = np.array([[1, 0], [1, 1], [1, 1]], bool)
     scores = soa.semantic_object_accuracy(detected, wanted, ["dog", "frisbee"])
@@ -82,7 +82,7 @@ def test_no_class_named_at_all():
     [
         (DETECTED[:3], WANTED, NAMES),
         (DETECTED, WANTED, NAMES[:3]),
-        (DETECTED.astype(np.float32), WANTED, NAMES),  # Scores are to be held against a threshold first.
+        (DETECTED.astype(np.float32), WANTED, NAMES),  # Scores must be compared with a threshold first.
         (DETECTED, LABELS, NAMES),
     ],
 )

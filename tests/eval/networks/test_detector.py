@@ -34,7 +34,7 @@ class ZooStub(tf.Module):
         edges = pixels[..., 2] / 255.0
         return {
             "detection_boxes": tf.stack([0 * edges, edges / 2, edges, 0 * edges + 1], axis=-1),
-            "detection_classes": tf.maximum(pixels[..., 0], 1.0),  # Zoo detectors fill up with id 1.
+            "detection_classes": tf.maximum(pixels[..., 0], 1.0),  # Detectors of the zoo pad with id 1.
             "detection_scores": pixels[..., 1] / 100.0,
             "num_detections": tf.reduce_sum(tf.cast(pixels[..., 0] > 0, tf.float32), axis=1),
             "raw_detection_boxes": tf.zeros([tf.shape(images)[0], 7, 4]),
@@ -42,7 +42,7 @@ class ZooStub(tf.Module):
 
 
 class CalledStub(ZooStub):
-    """As `ZooStub`, with `__call__` itself in the SavedModel, as published, and without signatures."""
+    """Like `ZooStub`, but `__call__` itself is in the SavedModel, as in published ones, and there are no signatures."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

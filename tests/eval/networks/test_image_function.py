@@ -5,7 +5,7 @@ from eval.networks.image_function import find_image_function
 
 
 def _saved(shape, signature, tmp_path):
-    """Means of uint8 images as a SavedModel, as its user loads it."""
+    """Saves a function that computes the means of uint8 images, and loads the SavedModel."""
     module = tf.Module()
     spec = tf.TensorSpec(shape, tf.uint8, name="images")
     module.means = tf.function(lambda images: {"means": tf.reduce_mean(tf.cast(images, tf.float32), [1, 2])}, [spec])
@@ -23,7 +23,7 @@ def test_signatures(signature, shape, batch, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [[None, 8], [None, 8, 8, 4]])
-def test_what_takes_no_images(shape, tmp_path):
+def test_functions_that_take_no_images(shape, tmp_path):
     module = tf.Module()
     module.call = tf.function(lambda x: {"y": 2.0 * x}, input_signature=[tf.TensorSpec(shape, tf.float32)])
     tf.saved_model.save(module, str(tmp_path), signatures=module.call)

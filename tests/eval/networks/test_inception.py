@@ -1,4 +1,4 @@
-"""What reaches both Inceptions, by shape and value; how they are loaded; what is said when they cannot be."""
+"""The inputs and outputs of both Inceptions, how they are loaded, and the errors when they cannot be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from eval.networks import inception
 from eval.networks.inception import NETWORKS, load_image_network
 from tests.support.processes import run_python
 
-EVERY = 130  # Of the values of an image of 299 x 299, those that the stub gives as features.
-ROUNDING = 2e-4  # TensorFlow places pixels in float32; half a pixel's shift makes hundreds of times more.
+EVERY = 130  # The stub's features are every 130th value of an image of 299 x 299.
+ROUNDING = (
+    2e-4  # TensorFlow computes pixel positions in float32. A shift by half a pixel changes hundreds of times more.
+)
 
 
 class TfganStub(tf.Module):
@@ -112,7 +114,7 @@ def test_ranges(value):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_tfgan_sees_its_input_and_gives_rows(tfgan, size):
+def test_tfgan_gets_its_input_and_returns_rows(tfgan, size):
     images = _images(2, *size)
     output = tf.function(tfgan)(tf.constant(images))
     seen = ((_resized(images, 0.0) - 128) / 128).reshape(2, -1)
@@ -158,7 +160,7 @@ def test_no_gradient_passes(tfgan):
     assert tape.gradient(total, variable) is None
 
 
-def test_identity_tells_weights_and_preparation(tfgan, tfgan_folder, tmp_path):
+def test_identity_depends_on_weights_and_preprocessing(tfgan, tfgan_folder, tmp_path):
     identity = json.loads(json.dumps(tfgan.identity))
     assert identity["weights"] == tfgan_folder and len(identity["sha256"]) == 64
     assert (identity["name"], identity["size"], identity["range"]) == ("tfgan", 299, "(x - 128) / 128")
@@ -169,7 +171,7 @@ def test_identity_tells_weights_and_preparation(tfgan, tfgan_folder, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_identity_of_keras_is_of_its_weights(keras, keras_file, tmp_path):
+def test_identity_of_keras_depends_on_its_weights(keras, keras_file, tmp_path):
     path, network = keras_file
     whole = str(tmp_path / "whole.h5")
     network.save(whole)  # The same weights, in another file.
@@ -243,7 +245,7 @@ def test_offline_keras_says_what_to_fetch(monkeypatch, tmp_path):
     def unreachable(*args, **kwargs):
         raise OSError("no route")
 
-    monkeypatch.setenv("HOME", str(tmp_path))  # Where Keras keeps what it has downloaded.
+    monkeypatch.setenv("HOME", str(tmp_path))  # Keras caches its downloads there.
     monkeypatch.setattr("socket.getaddrinfo", unreachable)
     message = (
         r"--weights: the ImageNet weights cannot be downloaded \(URL fetch failure on "

@@ -33,7 +33,7 @@ def test_a_file_may_leave_ids_out(tmp_path):
 
 
 @pytest.mark.parametrize("content, reason", [(b"", "no names"), (b"a\nb\na\n", "'a' twice"), (b"\xff", "not a text")])
-def test_refuses_files_that_are_no_list_of_names(tmp_path, content, reason):
+def test_refuses_files_that_are_not_lists_of_names(tmp_path, content, reason):
     path = tmp_path / "labels.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"--labels='.*labels\.txt' .*{reason}"):

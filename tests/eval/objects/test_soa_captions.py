@@ -1,4 +1,4 @@
-"""The official caption lists: as Python 2 and 3 write them, damaged, malicious; and what is to be drawn of them."""
+"""The official caption lists: written by Python 2 and 3, damaged or malicious; and the images to generate for them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_labels_and_names(tmp_path):
     assert lists[2].captions == ["label_49_oranges.pkl"]
 
 
-def test_missing_labels_are_told(tmp_path, monkeypatch):
+def test_missing_labels_are_logged(tmp_path, monkeypatch):
     warnings = []
     monkeypatch.setattr(logging, "warning", lambda text, *values: warnings.append(text % values))
     for label, object_class in enumerate(COCO_CLASSES):
@@ -115,7 +115,7 @@ def test_nothing_of_a_malicious_pickle_is_run(tmp_path, protocol):
         (datetime.date(2020, 1, 1), r"datetime\.date"),
     ],
 )
-def test_whatever_is_no_plain_data_is_named_and_refused(tmp_path, value, named):
+def test_anything_but_plain_data_is_named_and_refused(tmp_path, value, named):
     _write(tmp_path, "label_16_dog.pkl", [{"caption": "a dog", "id": value}])
     with pytest.raises(ValueError, match=f"asks to load {named}, which a list of captions does not need"):
         soa_captions.load_caption_lists(tmp_path)
@@ -203,7 +203,7 @@ def test_no_two_images_share_their_noise():
     assert (jobs.seeds >= 0).all()
 
 
-def test_jobs_follow_from_the_seed_and_the_label():
+def test_jobs_depend_only_on_the_seed_and_the_label():
     jobs = soa_captions.drawing_jobs([PERSONS, DOGS], seed=1, person_captions=40)
     again = soa_captions.drawing_jobs([PERSONS, DOGS], seed=1, person_captions=40)
     other = soa_captions.drawing_jobs([PERSONS, DOGS], seed=2, person_captions=40)

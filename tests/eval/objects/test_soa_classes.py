@@ -1,4 +1,4 @@
-"""The words of the classes on captions written for the purpose, and on scenes, of which the objects are known."""
+"""The words of the classes, on captions written for this test, and on captions of scenes with known objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eval.objects.soa_classes import COCO_CLASSES, SCENE_CLASSES, ObjectClass
 
 # Captions with all the classes that they name: every class is named at least once.
 CAPTIONS = {
-    # Animals, and what only sounds like them.
+    # Animals, and other things whose names contain those of animals.
     "A dog eating a hot dog on the sidewalk.": {"dog", "hot dog"},
     "a hot dog with mustard": {"hot dog"},
     "Two hot-dogs and a corn dog": {"hot dog"},

@@ -1,4 +1,4 @@
-"""Images of two models from elsewhere, for the captions that a ranking of the small dataset of scenes draws."""
+"""Images of two models, in folders, for the captions that a ranking draws from the small dataset of scenes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw(scenes_dir):
 
 @pytest.fixture(scope="session")
 def folders(draw, tmp_path_factory) -> dict[str, pathlib.Path]:
-    """Folders of images by the names of their models: red PNG files, and blue JPEG files that say whose they are."""
+    """Folders of images by name of the model: red PNG and blue JPEG files, whose metadata contain the name."""
     root = tmp_path_factory.mktemp("images")
     captions = sorted(set(draw.captions))
     rng = np.random.default_rng(0)

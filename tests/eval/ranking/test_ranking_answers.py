@@ -39,14 +39,14 @@ def test_letters_become_models(change, ranking, tmp_path):
     ]
 
 
-def test_raters_who_are_told_with_their_names(ranking, tmp_path):
+def test_raters_who_are_given_as_dicts(ranking, tmp_path):
     given = annotation(1, 7, ["A", "B", "C"])
     given["completed_by"] = {"id": 7, "email": "someone@example.com"}
     read = answers.read([written(tmp_path, [task_of(ranking.comparisons[0], [given])])], ranking)
     assert read.accepted[0].rater == "7"
 
 
-def test_what_does_not_count_is_named(ranking, tmp_path):
+def test_answers_that_do_not_count_are_listed(ranking, tmp_path):
     first, second, third = ranking.comparisons[:3]
     without_result = annotation(9, 4, ["A"])
     without_result["result"] = []
@@ -93,7 +93,7 @@ def test_an_export_that_is_given_twice_counts_once(ranking, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"annotations": [{"id": 1}]}]', '[{"comparison": "a"}]'])
-def test_a_file_that_is_no_export(text, ranking, tmp_path):
+def test_a_file_that_is_not_an_export(text, ranking, tmp_path):
     path = tmp_path / "export.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"export\.json is not an export of a ranking .*: export it as JSON"):

@@ -35,7 +35,7 @@ def ranking(command, folders, scenes_dir, tmp_path_factory):
 
 
 def colour_order(output, task: dict, first: str) -> list[str]:
-    """The letters of a page as a rater sees it who likes one color best, and whatever has neither color next."""
+    """The letters of a page in the order of a rater who likes one color best, then images of neither color."""
     balances = {}
     for item in task["data"]["pictures"]:
         path = item["html"].split("?d=")[1].split(")")[0]
@@ -45,7 +45,7 @@ def colour_order(output, task: dict, first: str) -> list[str]:
 
 
 def test_round_trip(ranking, command, tmp_path):
-    """For realism all raters like red best; for alignment one of five likes blue best, and leaves a page undone."""
+    """For realism all raters like red best. For alignment one of five likes blue best, and leaves a page incomplete."""
     paths = []
     for question, change in zip(QUESTIONS, (list, minimal)):
         tasks = []

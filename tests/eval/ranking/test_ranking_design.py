@@ -20,14 +20,14 @@ def test_places_are_balanced(models):
     pages = design.comparisons("realism", 60, models, "secret")
     counts = Counter((model, place) for page in pages for place, model in enumerate(page.models))
     assert set(counts.values()) == {60 // len(models)}
-    # And within any beginning of the pages, as few as there may be answers.
+    # Also within the first pages, however few are answered.
     for stop in range(1, 60):
         counts = Counter((model, place) for page in pages[:stop] for place, model in enumerate(page.models))
         values = [counts[model, place] for model in models for place in range(len(models))]
         assert max(values) - min(values) <= 2
 
 
-def test_all_orders_come():
+def test_all_orders_occur():
     pages = design.comparisons("realism", 2400, MODELS, "secret")
     counts = Counter(page.models for page in pages)
     assert len(counts) == 24
@@ -48,7 +48,7 @@ def test_questions_and_secrets_differ():
         assert sum(by_row[page.row] == page.models for page in other) < 10  # 1.7 by chance.
 
 
-def test_names_tell_nothing():
+def test_names_reveal_nothing():
     names = [(design.image_name("secret", row, model), model) for row in range(500) for model in MODELS]
     assert len({name for name, _ in names}) == len(names)
     order = [model for _, model in sorted(names)]

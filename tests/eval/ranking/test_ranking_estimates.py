@@ -38,7 +38,7 @@ def test_known_preferences_are_recovered():
     assert result.answers_per_caption == {5: 400}
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_intervals_contain_the_truth_as_often_as_claimed():
     truth = STRENGTHS[0] / STRENGTHS.sum()
     hits = 0
     for seed in range(40):
@@ -50,7 +50,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 
 def test_raters_of_one_caption_are_not_independent():
-    """Five raters who say the same tell as much as one; taken for independent, they would halve the interval."""
+    """Five raters who agree are worth as much as one. If they counted as independent, the interval would be halved."""
     one = answers_of(200, 1)
     five = [answer._replace(rater=str(rater)) for answer in one for rater in range(5)]
     of_one, of_five = (summarize(given, "realism", MODELS, 200).shares for given in (one, five))
@@ -79,7 +79,7 @@ def test_unequal_numbers_of_answers():
     result = summarize(given, "alignment", MODELS, 2)
     np.testing.assert_allclose(result.shares.value[0], [0.75, 0, 0, 0.25])
     assert result.answers_per_caption == {1: 1, 3: 1}
-    assert result.kendalls_w == 1  # Of the one caption with two answers or more.
+    assert result.kendalls_w == 1  # For the only caption with two or more answers.
 
 
 def test_a_question_without_answers():

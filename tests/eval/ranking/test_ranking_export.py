@@ -1,4 +1,4 @@
-"""What raters' software is given: valid, the same for all models, and silent on whose image is whose."""
+"""The files for Label Studio: valid, the same for all models, and without any hint of the model of an image."""
 
 import base64
 import json
@@ -83,7 +83,7 @@ def test_every_page_shows_what_the_key_says(exported, draw, scenes_dir):
                     assert np.argmax(pixels.mean(axis=(0, 1))) == {"zebra": 0, "walrus": 2}[model]
 
 
-def test_nothing_tells_the_model(exported, models, folders):
+def test_nothing_reveals_the_model(exported, models, folders):
     output, claimed = exported
     importable = output / "label_studio"
     assert sorted(path.name for path in output.iterdir()) == ["captions.tsv", "key.json", "label_studio"]
@@ -107,7 +107,7 @@ def test_nothing_tells_the_model(exported, models, folders):
 
 @pytest.mark.parametrize("question", ["realism", "alignment"])
 def test_interface_fits_the_tasks(question, exported):
-    """As far as it can be told without Label Studio."""
+    """Checks what can be checked without Label Studio."""
     folder = exported[0] / "label_studio" / question
     text = (folder / "interface.xml").read_text()
     root = ElementTree.fromstring(text)
@@ -137,7 +137,7 @@ def test_embedded_images(exported, models, draw, tmp_path):
     assert "LOCAL_FILES" not in (tmp_path / "label_studio/README.txt").read_text()
 
 
-def test_a_stopped_export_goes_on(exported, models, draw, tmp_path):
+def test_a_stopped_export_resumes(exported, models, draw, tmp_path):
     output = tmp_path / "stopped"
     shutil.copytree(exported[0], output)
     images = sorted((output / "label_studio/pictures").iterdir())
@@ -207,7 +207,7 @@ def test_models_are_named():
     }
 
 
-def test_a_folder_of_images_that_does_not_do(folders, draw, tmp_path):
+def test_an_incomplete_folder_of_images_is_refused(folders, draw, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"neither the folder of a training run .* nor one of images"):
         ranked_models.find_model(str(tmp_path), "latest", draw, SIZE)
     folder = tmp_path / "copy"
@@ -219,7 +219,7 @@ def test_a_folder_of_images_that_does_not_do(folders, draw, tmp_path):
     ):
         export.export(tmp_path / "ranking", {"a": str(folder), "real": "dataset"}, draw)
     listed = (tmp_path / "ranking/captions.tsv").read_text().splitlines()
-    assert [line.split("\t")[1] for line in listed] == draw.captions  # To be drawn from, though nothing else is there.
+    assert [line.split("\t")[1] for line in listed] == draw.captions  # The captions are listed even so.
     (folder / "captions.tsv").write_text("".join(lines) + "no tab\n")
     with pytest.raises(ValueError, match=r"captions\.tsv, line \d+: not 'file<TAB>caption' "):
         ranked_models.find_model(str(folder), "latest", draw, SIZE)
@@ -232,7 +232,7 @@ def test_a_folder_of_images_that_does_not_do(folders, draw, tmp_path):
         ranked_models.find_model(str(folder), "latest", draw, SIZE)
 
 
-def test_a_caption_that_comes_again_takes_its_next_image(tmp_path):
+def test_a_repeated_caption_uses_its_images_in_turn(tmp_path):
     for name, level in (("a", 10), ("b", 20), ("c", 30)):
         Image.new("L", (4, 4), level).save(tmp_path / f"{name}.png")
     (tmp_path / "captions.tsv").write_text("a.png\ttwo\nb.png\tone\nc.png\ttwo \n\n")

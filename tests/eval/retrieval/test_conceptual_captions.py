@@ -1,4 +1,4 @@
-"""Images and captions in the two layouts, with what is wrong with them in the wild."""
+"""Images and captions in the two layouts, with the defects of real downloads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _write_jpeg(path: pathlib.Path, level: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path) -> pathlib.Path:
-    """As img2dataset leaves it: image `i` has the level 6 * i."""
+    """A folder like those of img2dataset; image `i` has the level 6 * i."""
     folder = tmp_path / "cc"
     folder.mkdir()
     for i in range(COUNT):
@@ -42,7 +42,7 @@ def _table(folder: pathlib.Path, *lines: str) -> pathlib.Path:
 
 
 def test_img2dataset_leaves_captions_beside_the_images(folder):
-    (folder / "00001" / "000010019.txt").unlink()  # One without a caption is no pair.
+    (folder / "00001" / "000010019.txt").unlink()  # An image without a caption is not a pair.
     pairs = read_pairs(folder)
     assert len(pairs) == COUNT - 1
     assert pairs[0] == Pair("00000/000000000.jpg", "grey number 0")
@@ -57,7 +57,7 @@ def test_a_table_names_captions_and_files(folder):
     ]
 
 
-def test_what_cannot_be_read_is_refused(folder, tmp_path):
+def test_unreadable_input_is_refused(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^--pictures=none: there is no such folder"):
         read_pairs("none")
     with pytest.raises(ValueError, match=r"pairs\.tsv: line 2 is not `caption<TAB>file`: 'caption alone'"):
@@ -85,7 +85,7 @@ def test_unfit_images_are_left_out_and_remembered(folder, tmp_path, caplog, monk
     assert "3 of 41 images are left out: " in caplog.text
     assert "1 missing image" in caplog.text
 
-    monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Images are looked at once.
+    monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Images are decoded only once.
     assert fit_pairs(folder, pairs, memo) == fit
     with pytest.raises(TypeError):
         fit_pairs(folder, pairs[1:], memo)
@@ -100,7 +100,7 @@ def test_half_of_the_images_must_be_there(folder, tmp_path):
 
 
 def _numbers(batch) -> list[int]:
-    """Which images a batch shows, by their levels, after a check that the rest of it belongs to them."""
+    """Returns the numbers of a batch's images, by their levels; checks that captions and ids belong to them."""
     numbers = [round(image.mean() / 6) for image in batch.image.numpy()]
     assert [caption.decode() for caption in batch.caption.numpy()] == [f"grey number {i}" for i in numbers]
     assert [image_id.decode()[-8:-4] for image_id in batch.image_id.numpy()] == [f"{i % 20:04d}" for i in numbers]
@@ -112,7 +112,7 @@ def _stream(pairs: ConceptualCaptions, count: int, **options) -> list[int]:
     return list(itertools.chain.from_iterable(_numbers(batch) for batch in itertools.islice(batches, count)))
 
 
-def test_epochs_are_permutations_and_a_late_start_goes_on(folder):
+def test_epochs_are_permutations_and_a_late_start_resumes(folder):
     pairs = ConceptualCaptions(folder, read_pairs(folder))
     held_out = [number for batch in pairs.held_out_batches(batch_size=3, image_size=16) for number in _numbers(batch)]
     assert (pairs.num_images, len(held_out), len(set(held_out))) == (36, 4, 4)

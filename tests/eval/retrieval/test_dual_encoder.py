@@ -1,4 +1,4 @@
-"""The SavedModel that `eval.train_dual_encoder` makes, others in its place, and the towers it may be built of."""
+"""The SavedModel that `eval.train_dual_encoder` makes, other models used instead, and the towers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = TowerOptions(image_size=16, text_length=8, dim=6, seed=4)
 
 
 class _Wrapped(tf.Module):
-    """Someone's model: the mean color, and a hash of the words."""
+    """A model from elsewhere, whose embeddings are the mean color and a hash of the words."""
 
     def __init__(self, scale: float = 1.0):
         super().__init__()
@@ -71,7 +71,7 @@ def test_another_process_loads_it_and_gives_the_same(towers, saved, tmp_path):
             np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-6)
 
 
-def test_it_tells_what_it_is(towers, saved):
+def test_name_and_identity(towers, saved):
     encoder = load_dual_encoder(saved)
     assert (encoder.name, encoder.dim) == ("mine", 6)
     assert {"name": "mine", "steps": 7, "dim": 6}.items() <= encoder.identity.items()
@@ -99,7 +99,7 @@ def test_it_runs_in_the_scope_of_a_strategy(towers, saved):
     np.testing.assert_allclose(encoder.encode_captions(captions), towers.encode_captions(captions), atol=1e-6)
 
 
-def test_another_model_takes_its_place(tmp_path):
+def test_another_model_can_be_used_instead(tmp_path):
     folder = tmp_path / "clip"
     tf.saved_model.save(_Wrapped(), str(folder))
     encoder = load_dual_encoder(f"{folder}/")
@@ -109,7 +109,7 @@ def test_another_model_takes_its_place(tmp_path):
     np.testing.assert_allclose(encoder.encode_images(_images(1, 5, 5)), expected, atol=1e-6)
 
 
-def test_what_is_no_dual_encoder_is_refused(tmp_path, scenes_dir):
+def test_other_saved_models_are_refused(tmp_path, scenes_dir):
     with pytest.raises(FileNotFoundError, match=r"^--dual='.*/none': this folder holds no SavedModel"):
         load_dual_encoder(str(tmp_path / "none"), flag="--dual")
     bert = f"{prepare.text_model_folder(scenes_dir)}/encoder"
@@ -126,7 +126,7 @@ def test_what_is_no_dual_encoder_is_refused(tmp_path, scenes_dir):
         load_dual_encoder(folder)
 
 
-def test_what_is_there_is_not_overwritten(towers, saved):
+def test_an_existing_folder_is_not_overwritten(towers, saved):
     with pytest.raises(FileExistsError, match="not empty"):
         save_dual_encoder(towers, saved, {"name": "mine"})
 
@@ -172,7 +172,7 @@ def test_a_bert_is_fine_tuned_if_it_can_be(published, tmp_path):
     with pytest.raises(ValueError, match=r"has no trainable_variables: leave out --train_text_encoder"):
         Towers(published._replace(train_text_encoder=True), [])
     encoder = bert_model.Encoder(200, seed=0)
-    reusable = tf.train.Checkpoint()  # Anything with attributes: as TF Hub's reusable SavedModels are.
+    reusable = tf.train.Checkpoint()  # A trackable object with attributes, like TF Hub's reusable SavedModels.
     reusable.encoder, reusable.__call__ = encoder, encoder.__call__
     reusable.trainable_variables = list(encoder.trainable_variables)
     tf.saved_model.save(reusable, str(tmp_path / "bert"))

@@ -1,4 +1,4 @@
-"""The loss against a closed form, replicas against one, and runs that learn, go on, and refuse."""
+"""The loss against a closed form, two replicas against one, and training: it learns, resumes and checks its options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def trained(scenes_dir, tmp_path_factory):
     return folder, tiny_dual_encoder.train(scenes_dir, folder)
 
 
-def test_pairs_that_say_or_show_the_same_are_no_negatives():
+def test_pairs_with_the_same_words_or_image_are_not_negatives():
     rng = np.random.default_rng(1)
     images, captions = rng.normal(size=[2, 5, 3])
     image_keys, caption_keys = [1, 2, 3, 1, 5], [10, 20, 20, 30, 50]  # Images 0 and 3, and captions 1 and 2.
@@ -72,7 +72,7 @@ def test_two_replicas_train_as_one(scenes_dir, trained, tmp_path):
     np.testing.assert_allclose(*embeddings, atol=1e-3)
 
 
-@pytest.mark.slow  # Sixty steps, after three looks at held-out pairs.
+@pytest.mark.slow  # Sixty steps, and three evaluations on held-out pairs.
 def test_a_short_training_learns(scenes_dir, tmp_path):
     report = tiny_dual_encoder.train(scenes_dir, tmp_path, steps=60, learning_rate=3e-3, evaluate_every=20)
     losses = [line["loss"] for line in _metrics(tmp_path)]
@@ -83,7 +83,7 @@ def test_a_short_training_learns(scenes_dir, tmp_path):
     assert 0.0 <= held_out["r_precision"] <= 1.0
 
 
-def test_what_is_trained_is_left_alone(scenes_dir, trained):
+def test_a_trained_dual_encoder_is_not_changed(scenes_dir, trained):
     folder, report = trained
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert tiny_dual_encoder.train(scenes_dir, folder) == report
@@ -129,7 +129,7 @@ def test_impossible_options_are_refused(changes, message, scenes_dir, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_a_folder_of_others_is_refused(scenes_dir, trained, tmp_path):
+def test_a_folder_of_something_else_is_refused(scenes_dir, trained, tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "options.json").write_bytes((trained[0] / "work" / "options.json").read_bytes())
     with pytest.raises(ValueError, match=r"holds a training with steps=6, not 7: give another --workdir"):
@@ -140,7 +140,7 @@ def test_a_folder_of_others_is_refused(scenes_dir, trained, tmp_path):
         tiny_dual_encoder.train(scenes_dir, tmp_path)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(scenes_dir, tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_training(scenes_dir, tmp_path):
     with pytest.raises(FloatingPointError, match=r"the loss is nan at step \d: lower --learning_rate"):
         tiny_dual_encoder.train(scenes_dir, tmp_path, learning_rate=1e38, evaluate_every=6)
     assert not (tmp_path / "output").exists()

@@ -22,7 +22,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def images(scenes_dir, tmp_path_factory) -> pathlib.Path:
-    """A folder of scenes and a table of their captions, one of which has lost its image."""
+    """A folder of scenes with a table of their captions; the image of one caption is missing."""
     folder = tmp_path_factory.mktemp("images")
     lines = ["an image that is gone\tgone.jpg"]
     decoders = {"image": tfds.decode.SkipDecoding()}
@@ -49,11 +49,11 @@ def _arguments(images: pathlib.Path, output: pathlib.Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_end(command, images, tmp_path):
+def test_a_killed_training_resumes_to_the_same_result(command, images, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = command("eval.train_dual_encoder", *_arguments(images, killed))
     checkpoints = tmp_path / "killed.training" / "checkpoints"
-    while len(list(checkpoints.glob("step-*.index"))) < 2:  # The first of them is noted by then.
+    while len(list(checkpoints.glob("step-*.index"))) < 2:  # By then the first one is registered.
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     process.kill()

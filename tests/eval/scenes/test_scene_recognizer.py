@@ -106,7 +106,7 @@ def test_intersection_over_union():
 
 
 def test_measures_of_a_recognizer_that_errs(labeled):
-    """One that tells the truth, but misses every 'ring' and sees a 'moon' everywhere, half as wide as it is."""
+    """It is right, except that it misses every 'ring' and detects a 'moon' everywhere, half as wide as it is."""
     images, targets = labeled
     ring, moon = spec.KINDS.index("ring"), spec.KINDS.index("moon")
     present = targets.widths > 0
@@ -210,7 +210,7 @@ def test_the_seed_decides(tmp_path, labeled, monkeypatch):
         scene_recognizer_training.build(tmp_path / name, seed=1, steps=3)
         return tf.saved_model.load(str(tmp_path / name))(labeled.images)["features"].numpy()
 
-    (tmp_path / "b.incomplete" / "variables").mkdir(parents=True)  # What a killed call may leave is replaced.
+    (tmp_path / "b.incomplete" / "variables").mkdir(parents=True)  # Leftovers of a killed call are replaced.
     np.testing.assert_array_equal(features("a"), features("b"))
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     one, other = (scene_recognizer.SceneRecognizer(seed).network.trainable_variables[0] for seed in (1, 2))
@@ -227,7 +227,7 @@ def test_a_killed_build_leaves_nothing_under_the_name(tmp_path):
         while not (tmp_path / "killed.incomplete").exists() and time.time() < limit:
             time.sleep(0.05)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # With the processes that draw.
+        os.killpg(process.pid, signal.SIGKILL)  # Together with the processes that draw.
         process.wait()
     assert os.listdir(tmp_path) == ["killed.incomplete"]
     assert not scene_recognizer_training.is_built(tmp_path / "killed")
