@@ -19,16 +19,16 @@ from xmcgan.config import Config
 from xmcgan.files import check_room, remove_temporary, temporary_path
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 
-# Images whose captions are encoded together.
+# Number of images whose captions are encoded together.
 _BATCH_SIZE = 64
-# The disk space needed is estimated from this many images, and multiplied by this factor to be safe.
+# The disk space needed is estimated from this many images. The estimate is multiplied by this factor to be safe.
 _SAMPLED_IMAGES, _SPACE_FACTOR = 1024, 1.1
 
 
 def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEncoder, split: str = "train") -> bool:
     """Stores the features of all captions of a split, unless they are stored already.
 
-    The files that an interrupted run has finished are kept. The next run writes only the missing ones.
+    The files that an interrupted run has finished are kept, and the next run writes only the missing ones.
 
     Args:
       config: the experiment.
@@ -107,7 +107,7 @@ def _encode_files(
 def _encode_file(record_file: epath.Path, encoder: TextEncoder, encode: Callable) -> Iterator[ImageText]:
     """Yields the text features of each image of a file, in the order of its records."""
     for image_ids, captions, tokens in _tokenized(record_file, encoder):
-        # [captions, dim], [captions, text_length, dim], [captions]: the captions of all images of the batch.
+        # [captions, dim], [captions, text_length, dim] and [captions], over the captions of all images in the batch.
         sentences, words, lengths = (tensor.numpy() for tensor in encode(tokens))
         words = words[np.arange(words.shape[1]) < lengths[:, np.newaxis]]  # [sum of lengths, dim], without padding
         ends = captions.row_splits.numpy()[1:-1]
@@ -139,7 +139,7 @@ def _tokenized(record_file: epath.Path, encoder: TextEncoder) -> tf.data.Dataset
 
 
 def _check_room(target: epath.Path, record_files: Sequence[epath.Path], num_images: int, encoder: TextEncoder) -> None:
-    """Raises OSError if the features would not fit on the disk, estimated from the first images."""
+    """Raises OSError if the features, by an estimate from the first images, would not fit on the disk."""
     if "://" in os.fspath(target) or not num_images:
         return
     num_sampled, num_vectors = 0, 0

@@ -18,7 +18,7 @@ from xmcgan.config import Config
 from xmcgan.files import locked
 
 _TEXT_MODEL = "scenes:bert"
-# The names of unfinished folders, ours and those of TFDS. Older versions of TFDS put the word at the end.
+# Matches the names of unfinished folders, ours and those of TFDS. Older versions of TFDS put 'incomplete' at the end.
 _REMNANTS = "*incomplete*"
 
 
@@ -32,14 +32,15 @@ def convert(
 ) -> bool:
     """Converts published files into records, unless they have been converted already.
 
-    The records appear under their name only when they are complete. What an interrupted conversion left is removed.
+    The records appear under their name only when they are complete. What an interrupted run left behind is removed.
 
     Args:
       dataset: name of the dataset.
       source: folder with the files as published.
       data_dir: folder of all records.
       max_skipped: largest share of a split's images, or of its captions, that may be left out as unusable, 0 .. 1.
-      beam_runner: name of an Apache Beam runner, such as 'DirectRunner'. None converts on all cores of this machine.
+      beam_runner: name of an Apache Beam runner, such as 'DirectRunner'. If None, the conversion runs without
+        Beam, on all cores of this machine.
       beam_options: options of the Beam pipeline, as on its command line.
 
     Returns:
@@ -58,7 +59,7 @@ def convert(
 def prepare_scenes(
     data_dir: str | os.PathLike, *, num_train: int = 12_000, num_val: int = 500, seed: int = 0, image_size: int = 128
 ) -> bool:
-    """Draws scenes and converts them, on first use.
+    """Draws and converts the scenes, unless they have been converted already.
 
     Args:
       data_dir: folder of all records.
@@ -81,7 +82,7 @@ def prepare_scenes(
 
 
 def prepare_for(config: Config, data_dir: str | os.PathLike) -> None:
-    """Prepares what this package can make for an experiment: drawn records, and their text encoder.
+    """Prepares what an experiment needs and this package makes itself: the scenes and their text encoder.
 
     Args:
       config: the experiment.
@@ -100,7 +101,7 @@ def text_model_folder(data_dir: str | os.PathLike) -> str:
 
 
 def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int = 800) -> bool:
-    """Trains the small BERT of the scenes on their training captions, on first use.
+    """Trains the scenes' small BERT on their training captions, unless it has been trained already.
 
     Args:
       data_dir: folder of all records, including those of the scenes.
@@ -139,10 +140,10 @@ def _build(
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam_runner is not None:
         config = config.replace(beam_runner=beam_runner, beam_options=_pipeline_options(beam_options))
-    tfds.disable_progress_bar()  # The builders show their own, which knows the total.
+    tfds.disable_progress_bar()  # The builders show their own bar, which knows the total.
     with (
-        tempfile.TemporaryDirectory() as downloads,  # TFDS needs this folder, although nothing is downloaded,
-        contextlib.redirect_stdout(io.StringIO()),  # and prints that it is downloading.
+        tempfile.TemporaryDirectory() as downloads,  # TFDS needs this folder, although nothing is downloaded.
+        contextlib.redirect_stdout(io.StringIO()),  # TFDS would print that it is downloading.
         console.quiet_libraries(),
     ):
         builder.download_and_prepare(download_dir=downloads, download_config=config)
@@ -160,7 +161,7 @@ def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.
     """Calls `make` with the folder `<data_dir>/<dataset>` unless the records are there; returns whether it did.
 
     Two processes never make the same records: the second one waits, and then finds them. The lock of a killed process
-    is released immediately, and what that process left is removed.
+    is released immediately, and what that process left behind is removed.
     """
     if records.is_converted(dataset, data_dir):
         return False
@@ -168,7 +169,7 @@ def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.
         if records.is_converted(dataset, data_dir):
             return False
         target = records.directory(dataset, data_dir)
-        if target.exists():  # No conversion leaves it like this, and TFDS would consider it finished.
+        if target.exists():  # No conversion leaves such a folder, but TFDS would consider it finished.
             raise FileExistsError(f"{target} holds no finished records: remove it, or choose another --data_dir")
         for remnant in folder.glob(_REMNANTS):
             remnant.rmtree()

@@ -1,8 +1,8 @@
 """The files that the datasets' owners publish, with their addresses, sizes and checksums.
 
 We know of no checksums published by the owners. COCO's checksums and sizes are those that TensorFlow Datasets recorded
-when it downloaded the same files. For the Localized Narratives we know of no recorded sizes or checksums, so both are
-taken from the server's response.
+when it downloaded the same files. For Localized Narratives we know of no recorded sizes or checksums, so both are taken
+from the server's response.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class PublishedFile(NamedTuple):
       name: name in the source folder.
       url: address of the file.
       page: web page on which its owner publishes it.
-      size: bytes; if None, the server is asked.
+      size: size in bytes; if None, the server is asked for it.
       sha256: checksum in hexadecimal; if None, the checksum that the server states is used.
-      unpacks_to: for an archive, the folders or files in it that the builders need. Empty: the file is not unpacked.
+      unpacks_to: for an archive, the folders or files in it that the builders need; if empty, it is not unpacked.
       num_images: for an archive of images, how many it holds.
-      unpacked_ratio: for an archive, an estimate of its unpacked size over its own. JPEG files do not compress further;
-        COCO's JSON files compress to less than a third.
-      whole_name: for a shard, the name of the file that joins all shards, which some users keep instead.
+      unpacked_ratio: for an archive, an estimate of its unpacked size divided by its packed size. JPEG files do not
+        compress further; COCO's JSON files compress to less than a third.
+      whole_name: for a shard, the name of the file that joins all shards, which some users keep instead of them.
     """
 
     name: str
@@ -50,12 +50,12 @@ class ImageFolder(NamedTuple):
     """The images of a split, published one by one.
 
     Attributes:
-      split: name of the split in the names of their folder and archives.
+      split: name of the split, as it appears in the names of the images' folder and archives.
       url: address of their folder, in which each image is called `<image id>.jpg`.
       page: web page on which their owner publishes them.
-      num_narratives: number of narratives on these images, hence an upper bound on the images needed.
-      image_size: mean bytes of an image.
-      by_first_digit: whether there is one published archive for each first digit of the image ids.
+      num_narratives: number of narratives of these images, hence an upper bound on the number of images needed.
+      image_size: mean size of an image, in bytes.
+      by_first_digit: whether there is one archive for each first digit of the image ids, instead of one in all.
     """
 
     split: str
@@ -71,8 +71,8 @@ class Published(NamedTuple):
 
     Attributes:
       files: archives and annotation files.
-      light_files: for Localized Narratives, the same with smaller files without timed words and mouse traces. Empty
-        for datasets that have no such files.
+      light_files: for Localized Narratives, the same files, except that the narratives are smaller because they lack
+        timed words and mouse traces. Empty for other datasets.
       image_folders: images that are published one by one.
     """
 

@@ -1,9 +1,9 @@
 """Random access to the records of a split, through an index of their offsets in the TFRecord files.
 
 TFRecord files can only be read from the front. Once the offset of every record is known, any record can be read
-directly. So an epoch is a permutation of numbers instead of a shuffle buffer, a stream can start at any step, and a
-host reads only its own records. The index of a split is stored beside its records as `<split>.index.npy`, 8 bytes a
-record.
+directly. So an epoch needs no shuffle buffer, only a permutation of record numbers; a stream can start at any step; and
+a host reads only its own records. The index of a split is stored beside its records as `<split>.index.npy`, with 8
+bytes per record.
 
 Layout of a record in a TFRecord file: 8 bytes with the length n of the data, 4 bytes with the checksum of the length,
 n bytes of data, and 4 bytes with the checksum of the data.
@@ -22,11 +22,11 @@ from etils import epath
 
 from xmcgan.files import replaced
 
-# Bytes around the data of a record, and bytes of its length field.
+# Number of bytes around the data of a record, and in its length field.
 _FRAME, _LENGTH = 16, 8
-# Parallel reads: network disks have a high latency, but answer many requests at a time.
+# Number of parallel reads: network disks have a high latency, but answer many requests at a time.
 _PARALLEL_READS = 16
-# Records that each of the parallel readers reads in a row, so that tf.data switches between readers less often.
+# Number of records that each parallel reader reads in a row, so that tf.data switches between readers less often.
 _RECORDS_PER_READER = 8
 
 
@@ -46,7 +46,7 @@ class RecordIndex:
           offsets: offset of each record in its file, [records] int64 bytes.
         """
         self.files = list(files)
-        # Tensors, because a graph refers to them but would copy arrays. On the CPU, because tf.data runs there.
+        # These are tensors, because a graph would copy arrays. They are on the CPU, because tf.data runs there.
         with tf.device("CPU:0"):
             self._files = tf.constant(self.files)
             self._file_numbers = tf.constant(file_numbers, tf.int32)
@@ -60,7 +60,7 @@ class RecordIndex:
 
         Args:
           numbers: dataset of record numbers, int64 [numbers], each in [0, len(self)). Elements with many numbers are
-            faster, because they are looked up together.
+            faster, because the numbers of an element are looked up together.
 
         Returns:
           The serialized records, each a scalar string, in the order of their numbers.
@@ -71,14 +71,14 @@ class RecordIndex:
             return tf.gather(self._files, file_numbers), tf.gather(self._offsets, record_numbers)
 
         def record(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
-            # The op behind tf.data.TFRecordDataset, which has no argument for offsets. Without a buffer, the reader
-            # reads exactly the record, whose length it knows.
+            # This is the op behind tf.data.TFRecordDataset, a class that has no argument for offsets. Without a buffer,
+            # the reader reads exactly this record, whose length it knows.
             from_offset = tf.raw_ops.TFRecordDatasetV2(
                 filenames=[file], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
             )
             return tf.data.experimental.from_variant(from_offset, tf.TensorSpec([], tf.string)).take(1)
 
-        # Not a map with get_single_element: under enable_op_determinism, tf.data would run that sequentially.
+        # This is not a map with get_single_element, which tf.data would run sequentially under enable_op_determinism.
         consecutive = numbers.map(location).unbatch().batch(_RECORDS_PER_READER)
         return consecutive.interleave(
             lambda files, offsets: tf.data.Dataset.from_tensor_slices((files, offsets)).flat_map(record),
@@ -178,7 +178,7 @@ def _scan(file: epath.Path) -> np.ndarray:
 
 
 def _fits(file: epath.Path, offsets: np.ndarray) -> bool:
-    """Returns whether offsets can belong to a file: they rise from 0, and the last record ends with the file."""
+    """Returns whether offsets can belong to a file: they rise from 0, and the last record ends where the file ends."""
     size = _size(file)
     if not len(offsets):
         return size == 0
@@ -189,7 +189,7 @@ def _fits(file: epath.Path, offsets: np.ndarray) -> bool:
 
 
 def _end(content: BinaryIO, offset: int) -> int:
-    """Returns where the record at `offset` ends; this is beyond the end of a truncated file."""
+    """Returns where the record at `offset` ends, which is beyond the end of the file if the file is truncated."""
     content.seek(offset)
     length = content.read(_LENGTH).ljust(_LENGTH, b"\xff")  # If the length itself is truncated, make it very large.
     return offset + _FRAME + int.from_bytes(length, "little")

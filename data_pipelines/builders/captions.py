@@ -9,7 +9,8 @@ def clean(caption: object, name: str) -> tuple[str, list[Issue]]:
     """Removes line breaks and stray spaces from a caption.
 
     Args:
-      caption: the value in the JSON file. Bytes that are not UTF-8 are lone surrogates (`errors='surrogateescape'`).
+      caption: a value from a JSON file that was decoded with `errors='surrogateescape'`, so bytes that are not UTF-8
+        have become lone surrogates.
       name: name of the caption in the issues.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Converts COCO 2014, and drawn scenes, which have the same layout.
+"""Converts COCO 2014, and the `scenes` dataset, which has the same layout.
 
 Source: `train2014/`, `val2014/` and `annotations/{captions,instances}_{train,val}2014.json`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from data_pipelines.builders import coco_annotations, image_builder
 from data_pipelines.builders.skipped import LEFT_OUT, Issue
 
-# COCO's name of each split.
+# COCO's name for each split.
 _SPLITS = {"train": "train2014", "validation": "val2014"}
 
 

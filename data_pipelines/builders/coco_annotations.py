@@ -25,11 +25,11 @@ def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Issue]]:
     """Reads the images and captions of an annotation file.
 
     Args:
-      path: path of a `captions_<split><year>.json`.
+      path: path of a file `captions_<split><year>.json`.
 
     Returns:
-      The images in the order of the file, including duplicates, and one issue for each caption of an image that the
-      file does not list. Bytes in captions that are not UTF-8 become lone surrogates.
+      The images in the order of the file, including duplicates, and an issue for each caption whose image the file does
+      not list. In captions, bytes that are not UTF-8 become lone surrogates.
 
     Raises:
       ValueError: the file does not have COCO's format.
@@ -56,10 +56,10 @@ def read_labels(path: epath.Path) -> dict[int, tuple[str, ...]]:
     """Reads the object classes of each image.
 
     Args:
-      path: path of an `instances_<split><year>.json`.
+      path: path of a file `instances_<split><year>.json`.
 
     Returns:
-      The sorted names of the classes, each once, by image id. Images without objects are omitted.
+      By image id, the sorted names of the image's classes, without duplicates. Images without objects are omitted.
 
     Raises:
       ValueError: the file does not have COCO's format.

@@ -32,10 +32,10 @@ from xmcgan.files import check_room
 if TYPE_CHECKING:
     import apache_beam as beam
 
-# Images in a unit whose images are files in a folder.
+# Number of images in a unit, unless its images are in an archive.
 _UNIT_SIZE = 256
-# The disk space needed is estimated from this many images of this many units. The factor covers captions, traces and
-# headers.
+# The disk space needed is estimated from a sample: about this many units, and this many images of each. The factor
+# covers captions, traces and headers.
 _SAMPLED_UNITS, _SAMPLED_IMAGES, _SPACE_FACTOR = 20, 10, 1.1
 # Folder of the units of a Beam pipeline, within the folder of the unfinished records.
 _UNITS = "units"
@@ -49,7 +49,7 @@ class Item(NamedTuple):
     path: str  # Path of its file; empty if it is in the unit's archive.
     labels: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()  # As published.
-    lines: tuple[narratives.Line, ...] = ()  # Where its narratives are; they replace the captions.
+    lines: tuple[narratives.Line, ...] = ()  # Locations of its narratives, given instead of captions.
 
 
 class Unit(NamedTuple):
@@ -63,8 +63,8 @@ class Plan(NamedTuple):
     """A split to convert."""
 
     units: list[Unit]
-    issues: list[Issue]  # Images and captions that have been left out already.
-    num_captions: int  # Captions in the source.
+    issues: list[Issue]  # Images and captions that planning has left out already.
+    num_captions: int  # Number of captions in the source.
 
     @property
     def num_items(self) -> int:
@@ -101,7 +101,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         """Makes the builder.
 
         Args:
-          name: of the dataset, whatever the class is called; folder and files of the records bear it.
+          name: name of the dataset, which also names the records' folder and files; the class may have another name.
           source: folder with the files as published.
           max_skipped: largest share of a split's images, or of its captions, that may be left out as unusable.
           use_beam: whether to convert with Apache Beam; all its workers must be able to access `source` and `data_dir`.
@@ -124,10 +124,10 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
     @abc.abstractmethod
     def plan(self, split: str) -> Plan:
-        """Lists the images of a split to convert.
+        """Lists the images to convert in a split.
 
         Args:
-          split: one of `splits`.
+          split: one of `splits()`.
 
         Raises:
           ValueError: a file does not have the published format.
@@ -172,11 +172,11 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
                     num_written += 1
                     yield outcome.record.image_id, records.to_example(outcome.record)
         self._logs[split].close(num_written)
-        # TFDS now sorts the records by a hash of their ids. For tens of gigabytes that takes minutes, without output.
+        # TFDS now sorts the records by a hash of their ids. For tens of gigabytes this takes minutes, without output.
         tqdm.tqdm.write(f"writing {num_written:,} records of {split}", file=sys.stderr)
 
     def _pipeline(self, split: str, plan: Plan) -> beam.PTransform:
-        """Converts with Apache Beam. Units are stored in files, because together they are too large for its graph."""
+        """Converts with Apache Beam; units are stored in files, because a pipeline's graph cannot hold them all."""
         import apache_beam as beam
 
         folder = epath.Path(self.data_dir) / _UNITS / split
@@ -193,7 +193,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         return convert()
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        """Lets TFDS write the records, then adds our files, all in the folder that TFDS renames at the end."""
+        """Lets TFDS write the records, then adds the indexes and the list of issues; TFDS renames the folder last."""
         folder = epath.Path(self.data_dir)
         try:
             super()._download_and_prepare(dl_manager, download_config)
@@ -209,7 +209,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             record_index.write(folder, split, sorted(path.name for path in info.filepaths))
 
     def _account_for_units(self, folder: epath.Path) -> None:
-        """Collects the issues that a pipeline's workers found, in the order of the units, as `_examples` does."""
+        """Collects the issues that a pipeline's workers found, in the order of the units, as in `_examples`."""
         for split, log in self._logs.items():
             reports = [_report_path(unit) for unit in sorted((folder / _UNITS / split).glob("*.pickle"))]
             finished = [pickle.loads(report.read_bytes()) for report in reports if report.exists()]
@@ -220,12 +220,15 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
 
 def split_into_units(items: list[Item]) -> list[Unit]:
-    """Groups items whose images are files into units."""
+    """Groups items into units; the image of each item must be a file of its own."""
     return [Unit(items[start : start + _UNIT_SIZE]) for start in range(0, len(items), _UNIT_SIZE)]
 
 
 def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], bytes]]]:
-    """Yields each item with a function that reads its image, or raises ValueError with the reason if it is unusable."""
+    """Yields each item with a function that reads its image.
+
+    The function raises ValueError with the reason if the image cannot be used.
+    """
     if unit.archive:
         return jpeg_files.read_archive(unit.archive, {item.file_name: item for item in unit.items})
     return ((item, functools.partial(jpeg_files.read_jpeg, item.path)) for item in unit.items)
@@ -258,7 +261,7 @@ def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
 
 
 def _convert_unit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Converts a unit in a Beam worker; writes a report beside the unit, which a second attempt overwrites."""
+    """Converts a unit in a Beam worker, and writes a report beside it; a second attempt overwrites the report."""
     unit = epath.Path(path)
     issues, num_written = [], 0
     for item, read_image in _images(pickle.loads(unit.read_bytes())):
@@ -287,7 +290,7 @@ def _in_order(pool: concurrent.futures.Executor, function: Callable, arguments: 
 
 
 def _check_room(plans: Iterable[Plan], folder: str) -> None:
-    """Raises OSError if the records would not fit on the disk, estimated from a sample of the images."""
+    """Raises OSError if the records, by an estimate from a sample of the images, would not fit on the disk."""
     if "://" in folder:
         return
     units = [unit for plan in plans for unit in plan.units]

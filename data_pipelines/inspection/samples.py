@@ -24,14 +24,14 @@ class Sample(NamedTuple):
 def draw(
     builder: tfds.core.DatasetBuilder, folder: str | os.PathLike, splits: Sequence[str], number: int, seed: int
 ) -> list[Sample]:
-    """Samples records without replacement, about as many from each split.
+    """Samples records without replacement, about the same number from each split.
 
     Args:
       builder: the dataset, as returned by `records.open_dataset`.
       folder: folder of its records.
       splits: the splits to sample from.
-      number: total number of records; there may be fewer if a split has too few.
-      seed: the same seed samples the same records.
+      number: total number of records; fewer are returned if a split has too few.
+      seed: seed of the sample; the same seed always gives the same records.
 
     Returns:
       The records with their narratives, in the order of `splits`.

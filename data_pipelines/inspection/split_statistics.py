@@ -14,10 +14,11 @@ from data_pipelines.inspection.histograms import Histogram
 from data_pipelines.inspection.tokens import TokenCounter
 from xmcgan import console
 
-# Records that are counted together, without their images.
+# Number of records that are counted together, without their images.
 _BATCH = 256
-# TFRecord files read in parallel, and records read from a file before the next file. Few, because their images are held
-# in memory: 16 of each take 1.5 GB instead of 0.8 GB, at the same speed.
+# Number of TFRecord files read in parallel, and of records read from one file before switching to the next. Both are
+# small, because the records are held in memory with their images: 16 files and 16 records take 1.5 GB instead of
+# 0.8 GB, at the same speed.
 _PARALLEL_FILES, _RECORDS_PER_TURN = 4, 4
 
 
@@ -43,7 +44,7 @@ class SplitStatistics:
     labels: Histogram[str] = dataclasses.field(default_factory=Histogram)
     # Number of points in the traces of each narrative; 0 for narratives without traces.
     points: Histogram[int] = dataclasses.field(default_factory=Histogram)
-    # Duration of each narrative with timed words in units of 0.1 s, rounded down.
+    # Time at which the last word of each narrative with timed words ends, in units of 0.1 s, rounded down.
     deciseconds: Histogram[int] = dataclasses.field(default_factory=Histogram)
 
     @property
@@ -120,7 +121,7 @@ def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 
 
 def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None) -> dict[str, tf.Tensor]:
-    """Computes the numbers of a batch; those of captions and narratives are flattened over the images.
+    """Computes what is counted in a batch; the values of captions and narratives are flattened over the images.
 
     Args:
       batch: a batch of results of `_without_image`, [batch, ...], ragged where an image may have several values.
@@ -130,7 +131,7 @@ def _numbers(batch: Mapping[str, tf.Tensor], token_counter: TokenCounter | None)
       The values that `_add` adds to the statistics.
     """
     captions = batch["captions"].flat_values  # [captions of the batch]
-    # The narratives of all images are concatenated.
+    # One row for each narrative; the narratives of all images are concatenated.
     ends = tf.RaggedTensor.from_row_lengths(batch["ends"].flat_values, batch["utterance_counts"].flat_values)
     strokes = tf.RaggedTensor.from_row_lengths(batch["stroke_lengths"].flat_values, batch["stroke_counts"].flat_values)
     timed = tf.ragged.boolean_mask(ends, ends.row_lengths() > 0)

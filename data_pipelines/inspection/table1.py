@@ -2,15 +2,17 @@
 
 How we interpret the table, where it does not say what it counts:
 
-- Its samples are images in COCO-14, of which 82,783 and 40,504 are published. For Localized Narratives they are
+- The samples of COCO-14 are images: 82,783 and 40,504 are published. The samples of Localized Narratives are
   narratives: 134,272 and 8,573 are published for the 118,287 and 5,000 images of COCO-17, and 507,444 and 41,691 for
   504,413 and 41,620 images of Open Images. The table truncates to thousands instead of rounding. We compare with the
   exact numbers.
-- Its captions per image are those of an image in COCO-14. Where samples are narratives, each has one caption. Our
-  records hold all narratives of an image, so they may have more captions per image than the table.
-- Its caption length is the number of words between white space; punctuation marks are not words. The 400 captions of 80
-  COCO photographs have 10.6 such words (standard error 0.14). If punctuation marks counted as words, they would have
-  11.5. They have 12.0 of BERT's word pieces, or 14.0 with [CLS] and [SEP]. The table gives one length for both splits.
+- The captions per image of COCO-14 are all captions of an image. Those of Localized Narratives are the captions of a
+  narrative, always one. Our records hold all narratives of an image, so they may have more captions per image than the
+  table.
+- The caption length is the number of words separated by white space; punctuation marks do not count as words. The 400
+  captions of 80 COCO photographs have 10.6 such words on average (standard error 0.14). If punctuation marks counted as
+  words, these captions would have 11.5. They have 12.0 of BERT's word pieces, or 14.0 with [CLS] and [SEP]. The table
+  gives one length for both splits.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import NamedTuple
 
 from data_pipelines.inspection.split_statistics import SplitStatistics
 
-# Relative tolerances. For counts, the default share that a conversion may leave out. For the caption length, which the
-# table gives for both splits together, less than half of what counting punctuation would add.
+# Relative tolerances. The one for counts is the share that a conversion may leave out by default. The one for the
+# caption length, which the table gives for both splits together, is less than half of what counting punctuation marks
+# would add.
 _COUNT_TOLERANCE, _LENGTH_TOLERANCE = 0.01, 0.03
 
 
@@ -33,7 +36,7 @@ class _Samples(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """A dataset of Table 1."""
+    """The numbers of Table 1 for one dataset."""
 
     unit: str  # What counts as a sample: 'images' or 'narratives'.
     samples: dict[str, _Samples]  # By split.
@@ -53,10 +56,10 @@ _TABLE = {
 
 
 class Comparison(NamedTuple):
-    """A number of the records, compared with the table's."""
+    """A statistic of the records, compared with its value in the table."""
 
     split: str
-    what: str
+    what: str  # Name of the statistic.
     ours: str
     paper: str
     agrees: bool
@@ -90,7 +93,7 @@ def compare(dataset: str, splits: Mapping[str, SplitStatistics]) -> list[Compari
 
 
 def describe_gaps(dataset: str, splits: Mapping[str, SplitStatistics]) -> str:
-    """Returns a sentence that says for what Table 1 has no numbers; empty if it has numbers for all splits."""
+    """Returns a sentence that names what Table 1 does not cover; empty if it covers all splits."""
     if dataset not in _TABLE:
         return f"The paper has no numbers for {dataset}."
     others = [f"'{split}'" for split in splits if split not in _TABLE[dataset].samples]

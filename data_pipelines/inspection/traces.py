@@ -1,7 +1,8 @@
 """Prepares narratives for display: the trace over the image, and the words, both with their times.
 
-Each line of a trace and each word has the elapsed share of the narrative's time, from which the page computes its
-color. It also has the number of its utterance, by which the page's script finds lines and words that belong together.
+Each line of a trace, and each word, comes with two numbers. The elapsed share of the narrative's time
+determines the color of the line or word on the page. The number of the utterance tells the page's script which lines
+and words belong together.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ class Line(NamedTuple):
     """A piece of a trace, as an SVG polyline."""
 
     points: str  # 'x,y x,y ...' in a square of SIDE.
-    utterance: int | None  # Number of the utterance said at that time; None in a pause.
+    utterance: int | None  # Number of the utterance spoken at that time; None in a pause.
     elapsed: float  # Elapsed share of the narrative's time, 0 .. 1.
 
 
 class Trace(NamedTuple):
-    """A trace, as whole strokes and as pieces that are cut where another utterance begins."""
+    """A trace, as whole strokes and as pieces that are cut where an utterance or a pause begins."""
 
     strokes: list[str]  # In the format of `Line.points`.
     lines: list[Line]
@@ -39,7 +40,7 @@ class Word(NamedTuple):
     """A word of a caption."""
 
     text: str
-    is_cut: bool  # Whether the models do not see it, because the caption is too long.
+    is_cut: bool  # Whether it is beyond the text length, so that the models do not see it.
     utterance: int | None  # Number of its utterance; None if unknown.
     elapsed: float | None  # As in `Line`; None if unknown.
 
@@ -58,12 +59,12 @@ def trace(narrative: Narrative) -> Trace:
 
 
 def words(caption: str, narrative: Narrative | None, num_kept: int | None) -> list[Word]:
-    """Splits a caption into words and finds the time at which each was said.
+    """Splits a caption into words and finds the time at which each was spoken.
 
     Args:
       caption: a caption of a record.
-      narrative: its narrative, or None if it was not spoken. Some of its words may differ from the caption's.
-      num_kept: number of words before the cut; None if unknown.
+      narrative: the caption's narrative, whose words may differ from the caption; None if the caption was not spoken.
+      num_kept: number of words within the text length; None if unknown.
     """
     own = caption.split()
     utterances: Sequence[int | None] = [None] * len(own)
@@ -88,17 +89,18 @@ def seconds(narrative: Narrative) -> float:
 
 
 def _pieces(points: np.ndarray, times: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
-    """Yields the pieces of a stroke, cut where another utterance begins, as (utterance, [points, 3]).
+    """Yields the pieces of a stroke, as (utterance, [points, 3]); in a pause the utterance is None.
 
-    Successive pieces share an end point. In a pause the utterance is None.
+    The stroke is cut where an utterance or a pause begins, and every _SILENT_PIECE seconds during a pause. Successive
+    pieces share an end point.
     """
     at = points[:, 2]
     if len(times):
-        latest = np.searchsorted(times[:, 0], at, side="right") - 1  # [points]; -1 before the first one.
+        latest = np.searchsorted(times[:, 0], at, side="right") - 1  # [points] latest utterance begun, or -1.
         spoken = (latest >= 0) & (at <= times[latest, 1])
     else:
         latest, spoken = np.full(len(at), -1), np.zeros(len(at), bool)
-    # During pauses the key is negative, with another number for each piece of _SILENT_PIECE seconds.
+    # During pauses the key is negative, and differs between pieces of _SILENT_PIECE seconds.
     key = np.where(spoken, latest, -1 - np.floor(np.maximum(at, 0) / _SILENT_PIECE).astype(np.int64))
     starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
     for start, stop in zip(starts, [*starts[1:], len(points)]):
@@ -116,7 +118,7 @@ def _coordinates(points: np.ndarray) -> str:
 
 
 def _utterances_of(own: Sequence[str], utterances: Sequence[str]) -> list[int | None]:
-    """Returns the utterance of each word of a caption, or None where the narrative's words differ from it."""
+    """Returns the utterance of each word of a caption, or None where the narrative has other words."""
     timed = [(word.lower(), number) for number, utterance in enumerate(utterances) for word in utterance.split()]
     found: list[int | None] = [None] * len(own)
     matcher = difflib.SequenceMatcher(None, [word.lower() for word in own], [word for word, _ in timed], autojunk=False)

@@ -1,4 +1,4 @@
-"""Draws the eight backgrounds, each in a few variants (horizon, clouds, stars, skyline, planks)."""
+"""Draws the eight backgrounds, each in eight variants of its details (horizon, clouds, stars, skyline, planks)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def render(background: str, variant: int, size: int) -> Image.Image:
 
 
 class _Canvas:
-    """An image that is painted in coordinates of the unit square, y downwards."""
+    """An image that is painted in coordinates of the unit square; y points downwards."""
 
     def __init__(self, side: int):
         self._side = side

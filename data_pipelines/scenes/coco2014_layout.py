@@ -31,7 +31,7 @@ def write_coco2014(
     The folder appears under its name only when it is complete. Its content is a pure function of the arguments.
 
     Args:
-      output: folder to create; it must not exist yet, or be empty.
+      output: folder to create; if it exists already, it must be empty.
       num_train: number of images in train2014, at least 1.
       num_val: number of images in val2014, at least 1.
       seed: seed of the scenes.

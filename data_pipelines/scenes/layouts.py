@@ -1,4 +1,4 @@
-"""The published layouts in which scenes can be written, so that each dataset's converter can read them."""
+"""The layouts in which scenes can be written: those of the published datasets, whose builders can then read them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Writes scenes in the layout of LN-COCO: the images of COCO-17, and the narrative files in the root folder.
+"""Writes scenes in the layout of LN-COCO: the folders of COCO-17, and beside them the narrative files.
 
 train2017/%012d.jpg  val2017/%012d.jpg  annotations/instances_{train,val}2017.json
 coco_train_localized_narratives-0000k-of-00004.jsonl  coco_val_localized_narratives.jsonl
-or the smaller coco_train_captions.jsonl  coco_val_captions.jsonl
+(or, smaller: coco_train_captions.jsonl  coco_val_captions.jsonl)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from data_pipelines.scenes import annotation_files, draw, narrative_files, sample
 from xmcgan.files import new_folder
 
-# Share of images with a second narrative: COCO's 118,000 training images have 134,000 narratives.
+# Share of images with a second narrative, as published: COCO-17's 118,000 training images have 134,000 narratives.
 SECOND_SHARE = 0.14
 
 
@@ -46,13 +46,13 @@ def write_ln_coco(
     scenes are the same in all layouts.
 
     Args:
-      output: folder to create; it must not exist yet, or be empty.
+      output: folder to create; if it exists already, it must be empty.
       num_train: number of images in train2017, at least 1.
       num_val: number of images in val2017, at least 1.
       seed: seed of the scenes.
       image_size: pixels a side.
       num_processes: number of processes that draw in parallel; None means one per core.
-      captions_only: write the smaller `*_captions.jsonl`, without timed words and traces.
+      captions_only: whether to write the smaller `*_captions.jsonl`, without timed words and traces.
 
     Raises:
       ValueError: `num_train` or `num_val` is less than 1.

@@ -59,7 +59,7 @@ def write_ln_openimages(
     scenes are the same in all layouts.
 
     Args:
-      output: folder to create; it must not exist yet, or be empty.
+      output: folder to create; if it exists already, it must be empty.
       num_train: number of images in the training split, at least 1.
       num_val: number of images in the validation split, at least 1.
       seed: seed of the scenes and of the ids.

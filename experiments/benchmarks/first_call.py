@@ -1,9 +1,10 @@
-"""Measures how long a new process takes for its first image, with only TensorFlow and TF Text.
+"""Measures how long a new process that does not import this package takes to generate its first image.
 
   python experiments/benchmarks/first_call.py MODEL none|warm_up
 
-MODEL is one version of an export. With `warm_up`, its warm-up requests are answered first, as TensorFlow Serving does
-before it accepts requests. The last line is JSON: the seconds of loading, warming up, the first and the second call.
+MODEL is the folder of one version of an export. With `warm_up`, the export's warm-up requests are answered first, as
+TensorFlow Serving does before it accepts requests. The last line of the output is JSON: how many seconds loading,
+warming up, the first call and the second call took.
 """
 
 import json

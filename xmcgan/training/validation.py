@@ -1,4 +1,4 @@
-"""Validation during training: images of held-out captions, and the accuracy of retrieving the captions from them."""
+"""Validation during training: images of held-out captions, and how often these images retrieve their own captions."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ class HeldOut(NamedTuple):
         return f"of {number} held-out captions, ranked first for their generated image: {shares} ({chance})"
 
     def grid(self, rows: int) -> tuple[np.ndarray, list[str], list[str]]:
-        """Returns pairs of real and generated images, [rows, 2, size, size, 3], captions and column labels."""
+        """Returns pairs of a real and a generated image [rows, 2, size, size, 3], their captions, and column labels."""
         pairs = np.stack([self.real[:rows], self.generated[:rows]], axis=1)
         return pairs, self.captions[:rows], ["real", "generated"]
 
 
 class Validation:
-    """Draws the same held-out captions with the same noise at every call, and measures retrieval accuracies.
+    """Generates images of the same held-out captions from the same noise at every call, and measures accuracies.
 
-    The retrieval accuracy is how often, among NUM_CAPTIONS captions, an image's own caption has the best score by the
-    discriminator's sentence or word features. Chance is 1 / NUM_CAPTIONS.
+    The retrieval accuracy is the share of images whose own caption scores best among all held-out captions. Captions
+    are scored in two ways: by the discriminator's features of image and sentence, or by its features of regions and the
+    embeddings of words. Chance is one over the number of captions, which is at most NUM_CAPTIONS.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Validation:
         self._options = config.losses
         self._held_out = held_out
         self._discriminator, self._text_encoder = state.discriminator, text_encoder
-        # Made outside of the replicas, so that variables are read from their first copy.
+        # Made outside the replicas, so that each variable is read from its first copy.
         self._draw = TextToImage.from_networks(state.ema_generator, text_encoder, config)
 
     def __call__(self) -> HeldOut:
@@ -86,7 +87,7 @@ class Validation:
         return captions, np.concatenate([batch.image.numpy() for batch in batches])
 
     def _accuracies(self, kind: str, images: np.ndarray) -> dict[str, float]:
-        """Returns the retrieval accuracies of images [captions, size, size, 3], by the names of the metrics."""
+        """Returns the retrieval accuracies of images [captions, size, size, 3], by name of the metric."""
         captions, _ = self._pairs
         parts = []
         for first in range(0, len(images), _BATCH_SIZE):
@@ -110,7 +111,7 @@ class Validation:
     @tf.function(autograph=False, reduce_retracing=True)
     @tf.autograph.experimental.do_not_convert
     def _features(self, captions: tf.Tensor, images: tf.Tensor) -> list[tf.Tensor]:
-        """Computes the discriminator's features of images and captions, which `_accuracies` compares."""
+        """Computes the features of images and captions that `_accuracies` compares."""
         text = self._text_encoder(captions)
         output = self._discriminator(from_uint8(images), text.sentence)
         return [
