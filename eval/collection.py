@@ -22,7 +22,7 @@ from eval.measures.measure import Measure, Seen
 from eval.sources import Source
 from xmcgan.files import replaced
 
-# Images whose rows are written together. This is the most that an interruption can lose.
+# Number of images whose rows are written together, which is the most that an interruption can lose.
 _PART = 1024
 _NOTE = "collection.json"
 _SECONDS_BETWEEN_LINES = 30.0

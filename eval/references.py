@@ -37,8 +37,8 @@ def find_references(
 ) -> list[Reference]:
     """Returns the reference of each measure; reads it from the dataset's folder, or computes it and writes it there.
 
-    A file's name has a fingerprint of the list of captions, the size of the images, the network and its weights. If any
-    of these changes, another file is used.
+    A file's name contains a fingerprint of the list of captions, the size of the images, the network and its weights.
+    If any of these changes, another file is used.
 
     Args:
       measures: the measures that need references.

@@ -20,7 +20,7 @@ class Result(NamedTuple):
     """The scores, and everything that must be known to compare them with other results."""
 
     scores: list[Score]  # Of the measured images.
-    real: list[Score]  # Of the real images of the same captions, for the metrics that have one.
+    real: list[Score]  # Of the real images of the same captions, for the metrics that have such a score.
     images: dict[str, Any]  # Which images were measured: those of a run and a step, or of a folder.
     protocol: dict[str, Any]  # Captions, networks and settings. Results of equal protocols may share a table.
     details: dict[str, Any]  # Anything beyond the scores, such as SOA by class.
@@ -34,7 +34,7 @@ class Result(NamedTuple):
 def write(path: str, result: Result) -> None:
     """Writes a result as JSON, atomically.
 
-    An existing result of another protocol is kept: it is renamed as `displaced` says.
+    An existing result of another protocol is kept: it is renamed, see `displaced`.
 
     Args:
       path: file to write, such as 'runs/demo/eval/5200.json'.
@@ -58,7 +58,7 @@ def write(path: str, result: Result) -> None:
 
 
 def displaced(path: str, fingerprint: str) -> str:
-    """Returns the new name of a result that one of another protocol replaces, such as 'eval/5200_1a2b3c4d.json'."""
+    """Returns the new name of a result that another protocol's result replaces, such as 'eval/5200_1a2b3c4d.json'."""
     stem, extension = os.path.splitext(path)
     return f"{stem}_{fingerprint[:8]}{extension}"
 

@@ -67,7 +67,7 @@ class RunEvaluation:
         return result
 
     def _find(self, path: str, with_curve: bool) -> Result | None:
-        """Reads an existing result; None unless it has the same protocol, and the curve if one is wanted."""
+        """Reads an existing result; None if it is missing, has another protocol, or lacks a curve that is wanted."""
         if not os.path.exists(path):
             return None
         found = results.read(path)

@@ -26,7 +26,7 @@ _CLASSES = {"scenes": (SCENE_CLASSES, "")}
 
 
 def prepare_networks(config: Config, data_dir: str) -> None:
-    """Trains the networks for scenes that `build_measures` will load, on first use; a minute each on 2 cores.
+    """On first use, trains the networks for scenes that `build_measures` will load; takes a minute each on 2 cores.
 
     Call it outside any strategy's scope: the networks are not trained with that strategy.
 
@@ -43,7 +43,7 @@ def prepare_networks(config: Config, data_dir: str) -> None:
         needed.append(options.dual_encoder)
     if "soa" in metrics:
         needed.append(options.detector)
-    for handle in dict.fromkeys(needed):  # The scene recognizer is both image network and detector.
+    for handle in dict.fromkeys(needed):  # The scene recognizer is both the image network and the detector.
         scene_evaluators.prepare(handle, data_dir)
 
 

@@ -22,7 +22,7 @@ from eval.score import Score
 
 # The metrics in `config.METRICS` that are computed from this network's outputs.
 METRICS = ("fid", "kid", "is")
-# KID's subsets are drawn from at most this many images of either side: 82 MB of Inception features for each.
+# KID's subsets are drawn from at most this many images of each set: 82 MB of Inception features per set.
 _POOL = 10_000
 # With fewer images, FID is not comparable with published FIDs.
 _ENOUGH = 10_000
@@ -125,7 +125,7 @@ class Quality(Measure):
         return frechet_curve(features, Moments.from_arrays(reference.arrays), counts.tolist(), seed=self._options.seed)
 
     def _pool(self, seen: Seen) -> np.ndarray:
-        """Returns the features that KID's subsets are drawn from, [pool, dim] float32: at most _POOL at random."""
+        """Returns the features that KID's subsets are drawn from, [pool, dim] float32: up to _POOL, chosen randomly."""
         num_images = sum(len(part) for part in seen.parts("features"))
         kept = np.sort(np.random.default_rng(self._options.seed).permutation(num_images)[:_POOL])
         pool, first = [], 0

@@ -13,7 +13,7 @@ from xmcgan.files import replaced
 
 
 def save_curve(path: str | os.PathLike, points: typing.Sequence[frechet.CurvePoint], limit: float, title: str) -> None:
-    """Plots the distance against 1 / images, where the bias is a straight line, with the limit at the left.
+    """Plots the distance against 1 / images, so that the bias is a straight line; the limit is at the left.
 
     Args:
       path: PNG file, written atomically.

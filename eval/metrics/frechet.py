@@ -1,9 +1,9 @@
 """Fréchet distance between two sets of features; with Inception features it is FID (paper section 5.2).
 
 d^2 = |m_1 - m_2|^2 + Tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with means m and covariances S. The last trace is computed as
-the sum of the singular values of R_1^T R_2, where S = R R^T is factorized by `eigh`. It equals the usual trace of
-(S_1^(1/2) S_2 S_1^(1/2))^(1/2), but avoids square roots of that product's eigenvalues. Those roots would raise rounding
-errors from 1e-16 to 1e-8 in each direction in which the features do not vary.
+the sum of the singular values of R_1^T R_2, where S = R R^T is factorized by `eigh`. This sum equals the usual
+trace of (S_1^(1/2) S_2 S_1^(1/2))^(1/2), but avoids square roots of that product's eigenvalues. Those roots would raise
+rounding errors from 1e-16 to 1e-8 in each direction in which the features do not vary.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ class CurvePoint(typing.NamedTuple):
 def frechet_curve(
     features: np.ndarray, reference: Moments, counts: typing.Sequence[int], *, seed: int = 0
 ) -> list[CurvePoint]:
-    """Computes the distance for several numbers of images; it is biased upwards, in proportion to about 1 / count.
+    """Computes the distance for several numbers of images; it is biased upwards, roughly in proportion to 1 / count.
 
     The features are shuffled first, because neighboring captions in a list may be similar. Each point uses all the
     features of the previous point, and more.
 
     Args:
       features: features of all images, `[n, dim]`.
-      reference: moments of the real images, to which all points are compared.
+      reference: moments of the real images, with which all points are compared.
       counts: numbers of features, from 2 to n, in any order.
       seed: seed of the shuffling.
 

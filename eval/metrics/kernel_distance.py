@@ -1,6 +1,6 @@
 """Kernel distance between two sets of features; with Inception features it is KID (Bińkowski et al. 2018).
 
-Unlike the Fréchet distance it is unbiased, so values from different and from small numbers of images are comparable.
+Unlike the Fréchet distance it is unbiased, so values from different numbers of images, even small ones, are comparable.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def unbiased_mmd(features_1: np.ndarray, features_2: np.ndarray) -> float:
       features_2: `[n_2, dim]`, n_2 at least 2.
 
     Returns:
-      The mean kernel value of pairs of different features within each set, minus twice the mean of pairs across the
-      sets; may be negative.
+      The mean kernel value over pairs of different features within the first set, plus that within the second, minus
+      twice the mean over pairs across the sets; may be negative.
     """
     features_1, features_2 = np.asarray(features_1, np.float64), np.asarray(features_2, np.float64)
     within_1, within_2 = _mean_of_different(features_1), _mean_of_different(features_2)

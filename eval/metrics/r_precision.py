@@ -12,7 +12,7 @@ import numpy as np
 from eval.metrics.checks import check_rows
 from eval.score import Estimate
 
-_TIE = 1e-6  # Cosines that differ by less are equal: float32 embeddings are not more precise.
+_TIE = 1e-6  # Cosines that differ by less count as equal: float32 embeddings are no more precise.
 _NUMBERS_AT_ONCE = 2**22  # Float64 numbers of the mismatches' embeddings in memory: 32 MB.
 
 
@@ -21,9 +21,9 @@ def draw_mismatches(
 ) -> np.ndarray:
     """Draws mismatched captions for each caption.
 
-    The captions of the same image are never drawn. Neither are captions of other images with the same words as one of
-    these, ignoring case and spaces. Each row is a uniform draw of distinct texts: no text appears twice in it, and a
-    text that the list contains several times is not more likely than others.
+    The captions of the same image are never drawn, nor are captions of other images that have the same words as one of
+    them (case and spaces are ignored). Each row is a uniform draw of distinct texts: no text appears twice in it, and a
+    text that the list contains several times is no more likely than others.
 
     Args:
       image_ids: `n` ids of the images that the captions were written for.
@@ -53,7 +53,7 @@ def draw_mismatches(
             f"captions, and {num} are wanted: lower --mismatches, or evaluate more captions"
         )
     drawn = _draw_distinct(num_possible, num, np.random.default_rng(seed))  # [n, num]: indices that skip the own texts
-    # Turn them into indices of all texts by stepping over the own texts, from the first to the last.
+    # Turn them into indices of all texts by stepping over each image's own texts, from the first to the last.
     for own in own_texts[image].T:
         drawn += drawn >= own[:, np.newaxis]
     return position_of_text[drawn]
@@ -66,7 +66,7 @@ def _number(items: typing.Iterable[typing.Hashable]) -> np.ndarray:
 
 
 def _texts_by_image(image: np.ndarray, text: np.ndarray, *, num_texts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct texts of each image, ascending and padded with `num_texts`, `[images, most]`; and counts."""
+    """Returns each image's distinct texts, ascending, padded with `num_texts`, `[images, most]`; and their counts."""
     pairs = np.unique(np.stack([image, text], axis=1), axis=0)  # Sorted by image, then by text.
     num_own = np.bincount(pairs[:, 0])
     column = np.arange(len(pairs)) - np.repeat(np.cumsum(num_own) - num_own, num_own)

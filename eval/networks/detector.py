@@ -39,7 +39,7 @@ class Detector:
     """A frozen object detector; see `load_detector`.
 
     Attributes:
-      name: the last telling parts of its handle, such as 'efficientdet/d4', or 'scenes'; part of the scores' names.
+      name: the last meaningful parts of its handle, such as 'efficientdet/d4', or 'scenes'; part of the scores' names.
       class_names: names of its classes.
       identity: everything that the detections depend on, as JSON values: the handle and the SHA-256 of the content;
         the label map; the range of the images.
@@ -63,7 +63,7 @@ class Detector:
         self._class_numbers = tf.constant(label_map.table, tf.int32)
         self._class_key, found = _probe(function)
         self._largest = 1.0 if self._class_key == _OPEN_IMAGES_IDS else 255.0
-        # The same number in every call: `tf.map_fn` needs one shape for all images, even if there are none.
+        # Every call has the same number of slots: `tf.map_fn` needs one shape for all images, even if there are none.
         self._slots = max(found, _MIN_SLOTS)
         self.identity = {"name": name, **identity, "range": f"{function.dtype.name} in [0, {self._largest:g}]"}
 
@@ -163,7 +163,7 @@ def best_scores(detections: Detections, num_classes: int) -> tf.Tensor:
 
 
 def _probe(function: ImageFunction) -> tuple[str, int]:
-    """Runs the function on a black image; returns the name of its output with class ids, and the detections' number."""
+    """Runs the function on a black image; returns the name of the class-id output, and the number of detections."""
     if function.batch not in (None, 1):
         raise ValueError(f"it takes {function.batch} images at once, neither one nor any number")
     if function.dtype != tf.uint8 and not function.dtype.is_floating:

@@ -138,7 +138,7 @@ def load_keras(weights: str, flag: str) -> ImageNetwork:
         )
     if weights:
         with keras_weights.reading(weights, flag, "the whole InceptionV3 of tf.keras.applications"):
-            # By the order of the layers: Keras numbers their names differently in each process.
+            # Weights are matched by the order of the layers: Keras numbers their names differently in each process.
             inception.load_weights(weights)
     outputs = {"avg_pool": inception.get_layer("avg_pool").output, "predictions": inception.output}
     network = tf.keras.Model(inception.input, outputs, name="inception_v3")

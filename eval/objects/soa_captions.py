@@ -3,7 +3,7 @@
 The lists are the files `label_00_person.pkl` to `label_79_toothbrush.pkl` of
 https://github.com/tohinz/semantic-object-accuracy-for-generative-text-to-image-synthesis (folder SOA/captions). Each
 pickles a list of {'image_id', 'id', 'idx', 'caption'}: captions of COCO's validation split that name the class. Loading
-a pickle can run arbitrary code, so an unpickler that refuses all functions and classes reads them.
+a pickle can run arbitrary code, so the files are read by an unpickler that refuses all functions and classes.
 """
 
 from __future__ import annotations

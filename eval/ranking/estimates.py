@@ -43,8 +43,9 @@ def summarize(
 ) -> QuestionResult:
     """Computes the outcome of one question.
 
-    Answers to the same caption depend on each other through its images: five raters of one page are not five pages. The
-    intervals therefore come from a percentile bootstrap over captions, each resampled together with all its answers.
+    Answers to the same caption are not independent, because they judge the same images: five raters of one page are not
+    five pages. The intervals therefore come from a percentile bootstrap over captions, each resampled together with all
+    its answers.
 
     Args:
       answers: answers to all questions.
@@ -103,7 +104,7 @@ def bootstrap(sums: np.ndarray, counts: np.ndarray, seed: int) -> Interval:
       seed: seed of the resampling.
 
     Returns:
-      Arrays [...]: the mean over all answers, and the percentiles of its resamplings.
+      Arrays [...]: the mean over all answers, and the percentiles of the resampled means.
     """
     size, shape = len(counts), sums.shape[1:]
     flat = sums.reshape(size, -1).astype(np.float64)  # [captions, values]

@@ -1,4 +1,4 @@
-"""Writes the folder of a ranking: the files that Label Studio imports, and beside them the key."""
+"""Writes the folder of a ranking: the files that Label Studio imports, and the key beside them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class RankedModel(NamedTuple):
     """A model whose images are ranked."""
 
     identity: dict[str, Any]  # JSON values; equal identities mean equal images.
-    load: Callable[[], Source]  # Returns its images of the captions, in their order.
+    load: Callable[[], Source]  # Returns its images, in the order of the captions.
 
 
 def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> CaptionDraw:
@@ -79,7 +79,7 @@ def find_model(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) 
       image_size: side length of the dataset's images in pixels.
 
     Raises:
-      FileNotFoundError, ValueError: there are no images, or not for all captions.
+      FileNotFoundError, ValueError: there are no images, or some captions have none.
     """
     if where == DATASET:
         return RankedModel({DATASET: draw.dataset}, lambda: _dataset_images(draw, image_size))

@@ -205,7 +205,7 @@ def _read_img2dataset(folder: pathlib.Path) -> Iterator[Pair]:
 
 
 def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, str]:
-    """Decodes all files; returns the reason why a file cannot be used, by file."""
+    """Decodes all files; returns a dict from each unusable file to the reason."""
 
     def reason(file: str) -> str | None:
         try:

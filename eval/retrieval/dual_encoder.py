@@ -67,8 +67,8 @@ class DualEncoder:
           identity: everything that the numbers depend on.
 
         Raises:
-          KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError: it has another API; the message says how it
-            differs.
+          KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError: the SavedModel has another API; the message
+            says how it differs.
         """
         self.name = name
         self._module = module

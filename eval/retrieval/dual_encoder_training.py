@@ -36,7 +36,7 @@ class TrainingOptions(NamedTuple):
     towers: TowerOptions
     batch_size: int  # Over all replicas; each caption has batch_size - 1 negatives.
     steps: int
-    learning_rate: float  # The peak, after a linear rise; then falls to 0 along a cosine.
+    learning_rate: float  # The peak. The rate rises to it linearly, then falls to 0 along a cosine.
 
 
 class TrainingState(tf.train.Checkpoint):

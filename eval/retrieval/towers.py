@@ -231,8 +231,8 @@ def _build_image_tower(options: TowerOptions) -> tf.keras.Model:
 def _small_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
     """Applies five convolutions: [batch, features].
 
-    There is no pooling at the end, because captions say where things are. There is no normalization, which such a
-    shallow network does not need; so it computes the same in training and inference.
+    There is no pooling at the end, because captions say where things are. There is no normalization either: such a
+    shallow network does not need it, and without it the network computes the same in training and inference.
     """
     layers, channels = tf.keras.layers, _SMALL_CHANNELS
     x = layers.Resizing(options.image_size, options.image_size)(images)
@@ -271,7 +271,7 @@ def _for_resnet(images: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _for_efficientnet(images: tf.Tensor, size: int) -> tf.Tensor:
-    return tf.keras.layers.Resizing(size, size)(images)  # Scales and centers 0..255 itself.
+    return tf.keras.layers.Resizing(size, size)(images)  # The network scales and centers 0..255 itself.
 
 
 _PUBLISHED: dict[str, tuple[Callable, Callable]] = {
@@ -281,7 +281,7 @@ _PUBLISHED: dict[str, tuple[Callable, Callable]] = {
 
 
 def _draw(variables: Sequence[tf.Variable], seed: Sequence[int]) -> None:
-    """Draws kernels with He initialization, each from (seed, its index), independently of the global seed."""
+    """Draws kernels with He initialization, each from the seed and its index, independently of the global seed."""
     seeds = tf.random.experimental.stateless_split(seed, len(variables))  # [variables, 2]
     for variable, own_seed in zip(variables, seeds):
         if variable.shape.rank > 1:  # Biases and normalization layers keep their zeros and ones.

@@ -15,7 +15,7 @@ IMAGE_ENCODER = "scenes:image_encoder"
 
 
 def prepare(handle: str, data_dir: str | os.PathLike) -> None:
-    """Trains the network of a handle, if it is one of these and does not exist yet; takes a minute on 2 cores.
+    """Trains the network that a handle names, if it is one for scenes and does not exist yet; a minute on 2 cores.
 
     Call it outside any strategy's scope: the networks are not trained with that strategy.
 

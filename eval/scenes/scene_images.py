@@ -15,7 +15,8 @@ from PIL import Image, ImageFilter
 from data_pipelines.scenes import draw, sample, spec
 
 IMAGE_SIZE = 64  # Side length of the recognizer's input, in pixels.
-# The largest faults of training images. Blur, contrast with brightness, and noise each apply with a probability of 1/2.
+# The largest faults added to training images. Blur, contrast with brightness, and noise each apply with a probability
+# of 1/2.
 _SHIFT = 0.04  # Shift of each object, as a share of the image's side length.
 _BLUR = 1.0  # Radius in pixels.
 _CONTRAST, _BRIGHTNESS = 0.2, 20.0  # Change of the contrast factor (around mid-gray), and of the gray levels.
@@ -50,8 +51,8 @@ def draw_images(seed: int, split: str, count: int, *, faulty: bool) -> LabeledIm
       seed: seed of the scenes, at least 0.
       split: one of `sample.SPLITS`.
       count: number of scenes.
-      faulty: whether to shift objects slightly, and to blur, fade or add noise to images, so that a network trained on
-        them can also handle generated images. Otherwise the images are as the input pipeline reads them.
+      faulty: whether to shift objects slightly, and to blur images, fade them or add noise, so that a network trained
+        on them can also handle generated images. Otherwise the images are as the input pipeline reads them.
 
     Returns:
       Images and labels; a pure function of the arguments.
@@ -91,7 +92,7 @@ def _shift(scene: spec.Scene, rng: np.random.Generator) -> spec.Scene:
 
 
 def _spoil(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """Randomly blurs, fades and adds noise to an image: [64, 64, 3] uint8."""
+    """Randomly blurs an image, fades it and adds noise: [64, 64, 3] uint8."""
     blurred, faded, noisy = rng.random(3) < 0.5
     if blurred:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, _BLUR)))
@@ -130,11 +131,11 @@ def encode(scenes: Sequence[spec.Scene]) -> SceneTargets:
 
 
 def main_object(scene: spec.Scene) -> spec.SceneObject:
-    """Returns the object that defines a scene's class: a large one before a small one, then a near, then a left one.
+    """Returns the object that defines a scene's class: the largest; among equals the nearest, then the leftmost.
 
     The order uses the named size and place, which differ clearly, and are never all equal for two objects. The width in
-    pixels varies only by a twentieth within a size. It would leave the class of half the scenes to chance, and so limit
-    the Inception Score even of perfect images.
+    pixels is not used: within a size it varies only by a twentieth, so it would leave the class of half the scenes to
+    chance, and limit the Inception Score even of perfect images.
     """
     return min(
         scene.objects,

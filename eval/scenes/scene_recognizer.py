@@ -79,7 +79,7 @@ class SceneRecognizer(tf.Module):
 
     def recognize(self, images: tf.Tensor, training: bool) -> RawOutputs:
         """Returns the network's outputs for [batch, height, width, 3] uint8 images of any size."""
-        # As the input pipeline makes images smaller, so that images of every size are seen alike.
+        # The input pipeline makes images smaller in the same way, so the network sees images of every size alike.
         resized = tf.image.resize(images, [IMAGE_SIZE, IMAGE_SIZE], method="bilinear")
         features, background, maps = self.network(tf.round(resized) / 127.5 - 1.0, training=training)
         claims, places, widths = tf.split(maps, _MAPS, axis=-1)
@@ -160,7 +160,7 @@ def _build_network(seed: int) -> tf.keras.Model:
     x = convolve(x, 96)
     late = convolve(x, _LATE_CHANNELS)  # [batch, 8, 8, 128]
 
-    # The late maps show what is there, and learn to ignore how sharp and clean it is. The early maps show the latter.
+    # The late maps show what is there, and learn to ignore sharpness and noise. The early maps show these.
     late_means = layers.GlobalAveragePooling2D(name=LATE_MEANS)(late)
     early_means = layers.GlobalAveragePooling2D()(early)
     early_deviations = layers.Lambda(lambda maps: tf.math.reduce_std(maps, axis=[1, 2]))(early)

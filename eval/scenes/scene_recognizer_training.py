@@ -1,7 +1,7 @@
 """Trains the scene recognizer on newly drawn scenes, and saves it.
 
-Its scenes have only combinations that occur in training scenes, and come from a different seed. So it has seen neither
-the combinations in the held-out captions nor the images that the generator is trained on.
+Its scenes have only combinations that occur in training scenes, and are drawn with a different seed. So the recognizer
+has seen neither the combinations in the held-out captions nor the images that the generator is trained on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from xmcgan.files import new_folder
 _BATCH_SIZE = 32
 _EPOCHS = 2  # How often each image is seen.
 _LEARNING_RATE = 4e-3  # At the start; falls to 0 along half a cosine.
-_WIDTH_WEIGHT = 5.0  # With 20, the loss of the widths prevents learning the kinds.
+_WIDTH_WEIGHT = 5.0  # At 20, the loss of the widths keeps the network from learning the kinds.
 _HELD_OUT = 512  # Number of images that the recognizer is measured on.
 _THRESHOLD = 0.5  # Lowest score at which an object counts as detected.
 _REPORT = "recognizer.json"  # Written last, so it shows that the build is complete.
