@@ -46,7 +46,7 @@ def reread(index: RecordIndex, image_size: int) -> ImageSource:
 
     Args:
       index: index of the split.
-      image_size: pixels a side.
+      image_size: pixels per side.
     """
     return ImageSource(index.read, lambda serialized: _decode(serialized, image_size))
 
@@ -58,7 +58,7 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
 
     Args:
       index: index of the split.
-      image_size: pixels a side.
+      image_size: pixels per side.
 
     Returns:
       A source of the same images as `reread`, bit for bit.

@@ -39,7 +39,7 @@ def resize_image(image: tf.Tensor, size: int) -> tf.Tensor:
 
     Args:
       image: [height, width, 3] or [batch, height, width, 3], levels 0 to 255, of any numeric type.
-      size: pixels a side.
+      size: pixels per side.
 
     Returns:
       [size, size, 3] or [batch, size, size, 3] uint8: a quarter of float32's memory and transfer.

@@ -80,7 +80,7 @@ def training_batches(
       dataset: name of a dataset, such as 'coco2014'.
       data_dir: folder of all records, on a disk that allows every host random reads.
       batch_size: images in a global batch, over all replicas of all hosts. All batches are full.
-      image_size: pixels a side; images are resized without cropping.
+      image_size: pixels per side; images are resized without cropping.
       random_flip: whether to mirror each image with probability 1/2.
       seed: seed of order, captions and flips, at least 0.
       start_batch: number of the first batch, at least 0.
@@ -170,7 +170,7 @@ def evaluation_batches(
       split: 'train' or 'validation'.
       data_dir: folder of all records.
       batch_size: images in a batch; the last batch may have fewer.
-      image_size: pixels a side; images are resized without cropping.
+      image_size: pixels per side; images are resized without cropping.
       num_captions: length of the list, at least 1.
       seed: seed of the list, at least 0.
       first: position in the list to start from; nothing before it is read.

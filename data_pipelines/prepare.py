@@ -66,7 +66,7 @@ def prepare_scenes(
       num_train: number of training images.
       num_val: number of validation images.
       seed: seed of the scenes.
-      image_size: pixels a side.
+      image_size: pixels per side.
 
     Returns:
       Whether scenes had to be drawn. Existing scenes are kept, whatever their number.

@@ -29,7 +29,7 @@ def annotate(scene: spec.Scene, image_id: int, file_name: str, year: int, image_
       image_id: id of the image.
       file_name: name of the image's file, without its folder.
       year: year of the COCO release, 2014 or 2017.
-      image_size: pixels a side.
+      image_size: pixels per side.
 
     Returns:
       The entries for the annotation files.

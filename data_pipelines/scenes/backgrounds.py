@@ -20,7 +20,7 @@ def render(background: str, variant: int, size: int) -> Image.Image:
     Args:
       background: a key of `spec.BACKGROUNDS`.
       variant: number of the variant, 0 .. VARIANTS - 1.
-      size: pixels a side.
+      size: pixels per side.
 
     Returns:
       An RGB image. It is cached and shared between callers, so it must not be changed.

@@ -35,7 +35,7 @@ def write_coco2014(
       num_train: number of images in train2014, at least 1.
       num_val: number of images in val2014, at least 1.
       seed: seed of the scenes.
-      image_size: pixels a side.
+      image_size: pixels per side.
       num_processes: number of processes that draw in parallel; None means one per core.
 
     Raises:

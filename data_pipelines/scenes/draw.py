@@ -30,7 +30,7 @@ def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
 
     Args:
       scene: the scene to draw.
-      size: pixels a side.
+      size: pixels per side.
 
     Returns:
       An RGB image, a pure function of the arguments.

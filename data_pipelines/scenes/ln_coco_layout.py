@@ -50,7 +50,7 @@ def write_ln_coco(
       num_train: number of images in train2017, at least 1.
       num_val: number of images in val2017, at least 1.
       seed: seed of the scenes.
-      image_size: pixels a side.
+      image_size: pixels per side.
       num_processes: number of processes that draw in parallel; None means one per core.
       captions_only: whether to write the smaller `*_captions.jsonl`, without timed words and traces.
 

@@ -63,7 +63,7 @@ def write_ln_openimages(
       num_train: number of images in the training split, at least 1.
       num_val: number of images in the validation split, at least 1.
       seed: seed of the scenes and of the ids.
-      image_size: pixels a side.
+      image_size: pixels per side.
       num_processes: number of processes that draw in parallel; None means one per core.
       captions_only: write the smaller `*_captions.jsonl`, without timed words and traces.
       archives: pack the images into one .tar.gz for each folder, as Open Images distributes them.

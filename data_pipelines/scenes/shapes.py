@@ -23,7 +23,7 @@ def render(kind: str, color: str, width: int) -> Image.Image:
     Args:
       kind: one of `spec.KINDS`.
       color: a key of `spec.COLORS`.
-      width: pixels a side.
+      width: pixels per side.
 
     Returns:
       An RGBA image of `width` x `width` px, transparent around the object. It is cached and shared between callers, so

@@ -1,4 +1,4 @@
-"""The paper's claims about its rows, in section 6.2 and the appendix, and whether our runs support them."""
+"""The claims that the paper makes about its rows in section 6.2 and the appendix, and whether our runs support them."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def judge(claim: Claim, results: Results) -> Verdict:
 
 
 def in_the_paper(claim: Claim) -> tuple[int, int]:
-    """Returns how many of a claim's comparisons the paper's numbers support, and for how many it has numbers."""
+    """Counts a claim's comparisons: those that the paper's numbers support, and those for which it has numbers."""
     judged = [_paper_agrees(better, worse, metric) for better, worse in claim.pairs for metric in claim.metrics]
     return sum(agrees for agrees in judged if agrees is not None), sum(agrees is not None for agrees in judged)
 

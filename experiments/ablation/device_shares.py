@@ -20,21 +20,21 @@ class Share(NamedTuple):
     def bind(self, process: int) -> None:
         """Binds a process that has just been started to the cores of this share."""
         if self.cores:
-            with contextlib.suppress(ProcessLookupError):  # It has ended already; its status says why.
+            with contextlib.suppress(ProcessLookupError):  # The process has ended already; its status says why.
                 os.sched_setaffinity(process, self.cores)
 
 
 def shares_of_machine(parallel: int, batch_size: int = 0) -> list[Share]:
     """Divides the GPUs and the cores that this process may use.
 
-    Two runs with half of the cores each are faster than two runs that compete for all of them, and faster than one run
-    after the other: small networks leave a second core half idle.
+    Two runs at once, each with half of the cores, are faster than two runs that compete for all cores. They are also
+    faster than two runs in sequence, because small networks leave a second core half idle.
 
     Args:
-      parallel: runs at once. All runs get the same number of GPUs, so that they are comparable. GPUs that cannot
-        be divided this way stay idle. If there are fewer GPUs than runs, several runs share a GPU and allocate its
-        memory as needed. If there are fewer cores than runs, every run may use all cores.
-      batch_size: batch size that the number of GPUs of a share must divide; 0 for any.
+      parallel: number of runs at once. All runs get the same number of GPUs, so that they are comparable. GPUs that
+        cannot be divided this way stay idle. If there are fewer GPUs than runs, several runs share a GPU and allocate
+        its memory as needed. If there are fewer cores than runs, every run may use all cores.
+      batch_size: the number of GPUs in a share must divide this batch size; 0 for any.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = visible_gpus()

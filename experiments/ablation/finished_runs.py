@@ -26,8 +26,8 @@ from xmcgan.training.workdir import read_config
 ACCURACY = "contrastive accuracy"  # The sentence loss's accuracy on generated images, see `Run.accuracies`.
 _ACCURACY_FIELD = "g/sentence_accuracy"
 _LAST = 0.1  # Final share of a run over which the contrastive accuracy is averaged.
-_PAPER_NAMES = {"FD": "FID"}  # A Frechet distance with another network than Inception is not called FID.
-# Fields that the runs of a report may differ in, besides those of their rows.
+_PAPER_NAMES = {"FD": "FID"}  # A Frechet distance with a network other than Inception is not called FID.
+# The runs of a report may differ in these fields, and in the fields of their rows.
 _OWN_FIELDS = ("training.seed", "training.num_steps", "training.epochs")
 _SEED_FOLDER = re.compile(r"seed_(\d+)")
 _RESULT_FILE = re.compile(
@@ -78,15 +78,15 @@ class Results(NamedTuple):
         return list({run.folder: run for runs in self.runs.values() for run in runs}.values())
 
     def values(self, name: str, metric: str) -> np.ndarray:
-        """Returns a metric of a row's runs, [seeds]."""
+        """Returns the values of a metric for a row's runs, [seeds]."""
         return np.array([run.scores[metric] for run in self.runs.get(name, []) if metric in run.scores])
 
     def difference(self, better: str, worse: str, metric: str) -> Difference | None:
         """Returns how much better a row is than another; None if either was not run.
 
-        The margin is that of a t test with the standard deviation over seeds pooled over all rows, because two or three
-        seeds say little about the deviation of one row. The spread of a distance is proportional to its size, so
-        distances are compared by their ratio.
+        The margin is that of a t test. It uses the standard deviation over seeds, pooled over all rows, because two or
+        three seeds say little about the deviation of one row. The spread of a distance is proportional to its size,
+        so distances are compared by their ratio.
         """
         ours, theirs = (self._comparable(self.values(name, metric), metric) for name in (better, worse))
         if not ours.size or not theirs.size:
@@ -246,7 +246,7 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
 
 
 def _settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
-    """Returns the fields that a run changes in addition to its row: those of `experiments.run --set`."""
+    """Returns the fields that a run changes in addition to its row: the fields given to `experiments.run --set`."""
     changes = run.config.changes(since=config_of(*find(name), dataset))
     return {field: value for field, value in changes.items() if field not in _OWN_FIELDS}
 
@@ -256,7 +256,7 @@ def _protocol(run: Run) -> str:
 
 
 def _images_per_call(run: Run) -> int:
-    """Returns the images of a call of several steps; the images of a run are rounded up to whole calls."""
+    """Returns the images of one call, which runs several steps; a run's images are rounded up to whole calls."""
     return run.config.training.steps_per_call * images_of(run.config) // run.config.training.num_steps
 
 

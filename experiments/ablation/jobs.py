@@ -23,17 +23,17 @@ FINISHED = "finished.json"  # Written last: marks a run as trained and evaluated
 class Job(NamedTuple):
     """A training run and its evaluation."""
 
-    rows: list[str]  # The requested rows that share it, such as 'table4/s_w'
+    rows: list[str]  # The requested rows that share this run, such as 'table4/s_w'
     config: Config
     folder: str
 
     @property
     def result_path(self) -> str:
-        """Path of the evaluation of its last step."""
+        """The path of the evaluation of the run's last step."""
         return os.path.join(self.folder, "eval", f"{self.config.training.num_steps}.json")
 
     def is_finished(self) -> bool:
-        """Returns whether it has been trained and evaluated.
+        """Returns whether the run has been trained and evaluated.
 
         Raises:
           ValueError: its folder has a run of another experiment, or one that was trained for more steps.
@@ -52,7 +52,7 @@ class Job(NamedTuple):
         return steps == self.config.training.num_steps and os.path.exists(self.result_path)
 
     def finish(self) -> None:
-        """Marks it as finished."""
+        """Marks the run as finished."""
         path = os.path.join(self.folder, FINISHED)
         with replaced(path) as file:
             json.dump({"rows": self.rows, "steps": self.config.training.num_steps}, file)
@@ -74,7 +74,7 @@ def jobs_of(
       workdir: folder of all runs.
       dataset: dataset to train on; None for the paper's.
       seeds: runs of each row, with `training.seed` 0, 1, ...
-      num_images: training images of each run, for any batch size and update rule.
+      num_images: training images of each run, whatever its batch size and update rule.
       shared: fields of the config by dotted name, to set in all rows.
 
     Returns:
@@ -111,7 +111,7 @@ def folder_of(name: str, workdir: str, dataset: str) -> str:
 
 
 def default_budget(dataset: str | None) -> int:
-    """Returns the training images of a run: 1000 epochs of COCO-14, or those of the preset for a drawn dataset.
+    """Returns the number of a run's training images: 1000 epochs of COCO-14, or the preset's for a drawn dataset.
 
     Args:
       dataset: dataset to train on; None for the paper's.
@@ -122,7 +122,7 @@ def default_budget(dataset: str | None) -> int:
 
 
 def images_of(config: Config) -> int:
-    """Returns the training images that a run draws."""
+    """Returns how many training images a run draws."""
     return config.training.num_steps * config.training.images_per_iteration
 
 
@@ -155,7 +155,7 @@ def _with_budget(config: Config, num_images: int, seed: int) -> Config:
 
 
 def _first_of_its_kind(name: str, dataset: str) -> str:
-    """Returns the first of all rows that describes the same experiment on this dataset, requested or not."""
+    """Returns the first row, requested or not, that describes the same experiment on this dataset."""
     config = config_of(*find(name), dataset)
     for table in TABLES.values():
         if not table.is_ablation and table.dataset != dataset:

@@ -156,7 +156,7 @@ _ABLATIONS = [
         "table7",
         "Networks that the contrastive losses train",
         "Table 7, page 12",
-        "coco2014",  # The paper does not state the number of channels; here it is that of its ablations.
+        "coco2014",  # The paper does not state the number of channels; we use that of its ablations.
         [
             Row("g", "G", _losses_of_network("generator_"), _published(23.69, 34.70, 40.44, 21.61, 38.13)),
             Row("d", "D", _losses_of_network("discriminator_"), _published(25.81, 26.63, 56.62, 28.58, 49.36)),
@@ -170,7 +170,7 @@ _ABLATIONS = [
         "coco2014",
         [
             Row("head_0", "no additional layer", {_HEAD: 0}, {"FID": 12.61, "contrastive accuracy": 76.56}),
-            Row("head_1", "1-layer MLP", {_HEAD: 1}, {}),  # The paper has only its curve.
+            Row("head_1", "1-layer MLP", {_HEAD: 1}, {}),  # The paper shows only its curve.
             Row("head_2", "2-layer MLP", {_HEAD: 2}, {"FID": 19.42, "contrastive accuracy": 88.55}),
         ],
     ),
@@ -183,7 +183,7 @@ def _choices(field: str, titles: dict[Any, str]) -> list[Row]:
 
 
 def _generator_row(name: str, title: str) -> Row:
-    """Returns a row with some contrastive losses of G, where D has S + W."""
+    """Returns a row in which G has some of the contrastive losses, and D has S + W."""
     letters = [letter for letter in name.split("_") if letter in _LETTERS]
     losses = [loss for letter in letters for loss in _LETTERS[letter] if loss.startswith("generator_")]
     return Row(name, title, _only(["discriminator_sentence", "discriminator_word", *losses]), {})

@@ -19,7 +19,7 @@ _POINTS = 40  # Points of a smoothed curve.
 
 
 def curves(results: Results) -> figure.Figure:
-    """Plots FID over the images seen, a panel for each table: runs as thin lines, the mean of a row as a thick one.
+    """Plots FID over the images seen, one panel per table: runs as thin lines, the mean of a row as a thick line.
 
     If FID was not measured, the first measured metric is plotted.
     """

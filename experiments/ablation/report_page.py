@@ -29,7 +29,7 @@ def write(results: Results, output: str, data_dir: str = "", num_captions: int =
       results: the results to report.
       output: folder to write into.
       data_dir: folder of all records; needed for images.
-      num_captions: captions of the validation split to show each row's images of; 0 for no images.
+      num_captions: number of validation captions for which to show each row's images; 0 for no images.
       note: text to add to the page, in Markdown.
 
     Returns:

@@ -13,7 +13,7 @@ from experiments.ablation.claims import Outcome, Verdict
 from experiments.ablation.finished_runs import ACCURACY, Results
 from experiments.ablation.paper_rows import METRICS, Row, Table
 
-# Columns with check marks in Table 4, and the parts of row names that tick them.
+# Table 4's columns of check marks. A row has a check mark if its name contains the part given here.
 _MARKS = {"table4": {"S": "s", "W": "w", "D": "d", "VGG": "vgg"}}
 _WITH_ACCURACY = ("fig5",)
 _TEX_ESCAPES = {"%": r"\%", "±": r"$\pm$", "_": r"\_", "&": r"\&"}
@@ -38,12 +38,12 @@ class Cell(NamedTuple):
 
     @property
     def paper(self) -> str:
-        """The paper's number, as it prints it."""
+        """The number as the paper prints it."""
         return "" if self.published is None else f"{self.published:.2f}"
 
 
 def number(value: float, like: float | None = None) -> str:
-    """Formats a number with three digits, or with the decimals that `like` would have."""
+    """Formats a number with three digits, or with as many decimals as `like` would have."""
     size = abs(value if like is None else like)
     return f"{value:.{2 if size < 10 else 1 if size < 100 else 0}f}"
 

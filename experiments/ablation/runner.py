@@ -21,7 +21,7 @@ from experiments.ablation.jobs import Job
 from xmcgan.training.summaries import METRICS_FILE
 
 _LOG, _LOCK = "log.txt", ".lock"
-_EVERY = 60.0  # Seconds between two reports of the progress.
+_EVERY = 60.0  # Seconds between two progress reports.
 WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating", "done", "failed"
 
 
@@ -43,7 +43,7 @@ class Runner:
 
         Args:
           data_dir: folder of all records.
-          say: is called with the table of progress, for printing it.
+          say: called with each table of progress, to print it.
         """
         self._data_dir, self._say = data_dir, say
         self._states: dict[str, str] = {}  # By folder.
@@ -83,7 +83,7 @@ class Runner:
         return dict(self._failures)
 
     def table(self, jobs: Sequence[Job]) -> str:
-        """Returns the progress of each job, its first score, or the reason why it failed."""
+        """Returns a table of the jobs: the progress of each, and its first score or the reason why it failed."""
         lines = []
         for job in jobs:
             state, more = self._states[job.folder], ""
@@ -100,7 +100,7 @@ class Runner:
         """Runs a job, and records the reason if it fails."""
         share = self._shares.get()
         try:
-            self._check_not_stopped()  # Before making a folder for a run that will not start.
+            self._check_not_stopped()  # Comes first, so that a run that will not start gets no folder.
             if not job.is_finished():
                 with _locked(job.folder) as lock:
                     for state, command in commands_of(job, self._data_dir):
@@ -121,13 +121,13 @@ class Runner:
         with open(log, "ab") as output:
             with self._lock:
                 self._check_not_stopped()
-                # In its own session, or Ctrl-C would reach it directly, too: a second signal ends training at once.
+                # In its own session: otherwise Ctrl-C would reach it, too, and a second signal ends training at once.
                 process = subprocess.Popen(
                     command,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **share.environment},
-                    pass_fds=[lock],  # It keeps the lock if this process is killed.
+                    pass_fds=[lock],  # The child keeps the lock if this process is killed.
                     start_new_session=True,
                 )
                 self._processes.add(process)

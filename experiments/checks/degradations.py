@@ -35,7 +35,7 @@ def blur(sigma: float) -> Degradation:
 
 
 def noise(deviation: float) -> Degradation:
-    """Returns Gaussian noise on every pixel, whose seed depends on the images.
+    """Returns a degradation that adds Gaussian noise to every pixel. The seed depends on the images.
 
     Args:
       deviation: the standard deviation, in levels of 255.
@@ -58,7 +58,7 @@ class Degraded(Source):
         Args:
           source: the source of the images.
           degrade: the degradation.
-          name: the name of the degradation, for the identity.
+          name: the name of the degradation, for this source's identity.
         """
         self.identity, self.size = {**source.identity, "degraded": name}, source.size
         self._source, self._degrade = source, degrade

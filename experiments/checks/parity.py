@@ -20,9 +20,10 @@ from xmcgan.training.state import TrainState, copy_variables, update_average
 from xmcgan.training.step import Example, TrainingStep
 
 _TOLERANCES = {"value": 1e-4, "gradient": 1e-3, "parameter": 1e-3}
-# Adam moves a parameter by about the learning rate each step; if the gradient is only rounding error, in any direction.
+# Adam moves a parameter by about the learning rate in each step, even if the gradient is only rounding error. The
+# direction is then arbitrary.
 _LEARNING_RATES_PER_STEP = 2.5
-# A gradient this small, relative to its array's largest, is rounding error: only its sign affects Adam's step.
+# A gradient this small, relative to the largest of its array, is rounding error: only its sign affects Adam's step.
 _NEGLIGIBLE = 1e-6
 
 _A_PARAMETER = "g/params/Conv_1/kernel"  # Every file with parameters has it.
@@ -47,7 +48,7 @@ class Report:
         self.largest[kind] = max(self.largest[kind], error)
 
     def compare_steps(self, name: str, ours: np.ndarray, reference: np.ndarray, rate: float, steps: int) -> None:
-        """Records the error of entries that Adam moved by rounding error alone, in learning rates."""
+        """Records the error, in learning rates, of entries that Adam moved by rounding error alone."""
         error = np.max(np.abs(ours - reference)) / rate
         self._record(f"{name} [{ours.size} entries without gradient]", error, steps * _LEARNING_RATES_PER_STEP, "rates")
 
@@ -254,7 +255,7 @@ def _example(inputs: Arrays, rows: slice) -> Example:
 
 
 def _under(arrays: Arrays, *prefixes: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays whose names start with a prefix, by the rest of their names."""
+    """Yields the arrays whose names start with a prefix, each with the rest of its name."""
     for prefix in prefixes:
         for name, array in arrays.items():
             if name.startswith(prefix):

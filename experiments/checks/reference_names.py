@@ -20,7 +20,8 @@ from xmcgan.models.modulation import SelfModulation
 _CONVOLUTIONS = {"0": "conv_0", "1": "conv_1", "2": "shortcut"}
 _VARIABLES = {"u0": "u", "mean": "moving_mean", "var": "moving_variance"}
 
-# For each type of module: pattern of a path's part -> function that returns our submodule, given the module and index.
+# For each type of module: patterns for a part of a path, each with a function that returns our submodule, given the
+# module and the index.
 _RULES: dict[type, list[tuple[str, Callable]]] = {
     Generator: [
         (r"Dense_0", lambda g, _: g.sentence_projection),
@@ -68,7 +69,7 @@ def variable(model: Generator | Discriminator, path: str) -> tf.Variable:
 
 
 def without_gradient(path: str) -> bool:
-    """Returns whether a parameter's gradient is zero up to rounding: a batch norm removes the effect of the bias."""
+    """Returns whether a parameter's gradient is zero up to rounding, as a batch norm removes the bias's effect."""
     return bool(re.fullmatch(r"GenBlock_\d+/Conv_0/bias|GenSpatialBlock_\d+/Conv_\d/bias", path))
 
 

@@ -43,7 +43,7 @@ class _Half(Seen):
 
 
 def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
-    """Scores one half of the scenes' real images, with each degradation, against the other half, unchanged.
+    """Scores one half of the scenes' real images, with each degradation, against the unchanged other half.
 
     Args:
       data_dir: folder of all records, with the scenes.

@@ -16,8 +16,8 @@ _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
 def count(graph: tf.Graph) -> collections.Counter[str]:
     """Counts the floating-point operations of a graph; a multiplication and an addition count as two.
 
-    A function counts for each of its calls, and the body of a loop for each of its iterations. Of several branches, the
-    most expensive one counts.
+    A function is counted once for each of its calls, and the body of a loop once for each iteration. Of several
+    branches, only the most expensive one is counted.
 
     Args:
       graph: the graph of a concrete function; the shapes of convolutions and matrix products must be static.
@@ -58,9 +58,10 @@ def total(found: collections.Counter[str]) -> int:
 
 
 def _multiplications(op: tf.Operation) -> int:
-    """Returns the multiplications of an operation; 0 if it is no convolution or matrix product."""
+    """Returns the multiplications of an operation; 0 if it is neither a convolution nor a matrix product."""
     if op.type in _CONVOLUTIONS:
-        # For each value of the output (forward pass) or of the output's gradient (the two backward passes).
+        # Each value of the output (forward pass) or of the output's gradient (the two backward passes) takes
+        # height * width * in multiplications.
         values = op.outputs[0] if op.type == "Conv2D" else op.inputs[2]
         kernel = op.outputs[0] if op.type == "Conv2DBackpropFilter" else op.inputs[1]
         return _size(op, values) * math.prod(_shape(op, kernel)[:-1])  # kernel: [height, width, in, out]

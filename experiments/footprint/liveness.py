@@ -2,9 +2,9 @@
 
 The operations are visited in the order in which a runtime with one queue would run them. A tensor takes up its static
 size from the operation that makes it to its last consumer. An operation that passes on its input (a reshape, the read
-of a variable) shares the memory of that input. Called functions are visited in place of the call. A loop or a branch
-counts with its own peak, on top of the tensors that are alive around it. The arguments and variables of the whole graph
-belong to the caller and do not count.
+of a variable) shares the memory of that input. Called functions are visited in place of the call. For a loop or
+a branch, its own peak is added to the tensors that are alive around it. The arguments and variables of the whole graph
+belong to the caller and are not counted.
 
 The result is an estimate. The runtime rewrites the graph first, lets some kernels write over their input and others
 allocate workspace, and its allocator leaves gaps. In four measured cases, all on a CPU, the estimate of the training
@@ -27,7 +27,8 @@ _PASSES_ON = {
 }
 # Operations whose outputs all share the memory of one input; with the position of that input.
 _PARTS_OF = {"TensorListGetItem": 0, "TensorListPopBack": 0}
-# Operations whose outputs share the memory of an input if they are parts along its first axis; with its position.
+# Operations whose outputs share the memory of an input if they are parts of it along its first axis; with the position
+# of that input.
 _ROWS_OF = {"Split": 1, "SplitV": 0, "Unpack": 0, "StridedSlice": 0, "Slice": 0}
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 LOOPS = ("While", "StatelessWhile")
@@ -70,7 +71,7 @@ def peak_of_function(function) -> Peak:
 
 
 def steps_of(graph: tf.Graph) -> tuple[list[Step], list[Buffer]]:
-    """Lists what each operation of a concrete function's graph reads and writes, without operations that nothing needs.
+    """Lists what each operation of a concrete function's graph reads and writes; omits operations that nothing needs.
 
     Returns:
       The steps, and the buffers of the outputs. The buffers of arguments and captured tensors have size 0.
@@ -84,8 +85,8 @@ def peak(steps: Sequence[Step], outputs: Sequence[Buffer] = (), within: range | 
     Args:
       steps: the steps, in order.
       outputs: buffers that stay alive to the end.
-      within: indices of the steps among which to look for the peak; None for all. Which buffers are alive is always
-        determined from all steps.
+      within: indices of the steps in which to look for the peak; None for all. All steps are always used to determine
+        which buffers are alive.
     """
     last = {buffer: index for index, step in enumerate(steps) for buffer in (*step.reads, *step.writes)}
     last.update(dict.fromkeys(outputs, len(steps)))
@@ -130,7 +131,7 @@ def _walk(graph: tf.Graph, arguments: Sequence[Buffer], prefix: str) -> tuple[li
 
 
 def _in_order(graph: tf.Graph) -> list[tf.Operation]:
-    """Lists the needed operations in the order in which the runtime would run them; it drops all others.
+    """Lists the needed operations in the order in which the runtime, which drops all others, would run them.
 
     An operation is ready as soon as all its inputs are. The runtime runs the one that has been ready longest, so
     operations without inputs run early: the forward passes of a later part come before the gradients of an earlier
@@ -212,7 +213,7 @@ def _loop(graph: tf.Graph, op: tf.Operation, reads: list[Buffer], name: str) -> 
 
 
 def loop_iterations(graph: tf.Graph, op: tf.Operation) -> int | None:
-    """Returns the iterations of a loop that counts up by one to a constant of the graph; None for other loops."""
+    """Returns the iterations of a loop that counts up by one to a constant in the graph; None for other loops."""
     condition = function_of(graph, op.get_attr("cond"))
     given = {tensor.name: outer for tensor, outer in zip(condition.inputs, op.inputs)}
     found = []

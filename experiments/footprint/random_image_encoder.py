@@ -1,4 +1,4 @@
-"""The frozen image encoder in its published size with random weights, for measuring time and memory."""
+"""The frozen image encoder at its published size, with random weights, for measuring time and memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build(config: Config) -> tf.keras.Model | None:
       The encoder, as `image_encoder.build_image_encoder` returns it; None if none of its losses is on.
 
     Raises:
-      ValueError: the encoder is a TF Hub model, whose size is not known before it is downloaded.
+      ValueError: the encoder is a TF Hub model, whose size is not known until it is downloaded.
     """
     if not config.uses_image_encoder:
         return None

@@ -29,7 +29,7 @@ class Cost(NamedTuple):
         return self.checkpoint_bytes * self.kept_checkpoints
 
     def hours(self, flop_per_second: float) -> float:
-        """Returns the hours on devices that compute this fast together."""
+        """Returns the hours on devices that together compute at this rate."""
         return self.flop / flop_per_second / 3600
 
 
@@ -64,7 +64,7 @@ def cost_of(config: Config) -> Cost:
 
 
 def text_encoder_flop(config: Config) -> float:
-    """Returns BERT's operations for a caption: twice its layers' weights for each token, and the attention."""
+    """Returns BERT's operations for a caption: twice its layers' weights for each token, plus the attention."""
     if config.text.precomputed:
         return 0.0
     size, tokens = traced_step.text_encoder_size(config), config.data.text_length

@@ -26,12 +26,12 @@ _MEASURED_RUNS = 3
 class Prediction(NamedTuple):
     """Bytes on each device."""
 
-    held: dict[str, int]  # Parts that stay throughout the run
+    held: dict[str, int]  # Parts that stay in memory throughout the run
     discriminator_step: int  # Peak of activations and gradients in a discriminator step; 0 if every step is joint
     generator_step: int  # Peak of activations and gradients in the generator step, or in the joint step
-    word_loss: int  # Peak of the word loss if it ran alone; part of the steps
+    word_loss: int  # Peak of the word loss if it ran alone; included in the steps
     other_sentences: int  # Memory of the word loss for sentences of other replicas, in addition to the steps
-    gradients: dict[str, int]  # Gradients of the weights by network; part of the steps
+    gradients: dict[str, int]  # Gradients of the weights by network; included in the steps
     worst: str  # The operation at the peak
 
     @property
@@ -118,8 +118,8 @@ def measure(config: Config) -> int:
       config: the experiment.
 
     Returns:
-      The peak of allocated bytes, less those allocated before the iteration (weights, moments and batches): comparable
-      with a prediction's `step`.
+      The peak of allocated bytes, less those allocated before the iteration (weights, moments and batches). It is
+      comparable with a prediction's `step`.
     """
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     state = TrainState(config)
@@ -131,7 +131,7 @@ def measure(config: Config) -> int:
         before = tf.config.experimental.get_memory_info(device)["current"]
         tf.nest.map_structure(lambda metric: metric.numpy(), run(drawn))
         grown.append(tf.config.experimental.get_memory_info(device)["peak"] - before)
-    return max(grown[1:])  # The first run also allocates the averaged weights, which shared the weights' memory.
+    return max(grown[1:])  # The first run also allocates the averaged weights, which had shared the weights' memory.
 
 
 def bert_parameters(config: Config) -> int:
@@ -172,7 +172,10 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
 
 
 def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[Step]) -> int:
-    """Returns where the discriminator steps end: only D's optimizer reads D's Adam moments, once in each step."""
+    """Returns where the discriminator steps end.
+
+    D's Adam moments mark the place: only D's optimizer reads them, once in each step.
+    """
     own = config.training.discriminator_steps - (config.training.update_rule == "joint")
     if own == 0:
         return 0

@@ -1,4 +1,4 @@
-"""Traces the training step to a graph that is analyzed and never run, so that nothing is allocated at any size."""
+"""Traces the training step to a graph that is analyzed and never run: nothing is allocated, whatever its size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TracedStep(NamedTuple):
 
 
 def trace(config: Config) -> TracedStep:
-    """Traces an iteration of an experiment; the batch size is that of the replica."""
+    """Traces an iteration of an experiment, whose batch size is that of one replica."""
     config = config.with_fields({"training.xla": True})  # With XLA, all shapes are static.
     with without_storage():
         state = TrainState(config)
@@ -44,7 +44,7 @@ def trace(config: Config) -> TracedStep:
 
 
 def iteration(config: Config, state: TrainState, encoder: Callable | None) -> tf.types.experimental.GenericFunction:
-    """Returns an iteration as the training loop compiles it, on one replica, without BERT: `batches` -> metrics."""
+    """Returns an iteration (`batches` -> metrics) as the training loop compiles it, on one replica and without BERT."""
     step = TrainingStep(config, state, encoder)
 
     @tf.function
@@ -73,7 +73,7 @@ def batches(config: Config) -> list[Example]:
 
 @contextlib.contextmanager
 def without_storage() -> Iterator[None]:
-    """Makes variables inside the context have a shape but no memory, for tracing only."""
+    """Gives variables that are created in the context a shape but no memory; for tracing only."""
 
     def create(next_creator: Callable, **options) -> tf.Variable:
         del next_creator

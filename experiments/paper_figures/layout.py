@@ -1,4 +1,4 @@
-"""Sheets of images with typeset captions, for papers: PNG, and PDF with its text as text."""
+"""Sheets of images with typeset captions, for papers: as PNG, and as PDF in which text stays text."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def sheet(rows: Sequence[Row], titles: Sequence[str] = (), dpi: int = _DPI) -> f
     top = max(map(len, title_lines), default=0) * _LINE + _GAP
     width, height = left + columns * (_IMAGE + _GAP) + _GAP, top + sum(heights)
 
-    drawn = figure.Figure(figsize=(width, height), dpi=dpi)  # Not by pyplot, which keeps figures in a global.
+    drawn = figure.Figure(figsize=(width, height), dpi=dpi)  # Not by pyplot, which keeps figures in a global variable.
 
     def write(lines: Sequence[str], x: float, y: float, align: str) -> None:
-        for i, line in enumerate(lines):  # One by one: a block's position depends on the letters of its first line.
+        for i, line in enumerate(lines):  # Line by line: a block's position depends on the letters of its first line.
             baseline = y - (i + 0.8) * _LINE
             drawn.text(x / width, baseline / height, line, ha=align, fontsize=_FONT_SIZE, parse_math=False)
 
@@ -89,7 +89,7 @@ def save(drawn: figure.Figure, path: str) -> list[str]:
     """Writes a sheet in all FORMATS, each file atomically.
 
     Args:
-      drawn: a figure of `sheet`.
+      drawn: a figure that `sheet` returned.
       path: the path without its extension.
 
     Returns:

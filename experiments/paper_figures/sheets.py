@@ -27,7 +27,7 @@ class Sheet(NamedTuple):
 
 
 def noise_sheet(models: Mapping[str, TextToImage], captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
-    """Draws each caption with several noise vectors, by each model (Fig. 8)."""
+    """Draws each model's images of each caption, from several noise vectors (Fig. 8)."""
     rows = []
     for caption in captions:
         for name, model in models.items():
@@ -40,7 +40,7 @@ def noise_sheet(models: Mapping[str, TextToImage], captions: Sequence[str], seed
 def captions_sheet(
     model: TextToImage, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
 ) -> Sheet:
-    """Draws the captions of random validation images, after each real image (Fig. 9)."""
+    """Draws random validation images, each followed by images generated from its captions (Fig. 9)."""
     rows = []
     for image, captions in _described_images(dataset, data_dir, num_images, seed, model.image_size):
         captions = captions[:most_captions]
@@ -50,7 +50,7 @@ def captions_sheet(
 
 
 def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
-    """Draws random captions: the real image and each model's image side by side (Figs. 10 to 12)."""
+    """Draws, for random captions, the real image and each model's image side by side (Figs. 10 to 12)."""
     image_size = max(model.image_size for model in models.values())
     batches = input_pipeline.evaluation_batches(
         dataset,
@@ -69,7 +69,7 @@ def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str,
 
 
 def ways_sheet(model: TextToImage, captions: Sequence[str], seeds: Sequence[int]) -> Sheet:
-    """Interpolates from each caption to the next, and from the first noise vector to each other one."""
+    """Interpolates from each caption to the next, and from the first noise vector to each of the others."""
     shares = np.linspace(0.0, 1.0, _STEPS)
     noise = model.noise(seeds)
     rows = []
