@@ -51,7 +51,7 @@ def draw(scene: spec.Scene, size: int = DEFAULT_SIZE) -> Image.Image:
 
 
 def write_image(scene: spec.Scene, path: pathlib.Path, image_size: int) -> None:
-    """Draws a scene into a JPEG file of `image_size` px a side."""
+    """Draws a scene into a JPEG file of `image_size` px per side."""
     draw(scene, image_size).save(path, quality=_JPEG_QUALITY)
 
 
@@ -71,7 +71,7 @@ def each_scene(write: Callable[[int], _Result], count: int, num_processes: int |
 
 
 def pixel_box(thing: spec.SceneObject, size: int) -> tuple[int, int, int, int]:
-    """Returns left, top, width and height of an object, in pixels, in an image of `size` px a side."""
+    """Returns left, top, width and height of an object, in pixels, in an image of `size` px per side."""
     width = round(thing.width * size)
     return round(thing.x * size - width / 2), round(thing.y * size - width / 2), width, width
 
