@@ -38,8 +38,8 @@ class Dataset:
       builder_class: its TFDS builder, as 'module:class'.
       config: returns a new config of the default experiment on it.
       published: the files that its owner publishes; None if they are not published.
-      is_drawn: whether this package draws the images. Then its records, and the networks that its config names by
-        `<name>:...`, are prepared on first use, since networks trained on photographs do not fit it.
+      is_drawn: whether this package draws the images. If so, its records and the networks that its config names by
+        `<name>:...` are prepared on first use, since networks trained on photographs do not suit drawn images.
     """
 
     name: str
@@ -75,11 +75,11 @@ def _scenes() -> Config:
         dataset="scenes",
         data=DataConfig(image_size=64, text_length=17, random_flip=False),
         text=TextConfig(preprocessor="scenes:bert/preprocessor", encoder="scenes:bert/encoder", dim=128),
-        # Softer word contexts. Otherwise the generator draws squares of the size of the 16 x 16 regions before it draws
-        # shapes.
+        # Softer word contexts. Without them, the generator draws squares the size of the 16 x 16 regions before it
+        # draws shapes.
         generator=GeneratorConfig(channels=8, noise_dim=32, condition_dim=64, context_words="normalized", rho_0=5.0),
         discriminator=DiscriminatorConfig(channels=8),
-        # Prepared only if one of its losses is switched on, as in Table 4's VGG rows.
+        # The image encoder is prepared only if one of its losses is switched on, as in Table 4's VGG rows.
         image_encoder=ImageEncoderConfig(architecture="hub", weights="scenes:image_encoder", layer="", image_size=64),
         losses=LossConfig(generator_image_encoder=0.0),
         # Small batches and equal, higher learning rates. With the paper's rates D outruns G at this size, and on two
@@ -164,7 +164,7 @@ _ENTRIES = (
 )
 _DATASETS = {entry.name: entry for entry in _ENTRIES}
 NAMES = tuple(_DATASETS)
-# Configs to start from: one for each dataset, and that of the JAX release.
+# Configs to start from: one for each dataset, and the one of the JAX release.
 PRESETS = (*NAMES, "reference")
 
 

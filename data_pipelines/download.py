@@ -1,9 +1,9 @@
 """Downloads a dataset's published files into the layout that its converter reads.
 
 Existing files are kept. COCO's archives are unpacked and deleted. An archive that the user downloaded into the folder
-is verified, unpacked and kept. From Open Images only the images with a narrative are downloaded, one by one, to the
-folders that its archives would unpack to. A later run resumes an interrupted one; unfinished files are in the
-subfolder `.incomplete`.
+is verified, unpacked and kept. From Open Images, only images with a narrative are downloaded. They come one by
+one and go to the folders that the archives would unpack to. A later run resumes an interrupted one; unfinished files
+are in the subfolder `.incomplete`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WORK_FOLDER = ".incomplete"
 
 
 def download(published: Published, source: str | os.PathLike, captions_only: bool = False) -> None:
-    """Downloads the published files of a dataset that a folder does not hold yet.
+    """Downloads those published files of a dataset that are not yet in a folder.
 
     Args:
       published: the dataset's files.
@@ -47,7 +47,8 @@ def download(published: Published, source: str | os.PathLike, captions_only: boo
     missing = [file for file in files if not _is_there(file, source)]
     with server.session() as connection:
         sizes = {file.name: _size(connection, file, source) for file in missing}
-        # An upper bound: which images are needed is known once all narratives are there, and checked again then.
+        # An upper bound. Which images are needed is known only once all narratives are there. The room for them is
+        # then checked again.
         later = sum(_most_bytes(folder, source) for folder in folders) if missing else 0
         check_room(source, _peak(missing, sizes, source) + later, "download and unpack the published files")
         for file in missing:
@@ -103,7 +104,7 @@ def _size(connection: requests.Session, file: published_files.PublishedFile, sou
 
 
 def _peak(missing: list[published_files.PublishedFile], sizes: dict[str, int | None], source: pathlib.Path) -> int:
-    """Returns the peak of the additional bytes on the disk while the files are downloaded and unpacked one by one."""
+    """Returns the largest number of additional bytes on the disk while files are downloaded and unpacked one by one."""
     held = peak = 0
     for file in missing:
         size = sizes[file.name] or 0
@@ -117,7 +118,7 @@ def _peak(missing: list[published_files.PublishedFile], sizes: dict[str, int | N
 
 
 def _provide(connection: requests.Session, file: published_files.PublishedFile, source: pathlib.Path) -> None:
-    """Downloads one file, unless the user did, and unpacks it if it is an archive."""
+    """Downloads one file, unless the user has already done so, and unpacks it if it is an archive."""
     logging.info("downloading %s, published at %s", file.name, file.page)
     own, target = source / file.name, _target(file, source)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ def _provide(connection: requests.Session, file: published_files.PublishedFile, 
 
 
 def _most_bytes(folder: published_files.ImageFolder, source: pathlib.Path) -> int:
-    """Returns an estimate of the most bytes that the missing images can take."""
+    """Estimates the largest number of bytes that the missing images can take."""
     return max(0, folder.num_narratives - open_images.count(folder, source)) * folder.image_size
 
 

@@ -139,7 +139,7 @@ def _tokenized(record_file: epath.Path, encoder: TextEncoder) -> tf.data.Dataset
 
 
 def _check_room(target: epath.Path, record_files: Sequence[epath.Path], num_images: int, encoder: TextEncoder) -> None:
-    """Raises OSError if the features, by an estimate from the first images, would not fit on the disk."""
+    """Raises OSError if the features would not fit on the disk; their size is estimated from the first images."""
     if "://" in os.fspath(target) or not num_images:
         return
     num_sampled, num_vectors = 0, 0

@@ -14,11 +14,11 @@ from data_pipelines import records
 from data_pipelines.images import decode_image, resize_image
 from data_pipelines.record_index import RecordIndex
 
-# Images between two updates of the progress bar.
+# Number of images between two updates of the progress bar.
 _CHUNK = 64
 # The cache may take this share of the free memory. The run needs the rest.
 _LARGEST_SHARE = 0.9
-# Where Linux states how much memory a container may use and does use (control groups, version 2).
+# Folder in which Linux states how much memory a container may use and how much it uses (control groups, version 2).
 _CONTAINER = pathlib.Path("/sys/fs/cgroup")
 
 
@@ -42,7 +42,7 @@ class ImageSource(NamedTuple):
 def reread(index: RecordIndex, image_size: int) -> ImageSource:
     """Returns a source that reads and decodes an image each time it is requested.
 
-    Memory does not grow with the split. The operating system keeps files that fit into memory there anyway.
+    Memory does not grow with the split. If the files fit into memory, the operating system keeps them there anyway.
 
     Args:
       index: index of the split.
@@ -54,7 +54,7 @@ def reread(index: RecordIndex, image_size: int) -> ImageSource:
 def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
     """Reads and decodes all images now and caches them at their final size, size * size * 3 bytes each.
 
-    Each host of a cluster caches the whole split, because its examples come from anywhere in it.
+    Each host of a cluster caches the whole split, because a host's examples come from anywhere in the split.
 
     Args:
       index: index of the split.
@@ -74,8 +74,8 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
     captions, image_ids = [], []
     bar = tqdm.tqdm(total=len(index), desc="decoding into memory", unit="image", disable=None, dynamic_ncols=True)
     with tf.device("CPU:0"), bar:
-        # A variable, because tf.data copies a captured tensor when it optimizes the graph. The price: reading a
-        # variable makes the map sequential under enable_op_determinism. The map has little work here.
+        # This is a variable, because tf.data copies a captured tensor when it optimizes the graph. The drawback is
+        # that reading a variable makes the map sequential under enable_op_determinism. The map has little work here.
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         done = 0
         for chunk in decoded.ragged_batch(_CHUNK).prefetch(1):

@@ -42,7 +42,7 @@ def resize_image(image: tf.Tensor, size: int) -> tf.Tensor:
       size: pixels per side.
 
     Returns:
-      [size, size, 3] or [batch, size, size, 3] uint8: a quarter of float32's memory and transfer.
+      [size, size, 3] or [batch, size, size, 3] uint8, which takes a quarter of the memory and transfer of float32.
     """
     resized = tf.image.resize(image, (size, size), method="bilinear")  # float32 in [0, 255]
     return tf.cast(tf.round(resized), tf.uint8)

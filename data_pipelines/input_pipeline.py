@@ -18,7 +18,7 @@ CACHES = {"none": image_source.reread, "memory": image_source.in_memory}
 # Rounds of the cipher that permutes an epoch. With TensorFlow's default of 4, the orders of successive epochs of
 # COCO-14 have a correlation of 0.3. With 8 or more the correlation is gone.
 _CIPHER_ROUNDS = 24
-# Batches that a host prefetches. Few, because a batch of 256 images of 256 px takes 50 MB.
+# Number of batches that a host prefetches. It is small, because a batch of 256 images of 256 px takes 50 MB.
 _PREFETCHED_BATCHES = 2
 
 
@@ -161,7 +161,7 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Returns a random list of (image, caption) pairs of a split, which depends on neither model nor batch size.
 
-    With at most N captions, where N is the number of images in the split, every image occurs at most once. A longer
+    If the list has at most N pairs, where N is the number of images in the split, no image occurs twice. A longer
     list repeats the split, each time with the next caption of every image. So no pair repeats before all captions of
     its image have occurred.
 
@@ -174,7 +174,7 @@ def evaluation_batches(
       num_captions: length of the list, at least 1.
       seed: seed of the list, at least 0.
       first: position in the list to start from; nothing before it is read.
-      cache: see `training_batches`. It pays off if the list is long compared to the split, or iterated often.
+      cache: see `training_batches`. It pays off if the list is long compared with the split, or iterated often.
 
     Returns:
       A dataset of `Batch` with `num_captions - first` pairs in total.
@@ -234,7 +234,7 @@ def _listed(size: int, num_captions: int, seed: int) -> tuple[np.ndarray, np.nda
     """Returns the record number and a random number for the caption of each pair of the list, [num_captions] each."""
     if num_captions < 1:
         raise ValueError(f"num_captions={num_captions} is too small: set it to 1 or more")
-    # Full passes take every image; the last pass takes a random sample. Sorted, so that files are read in order.
+    # Full passes take every image; the last pass takes a random sample. It is sorted, so files are read in order.
     num_passes, rest = divmod(num_captions, size)
     rng = np.random.default_rng([seed, size])
     drawn = np.sort(rng.permutation(size)[:rest])
@@ -260,7 +260,7 @@ def _source(index: RecordIndex, image_size: int, cache: str) -> ImageSource:
 
 
 def _shuffled(places: tf.Tensor, size: int, seed: int, epochs: tf.Tensor) -> tf.Tensor:
-    """Returns the record numbers at positions in shuffled epochs; each epoch is another permutation of 0 .. size - 1.
+    """Returns the record numbers at positions in shuffled epochs; each epoch is a new permutation of 0 .. size - 1.
 
     Args:
       places: positions within their epochs, [positions] int64 in [0, size).
@@ -272,7 +272,8 @@ def _shuffled(places: tf.Tensor, size: int, seed: int, epochs: tf.Tensor) -> tf.
       [positions] int64 in [0, size).
     """
     keys = tf.stack([tf.zeros_like(epochs), tf.zeros_like(epochs) + seed, epochs], axis=1)  # [positions, 3]
-    # The op behind tf.random.experimental.index_shuffle, which allows neither one key per row nor a choice of rounds.
+    # This is the op behind tf.random.experimental.index_shuffle, a function that allows neither one key per row nor a
+    # choice of rounds.
     last = tf.constant(size - 1, tf.int64)
     return tf.raw_ops.RandomIndexShuffle(index=places, seed=keys, max_index=last, rounds=_CIPHER_ROUNDS)
 

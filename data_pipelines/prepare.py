@@ -82,7 +82,7 @@ def prepare_scenes(
 
 
 def prepare_for(config: Config, data_dir: str | os.PathLike) -> None:
-    """Prepares what an experiment needs and this package makes itself: the scenes and their text encoder.
+    """Prepares whatever an experiment needs that this package makes itself: the scenes and their text encoder.
 
     Args:
       config: the experiment.
@@ -158,7 +158,7 @@ def _pipeline_options(options: Sequence[str]) -> object:
 
 
 def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path], None]) -> bool:
-    """Calls `make` with the folder `<data_dir>/<dataset>` unless the records are there; returns whether it did.
+    """Calls `make` with the folder `<data_dir>/<dataset>` unless the records exist; returns whether it called `make`.
 
     Two processes never make the same records: the second one waits, and then finds them. The lock of a killed process
     is released immediately, and what that process left behind is removed.
@@ -179,6 +179,6 @@ def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.
 
 @contextlib.contextmanager
 def alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
-    """Locks the folder `<data_dir>/<dataset>` and yields it; other processes that lock it wait. See `locked`."""
+    """Locks the folder `<data_dir>/<dataset>` and yields it; other processes that try to lock it wait. See `locked`."""
     with locked(records.directory(dataset, data_dir).parent) as folder:
         yield folder

@@ -32,7 +32,7 @@ class PublishedFile(NamedTuple):
       num_images: for an archive of images, how many it holds.
       unpacked_ratio: for an archive, an estimate of its unpacked size divided by its packed size. JPEG files do not
         compress further; COCO's JSON files compress to less than a third.
-      whole_name: for a shard, the name of the file that joins all shards, which some users keep instead of them.
+      whole_name: for a shard, the name of the file that joins all shards, which some users keep instead of the shards.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ImageFolder(NamedTuple):
       page: web page on which their owner publishes them.
       num_narratives: number of narratives of these images, hence an upper bound on the number of images needed.
       image_size: mean size of an image, in bytes.
-      by_first_digit: whether there is one archive for each first digit of the image ids, instead of one in all.
+      by_first_digit: whether there is one archive for each first digit of the image ids, instead of a single archive.
     """
 
     split: str

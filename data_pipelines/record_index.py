@@ -24,7 +24,7 @@ from xmcgan.files import replaced
 
 # Number of bytes around the data of a record, and in its length field.
 _FRAME, _LENGTH = 16, 8
-# Number of parallel reads: network disks have a high latency, but answer many requests at a time.
+# Number of parallel reads: network disks have a high latency, but answer many requests at once.
 _PARALLEL_READS = 16
 # Number of records that each parallel reader reads in a row, so that tf.data switches between readers less often.
 _RECORDS_PER_READER = 8

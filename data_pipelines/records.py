@@ -19,9 +19,9 @@ from xmcgan import console
 
 # Version of the schema. It is part of the records' path, so records of another version are never mistaken for these.
 VERSION = "2.0.0"
-# File beside the records that lists what a conversion left out or mended, one JSON object a line.
+# File beside the records that lists what a conversion left out or mended, one JSON object per line.
 SKIPPED_FILE = "skipped.jsonl"
-# Resolution of stored coordinates (steps per image side) and times (steps per second): the same as published.
+# Resolution of stored coordinates (steps per image side) and times (steps per second), as in the published files.
 _STEPS_PER_SIDE, _STEPS_PER_SECOND = 10_000, 1_000
 
 
@@ -31,7 +31,7 @@ class Narrative(NamedTuple):
     utterances: Sequence[str]  # [utterances] words in order; sometimes one utterance holds two words.
     times: np.ndarray  # [utterances, 2] float32: start and end, in seconds.
     points: np.ndarray  # [points, 3] float32: x and y as shares of the image's sides, y downwards; time in seconds.
-    stroke_lengths: np.ndarray  # [strokes] int32: points of each stroke of the mouse; they sum up to all points.
+    stroke_lengths: np.ndarray  # [strokes] int32: points of each stroke of the mouse; they sum to the number of points.
 
 
 class Record(NamedTuple):
@@ -49,7 +49,7 @@ def features() -> tfds.features.FeaturesDict:
     """Returns the TFDS features of a `Record`, by field name.
 
     The narratives of an image are concatenated, and `narratives/*_counts` hold the numbers of utterances and strokes of
-    each. Values are small integers, which take a few bytes a point.
+    each. Values are small integers, which take a few bytes per point.
     """
     types = tfds.features
     return types.FeaturesDict(

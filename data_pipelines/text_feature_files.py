@@ -2,7 +2,7 @@
 
 They are in the dataset's folder of records. Each text encoder has its own folder, named by its fingerprint:
 
-  text_features/<fingerprint>/<name>.tfrecord-00000-of-00005  one record for each of the dataset's file of that name
+  text_features/<fingerprint>/<name>.tfrecord-00000-of-00005  a record per record of the dataset's file of that name
   text_features/<fingerprint>/train.index.npy                 the index of these records, see `record_index`
   text_features/<fingerprint>/train.json                      a description; written last, so it marks completeness
 """
@@ -29,7 +29,7 @@ from xmcgan.models import hub_files
 
 _FOLDER = "text_features"
 _DIGITS = 16  # Digits of the fingerprint in the name of its folder.
-# Records that are compared with the dataset's before a run begins.
+# Number of stored records that are compared with the dataset's records before a run begins.
 _NUM_COMPARED = 16
 # The config field behind each field of an identity.
 _CONFIG_FIELDS = {
@@ -58,7 +58,7 @@ def identify(config: Config, data_dir: str | os.PathLike) -> TextIdentity:
     """Computes the identity of an experiment's text features.
 
     Reads both SavedModels, which takes a second or two for BERT. Call it after the `TextEncoder` has been loaded: the
-    encoder downloads the SavedModels, and its errors are clearer if it cannot.
+    encoder downloads the SavedModels, and if it cannot, its errors are clearer.
 
     Args:
       config: the experiment.

@@ -47,7 +47,7 @@ class TrainingData:
     def batches(
         self, strategy: tf.distribute.Strategy, text_encoder: TextEncoder, step: int
     ) -> tf.distribute.DistributedDataset:
-        """Distributes the training batches to the replicas, from the first batch of an iteration on.
+        """Distributes the training batches to the replicas, starting with the first batch of an iteration.
 
         The examples of a global batch go to the replicas in order. A host reads only those of its own replicas.
 
@@ -78,7 +78,8 @@ class TrainingData:
                 stored_text=stored_text,
                 context=context,
             )
-            # Devices cannot hold strings, so captions are tokenized on the host. One batch ahead, to save memory.
+            # Devices cannot hold strings, so captions are tokenized on the host. Only one batch is
+            # prefetched, to save memory.
             return batches.map(for_device).prefetch(1)
 
         def for_device(batch: input_pipeline.Batch | input_pipeline.EncodedBatch) -> dict[str, tf.Tensor]:

@@ -101,7 +101,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         """Makes the builder.
 
         Args:
-          name: name of the dataset, which also names the records' folder and files; the class may have another name.
+          name: name of the dataset, and of the folder and files of its records; the name of the class may differ.
           source: folder with the files as published.
           max_skipped: largest share of a split's images, or of its captions, that may be left out as unusable.
           use_beam: whether to convert with Apache Beam; all its workers must be able to access `source` and `data_dir`.
@@ -290,7 +290,7 @@ def _in_order(pool: concurrent.futures.Executor, function: Callable, arguments: 
 
 
 def _check_room(plans: Iterable[Plan], folder: str) -> None:
-    """Raises OSError if the records, by an estimate from a sample of the images, would not fit on the disk."""
+    """Raises OSError if the records would not fit on the disk; their size is estimated from a sample of the images."""
     if "://" in folder:
         return
     units = [unit for plan in plans for unit in plan.units]

@@ -17,17 +17,18 @@ from etils import epath
 
 T = TypeVar("T")
 
-MAX_PIXELS = 100_000_000  # 300 MB as RGB. Checking a progressive image takes up to 600 MB, for the coefficients.
-MAX_BYTES = 500_000_000  # More than the file of any image of MAX_PIXELS takes.
+MAX_PIXELS = 100_000_000  # 300 MB as RGB. Checking a progressive image takes up to 600 MB for its coefficients.
+MAX_BYTES = 500_000_000  # Larger than the file of any image of MAX_PIXELS.
 
 _START = b"\xff\xd8"
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; DHT, JPG and DAC lie between them.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, without DHT, JPG and DAC between them.
 _SCAN, _END = 0xDA, 0xD9
 _BARE = frozenset([0x01, *range(0xD0, 0xD8)])  # TEM and RST0 to RST7, which have no length field.
 
 # Some cameras insert a few padding bytes before a restart marker or the end marker, which is not damage. Damage usually
-# leaves more extra bytes. In a trial with damaged photographs, accepting this many let through up to 6 % more of them.
+# leaves more extra bytes. In a trial with damaged photographs, accepting this many bytes let up to 6 % more of the
+# photographs through.
 _MAX_PADDING = 8
 _PADDED = re.compile(r"(\d+) extraneous bytes before marker 0xd[0-9]$")
 
@@ -126,7 +127,7 @@ def _size(data: bytes) -> tuple[int, int]:
         if code in (_SCAN, _END):
             raise ValueError("corrupt JPEG")  # A scan without a frame.
         if code in _FRAMES and position + 7 <= len(data):
-            return struct.unpack_from(">HH", data, position + 3)  # They follow the length and the bits per sample.
+            return struct.unpack_from(">HH", data, position + 3)  # After the length and the bits per sample.
         if code not in _BARE:
             position += int.from_bytes(data[position : position + 2], "big")
     raise ValueError("truncated JPEG")

@@ -41,7 +41,7 @@ class LnCoco(image_builder.ImageBuilder):
         lines_by_image, issues, num_captions = narratives.by_image(self._narratives(split))
         items = []
         for image_id, lines in lines_by_image.items():
-            # COCO's file names are the ids in twelve digits. Any other id has no image.
+            # COCO's file names are the ids, padded to twelve digits. An id of any other form has no image.
             file_name = f"{image_id:0>12}.jpg"
             items.append(
                 image_builder.Item(

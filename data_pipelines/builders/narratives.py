@@ -1,4 +1,4 @@
-"""Reads Localized Narratives (Pont-Tuset et al. 2020), one JSON object a line, without loading them into memory.
+"""Reads Localized Narratives (Pont-Tuset et al. 2020), one JSON object per line, without loading them into memory.
 
 A first pass over each file finds the image id and position of each line. Lines are parsed later, when they are needed.
 """
@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
 
 def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Path]:
-    """Finds the narrative files of a split, in shards or as one file; prefers full ones to those with captions only.
+    """Finds the narrative files of a split, in shards or as one file; prefers full files to those with captions only.
 
     Args:
       source: the source folder.
@@ -74,7 +74,7 @@ def by_image(paths: Sequence[epath.Path]) -> tuple[dict[str, list[Line]], list[I
       paths: the narrative files of the split.
 
     Returns:
-      The lines by image id, an issue for each line that names no image, and the number of all these lines.
+      The lines by image id, an issue for each line that names no image, and the total number of these lines.
     """
     lines = collections.defaultdict(list)
     issues = []
@@ -132,9 +132,9 @@ def read(line: Line) -> tuple[str, Narrative, list[Issue]]:
 
 
 def _scan_lines(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Line] | Issue]:
-    """Yields the image id and position of each line, or an issue if it names no image; skips empty lines.
+    """Yields the image id and position of each line, or an issue if the line names no image; skips empty lines.
 
-    Finds the id with a regular expression, because parsing half a million lines with their traces takes minutes.
+    Finds the id with a regular expression, because parsing half a million lines with their traces would take minutes.
     """
     offset = 0
     with path.open("rb") as file:

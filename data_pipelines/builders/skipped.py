@@ -92,7 +92,7 @@ class SkippedLog:
             raise ValueError(f"split '{self._split}' has no image that can be used ({reasons}): fix the source")
 
     def write(self, path: epath.Path) -> None:
-        """Appends the issues to `path`, one JSON object a line; creates the file even if there are no issues."""
+        """Appends the issues to `path`, one JSON object per line; creates the file even if there are no issues."""
         lines = [json.dumps({"split": self._split, **issue._asdict()}) + "\n" for issue in self._issues]
         before = path.read_text() if path.exists() else ""
         path.write_text(before + "".join(lines))

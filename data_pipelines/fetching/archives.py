@@ -16,7 +16,7 @@ from xmcgan.files import check_room
 def unpack(archive: pathlib.Path, folder: pathlib.Path, temporary: pathlib.Path) -> None:
     """Unpacks an archive into a folder.
 
-    When all is unpacked, the archive's top-level files and folders are moved there. A folder that exists already is
+    When everything is unpacked, the archive's top-level files and folders are moved there. Folders of the same name are
     merged, and files of the same name are overwritten.
 
     Args:

@@ -13,7 +13,7 @@ import tqdm
 
 from data_pipelines.fetching import checksums, server
 
-# Parallel requests: for an image, the latency of the server is far longer than the transfer.
+# Number of parallel requests. It is large, because for an image the server's latency is far longer than the transfer.
 _CONNECTIONS = 32
 _TRIES = 4
 
@@ -53,7 +53,7 @@ def fetch_all(files: Sequence[SmallFile], description: str) -> list[SmallFile]:
         try:
             for file in files:
                 pending.append((file, pool.submit(_fetch, connection, file)))
-                if len(pending) > 4 * _CONNECTIONS:  # Enough to keep all threads busy while waiting for the oldest.
+                if len(pending) > 4 * _CONNECTIONS:  # Enough to keep all threads busy while waiting for the oldest one.
                     settle()
             while pending:
                 settle()

@@ -23,7 +23,7 @@ _MAX_FRUITLESS = 5
 
 
 class _PartialFile:
-    """An unfinished file and the server's metadata of it, both on disk."""
+    """An unfinished file and the server's metadata for it, both on disk."""
 
     def __init__(self, path: pathlib.Path):
         self.path = path.with_name(path.name + ".part")

@@ -48,7 +48,7 @@ def count(folder: published_files.ImageFolder, source: pathlib.Path) -> int:
 
 
 def _archives(folder: published_files.ImageFolder) -> list[str]:
-    """Returns the names of a split's archives without ending, which are also the names of the folders in them."""
+    """Returns the names of a split's archives without their endings; the folders in them have the same names."""
     return [f"{folder.split}_{digit}" for digit in "0123456789abcdef"] if folder.by_first_digit else [folder.split]
 
 

@@ -35,7 +35,7 @@ class FileMetadata(NamedTuple):
     """A server's metadata of a file.
 
     Attributes:
-      etag: the server's identifier of this version of the file; None if there is no strong one (equal bytes).
+      etag: the server's strong identifier of this version of the file (it guarantees equal bytes), or None.
       size: bytes of the whole file, or None if not stated.
       checksum: checksum of the whole file, or None if not stated.
     """
@@ -49,7 +49,7 @@ def session(num_connections: int = 1) -> requests.Session:
     """Returns a session that keeps connections open and retries when a server is busy or cannot be reached."""
     retry = urllib3.Retry(total=_RETRIES, backoff_factor=BACKOFF, status_forcelist=_BUSY, raise_on_status=False)
     adapter = requests.adapters.HTTPAdapter(max_retries=retry, pool_maxsize=num_connections)
-    # Silence its report of several lines about each retry. When the retries fail, an error is raised.
+    # Silence urllib3, which reports each retry in several lines. If all retries fail, an error is raised.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     connection = requests.Session()
     connection.mount("http://", adapter)
@@ -125,7 +125,7 @@ def _read_checksum(headers: requests.structures.CaseInsensitiveDict) -> checksum
 
 
 def reason(error: Exception) -> str:
-    """Returns in a few words why a request failed: the innermost of the exceptions that libraries have wrapped."""
+    """Returns in a few words why a request failed, as stated by the innermost of the wrapped exceptions."""
     while error.args and isinstance(getattr(error.args[0], "reason", error.args[0]), Exception):
         error = getattr(error.args[0], "reason", error.args[0])
     text = " ".join(str(error.args[0] if error.args else error).split())

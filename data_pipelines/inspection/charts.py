@@ -67,8 +67,8 @@ def histogram_chart(histogram: Histogram[int], title: str, cut: int | None = Non
     Args:
       histogram: a histogram of at least one number.
       title: what is counted.
-      cut: if given, bars above this number have another color, and a line marks it.
-      per_unit: divides the numbers for the axis, such as 10 for deciseconds shown as seconds.
+      cut: if given, bars above this number have another color, and a line marks the number.
+      per_unit: divisor of the numbers on the axis, such as 10 to show deciseconds as seconds.
 
     Returns:
       An SVG document.

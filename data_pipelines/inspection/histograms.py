@@ -29,7 +29,7 @@ class Histogram(collections.Counter[T]):
         return sum(value * count for value, count in self.items()) / self.size
 
     def percentile(self, percent: float, key: Callable[[T], Any] | None = None) -> T:
-        """Returns the smallest occurring value that at least `percent` % of all values do not exceed.
+        """Returns the smallest occurring value such that at least `percent` % of all values do not exceed it.
 
         Args:
           percent: in [0, 100]; 0 returns the smallest value and 100 the largest one.

@@ -39,7 +39,7 @@ class Report(NamedTuple):
 
     @property
     def gaps(self) -> str:
-        """A sentence that says for what Table 1 has no numbers; may be empty."""
+        """A sentence that says what Table 1 has no numbers for; may be empty."""
         return table1.describe_gaps(self.dataset, self.splits)
 
 

@@ -37,7 +37,7 @@ def render(report: Report, samples: Sequence[Sample], token_counter: TokenCounte
     Args:
       report: the report on the dataset.
       samples: records to show.
-      token_counter: finds the words of their captions that are cut; None if that is unknown.
+      token_counter: finds which words of the captions are cut; None if that is unknown.
       hint: a line that says what is missing from the report; may be empty.
 
     Returns:

@@ -1,6 +1,6 @@
 """Compares the records of a dataset with the paper's Table 1 (section 5.1).
 
-How we interpret the table, where it does not say what it counts:
+Where the table does not say what it counts, we interpret it as follows:
 
 - The samples of COCO-14 are images: 82,783 and 40,504 are published. The samples of Localized Narratives are
   narratives: 134,272 and 8,573 are published for the 118,287 and 5,000 images of COCO-17, and 507,444 and 41,691 for

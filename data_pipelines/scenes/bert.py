@@ -1,7 +1,7 @@
 """The small BERT of the drawn dataset, trained on its captions and saved in the format of the published BERT.
 
-So `scenes` needs no model hub. The vocabulary comes from TF Text's WordPiece learner and the weights from less than a
-minute of pre-training. The two SavedModels have TF Hub's text API (see `xmcgan.models.text_encoder`).
+With it, `scenes` needs no model hub. The vocabulary comes from TF Text's WordPiece learner and the weights from less
+than a minute of pre-training. The two SavedModels have TF Hub's text API (see `xmcgan.models.text_encoder`).
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 It minimizes a weighted sum of two losses over pairs of captions of one image, both with masked words:
 
 - Masked language modeling, as in BERT. It makes a word's embedding depend on its neighbors (that of 'ball' on 'red').
-- A contrastive loss between the embeddings of the two sentences. With masked language modeling alone, sentences of so
-  small a language differ in their phrasing, but not in what they show: among 400 captions, only 3 % retrieve another
-  caption of their image first, compared with 14 % with untrained weights. With the contrastive loss 74 % do.
+- A contrastive loss between the embeddings of the two sentences. With masked language modeling alone, the embeddings
+  in so small a language reflect how a sentence is phrased, but not what it says: of 400 captions, only 3 % retrieve
+  another caption of their image first, compared with 14 % for untrained weights. With the contrastive loss, 74 % do.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def pretrain(
     Returns:
       '<name>_before' and '<name>_after', measured on held-out images with captions masked as in training, for these
       names: 'loss' and 'accuracy' of the masked words; 'contrastive_loss'; 'retrieval', the share of sentence
-      embeddings for which the other one of the same image is the nearest; 'cosine', the mean cosine similarity between
-      embeddings of different images.
+      embeddings whose nearest neighbor is the other embedding of the same image; 'cosine', the mean cosine similarity
+      between embeddings of different images.
     """
     counts = np.array([len(group) for group in captions])
     word_ids = _pack(preprocessor, list(itertools.chain.from_iterable(captions)))  # [captions, words]

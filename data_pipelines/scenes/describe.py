@@ -102,7 +102,7 @@ class _Teller:
         self._single = len(scene.objects) == 1
 
     def templates(self) -> Iterator[Callable[[], str]]:
-        """Yields the sentence forms for this number of objects endlessly, shuffled in each round."""
+        """Endlessly yields the sentence forms for this number of objects, shuffled anew in each round."""
         forms = {1: self._one_object(), 2: self._two_objects(), 3: self._three_objects()}[len(self._scene.objects)]
         while True:
             for index in self._rng.permutation(len(forms)):
@@ -207,7 +207,7 @@ class _Teller:
 
     @staticmethod
     def _listed(names: list[str]) -> str:
-        """Joins names to 'a', 'a and b' or 'a b and c'; without commas there is room for more words."""
+        """Joins names into 'a', 'a and b' or 'a b and c'; without commas there is room for more words."""
         return " and ".join([" ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 

@@ -19,7 +19,8 @@ DEFAULT_SIZE = 128
 _JPEG_QUALITY = 95
 # Standard deviation of the noise, in gray levels (0 to 255).
 _NOISE = 2.5
-# Flat backgrounds directly behind the objects: all objects cast a shadow on them. Elsewhere objects at the top float.
+# Flat backgrounds, which are directly behind the objects: all objects cast a shadow on them. On other backgrounds,
+# objects at the top float.
 _FLAT = ("bricks", "wood")
 
 _Result = TypeVar("_Result")

@@ -16,8 +16,8 @@ POINTS_A_SECOND = 20
 SHARE_FROM_OUTSIDE = 0.08
 # Share of narratives with two strokes, because the mouse is lifted during the longest pause.
 SHARE_OF_TWO_STROKES = 0.3
-# Share of a region's half width and height that the loops use. The rest keeps the mouse inside the region after jitter
-# is added and after the region is rounded to pixels.
+# Share of a region's half width and height that the loops use. The rest is a margin that keeps the mouse inside
+# the region when jitter is added and the region is rounded to pixels.
 _REACH = 0.74
 # Largest jitter of a point, as a share of the image's side.
 _TREMBLING = 0.004
@@ -58,7 +58,7 @@ def trace(utterances: Sequence[Utterance], rng: np.random.Generator) -> list[np.
 
 
 def _times(end: float, rng: np.random.Generator) -> np.ndarray:
-    """Returns increasing times from just after 0 to `end`, about POINTS_A_SECOND, in whole milliseconds; [points]."""
+    """Returns increasing times [points] from just after 0 to `end`, about POINTS_A_SECOND, in whole milliseconds."""
     step = 1 / POINTS_A_SECOND
     times = np.arange(step / 2, end, step)
     return (times + rng.uniform(-step / 4, step / 4, size=len(times))).round(3)
@@ -74,12 +74,12 @@ def _entry(rng: np.random.Generator) -> _Stay:
 
 
 def _loops(region: Region, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a path of loops around the center of a region that never leave it; they are slower in wider regions."""
+    """Returns a path that loops around the center of a region and never leaves the region; slower in wider regions."""
     center = np.array([region.left + region.right, region.top + region.bottom]) / 2
     half = np.array([region.right - region.left, region.bottom - region.top]) / 2
     radius = _REACH * half * rng.uniform(0.7, 1, size=2)
-    # Different speeds in x and y, which make a scribble instead of repeating one ellipse.
-    speed = 2 * np.pi * 0.3 / (2 * half[0]) * rng.uniform(0.8, 1.2, size=2)  # Radians a second.
+    # Different speeds in x and y make a scribble; equal speeds would repeat one ellipse.
+    speed = 2 * np.pi * 0.3 / (2 * half[0]) * rng.uniform(0.8, 1.2, size=2)  # Radians per second.
     phase = rng.uniform(0, 2 * np.pi, size=2)
     return lambda times: center + radius * np.sin(times[:, None] * speed + phase)  # [points, 2]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.scenes import mouse, phrases, spec, speech
 
-# Pace of the fastest and the slowest speaker: time they take, relative to a fast speaker.
+# Paces of the fastest and the slowest speaker: the time each takes, relative to a fast speaker.
 _PACES = (1.0, 1.6)
 
 

@@ -36,7 +36,7 @@ class NarrativeSplit(NamedTuple):
 
 
 def lines(narrative_split: NarrativeSplit, scene: spec.Scene, image_id: str) -> list[str]:
-    """Returns one line of JSON for each narrative of an image, which has one or two by different annotators.
+    """Returns one line of JSON for each narrative of an image; there is one, or two by different annotators.
 
     Args:
       narrative_split: the split that the image belongs to.

@@ -41,7 +41,7 @@ class Phrase(NamedTuple):
     color: str = ""  # The color by which the phrase names an object; empty for other phrases.
 
 
-# What can be seen of each background in all its variants, and where.
+# What can be seen in all variants of each background, and where.
 _SKY = Region(0, 0, 1, 0.36)
 _GROUND = Region(0, 0.64, 1, 1)
 _WHOLE = Region(0, 0, 1, 1)
@@ -157,7 +157,7 @@ class _Teller:
 
 
 def _sentence(*pieces: Phrase | str) -> list[Phrase]:
-    """Joins phrases to a sentence, with a capital letter and a period. Strings become phrases without a region."""
+    """Joins phrases into a sentence, with a capital letter and a period. Strings become phrases without a region."""
     first, *others = [phrase if isinstance(phrase, Phrase) else Phrase(tuple(phrase.split())) for phrase in pieces]
     word, *rest = first.words
     phrases = [first._replace(words=(word[0].upper() + word[1:], *rest)), *others]

@@ -19,7 +19,7 @@ _JITTER = 0.025
 
 
 def is_held_out(scene: spec.Scene) -> bool:
-    """Returns whether a scene belongs to the validation split, which depends on its combination of contents alone.
+    """Returns whether a scene belongs to the validation split, which depends only on its combination of contents.
 
     A combination consists of the background and the kinds and colors of the objects; it never occurs in both splits. So
     a validation caption that names all of these is new to a model trained on the training split, for any number of
@@ -90,7 +90,7 @@ def _place(rng: np.random.Generator, kind: str, color: str) -> spec.SceneObject:
 
 
 def _touch(one: spec.SceneObject, other: spec.SceneObject) -> bool:
-    # Rows are 0.43 apart, and two large objects above each other may be that close.
+    # Rows are 0.43 apart, and two large objects, one above the other, may be that close.
     return math.hypot(one.x - other.x, one.y - other.y) < 0.47 * (one.width + other.width)
 
 

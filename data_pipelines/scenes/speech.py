@@ -13,11 +13,12 @@ import numpy as np
 from data_pipelines.scenes import spec
 from data_pipelines.scenes.phrases import Phrase, Region
 
-# Duration of a word at pace 1, in seconds: a constant, and an addition for each letter.
+# Duration of a word at pace 1, in seconds: a constant, plus an amount for each letter.
 _SECONDS_A_WORD, _SECONDS_A_LETTER = 0.14, 0.05
 # Shortest and longest pause after a punctuation mark, in tenths of a second.
 _PAUSES = {",": (3, 5), ".": (5, 9)}
-# Probability that speech recognition joins two neighboring words to one utterance: for the first two words, and others.
+# Probability that speech recognition joins two neighboring words into one utterance: for the first two
+# words of a narrative, and for others.
 _JOINED_AT_START, _JOINED = 0.4, 0.04
 
 # Share of narratives with disfluencies, and the probabilities that such a narrative has one, two or three of them.
@@ -49,8 +50,8 @@ def utter(phrases: Sequence[Phrase], pace: float, rng: np.random.Generator) -> l
       rng: random number generator; varies the durations.
 
     Returns:
-      Successive utterances, with times in whole tenths of a second as in the published files. Each takes at least a
-      tenth of a second. Between two that point at different regions there is some time.
+      Successive utterances, with times in whole tenths of a second as in the published files. Each utterance
+      takes at least a tenth of a second. Between two utterances that point at different regions there is some time.
     """
     utterances: list[Utterance] = []
     tenths = int(rng.integers(0, 5))
@@ -65,7 +66,7 @@ def utter(phrases: Sequence[Phrase], pace: float, rng: np.random.Generator) -> l
 
 
 def stumble(phrases: Sequence[Phrase], rng: np.random.Generator) -> list[Phrase]:
-    """Adds one to three disfluencies, each to a different phrase, to a share SHARE_OF_NARRATIVES of narratives.
+    """With probability SHARE_OF_NARRATIVES, adds one to three disfluencies, each to a different phrase.
 
     Args:
       phrases: a narrative.
