@@ -39,13 +39,13 @@ from xmcgan import config as config_lib
 from xmcgan import config_checks, flag_help
 from xmcgan.training import cluster
 
-# TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3 the core
-# reports as errors, on every start, that its own CUDA libraries registered twice. Real failures in the core reach
+# TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
+# start logs errors which say that the core's own CUDA libraries registered twice. Real failures in the core reach
 # Python as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 FLAGS = flags.FLAGS
-# The flags defined below belong to the command that calls the functions, and its `--help` lists them.
+# The flags defined below belong to the command that calls these functions, and its `--help` lists them.
 flags.disclaim_key_flags()
 
 _REMEDIES = {
@@ -97,7 +97,8 @@ def define_workdir(
 ) -> flags.FlagHolder:
     """Defines `--workdir`.
 
-    Unless it is `optional`, it defaults to `runs/<dataset>` in commands that take `--dataset`, and others require it.
+    Unless it is `optional`, the flag defaults to `runs/<dataset>` in commands that take `--dataset`, and other commands
+    require it.
     """
     _optional.update(["workdir"] if optional else [])
     return flags.DEFINE_string("workdir", None, text)
@@ -150,8 +151,9 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     """
     flags.DEFINE_bool("traceback", False, "After an error, show where in the code it was raised.")
     absl_logging.get_absl_handler().setFormatter(_LogFormatter())
-    # Modules and graphs are hundreds of thousands of objects that live on. By default, Python searches for garbage
-    # after every 700 new ones; this takes a quarter of the time of importing TensorFlow and of tracing a training step.
+    # Modules and graphs consist of hundreds of thousands of objects that stay alive. By default, Python searches for
+    # garbage after every 700 new objects. This search takes a quarter of the time of importing TensorFlow and of
+    # tracing a training step.
     gc.set_threshold(100_000)
     # Each network is called once when it is loaded, which TensorFlow mistakes for one function being traced repeatedly.
     logging.getLogger("tensorflow").addFilter(
@@ -260,7 +262,7 @@ def _one_line_errors() -> typing.Iterator[None]:
     """Turns errors that a user can cause into one line on stderr and an exit status."""
     try:
         yield
-    except KeyboardInterrupt as stop:  # A run that stopped in good order brings a message and a status.
+    except KeyboardInterrupt as stop:  # From a run that stopped in good order, it has a message and a status.
         _exit(str(stop) or "interrupted", getattr(stop, "status", 130))
     except (app.UsageError, flags.Error) as error:
         _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
@@ -283,7 +285,7 @@ def _stdout_is_closed() -> bool:
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """Returns the exceptions that a user's mistake or the state of the machine raises; TensorFlow's if it is loaded."""
+    """Returns the types of errors that a user or the machine can cause; TensorFlow's are among them if it is loaded."""
     tensorflow = sys.modules.get("tensorflow")
     errors: tuple[type[Exception], ...] = (ValueError, OSError, FloatingPointError)
     if tensorflow is not None:

@@ -34,7 +34,7 @@ def replaced(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces the file at `path` by a text, see `replaced`."""
+    """Replaces the file at `path` with a text, see `replaced`."""
     with replaced(path) as file:
         file.write(text)
 
@@ -135,7 +135,7 @@ def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:
       purpose: what the space is for; completes the words "needed to".
 
     Raises:
-      OSError: too few bytes are free; gives both numbers.
+      OSError: too few bytes are free; the message gives both numbers.
     """
     if _is_in_bucket(folder):
         return

@@ -1,6 +1,6 @@
 """Exchanges between replicas: gathered rows, sums and means.
 
-The functions are called inside a replica, do nothing where there is only one, and have exact gradients.
+The functions are called inside a replica, do nothing where there is only one replica, and have exact gradients.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def replica_rows(global_rows: tf.Tensor) -> tf.Tensor:
 
 
 def group_mean(x: tf.Tensor, replicas_per_group: int) -> tf.Tensor:
-    """Returns the mean of x over the replicas of this replica's group; a group is of consecutive replicas.
+    """Returns the mean of x over the replicas of this replica's group; a group consists of consecutive replicas.
 
-    For small tensors such as batch statistics: where there is more than one group, every replica gathers the tensors of
-    all groups.
+    Use it for small tensors such as batch statistics: if there is more than one group, every replica gathers the
+    tensors of all groups.
     Differentiable: a replica receives the mean of its group's gradients.
 
     Args:
@@ -97,5 +97,5 @@ def check_groups(replicas_per_group: int, replicas: int) -> None:
 
 
 def _rows(x: tf.Tensor, first: int | tf.Tensor, size: int) -> tf.Tensor:
-    """Returns x[first : first + size], with a static shape even if `first` is a tensor, as XLA and TPUs need it."""
+    """Returns x[first : first + size], with a static shape even if `first` is a tensor, as XLA and TPUs require."""
     return tf.slice(x, [first, *[0] * (x.shape.rank - 1)], [size, *x.shape[1:]])

@@ -32,10 +32,10 @@ class AttentionMaps(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """The tokens of a caption that the text encoder reads."""
+    """The tokens that the text encoder reads of a caption."""
 
     words: list[str]  # [CLS], words and pieces of words ('##' marks pieces that continue a word), [SEP]
-    is_cut: bool  # Whether the caption has more tokens.
+    is_cut: bool  # Whether the caption has more tokens than these
 
 
 class TextToImage:
@@ -184,7 +184,7 @@ class TextToImage:
     def mixed(
         self, captions: Sequence[str], others: Sequence[str], share: npt.ArrayLike, z: npt.ArrayLike
     ) -> np.ndarray:
-        """Draws images between two captions each.
+        """Draws images, each of which lies between two captions.
 
         Args:
           captions: sentences.
@@ -210,12 +210,12 @@ class TextToImage:
         return AttentionMaps(outputs["images"], outputs["attention"], _words(outputs["words"]))
 
     def tokens(self, captions: Sequence[str]) -> list[Tokens]:
-        """Returns the tokens of captions that the text encoder reads."""
+        """Returns the tokens that the text encoder reads of each caption."""
         outputs = self._ask("tokens", captions=_strings(captions))
         return [Tokens(words, bool(cut)) for words, cut in zip(_words(outputs["words"]), outputs["cut"])]
 
     def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Prepares the inputs of `draw`: on the host, also within a tf.data `map`.
+        """Prepares the inputs of `draw`; runs on the host, also within a tf.data `map`.
 
         Args:
           captions: [batch] string.
@@ -227,7 +227,7 @@ class TextToImage:
         return self._model.prepare(captions, seeds)
 
     def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Draws images from prepared inputs: within a graph, and on a replica of the strategy.
+        """Draws images from prepared inputs; can run within a graph, and on a replica of the strategy.
 
         Args:
           prepared: from `prepare`.

@@ -34,7 +34,7 @@ STYLE = """
 .shown img {width: 100% !important; height: 100% !important; object-fit: contain !important;}
 footer {display: none !important;}
 """
-_KEEP_FILES = (600, 3600)  # Every ten minutes, files of pages older than an hour are removed.
+_KEEP_FILES = (600, 3600)  # Every ten minutes, the page's files that are older than an hour are removed.
 
 
 def theme() -> gr.themes.Base:

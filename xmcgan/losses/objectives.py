@@ -41,7 +41,7 @@ class Objectives:
 
         Args:
           options: weights and constants of the losses.
-          static_shapes: whether all shapes must be static, as XLA needs it.
+          static_shapes: whether all shapes must be static, as XLA requires.
         """
         self._options = options
         self._static_shapes = static_shapes
@@ -69,13 +69,14 @@ class Objectives:
         real_encoding: tf.Tensor | None = None,
         fake_encoding: tf.Tensor | None = None,
     ) -> Objective:
-        """Computes L_G on generated images, which match the real images of the same captions.
+        """Computes L_G on generated images; each of them matches the real image of the same caption.
 
         Args:
           real: D's output on real images; needed only by the image loss.
           fake: D's output on generated images.
           text: features of their captions.
-          real_encoding: the image encoder's features of the real images, [batch, dim]; needed only by its losses.
+          real_encoding: the image encoder's features of the real images, [batch, dim]; needed only by the losses
+            that use the image encoder.
           fake_encoding: the image encoder's features of the generated images, [batch, dim].
         """
         options = self._options

@@ -9,8 +9,8 @@ import tensorflow as tf
 from xmcgan.models.attention import EPSILON, MASKED
 from xmcgan.models.recomputation import recompute
 
-# All sentences are scored at once if their attention maps take at most so many bytes. Otherwise so many words are
-# scored at a time; their maps take a quarter of the memory of the region features (768 wide).
+# All sentences are scored at once if their attention maps take at most _LITTLE_MEMORY bytes. Otherwise, at most
+# _WORDS_AT_ONCE words are scored at a time; their maps take a quarter of the memory of the region features (768 wide).
 _LITTLE_MEMORY = 32 * 1024**2
 _WORDS_AT_ONCE = 192
 
@@ -28,7 +28,7 @@ def word_region_scores(
 ) -> tf.Tensor:
     """Scores how well the words of every sentence match every image: S_word(x, s) * tau of section 4.1.
 
-    If the sentences are scored in chunks, their number does not increase the memory: activations are recomputed in the
+    If the sentences are scored in chunks, memory does not grow with their number: activations are recomputed in the
     backward pass, and the words are constants.
 
     Args:
@@ -37,7 +37,7 @@ def word_region_scores(
       lengths: [sentences], the number of real words.
       rho_1: sharpness of each word's attention over regions.
       rho_2: weight of the best aligned word.
-      normalize_context: aligned features are sums of the unit-length region features instead of the features.
+      normalize_context: aligned features are sums of unit-length region features instead of the raw ones.
       chunk: the largest number of sentences scored at once; 0: all if that takes little memory, otherwise a few hundred
         words.
       trim: whether to leave out the padding that all sentences of a chunk have; shapes are then dynamic, which XLA does

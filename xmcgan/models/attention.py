@@ -25,7 +25,7 @@ def attend_to_words(
       words: e_w, [batch, words, dim].
       lengths: [batch], the number of real words; the rest is padding.
       rho_0: sharpness of the attention.
-      normalize_context: whether the context is a sum of unit-length word embeddings instead of the embeddings.
+      normalize_context: whether the context is a sum of unit-length word embeddings instead of the raw ones.
       weights: how often each word counts, [batch, words] >= 0; used to mix two captions. None counts each word once.
 
     Returns:

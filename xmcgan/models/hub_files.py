@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 import tensorflow as tf
 import tensorflow_hub as hub
 
-_CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets holds the start for minutes.
+_CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets delays the start by minutes.
 # The files that determine a SavedModel's outputs; the digest leaves out Keras' metadata, licenses and stray files.
 _GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
 _CHUNK = 1 << 20
 
 
 def load(handle: str, name: str) -> tf.Module:
-    """Fetches (unless cached) and loads a SavedModel; one in TF1's Hub format has `signatures` only.
+    """Fetches (unless cached) and loads a SavedModel; one in TF1's Hub format has only `signatures`.
 
     Create it inside `strategy.scope()`: every device then holds its own copy of the weights.
 
@@ -51,7 +51,7 @@ def load(handle: str, name: str) -> tf.Module:
 
 
 def saved_model_digest(handle: str) -> str:
-    """Returns the SHA-256 of a SavedModel's content, in hexadecimal, wherever the SavedModel is.
+    """Returns the SHA-256 of a SavedModel's content, in hexadecimal; it is the same wherever the SavedModel is stored.
 
     Call it after `load`, which fetches the SavedModel and explains failures better.
 

@@ -20,7 +20,7 @@ HUB = "hub"
 _CLASSIFIER_LAYERS = {"vgg19": ("flatten", "fc1", "fc2", "logits"), "resnet50": ("avg_pool", "logits")}
 _CLASSIFIER_IMAGE_SIZE = 224
 _MIN_IMAGE_SIZE = 32  # The networks halve the size five times.
-_BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks were trained on images minus them.
+_BGR_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in 0..255; both networks were trained on images minus these.
 
 
 class ImageNetPreprocessing(tf.keras.layers.Layer):
@@ -59,17 +59,17 @@ class Resizing(tf.keras.layers.Layer):
 
 
 def build_image_encoder(architecture: str, weights: str, layer: str, image_size: int) -> tf.keras.Model:
-    """Builds the frozen image encoder; inside `strategy.scope()` if there is one.
+    """Builds the frozen image encoder; call it inside `strategy.scope()` if there is a strategy.
 
     Args:
-      architecture: 'vgg19' (paper), 'resnet50' (reference), or 'hub': a network by TF Hub's "image feature vector" API,
-        which takes RGB in [0, 1].
+      architecture: 'vgg19' (paper), 'resnet50' (reference), or 'hub': a network with TF Hub's "image feature vector"
+        API, which takes RGB in [0, 1].
       weights: 'imagenet' for the published ImageNet weights, which Keras downloads once, or the path of a Keras
         weights file (.h5) of that architecture, with or without the classifier; for 'hub', the handle or the folder of
         the SavedModel.
       layer: Keras' name of the layer whose output is the feature, or 'logits': the class scores before the softmax;
         not used by 'hub'.
-      image_size: images are resized to this side, bilinearly.
+      image_size: pixels per side that images are resized to, bilinearly.
 
     Returns:
       A model without trainable variables: [batch, height, width, 3] float32 RGB in [0, 1] -> [batch, dim] float32;
@@ -77,7 +77,7 @@ def build_image_encoder(architecture: str, weights: str, layer: str, image_size:
 
     Raises:
       FileNotFoundError: the weights cannot be downloaded, or their file or SavedModel does not exist.
-      ValueError: the architecture or layer does not exist, the file is not of this architecture, the SavedModel is of
+      ValueError: the architecture or layer does not exist, the file is not of this architecture, the SavedModel has
         another API, or the image size does not suit it.
     """
     if architecture == HUB:
@@ -128,7 +128,7 @@ def load_image_encoder(
 
 def _resize(images: tf.Tensor, size: int) -> tf.Tensor:
     if images.shape[1:3] == [size, size]:
-        return images  # TensorFlow would compute the same images again.
+        return images  # Otherwise TensorFlow would compute the same images again.
     return tf.image.resize(images, [size, size], method="bilinear")
 
 

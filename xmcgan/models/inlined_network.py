@@ -1,4 +1,4 @@
-"""Makes a frozen network part of the graph that calls it, as XLA needs it."""
+"""Makes a frozen network part of the graph that calls it, as XLA requires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def inline(network: Callable[[tf.Tensor], tf.Tensor], signature: tf.TensorSpec) 
     again whenever these change.
 
     Args:
-      network: images -> features; must not be made inside `strategy.scope()`, where it has several copies of its
+      network: images -> features; must not be made inside `strategy.scope()`, where it would have several copies of its
         weights.
       signature: the shape and type of the images.
 

@@ -58,8 +58,8 @@ def measured(stage: Callable[..., tf.Tensor]) -> Callable[..., FeatureMap]:
     """Decorates a stage between two batch normalizations to return a `FeatureMap`, for the second normalization.
 
     Args:
-      stage: a method of tensors [batch, ...] and of `statistics`, those of the first normalization; None outside of
-        training.
+      stage: a method that takes tensors [batch, ...] and `statistics`. These are the statistics of the first
+        normalization, or None outside of training.
     """
 
     @functools.wraps(stage)
@@ -88,7 +88,7 @@ class BatchStatistics(tf.Module):
         """Makes the moving averages, in at least 32 bits."""
 
         def average(name: str, initial_value: tf.Tensor) -> tf.Variable:
-            # Each replica keeps averages of its own batches; saving and reading takes the mean over replicas.
+            # Each replica keeps averages of its own batches; saving and reading take the mean over replicas.
             return tf.Variable(
                 initial_value,
                 trainable=False,
@@ -103,7 +103,7 @@ class BatchStatistics(tf.Module):
             self.moving_variance = average("moving_variance", tf.ones([channels], dtype))
 
     def from_moments(self, moments: tf.Tensor) -> Statistics:
-        """Computes the statistics of the batch, of all replicas or of a group, from the moments of its parts.
+        """Computes the statistics of the batch, over all replicas or one group, from the moments of its parts.
 
         Args:
           moments: the moments of this replica's parts, which have equal sizes, [parts, 2, channels].

@@ -16,7 +16,7 @@ _POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 @contextlib.contextmanager
 def activations_in(precision: str, weights: bool = False) -> Iterator[None]:
-    """Makes layers that are created in this context compute in a precision.
+    """Makes layers that are created in this context compute in the given precision.
 
     Args:
       precision: 'bfloat16', 'float16', or 'float32', which keeps Keras' own setting.

@@ -30,8 +30,8 @@ def recompute(function: Function, *, parts: int = 1, frozen: bool = False) -> Fu
 
     This is `tf.recompute_grad`, or JAX's `jax.checkpoint`, with the addition of parts. Values and gradients are those
     of the function, up to the order in which the parts' gradients with respect to keyword arguments and variables are
-    summed. The function must have no side effects, since it is called again, and with several parts no collectives,
-    since it is called in a loop.
+    summed. The function must have no side effects, since it is called again. With several parts it must not contain
+    collective operations either, since it is called in a loop.
 
     Args:
       function: returns a structure of tensors or Nones. Their first axis is the batch, or has the same number of rows
@@ -69,7 +69,7 @@ class _Call:
             def gradient(*upstream: tf.Tensor, variables: Sequence[tf.Variable] | None = None):
                 return self._gradient(tensors, upstream, variables)
 
-            with record.stop_recording():  # Otherwise a persistent tape would trace the loop's own gradient, unused.
+            with record.stop_recording():  # Otherwise a persistent tape would trace the loop's own gradient in vain.
                 outputs, _ = _collect(lambda i: (self._compute(self._part(tensors, i)), []), self._parts)
             return outputs, gradient
 

@@ -39,7 +39,7 @@ class TextEncoder(tf.Module):
 
     Attributes:
       preprocessor: the preprocessor's TF-Hub handle, or folder.
-      text_length: number of tokens that captions are cut off at or padded to, [CLS] and [SEP] included.
+      text_length: number of tokens that captions are cut or padded to, [CLS] and [SEP] included.
       sentence_pooling: see `pool_sentence`.
       dim: width of the features.
     """
@@ -57,7 +57,7 @@ class TextEncoder(tf.Module):
         Args:
           preprocessor: TF-Hub handle, or folder of a SavedModel.
           encoder: TF-Hub handle, or folder of a SavedModel.
-          text_length: number of tokens that captions are cut off at or padded to, [CLS] and [SEP] included.
+          text_length: number of tokens that captions are cut or padded to, [CLS] and [SEP] included.
           sentence_pooling: one of SENTENCE_POOLINGS.
           dim: the width that the networks are built for; None accepts any width.
 
@@ -77,7 +77,7 @@ class TextEncoder(tf.Module):
         self.sentence_pooling = sentence_pooling
         self._preprocessor = load_preprocessor(preprocessor)
         self._encoder = hub_files.load(encoder, "text.encoder")
-        self.dim: int = None  # type: ignore[assignment]  # Until the forward pass in `_probe`.
+        self.dim: int = None  # type: ignore[assignment]  # Known after the forward pass in `_probe`.
         self.dim = self._probe(preprocessor, encoder)
         if dim is not None and dim != self.dim:
             raise ValueError(f"text.dim={dim}, but the encoder '{encoder}' is {self.dim} wide: set text.dim={self.dim}")
@@ -94,7 +94,7 @@ class TextEncoder(tf.Module):
         return self.encode(self.tokenize(captions))
 
     def tokenize(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Turns captions into BERT's inputs: on the host, also within a tf.data `map`.
+        """Turns captions into BERT's inputs; runs on the host, also within a tf.data `map`.
 
         An empty caption becomes [CLS] [SEP], and bytes that are not UTF-8 become unknown words. If a dataset maps this
         function and its iterator is checkpointed, the dataset needs `options.experimental_external_state_policy =
@@ -113,7 +113,7 @@ class TextEncoder(tf.Module):
         return {name: tf.ensure_shape(tf.cast(packed[name], tf.int32), shape) for name in TOKEN_FEATURES}
 
     def encode(self, tokens: Mapping[str, tf.Tensor]) -> TextFeatures:
-        """Runs BERT on the tokens from `tokenize`: within the compiled step, on the device.
+        """Runs BERT on the tokens from `tokenize`, within the compiled step and on the device.
 
         Call it outside of gradient tapes: the features carry no gradient, but a tape would still keep BERT's
         activations.
@@ -252,7 +252,7 @@ def check_captions(captions: Sequence[str]) -> None:
       captions: one string per caption.
 
     Raises:
-      ValueError: there are no captions, or one is empty or not UTF-8; gives its number, from 1.
+      ValueError: there are no captions, or one is empty or not UTF-8; the message gives its number, counted from 1.
     """
     if not captions:
         raise ValueError("no captions: give at least one")

@@ -94,7 +94,7 @@ class CaptionToImage(tf.Module):
         return cls(generator, text_encoder, config, read_vocabulary(text_encoder.preprocessor), at_once)
 
     def prepare(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Prepares the inputs of `draw`: on the host, also within a tf.data `map`, since devices do not take strings.
+        """Prepares the inputs of `draw`; runs on the host, also in a tf.data `map`, since devices do not take strings.
 
         Args:
           captions: [batch] string.
@@ -106,7 +106,7 @@ class CaptionToImage(tf.Module):
         return {"seed": tf.cast(seeds, tf.int64), **self.text_encoder.tokenize(captions)}
 
     def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Draws a whole batch at once: on a device, also on a replica and within a graph.
+        """Draws a whole batch at once; runs on a device, also on a replica and within a graph.
 
         Args:
           prepared: from `prepare`.
@@ -169,7 +169,7 @@ class CaptionToImage(tf.Module):
         return map_parts(self._attention_of_part, [captions, z], outputs_like, self._at_once)
 
     def tokens(self, captions: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the tokens of captions that the text encoder reads.
+        """Returns the tokens that the text encoder reads of each caption.
 
         Args:
           captions: [batch] string.
@@ -182,7 +182,7 @@ class CaptionToImage(tf.Module):
         return [self._words(tokens), self.text_encoder.is_cut(captions)]
 
     def mixed(self, captions: tf.Tensor, others: tf.Tensor, share: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """Draws images between two captions each, see `mix`.
+        """Draws images, each of which lies between two captions, see `mix`.
 
         Args:
           captions: [batch] string.
@@ -226,7 +226,7 @@ class CaptionToImage(tf.Module):
 def mix(first: TextFeatures, second: TextFeatures, share: tf.Tensor) -> tuple[TextFeatures, tf.Tensor]:
     """Mixes captions with others: sentence embeddings are averaged, and regions attend to the words of both captions.
 
-    At a share of 0 the generator draws the same image as for the first caption alone, at 1 as for the second.
+    At a share of 0 the generator draws the same image as for the first caption alone; at 1, as for the second alone.
 
     Args:
       first: features of captions, [batch, ...].

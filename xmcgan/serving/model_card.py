@@ -68,7 +68,7 @@ class Facts(NamedTuple):
     precision: str
     folded: bool
     scores: Sequence[tuple[str, str]]  # Name and value of each metric; empty if nothing was measured.
-    protocol: Mapping[str, object]  # How they were measured.
+    protocol: Mapping[str, object]  # How the scores were measured.
     sizes: Mapping[str, int]  # Bytes on disk, by part.
     dataset: str  # Description of the dataset.
     example: str  # A caption like those of the dataset.

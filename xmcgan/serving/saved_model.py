@@ -55,7 +55,7 @@ class ExportedModel:
         return {"captions": captions, "seed": tf.cast(seeds, tf.int64)}
 
     def draw(self, prepared: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Draws a batch, see `CaptionToImage.draw`; in parts of the size that the export was made with."""
+        """Draws a batch in parts of the size that the export was made with; see `CaptionToImage.draw`."""
         return self.signatures["serving_default"](**prepared)["images"]
 
 
@@ -81,7 +81,7 @@ def write(model: CaptionToImage, folder: str, name: str) -> None:
 
 
 def sizes(folder: str, model: CaptionToImage) -> Mapping[str, int]:
-    """Returns the size of a SavedModel's parts in bytes: weights of both networks, graph, and everything."""
+    """Returns sizes in bytes: of each network's weights, of the graph, and of the whole SavedModel."""
     generator = _bytes_of(model.generator.variables)
     variables = _size(os.path.join(folder, "variables"))
     graph = os.path.getsize(os.path.join(folder, "saved_model.pb"))

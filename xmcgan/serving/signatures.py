@@ -18,7 +18,7 @@ Inputs and outputs, where N is any number, 0 included:
   png_bytes                 string [N]: the images as PNG files, which TensorFlow Serving's REST API returns in base64.
   attention                 float32 [N, 16, 16, text_length]: the attention of each region to each word.
   words                     string [N, text_length]: the caption's tokens, '' for padding.
-  cut                       bool [N]: whether the caption has more tokens.
+  cut                       bool [N]: whether the caption has more tokens than `words`.
 
 A model whose generator has no attention has no signature `attention`.
 """

@@ -11,7 +11,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 _FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _CAPTION = "a red ball on the beach"
 _BATCH_SIZES = (1, 2)
-# The types of the inputs; TensorFlow would choose others for Python's and NumPy's numbers.
+# The types of the inputs; TensorFlow would choose other types for Python's and NumPy's numbers.
 _TYPES = {"seed": tf.int64, "z": tf.float32, "share": tf.float32}
 
 

@@ -154,7 +154,7 @@ def remove(path: str) -> None:
 
 
 def remove_incomplete(folder: str, step: int) -> None:
-    """Removes files of checkpoints up to a step that have no index: left by a killed process, or damaged."""
+    """Removes checkpoints without an index, up to a step: those that a killed process left, and damaged ones."""
     complete = {_base(path) for path in listed(folder)}
     names = {match[1] for match in map(_NAME.fullmatch, os.listdir(folder)) if match}
     for name in names - complete:

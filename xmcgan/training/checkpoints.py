@@ -95,8 +95,8 @@ class Checkpoints:
           OSError: the disk is full or read-only, or the folder has vanished; earlier checkpoints are unchanged.
         """
         step = int(self._state.step.numpy())
-        # TensorFlow counts the saves here, in every checkpoint since the first version. The count is set to the step,
-        # so that checkpoints do not depend on how often the run was stopped.
+        # TensorFlow counts the saves in this variable, which every checkpoint since the first version contains. It is
+        # set to the step, so that checkpoints do not depend on how often the run was stopped.
         self._state.save_counter.assign(step)
         path = os.path.join(_folder(self._workdir), f"step-{step}")
         with explain_write_errors(f"the checkpoint of step {step}", self._workdir):
@@ -106,7 +106,7 @@ class Checkpoints:
 
     def _remove_old(self, step: int) -> None:
         folder = _folder(self._workdir)
-        # Later checkpoints are not of this run's past: they are not counted, and stay.
+        # Checkpoints of later steps are not part of this run's past: they are not counted, and are kept.
         paths = [path for path in checkpoint_files.listed(folder) if step_of(path) <= step]
         for path in paths[: -self._max_to_keep]:
             if not self._keep_every or step_of(path) % self._keep_every:
@@ -231,8 +231,8 @@ def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
 def _link(path: str, folder: str) -> str:
     """Links the files of a checkpoint into a folder; returns the checkpoint's path there.
 
-    These are hard links where the disk supports them, which take space only after the run has removed its own files.
-    Elsewhere the files are copied.
+    The links are hard links where the disk supports them: these take space only after the run has removed its own
+    files. Elsewhere the files are copied.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)

@@ -27,7 +27,7 @@ class Cluster(NamedTuple):
 
 
 def resolve(strategy: str) -> str:
-    """Replaces 'auto' by the strategy that it means here; other names stay.
+    """Replaces 'auto' with the strategy that it means here; other names stay.
 
     Raises:
       ValueError: TF_CONFIG is set or needed, and does not describe a cluster.
@@ -125,7 +125,7 @@ def _read_config(required: bool) -> dict[str, Any]:
 
 
 def _tasks(config: dict[str, Any]) -> list[tuple[str, int, Any]]:
-    """Returns type, index and address of each process that trains; in TensorFlow's order, a chief comes first."""
+    """Returns type, index and address of each process that trains; in TensorFlow's order, with a chief first."""
     cluster = config.get("cluster") or {}
     if not isinstance(cluster, dict):
         raise _wrong("has a cluster that is not a JSON object")

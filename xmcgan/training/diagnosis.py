@@ -47,7 +47,7 @@ class Replay:
     run_steps: Callable[[Iterator, int], Any]
 
     def first_place(self, step: int) -> str | None:
-        """Runs the training again up to a step (counted from 1), and that step eagerly while it is watched.
+        """Runs the training again up to a step (counted from 1); that step runs eagerly, and is watched.
 
         Returns:
           The first place in that step with numbers that are not finite, in words; None if rounding made all of them

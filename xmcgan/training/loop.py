@@ -122,7 +122,7 @@ def train(
     if workers.is_chief:
         claim_workdir(workdir, config)
     if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
-        evaluate(checkpoints.latest)  # Does nothing if this was evaluated before the run was stopped.
+        evaluate(checkpoints.latest)  # Does nothing if it was evaluated before the run was stopped.
     if step >= num_steps and not pending.steps:
         logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
         return None
@@ -255,7 +255,7 @@ def compiled_steps(
         metrics = train_step(batches, z)
         update_average(state.ema_generator, state.generator, options.ema_decay)
         # The request to stop is averaged along with the metrics, so that all workers see it at the same step. The
-        # identity copies it to this replica's device, as the exchange needs it.
+        # identity op copies it to this replica's device, where the exchange needs it.
         *values, stop_requested = mean_over_replicas([*metrics.values(), tf.identity(stop_requested)])
         return dict(zip(metrics, values)), stop_requested
 

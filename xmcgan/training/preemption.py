@@ -49,16 +49,16 @@ class StopRequest:
         with tf.device("CPU:0"):
             self.flag = tf.Variable(0.0, trainable=False, name="stop")
         self._received: signal.Signals | None = None
-        self._saved_step: int | None = None  # Set while a signal may interrupt at once.
+        self._saved_step: int | None = None  # Set only while a signal may interrupt at once.
         self._installed = contextlib.ExitStack()
 
     def stopped(self, step: int) -> Stopped:
-        """Makes the exception to raise once `step` is saved; it names SIGTERM if only another worker had the signal."""
+        """Makes the exception to raise once `step` is saved; it names SIGTERM if only another worker got the signal."""
         return Stopped(self._received or signal.SIGTERM, step)
 
     @contextlib.contextmanager
     def interruptible(self, step: int) -> Iterator[None]:
-        """Lets a signal end the enclosed work at once, because everything is saved, at `step`.
+        """Lets a signal end the enclosed work at once, because everything up to `step` is saved.
 
         Raises:
           Stopped: there was a signal, during the work or before it.

@@ -15,7 +15,7 @@ class TrainState(tf.train.Checkpoint):
     """All variables of a run, which are saved and restored together."""
 
     def __init__(self, config: Config):
-        """Builds the networks, with weights drawn by `config.training.seed`; call it inside the strategy's scope."""
+        """Builds the networks, with weights drawn from `config.training.seed`; call it inside the strategy's scope."""
         options = config.training
         tf.keras.utils.set_random_seed(options.seed)
         super().__init__(
@@ -41,7 +41,7 @@ class Adam(tf.keras.optimizers.Adam):
     """
 
     def _internal_apply_gradients(self, grads_and_vars: list[tuple[tf.Tensor, tf.Variable]]) -> tf.Tensor:
-        """Updates all variables and their moments; each replica updates its own copies by the same gradients.
+        """Updates all variables and their moments; each replica updates its own copies with the same gradients.
 
         Keras would update each variable in an exchange between the replicas, and would trace a dozen small ops for
         each. Here, what all variables share is computed once.

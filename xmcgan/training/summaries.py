@@ -26,7 +26,7 @@ class RunLog:
 
     The workdir receives `tensorboard/` (curves and sample grids), `metrics.jsonl` (one line of JSON per logged step)
     and `samples/step_0000250.png`. A run that resumes from a checkpoint drops the lines of later steps, which it will
-    log again, so that no step is there twice.
+    log again, so that no step appears twice.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class PendingMetrics:
 
 
 class Clock:
-    """Measures the speed and the time left of a run, from the times at which its steps are logged."""
+    """Measures the speed of a run and the time left, from the times at which its steps are logged."""
 
     def __init__(
         self, start_step: int, num_steps: int, images_per_step: int, now: typing.Callable[[], float] = time.monotonic

@@ -106,7 +106,8 @@ def explain_write_errors(what: str, workdir: str) -> Iterator[None]:
 
 def _explain(error: OSError | tf.errors.OpError) -> str:
     said = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[0]
-    said = said.rpartition("; ")[2].partition(" [Op:")[0]  # TensorFlow adds the file's name before, the op's after.
+    # TensorFlow adds the file's name before the message, and the op's name after it.
+    said = said.rpartition("; ")[2].partition(" [Op:")[0]
     remedies = [remedy for words, remedy in _REMEDIES.items() if any(word in said.lower() for word in words)]
     return f"{said}: {remedies[0] if remedies else 'check the disk'}"
 

@@ -29,14 +29,14 @@ class Workers:
     """The processes that train the same networks together; only one, unless the strategy has several machines.
 
     All workers must do the same things in the same order, because much that looks local is a collective operation: a
-    moving average of batch norm is read, and so saved, as the mean over all replicas. Only the first worker, the chief,
-    writes the run. A collective operation returns when all workers have reached it. Once one of them has ended, it
-    fails, see `explained`.
+    moving average of batch norm is read, and therefore saved, as the mean over all replicas. Only the first worker, the
+    chief, writes the run. A collective operation returns when all workers have reached it. It fails once a worker has
+    ended, see `explained`.
 
     Attributes:
       count: the number of workers.
-      index: the index of this one.
-      is_chief: whether this one writes the run.
+      index: the index of this worker.
+      is_chief: whether this worker writes the run.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
