@@ -178,6 +178,7 @@ def test_the_stream_has_no_end(data_dir):
         assert dataset.element_spec.image.shape == [4, SIZE, SIZE, 3]  # What tf.distribute is quickest with.
 
 
+@pytest.mark.slow
 def test_it_stays_parallel_where_operations_are_deterministic(data_dir):
     """Training asks for deterministic ops; tf.data then takes all parallelism from what it mistrusts, and logs it."""
     script = f"""

@@ -241,6 +241,7 @@ def test_features_of_other_records(copy):
         text_feature_files.load(_config(), copy)
 
 
+@pytest.mark.slow
 def test_it_stays_parallel_where_operations_are_deterministic(encoded):
     """As `test_input_pipeline` shows for batches without features."""
     script = f"""

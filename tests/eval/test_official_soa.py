@@ -56,6 +56,7 @@ def config(tmp_path):
     return config
 
 
+@pytest.mark.slow
 def test_three_images_of_each_caption(config, scenes_dir, tmp_path):
     workdir = str(tmp_path / "run")
     state = TrainState(config)

@@ -107,6 +107,7 @@ def test_captions_are_those_of_the_training_split(scenes_dir):
     assert set(batch.caption.numpy()) <= held_out
 
 
+@pytest.mark.slow
 def test_scenes_have_a_preset(scenes_dir, tmp_path):
     report = dual_encoder_training.build_for_scenes(tmp_path / "built", scenes_dir, steps=1, batch_size=16)
     assert report["options"]["seed"] != 0

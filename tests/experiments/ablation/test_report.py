@@ -313,6 +313,7 @@ def test_rows_with_other_seeds_are_named(tmp_path):
     assert "--row=table4/none --dataset=scenes --num_pictures=8000 --seeds=2" in text
 
 
+@pytest.mark.slow
 def test_images(drawing_run, scenes_dir, tmp_path):
     """Rows of the same experiment share a column; each other row is drawn from its own checkpoint."""
     networks = {"generator.channels": 2, "discriminator.channels": 1, "training.batch_size": 2}  # As in the checkpoint.

@@ -35,6 +35,7 @@ def test_the_command_line_overrides_a_case():
         network_cases.configure(preset("coco2014"), {"losses.generator_image_encoder"}, "128px_ch32")
 
 
+@pytest.mark.slow
 def test_an_iteration_is_the_whole_rule():
     config = tiny_config(**_WITHOUT_IMAGE_ENCODER, **{"training.update_rule": "algorithm1", "training.batch_size": 2})
     state = TrainState(config)

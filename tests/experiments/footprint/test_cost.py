@@ -22,6 +22,7 @@ def test_hours_and_totals():
     assert cost.hours(1e12) == pytest.approx(10.0)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_as_large_as_one_that_was_written(tmp_path):
     config = tiny_config(**_CHANGES, **{"generator.channels": 4, "discriminator.channels": 4})
     cost = run_cost.cost_of(config)

@@ -21,6 +21,7 @@ def _bytes(variables) -> int:
     return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in variables)
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_replica():
     config = tiny_config(**_WITHOUT_IMAGE_ENCODER, **{"training.batch_size": 6, "training.update_rule": "algorithm1"})
     predicted = step_memory.predict(config, replicas=3)

@@ -25,6 +25,7 @@ def _levels(a, b) -> int:
     return np.max(np.abs(np.asarray(a, int) - np.asarray(b, int)))
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export_draw_the_same(drawn_by_run, exported):
     assert drawn_by_run.name.endswith("step 12") and exported.name == "ball/1"
     assert drawn_by_run.noise_dim == exported.noise_dim == 32 and drawn_by_run.attends and exported.attends

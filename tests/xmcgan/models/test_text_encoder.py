@@ -161,6 +161,7 @@ def test_exports_within_a_saved_model(encoder, tmp_path):
     np.testing.assert_allclose(served.sentence(captions), encoder(captions).sentence, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_runs_on_two_replicas(handles):
     script = textwrap.dedent("""
         import sys
@@ -219,7 +220,7 @@ def test_refuses_what_does_not_fit(handles):
         text_encoder.TextEncoder(preprocessor, encoder, TEXT_LENGTH, "max")
     with pytest.raises(ValueError, match=r"text.preprocessor='.*' has no method 'tokenize'"):
         text_encoder.TextEncoder(encoder, encoder, TEXT_LENGTH)
-    with pytest.raises(ValueError, match=r"text.encoder='.*' is not a BERT of TF Hub's text API"):
+    with pytest.raises(ValueError, match=r"text.encoder='.*' is not a BERT with TF Hub's text API"):
         text_encoder.TextEncoder(preprocessor, preprocessor, TEXT_LENGTH)
 
 

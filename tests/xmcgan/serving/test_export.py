@@ -102,6 +102,7 @@ def test_the_signatures_as_tensorflows_tool_prints_them(export_dir, tmp_path):
     assert found["noise"] == {("in", "seed"): ("DT_INT64", "(-1)"), ("out", "z"): z}
 
 
+@pytest.mark.slow
 def test_tensorflows_tool_runs_it(export_dir, exported, tmp_path):
     inputs = f'captions=["{CAPTIONS[0]}"];seed=[7]'
     where = ["--dir", str(export_dir / "1"), "--tag_set", "serve", "--signature_def", "serving_default"]

@@ -126,6 +126,7 @@ def test_ended_and_started_again_gives_the_same_numbers(signals, trained, comman
     _assert_the_same(workdir, undisturbed)
 
 
+@pytest.mark.slow
 def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(scenes_dir, tmp_path, monkeypatch):
     """The signal comes at step 15, with one step a call: it ends at step 16, and what is due there waits."""
     monkeypatch.setattr(loop, "TrainingStep", QuickStep)
