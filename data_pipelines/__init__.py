@@ -1,30 +1,23 @@
 """The datasets, their conversion into records, and the input pipeline that turns records into batches."""
 
-from __future__ import annotations
+from etils import epy
 
-import importlib
-from typing import Any
+# Resolved on first use, because most of these modules import TensorFlow.
+with epy.lazy_api_imports(globals()):
+    from data_pipelines.datasets import preset
+    from data_pipelines.images import decode_image, resize_image
+    from data_pipelines.input_pipeline import evaluation_batches, evaluation_captions, num_examples, training_batches
+    from data_pipelines.prepare import prepare_scenes
+    from data_pipelines.records import open_dataset
 
-# The module of each name that users import. Modules are loaded on first use, because most of them import TensorFlow.
-_NAMES = {
-    "decode_image": "data_pipelines.images",
-    "evaluation_batches": "data_pipelines.input_pipeline",
-    "evaluation_captions": "data_pipelines.input_pipeline",
-    "num_examples": "data_pipelines.input_pipeline",
-    "open_dataset": "data_pipelines.records",
-    "prepare_scenes": "data_pipelines.prepare",
-    "preset": "data_pipelines.datasets",
-    "resize_image": "data_pipelines.images",
-    "training_batches": "data_pipelines.input_pipeline",
-}
-__all__ = list(_NAMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(_NAMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES])
+__all__ = [
+    "decode_image",
+    "evaluation_batches",
+    "evaluation_captions",
+    "num_examples",
+    "open_dataset",
+    "prepare_scenes",
+    "preset",
+    "resize_image",
+    "training_batches",
+]

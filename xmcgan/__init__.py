@@ -1,25 +1,17 @@
 """XMC-GAN: text to image generation by cross-modal contrastive learning (Zhang et al., CVPR 2021)."""
 
-from __future__ import annotations
+from etils import epy
 
-import importlib
-from typing import Any
+# Resolved on first use, because most of these modules import TensorFlow.
+with epy.lazy_api_imports(globals()):
+    from xmcgan.config import Config
+    from xmcgan.models.discriminator import Discriminator
+    from xmcgan.models.generator import Generator
+    from xmcgan.text_to_image import TextToImage
 
-# The module of each public name. A module is imported on first use, since most of them import TensorFlow.
-_NAMES = {
-    "Config": "xmcgan.config",
-    "Discriminator": "xmcgan.models.discriminator",
-    "Generator": "xmcgan.models.generator",
-    "TextToImage": "xmcgan.text_to_image",
-}
-__all__ = list(_NAMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(_NAMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES])
+__all__ = [
+    "Config",
+    "Discriminator",
+    "Generator",
+    "TextToImage",
+]
