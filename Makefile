@@ -21,7 +21,7 @@ PYTHONS := $(PYTHON) python3.11 python3.10 python3.9 python3 python \
 IS_SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))
 
 help:
-	@echo "make demo   draw a small dataset, train on it, draw held-out captions and measure (about 13 minutes on 2 cores with AVX-512)"
+	@echo "make demo   draw a small dataset, train on it, draw held-out captions and measure (13 to 30 minutes on 2 cores with AVX-512)"
 	@echo "make test   lint, and run the tests"
 	@echo "make lint   lint alone: style, format, the order of the packages, types"
 	@echo "make clean  remove the virtual environment and caches; data/ and runs/ stay"
