@@ -6,8 +6,6 @@ import io
 import itertools
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from data_pipelines import image_source, input_pipeline, record_index, records
-from tests.support.processes import ROOT
+from tests.support.parallelism import check_stays_parallel
 
 SIZE = 32
 NUM_TRAIN, NUM_VAL = 45, 12
@@ -180,28 +178,11 @@ def test_the_stream_has_no_end(data_dir):
 
 @pytest.mark.slow
 def test_it_stays_parallel_where_operations_are_deterministic(data_dir):
-    """Training asks for deterministic ops; tf.data then takes all parallelism from what it mistrusts, and logs it."""
-    script = f"""
-import tensorflow as tf
-from data_pipelines import input_pipeline
-tf.config.experimental.enable_op_determinism()
-next(iter(input_pipeline.training_batches("coco2014", "{data_dir}", batch_size=2, image_size=8, random_flip=True)))
-print("A BATCH OF OURS", flush=True)
-random = tf.data.Dataset.range(2).map(lambda _: tf.random.uniform([], seed=1), num_parallel_calls=2)
-next(iter(random))
-"""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "make_deterministic=2"}
-    output = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ).stdout
-    ours, other = output.split("A BATCH OF OURS")
-    assert "make_deterministic.cc" not in ours
-    assert "make_deterministic.cc" in other, "the log has changed: this test sees nothing"
+    check_stays_parallel(
+        "from data_pipelines import input_pipeline",
+        f'next(iter(input_pipeline.training_batches("coco2014", "{data_dir}", batch_size=2, image_size=8, '
+        "random_flip=True)))",
+    )
 
 
 def test_replicas_that_cannot_share_a_batch(data_dir):

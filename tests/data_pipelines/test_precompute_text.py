@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +15,7 @@ import tensorflow_datasets as tfds
 
 from data_pipelines import encode_captions, input_pipeline, records, text_feature_files, text_features
 from data_pipelines.datasets import preset
-from tests.support.processes import ROOT
+from tests.support.parallelism import check_stays_parallel
 from xmcgan import files, handles
 from xmcgan.models.text_encoder import TextEncoder
 
@@ -243,29 +240,10 @@ def test_features_of_other_records(copy):
 
 @pytest.mark.slow
 def test_it_stays_parallel_where_operations_are_deterministic(encoded):
-    """As `test_input_pipeline` shows for batches without features."""
-    script = f"""
-import tensorflow as tf
-from data_pipelines import input_pipeline, text_feature_files
-from data_pipelines.datasets import preset
-tf.config.experimental.enable_op_determinism()
-stored = text_feature_files.load(preset("scenes"), "{encoded}")
-options = dict(batch_size=2, image_size=8, random_flip=True)
-print("FROM HERE", flush=True)
-next(iter(input_pipeline.training_batches("scenes", "{encoded}", stored_text=stored, **options)))
-print("TO HERE", flush=True)
-random = tf.data.Dataset.range(2).map(lambda _: tf.random.uniform([], seed=1), num_parallel_calls=2)
-next(iter(random))
-"""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "make_deterministic=2"}
-    output = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ).stdout
-    ours, other = output.split("FROM HERE")[1].split("TO HERE")
-    assert "make_deterministic.cc" not in ours
-    assert "make_deterministic.cc" in other, "the log has changed: this test sees nothing"
+    check_stays_parallel(
+        "from data_pipelines import input_pipeline, text_feature_files\n"
+        "from data_pipelines.datasets import preset\n"
+        f'stored = text_feature_files.load(preset("scenes"), "{encoded}")',
+        f'next(iter(input_pipeline.training_batches("scenes", "{encoded}", stored_text=stored, batch_size=2, '
+        "image_size=8, random_flip=True)))",
+    )
