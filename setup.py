@@ -26,6 +26,7 @@ setup(
         "jinja2>=3.1",
         "matplotlib>=3.8",
         "ml_collections>=0.1.1",  # The first with DEFINE_config_dataclass; the newest for Python 3.9.
+        "msgspec>=0.18",  # Checks the types of values in users' JSON.
         "numpy<2",  # TensorFlow 2.15 is built against NumPy 1.
         "pillow>=10.1",  # The first whose default font can be scaled.
         "psutil>=5.9",
@@ -50,6 +51,7 @@ setup(
         "dev": [
             "apache-beam>=2.50",
             _GRADIO,
+            "hypothesis>=6.100",
             "import-linter>=2",
             "mypy>=1.10",
             "playwright>=1.40",  # Drives an installed Chromium.
