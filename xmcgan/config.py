@@ -121,6 +121,16 @@ class GeneratorConfig:
         choices=("raw", "normalized"),
     )
     rho_0: float = setting(15.0, "Sharpness of the attention over words.")
+    context_upsampling: str = setting(
+        "nearest",
+        "How scales and shifts grow from 16 x 16 regions to pixels: 'nearest', or 'bilinear', which has no squares.",
+        choices=("nearest", "bilinear"),
+    )
+    shortcut_upsampling: str = setting(
+        "nearest",
+        "How the shortcuts of the residual blocks grow: 'nearest', or 'bilinear', which has no squares.",
+        choices=("nearest", "bilinear"),
+    )
     batch_norm_momentum: float = setting(
         0.9, "Momentum of the moving averages that are used outside training.", fraction=True
     )
@@ -239,13 +249,27 @@ class TrainingConfig:
         choices=("algorithm1", "joint"),
     )
     discriminator_steps: int = setting(2, "N_D: D steps for each G step.", minimum=1)
+    generator_steps: int = setting(
+        1, "G steps in each iteration; all of them use the same captions, each with its own noise.", minimum=1
+    )
     generator_learning_rate: float = setting(1e-4, "Adam's learning rate for G.", positive=True)
     discriminator_learning_rate: float = setting(4e-4, "Adam's learning rate for D.", positive=True)
+    learning_rate_decay_steps: int = setting(
+        0, "At the end of the run, both learning rates fall linearly to 0 over this many steps; 0: never.", minimum=0
+    )
     beta_1: float = setting(0.5, "Adam's decay of the mean of gradients.", fraction=True)
     beta_2: float = setting(0.999, "Adam's decay of the mean of squared gradients.", fraction=True)
     adam_epsilon: float = setting(1e-8, "Adam's epsilon, added to the bias-corrected root.", positive=True)
+    augmentation: str = setting(
+        "none",
+        "Changes of the images that D sees, for real and generated images alike (Zhao et al. 2020).",
+        choices=("none", "translation", "translation,cutout"),
+    )
     ema_decay: float = setting(
-        0.999, "Decay of the generator's averaged weights, which are updated after each G step.", fraction=True
+        0.999, "Decay of the generator's averaged weights, which are updated after each iteration.", fraction=True
+    )
+    ema_warmup: bool = setting(
+        False, "Start with a short average that grows longer: the decay of step t is at most (1 + t) / (10 + t)."
     )
     seed: int = setting(0, "Seed of weights, noise, and the order of images, captions and flips.")
     steps_per_call: int = setting(
@@ -272,6 +296,11 @@ class TrainingConfig:
     def batches_per_iteration(self) -> int:
         """Batches that one iteration draws: a new one for each D and G step, or with 'joint' one fewer."""
         return self.discriminator_steps + (self.update_rule == "algorithm1")
+
+    @property
+    def noises_per_iteration(self) -> int:
+        """Batches of noise that one iteration draws: one for each batch, and one for each further G step."""
+        return self.batches_per_iteration + self.generator_steps - 1
 
     @property
     def images_per_iteration(self) -> int:

@@ -31,6 +31,8 @@ def validate(config: Config) -> Config:
         _check_multiple(config, field, "training.steps_per_call")
     for field in ("evaluation.every", "training.keep_every"):
         _check_multiple(config, field, "training.checkpoint_every")
+    if config.training.learning_rate_decay_steps and not config.training.num_steps:
+        _refuse(config, "training.learning_rate_decay_steps", "needs to know the last step: set training.num_steps too")
     _check_batch(config)
     _check_metrics(config)
     for field in ("text.preprocessor", "text.encoder"):

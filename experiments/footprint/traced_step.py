@@ -17,6 +17,7 @@ from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.images import from_uint8
 from xmcgan.models.text_encoder import TextFeatures
+from xmcgan.training.augmentation import NUM_RANDOM
 from xmcgan.training.state import TrainState, update_average
 from xmcgan.training.step import Example, TrainingStep
 
@@ -58,7 +59,7 @@ def iteration(config: Config, state: TrainState, encoder: Callable | None) -> tf
 
 
 def batches(config: Config) -> list[Example]:
-    """Returns the specs of an iteration's inputs: images in uint8, features and noise."""
+    """Returns the specs of an iteration's inputs, one for each step: images in uint8, features, random numbers."""
     rows, size = config.training.batch_size, config.data.image_size
     text = TextFeatures(
         tf.TensorSpec([rows, config.text.dim]),
@@ -66,9 +67,12 @@ def batches(config: Config) -> list[Example]:
         tf.TensorSpec([rows], tf.int32),
     )
     example = Example(
-        tf.TensorSpec([rows, size, size, 3], tf.uint8), text, tf.TensorSpec([rows, config.generator.noise_dim])
+        tf.TensorSpec([rows, size, size, 3], tf.uint8),
+        text,
+        tf.TensorSpec([rows, config.generator.noise_dim]),
+        None if config.training.augmentation == "none" else tf.TensorSpec([rows, NUM_RANDOM]),
     )
-    return [example] * config.training.batches_per_iteration
+    return [example] * config.training.noises_per_iteration
 
 
 @contextlib.contextmanager

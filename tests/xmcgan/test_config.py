@@ -82,12 +82,15 @@ REFUSALS = [
     ("generator.stem", "both", "choose one of condition, noise"),
     ("generator.modulation", "none", "choose one of attentional, self"),
     ("generator.context_words", "unit", "choose one of raw, normalized"),
+    ("generator.context_upsampling", "cubic", "choose one of nearest, bilinear"),
+    ("generator.shortcut_upsampling", "cubic", "choose one of nearest, bilinear"),
     ("discriminator.contrastive_head_layers", 3, "choose one of 0, 1, 2"),
     ("image_encoder.architecture", "vgg16", "choose one of vgg19, resnet50, hub"),
     ("losses.context_regions", "unit", "choose one of raw, normalized"),
     ("losses.direction", "two", "choose one of both, single"),
     ("losses.negatives", "none", "choose one of global, replica"),
     ("training.update_rule", "two", "choose one of algorithm1, joint"),
+    ("training.augmentation", "flip", "choose one of none, translation, translation,cutout"),
     ("data.text_length", 2, "set it to 3 or more"),
     ("text.dim", 0, "set it to 1 or more"),
     ("generator.channels", 0, "set it to 1 or more"),
@@ -98,6 +101,8 @@ REFUSALS = [
     ("training.batch_size", 1, "without negatives: set it to 2 or more"),
     ("training.num_steps", -1, "set it to 0 or more"),
     ("training.discriminator_steps", 0, "set it to 1 or more"),
+    ("training.generator_steps", 0, "set it to 1 or more"),
+    ("training.learning_rate_decay_steps", -1, "set it to 0 or more"),
     ("training.steps_per_call", 0, "set it to 1 or more"),
     ("training.max_checkpoints", 0, "set it to 1 or more"),
     ("training.checkpoint_every", 0, "set it to 1 or more"),
@@ -129,6 +134,12 @@ def test_the_impossible_is_refused_with_field_and_fix(field, value, fix):
     with pytest.raises(ValueError, match=rf"^config\.{field}={re.escape(repr(value))} .*{re.escape(fix)}") as error:
         validate(_changed(**{field: value}))
     assert "\n" not in str(error.value)
+
+
+def test_learning_rates_that_fall_need_a_last_step():
+    fields = {"training.learning_rate_decay_steps": 100, "training.num_steps": 0}
+    with pytest.raises(ValueError, match=r"learning_rate_decay_steps=100 .* set training.num_steps too"):
+        validate(_changed(**fields))
 
 
 @pytest.mark.parametrize("metrics", ["", " , ", "fid,clip", "FID"])

@@ -1,6 +1,6 @@
 """The residual blocks of the paper's Fig. 6 (b) and (c).
 
-Convolutions next to a change of resolution are computed at the smaller size: a 1 x 1 convolution commutes with nearest
+Convolutions next to a change of resolution are computed at the smaller size: a 1 x 1 convolution commutes with
 up-sampling and with average pooling, and a 3 x 3 convolution merges with them (see `resampling`).
 """
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from xmcgan.models.modulation import Condition, FeatureMap, SelfModulation, Statistics, batch_statistics, measured
 from xmcgan.models.recomputation import Wrapper, keep
-from xmcgan.models.resampling import downsample, upsample, upsample_and_convolve
+from xmcgan.models.resampling import Upsampling, downsample, upsample, upsample_and_convolve
 from xmcgan.models.spectral_norm import Parameters, SpectralConv2D
 
 
@@ -40,15 +40,24 @@ class GeneratorBlock(tf.keras.layers.Layer):
     batch at a time, and can be recomputed.
     """
 
-    def __init__(self, filters: int, modulation: Callable[[str], SelfModulation], **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        modulation: Callable[[str], SelfModulation],
+        upsampling: Upsampling = upsample,
+        **kwargs,
+    ):
         """Makes the block.
 
         Args:
           filters: channels of the output.
           modulation: makes a modulation layer of a given name; decides what the block is conditioned on.
+          upsampling: of the shortcut, one of `resampling.UPSAMPLING`; the edges of repeated pixels would pass through
+            the shortcuts to the image, where no 3 x 3 convolution smooths them.
           **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(**kwargs)
+        self.upsampling = upsampling
         self.modulation_0 = modulation("modulation_0")
         self.conv_0 = UpsamplingConv2D(filters, name="conv_0")
         self.modulation_1 = modulation("modulation_1")
@@ -83,7 +92,7 @@ class GeneratorBlock(tf.keras.layers.Layer):
     @measured
     def _refine(self, h: tf.Tensor, x: tf.Tensor, condition: Condition, statistics: Statistics | None) -> tf.Tensor:
         h = tf.nn.relu(self.modulation_1(h, condition, statistics))
-        return self.conv_1(h) + upsample(self.shortcut(x))
+        return self.conv_1(h) + self.upsampling(self.shortcut(x), 2)
 
 
 class DiscriminatorBlock(tf.keras.layers.Layer):

@@ -20,6 +20,7 @@ from xmcgan.models.modulation import (
 )
 from xmcgan.models.precision import at_least_float32
 from xmcgan.models.recomputation import Wrapper, keep
+from xmcgan.models.resampling import UPSAMPLING
 from xmcgan.models.text_encoder import TextFeatures
 
 # Widths of the residual blocks in units of ch: from 4 x 4 to 16 x 16, then from 16 x 16 to the image.
@@ -54,22 +55,24 @@ class Generator(tf.keras.Model):
 
         def modulation(kind: type[SelfModulation], name: str) -> SelfModulation:
             momentum, epsilon = options.batch_norm_momentum, options.batch_norm_epsilon
-            return kind(momentum, epsilon, options.batch_norm_replicas, name=name)
+            upsampling = UPSAMPLING[options.context_upsampling]
+            return kind(momentum, epsilon, options.batch_norm_replicas, upsampling, name=name)
 
         in_sentence_blocks = functools.partial(modulation, SelfModulation)
         in_word_blocks = functools.partial(modulation, AttentionalSelfModulation if attentional else SelfModulation)
 
+        block = functools.partial(GeneratorBlock, upsampling=UPSAMPLING[options.shortcut_upsampling])
         dense = functools.partial(tf.keras.layers.Dense, kernel_initializer="glorot_normal")
         self.sentence_projection = dense(options.condition_dim, name="sentence_projection")
         self.stem = dense(4 * 4 * 16 * ch, name="stem")
         self.sentence_blocks = [
-            GeneratorBlock(width * ch, in_sentence_blocks, name=f"sentence_block_{i}")
+            block(width * ch, in_sentence_blocks, name=f"sentence_block_{i}")
             for i, width in enumerate(_SENTENCE_BLOCKS)
         ]
         # Projects regions to the width of the word embeddings, so that regions can attend to words.
         self.region_projection = conv(text_dim, 1, "region_projection") if attentional else None
         self.word_blocks = [
-            GeneratorBlock(width * ch, in_word_blocks, name=f"word_block_{i}")
+            block(width * ch, in_word_blocks, name=f"word_block_{i}")
             for i, width in enumerate(_WORD_BLOCKS[image_size])
         ]
         self.last_modulation = in_word_blocks("last_modulation")

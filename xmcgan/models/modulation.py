@@ -4,7 +4,7 @@
 
 Gamma and beta are computed at the resolution of the condition (a vector, or a 16 x 16 map of word contexts), and the
 batch statistics are folded into them. Only then are they up-sampled to the feature map, which is read once. A 1 x 1
-convolution commutes with nearest up-sampling, so this equals the formula on the up-sampled condition.
+convolution commutes with up-sampling, nearest or bilinear, so this equals the formula on the up-sampled condition.
 
 A layer has no side effects, so that it can be called for a part of the batch, and can be recomputed. Its caller
 computes the moments of the input (`measured`), turns them into the statistics of the batch (`batch_statistics`), passes
@@ -19,7 +19,7 @@ from typing import Callable, NamedTuple
 import tensorflow as tf
 
 from xmcgan.models.precision import at_least_float32
-from xmcgan.models.resampling import upsample
+from xmcgan.models.resampling import Upsampling, upsample
 from xmcgan.replicas import group_mean
 
 
@@ -164,17 +164,26 @@ class LinearOfCondition(tf.keras.layers.Layer):
 class SelfModulation(tf.keras.layers.Layer):
     """Modulates every region in the same way, by the noise and the sentence (Chen et al. 2019)."""
 
-    def __init__(self, momentum: float, epsilon: float, replicas_per_group: int, **kwargs):
+    def __init__(
+        self,
+        momentum: float,
+        epsilon: float,
+        replicas_per_group: int,
+        upsampling: Upsampling = upsample,
+        **kwargs,
+    ):
         """Makes the layer.
 
         Args:
           momentum: of the moving averages of the batch statistics.
           epsilon: added to the variance.
           replicas_per_group: replicas that share batch statistics, see `group_mean`.
+          upsampling: of scales and shifts, to the size of the map; one of `resampling.UPSAMPLING`.
           **kwargs: see `tf.keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.epsilon = epsilon
+        self.upsampling = upsampling
         self.statistics = BatchStatistics(momentum, replicas_per_group)
 
     def build(self, input_shape) -> None:
@@ -210,7 +219,7 @@ class SelfModulation(tf.keras.layers.Layer):
         mean, variance = self.statistics.moving_averages() if statistics is None else statistics
         scale = tf.math.rsqrt(variance + self.epsilon) * (1.0 + gamma)  # [batch, 1 or 16, 1 or 16, channels]
         shift = beta - mean * scale
-        return scale_and_shift(x, scale, shift)
+        return scale_and_shift(x, scale, shift, self.upsampling)
 
 
 class AttentionalSelfModulation(SelfModulation):
@@ -227,13 +236,14 @@ def batch_statistics(modulation: SelfModulation, moments: tf.Tensor | None) -> S
     return None if moments is None else modulation.statistics.from_moments(moments)
 
 
-def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, upsampling: Upsampling) -> tf.Tensor:
     """Scales and shifts every region of a map.
 
     Args:
       x: [batch, height, width, channels].
       scale: [batch, 1, 1, channels], or a map [batch, 16, 16, channels] that is up-sampled to the size of `x`.
       shift: like `scale`.
+      upsampling: of scale and shift.
 
     Returns:
       The result, with the shape and type of `x`.
@@ -241,5 +251,5 @@ def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tens
     scale, shift = tf.cast(scale, x.dtype), tf.cast(shift, x.dtype)
     if scale.shape[1] > 1:
         factor = x.shape[1] // scale.shape[1]
-        scale, shift = upsample(scale, factor), upsample(shift, factor)
+        scale, shift = upsampling(scale, factor), upsampling(shift, factor)
     return x * scale + shift

@@ -7,7 +7,13 @@ up-sampling), with 2.25 times fewer multiplications and no large map in between.
 
 from __future__ import annotations
 
+from typing import Callable
+
+import numpy as np
 import tensorflow as tf
+
+# Takes a map and an integer factor.
+Upsampling = Callable[[tf.Tensor, int], tf.Tensor]
 
 # On smaller maps, widening the kernel costs more than it saves.
 _MERGE_UPSAMPLING_FROM = 16
@@ -41,6 +47,31 @@ def upsample(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
         return tf.reshape(y, [-1, height * factor, width * factor, channels]), gradient
 
     return repeat(x)
+
+
+def upsample_bilinearly(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
+    """Interpolates linearly along both axes, between the centers of pixels; edges are repeated outward.
+
+    It is computed as two matrix products, because the bilinear resize of TensorFlow and its gradient run on one core,
+    and XLA has neither of them for CPU.
+
+    Args:
+      x: [batch, height, width, channels]; all but the batch is static.
+      factor: 1 or more.
+
+    Returns:
+      [batch, factor * height, factor * width, channels].
+    """
+    if factor == 1:
+        return x
+    _, height, width, channels = x.shape
+    rows = tf.matmul(_interpolation(height, factor, x.dtype), tf.reshape(x, [-1, height, width * channels]))
+    columns = tf.matmul(_interpolation(width, factor, x.dtype), tf.reshape(rows, [-1, width, channels]))
+    return tf.reshape(columns, [-1, factor * height, factor * width, channels])
+
+
+# By the names that the config gives them.
+UPSAMPLING: dict[str, Upsampling] = {"nearest": upsample, "bilinear": upsample_bilinearly}
 
 
 def downsample(x: tf.Tensor) -> tf.Tensor:
@@ -80,6 +111,12 @@ def convolve_and_downsample(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     if x.shape[1] < _MERGE_DOWNSAMPLING_FROM:
         return downsample(tf.nn.conv2d(x, kernel, 1, "SAME"))
     return tf.nn.conv2d(x, _widen(kernel) / 4.0, 2, "SAME")
+
+
+def _interpolation(size: int, factor: int, dtype: tf.DType) -> tf.Tensor:
+    """Returns the weights of `size` pixels in each of the pixels between them, [factor * size, size]."""
+    places = np.clip((np.arange(factor * size) + 0.5) / factor - 0.5, 0, size - 1)
+    return tf.cast(np.maximum(0.0, 1.0 - np.abs(places[:, np.newaxis] - np.arange(size))), dtype)
 
 
 def _batch_size(x: tf.Tensor) -> int | tf.Tensor:

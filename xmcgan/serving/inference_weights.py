@@ -20,7 +20,7 @@ class FoldedModulation(tf.keras.layers.Layer):
     def __init__(self, modulation: SelfModulation):
         """Makes a layer with the same results as `modulation` has outside of training."""
         super().__init__(name=modulation.name, dtype=modulation.dtype_policy)
-        self.linear_inputs = modulation.linear_inputs
+        self.linear_inputs, self.upsampling = modulation.linear_inputs, modulation.upsampling
         gamma, beta = modulation.gamma, modulation.beta
         self.scale_and_shift = LinearOfCondition(2 * gamma.units, dtype=self.dtype_policy, name="scale_and_shift")
         self.scale_and_shift([tf.zeros([1, gamma.kernel.shape[0]])])  # Makes its variables.
@@ -42,7 +42,7 @@ class FoldedModulation(tf.keras.layers.Layer):
         """Normalizes and modulates, see `SelfModulation.call`; batch statistics are not used."""
         del statistics
         scale, shift = tf.split(self.scale_and_shift(self.linear_inputs(condition)), 2, axis=-1)
-        return scale_and_shift(x, scale, shift)
+        return scale_and_shift(x, scale, shift, self.upsampling)
 
 
 def fold_statistics(generator: Generator) -> None:

@@ -17,10 +17,10 @@ from xmcgan.config import Config
 from xmcgan.images import from_uint8
 from xmcgan.models.text_encoder import TextEncoder, TextFeatures
 from xmcgan.replicas import check_groups, mean_over_replicas
-from xmcgan.training import cluster, diagnosis
+from xmcgan.training import augmentation, cluster, diagnosis
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.preemption import StopRequest
-from xmcgan.training.state import TrainState, update_average
+from xmcgan.training.state import TrainState, decay_at, set_learning_rates, update_average
 from xmcgan.training.step import Example, TrainingStep, noise
 from xmcgan.training.summaries import PendingMetrics, RunLog
 from xmcgan.training.validation import HeldOut, Validation
@@ -235,10 +235,15 @@ def compiled_steps(
     with strategy.scope():
         training_step = TrainingStep(config, state, image_encoder)
 
-    def train_step(batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-        return training_step(
-            [Example(from_uint8(batch["image"]), encode(batch), noise_rows) for batch, noise_rows in zip(batches, z)]
-        )
+    def train_step(
+        batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor], changes: list[tf.Tensor | None]
+    ) -> dict[str, tf.Tensor]:
+        examples = [
+            Example(from_uint8(batch["image"]), encode(batch), noise_rows, change)
+            for batch, noise_rows, change in zip(batches, z, changes)
+        ]
+        examples += [examples[-1]._replace(z=noise_rows) for noise_rows in z[len(batches) :]]
+        return training_step(examples)
 
     if options.xla:
         train_step = tf.function(train_step, autograph=False, jit_compile=True)
@@ -250,10 +255,12 @@ def compiled_steps(
         # Drawn outside of `train_step`: for the same key, XLA would draw other numbers.
         z = [
             noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim)
-            for draw in range(batches_per_iteration)
+            for draw in range(options.noises_per_iteration)
         ]
-        metrics = train_step(batches, z)
-        update_average(state.ema_generator, state.generator, options.ema_decay)
+        changes = [augmentation.random_numbers(options, step, draw) for draw in range(batches_per_iteration)]
+        metrics = train_step(batches, z, changes)
+        decay = decay_at(step, options.ema_decay) if options.ema_warmup else options.ema_decay
+        update_average(state.ema_generator, state.generator, decay)
         # The request to stop is averaged along with the metrics, so that all workers see it at the same step. The
         # identity op copies it to this replica's device, where the exchange needs it.
         *values, stop_requested = mean_over_replicas([*metrics.values(), tf.identity(stop_requested)])
@@ -262,6 +269,8 @@ def compiled_steps(
     @tf.function(autograph=False)
     def one_step(batches: list[dict[str, tf.Tensor]]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         stop_requested = tf.zeros([]) if stop is None else stop.read_value()
+        if options.learning_rate_decay_steps:
+            set_learning_rates(config, state)
         results = strategy.run(replica_step, args=(batches, state.step.read_value(), stop_requested))
         state.step.assign_add(1)
         metrics, stop_requested = tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], results)

@@ -101,7 +101,13 @@ def build_discriminator(config: Config, precision: str = "float32") -> Discrimin
     return discriminator
 
 
-def update_average(average: tf.keras.Model, source: tf.keras.Model, decay: float) -> None:
+def decay_at(step: tf.Tensor, decay: float) -> tf.Tensor:
+    """Returns the decay of an average that starts short and grows longer: min(decay, (1 + step) / (10 + step))."""
+    step = tf.cast(step, tf.float32)
+    return tf.minimum(decay, (1.0 + step) / (10.0 + step))
+
+
+def update_average(average: tf.keras.Model, source: tf.keras.Model, decay: float | tf.Tensor) -> None:
     """Updates the moving average of the generator's weights (Appendix A); called inside a replica.
 
     Trainable weights: average <- decay * average + (1 - decay) * source. Moving batch statistics are averages
@@ -112,11 +118,20 @@ def update_average(average: tf.keras.Model, source: tf.keras.Model, decay: float
       source: the model in training, after its step.
       decay: in [0, 1); 0.999 in the paper.
     """
-    rate = tf.constant(1.0 - decay, average.trainable_variables[0].dtype)
+    rate = tf.convert_to_tensor(1.0 - decay, average.trainable_variables[0].dtype)
     for averaged, current in zip(average.trainable_variables, source.trainable_variables):
         # The raw op, because `assign_sub` of a mirrored variable would be an exchange between the replicas.
         tf.raw_ops.AssignSubVariableOp(resource=averaged.handle, value=rate * (averaged - current))
     copy_variables(average.non_trainable_variables, source.non_trainable_variables)
+
+
+def set_learning_rates(config: Config, state: TrainState) -> None:
+    """Sets the learning rates of the step that follows, which fall to 0 over `training.learning_rate_decay_steps`."""
+    options = config.training
+    left = tf.cast(options.num_steps - state.step.read_value(), tf.float32) / options.learning_rate_decay_steps
+    share = tf.clip_by_value(left, 0.0, 1.0)
+    state.generator_optimizer.learning_rate.assign(options.generator_learning_rate * share)
+    state.discriminator_optimizer.learning_rate.assign(options.discriminator_learning_rate * share)
 
 
 def copy_variables(targets: list[tf.Variable], sources: list[tf.Variable]) -> None:

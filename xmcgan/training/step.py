@@ -14,6 +14,7 @@ from xmcgan.models.generator import GeneratorOutput
 from xmcgan.models.recomputation import recompute
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import num_replicas, replica_rows, sum_over_replicas
+from xmcgan.training.augmentation import augment
 from xmcgan.training.state import TrainState
 
 
@@ -23,6 +24,8 @@ class Example(NamedTuple):
     image: tf.Tensor  # Real images, [batch, size, size, 3] in [0, 1]
     text: TextFeatures  # Features of one caption per image
     z: tf.Tensor  # Noise, [batch, noise_dim]
+    # Random numbers of the augmentation, [batch, NUM_RANDOM]; None without augmentation.
+    augmentation: tf.Tensor | None = None
 
 
 class TrainingStep:
@@ -53,17 +56,24 @@ class TrainingStep:
             )
 
     def __call__(self, examples: list[Example]) -> dict[str, tf.Tensor]:
-        """Runs one iteration on `config.training.batches_per_iteration` examples.
+        """Runs one iteration.
+
+        Args:
+          examples: one for each step; with 'joint', one for both steps at the end. If there are further G steps
+            (`training.generator_steps`), their examples come last.
 
         Returns:
-          Scalar metrics by name, of the last discriminator step ('d/...') and the generator step ('g/...').
+          Scalar metrics by name, of the last discriminator step ('d/...') and the last generator step ('g/...').
         """
-        *first, last = examples
+        batches = self._config.training.batches_per_iteration
+        (*first, last), further = examples[:batches], examples[batches:]
         metrics: dict[str, tf.Tensor] = {}
         for example in first:
             metrics.update(self.discriminator_step(_after(metrics, example)))
         step = self.joint_step if self._config.training.update_rule == "joint" else self.generator_step
         metrics.update(step(_after(metrics, last)))
+        for example in further:
+            metrics.update(self.generator_step(_after(metrics, example)))
         return metrics
 
     def discriminator_step(self, example: Example) -> dict[str, tf.Tensor]:
@@ -72,7 +82,8 @@ class TrainingStep:
         fake = self._draw(example).image
         with tf.GradientTape() as tape:
             # Real and generated images form one batch, so that the gradient of the large kernels is computed once.
-            images = tf.concat([example.image, tf.stop_gradient(fake)], axis=0)
+            pair = [self._augment(image, example) for image in (example.image, tf.stop_gradient(fake))]
+            images = tf.concat(pair, axis=0)
             sentences = tf.concat([example.text.sentence] * 2, axis=0)
             output = self._discriminate(images, sentences, state.discriminator.parameters(training=True))
             real, fake = (DiscriminatorOutput(*half) for half in zip(*(tf.split(tensor, 2) for tensor in output)))
@@ -87,11 +98,13 @@ class TrainingStep:
         parameters = state.discriminator.parameters(training=True)
         real_output = None
         if self._config.uses_real_features:  # The loss compares with real images, which get no gradient.
-            real_output = self._discriminate(example.image, sentence, parameters, frozen=True)
+            real = self._augment(example.image, example)
+            real_output = self._discriminate(real, sentence, parameters, frozen=True)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.generator.trainable_variables)
             drawn = self._draw(example)
-            fake_output = self._discriminate(drawn.image, sentence, parameters, frozen=True)
+            fake = self._augment(drawn.image, example)
+            fake_output = self._discriminate(fake, sentence, parameters, frozen=True)
             objective = self._generator_objective(example, drawn.image, real_output, fake_output)
             loss = objective.loss / num_replicas()
         gradients = _gradients(loss, [(tape, state.generator.trainable_variables)], state.generator_optimizer)
@@ -111,8 +124,8 @@ class TrainingStep:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as judging:
             judging.watch([drawn.image, parameters])
             # Two separate passes, so that the generator's gradient goes only through the generated images.
-            real_output = self._discriminate(example.image, sentence, parameters)
-            fake_output = self._discriminate(drawn.image, sentence, parameters)
+            real_output = self._discriminate(self._augment(example.image, example), sentence, parameters)
+            fake_output = self._discriminate(self._augment(drawn.image, example), sentence, parameters)
             for_d = self.objectives.discriminator(real_output, fake_output, example.text)
             for_g = self._generator_objective(example, drawn.image, real_output, fake_output)
             d_loss, g_loss = for_d.loss / num_replicas(), for_g.loss / num_replicas()
@@ -143,6 +156,12 @@ class TrainingStep:
         if parts > 1:
             draw = recompute(draw, parts=parts)
         return draw(example.z, example.text)
+
+    def _augment(self, images: tf.Tensor, example: Example) -> tf.Tensor:
+        """Changes images as D is to see them; the image encoder sees them without this change."""
+        if example.augmentation is None:
+            return images
+        return augment(images, self._config.training.augmentation, example.augmentation)
 
     def _discriminate(
         self, images: tf.Tensor, sentences: tf.Tensor, parameters: dict[str, Any], frozen: bool = False
@@ -210,7 +229,7 @@ def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:
     Otherwise G would generate the images of all steps at once, and hold the activations that their gradients need.
     """
     with tf.control_dependencies(list(metrics.values())):
-        return tf.nest.map_structure(tf.identity, example)
+        return tf.nest.map_structure(lambda x: None if x is None else tf.identity(x), example)
 
 
 def _gradients(

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from xmcgan.models.blocks import DiscriminatorBlock, GeneratorBlock
 from xmcgan.models.modulation import Condition
+from xmcgan.models.resampling import UPSAMPLING
 
 EPSILON = 1e-10
 CHANNELS, FILTERS = 3, 2
@@ -42,8 +43,9 @@ def _conv(x, kernel, bias):
 
 
 @pytest.mark.parametrize("size", [4, 16])  # 16 is merged with its up-sampling.
-def test_generator_block_is_that_of_figure_6b(size, float64):
-    block = GeneratorBlock(FILTERS, _Shift)
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+def test_generator_block_is_that_of_figure_6b(size, upsampling, float64):
+    block = GeneratorBlock(FILTERS, _Shift, UPSAMPLING[upsampling])
     x, condition = _random(2, size, size, CHANNELS), Condition(_random(2, 1, seed=1))
     block(x, None, condition)
     _randomize(block)
@@ -52,9 +54,11 @@ def test_generator_block_is_that_of_figure_6b(size, float64):
     h = up(tf.nn.relu(x + condition.vector[:, None, None, :] + 0.5))
     h = _conv(h, block.conv_0.kernel, block.conv_0.bias)
     h = _conv(tf.nn.relu(h + condition.vector[:, None, None, :] - 0.5), block.conv_1.kernel, block.conv_1.bias)
-    expected = h + _conv(up(x), block.shortcut.kernel, block.shortcut.bias)
+    up = tf.keras.layers.UpSampling2D(interpolation=upsampling)
+    expected = h + _conv(tf.cast(up(x), x.dtype), block.shortcut.kernel, block.shortcut.bias)
     output, _ = block(x, None, condition)
-    np.testing.assert_allclose(output.value, expected, atol=1e-10)
+    # Keras' bilinear up-sampling returns float32.
+    np.testing.assert_allclose(output.value, expected, atol=1e-10 if upsampling == "nearest" else 1e-5)
 
 
 def test_generator_block_normalizes_by_its_batch_in_training(float64):

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from xmcgan.models.modulation import AttentionalSelfModulation, Condition, SelfModulation, feature_map
+from xmcgan.models.resampling import UPSAMPLING
 
 MOMENTUM, EPSILON = 0.9, 1e-5
 BATCH, SIZE, CHANNELS, CONDITION, DIM = 3, 32, 2, 4, 5
@@ -106,3 +107,21 @@ def test_attentional_is_a_convolution_of_the_concatenation():
     mean, variance = tf.nn.moments(x, [0, 1, 2])
     expected = tf.nn.batch_normalization(x, mean, variance, beta, 1.0 + gamma, EPSILON)
     np.testing.assert_allclose(layer(x, Condition(vector, context), _statistics(layer, x)), expected, atol=1e-4)
+
+
+def test_smooth_contexts_are_a_bilinear_resize_of_scale_and_shift(float64):
+    nearest, bilinear = (
+        AttentionalSelfModulation(MOMENTUM, EPSILON, 0, UPSAMPLING[name]) for name in ("nearest", "bilinear")
+    )
+    condition = Condition(
+        tf.constant(_random(BATCH, CONDITION, seed=1)), tf.constant(_random(BATCH, 16, 16, DIM, seed=2))
+    )
+    small, large = (tf.ones([BATCH, size, size, CHANNELS], tf.float64) for size in (16, SIZE))
+    for layer in (nearest, bilinear):
+        layer(small, condition)
+        for i, variable in enumerate(layer.trainable_variables):
+            variable.assign(_random(*variable.shape, seed=10 + i))
+    # The output for a map of ones is scale + shift.
+    np.testing.assert_array_equal(nearest(small, condition), bilinear(small, condition))
+    expected = tf.image.resize(nearest(small, condition), [SIZE, SIZE])
+    np.testing.assert_allclose(bilinear(large, condition), expected, atol=1e-4)

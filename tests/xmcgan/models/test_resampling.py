@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.models.resampling import convolve_and_downsample, downsample, upsample, upsample_and_convolve
+from xmcgan.models.resampling import (
+    convolve_and_downsample,
+    downsample,
+    upsample,
+    upsample_and_convolve,
+    upsample_bilinearly,
+)
 
 SIZES = [4, 8, 16, 32, 64]  # On both sides of where the merged forms begin, 16 and 32.
 
@@ -15,7 +21,7 @@ def _value_and_gradients(function, *inputs):
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         y = function(*inputs)
-        weighted = tf.reduce_sum(y * _random(*y.shape, seed=9))
+        weighted = tf.reduce_sum(y * tf.cast(_random(*y.shape, seed=9), y.dtype))
     return [y, *tape.gradient(weighted, inputs)]
 
 
@@ -28,6 +34,14 @@ def _assert_same(function, expected, *inputs):
 def test_upsample_repeats_pixels(factor):
     layer = tf.keras.layers.UpSampling2D(factor, interpolation="nearest", dtype="float64")
     _assert_same(lambda x: upsample(x, factor), layer, _random(2, 4, 6, 3))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_upsample_bilinearly_is_the_resize_of_tensorflow(factor):
+    x = tf.cast(_random(2, 16, 8, 3), tf.float32)  # TensorFlow's resize returns float32.
+    expected = _value_and_gradients(lambda x: tf.image.resize(x, [16 * factor, 8 * factor]) + 0.0, x)
+    for ours, theirs in zip(_value_and_gradients(lambda x: upsample_bilinearly(x, factor), x), expected):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_downsample_averages_pixels():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.training.state import copy_variables, update_average
+from xmcgan.training.state import copy_variables, decay_at, update_average
 
 
 class _Model(tf.keras.Model):
@@ -46,3 +46,8 @@ def test_copy():
         np.testing.assert_array_equal(target, value)
     source.kernel.assign([0.0, 0.0])
     np.testing.assert_array_equal(average.kernel, [5.0, 6.0])
+
+
+def test_a_warm_up_soon_forgets_the_first_weights():
+    decays = [float(decay_at(tf.constant(step, tf.int64), 0.999)) for step in (0, 90, 8981, 10**6)]
+    np.testing.assert_allclose(decays, [0.1, 0.91, 8982 / 8991, 0.999], rtol=1e-6)

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.support.tiny_networks import image_encoder, random_example, tiny_config
-from xmcgan.training.state import TrainState
+from xmcgan.training.augmentation import NUM_RANDOM, augment
+from xmcgan.training.state import TrainState, set_learning_rates
 from xmcgan.training.step import TrainingStep, noise
 
 BATCH = 4
@@ -110,6 +111,49 @@ def test_an_iteration_takes_its_steps(rule, discriminator_steps, state):
         assert 0 <= metrics[f"g/{name}_accuracy"] <= 1
         assert 0 <= metrics[f"g/{name}_entropy"] <= np.log(BATCH) + 1e-5
     assert 0 <= metrics["g/attention_entropy"] <= np.log(config.data.text_length)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_further_generator_steps_use_the_last_captions_again(rule, state):
+    config = tiny_config(**{"training.update_rule": rule, "training.discriminator_steps": 1})
+    config.training.generator_steps = 2
+    examples = [random_example(config, BATCH, seed) for seed in range(config.training.noises_per_iteration)]
+    TrainingStep(config, state, image_encoder)(examples)
+    assert state.discriminator_optimizer.iterations == 1
+    assert state.generator_optimizer.iterations == 2
+
+
+@pytest.mark.parametrize("step", ["discriminator_step", "generator_step", "joint_step"])
+def test_d_sees_real_and_generated_images_changed_alike(step, state, monkeypatch):
+    config = tiny_config(**{"training.augmentation": "translation,cutout"})
+    numbers = tf.random.stateless_uniform([BATCH, NUM_RANDOM], [1, 2])
+    example = random_example(config, BATCH)._replace(augmentation=numbers)
+    call, seen = state.discriminator.call, []
+
+    def recorded(images, *args, **kwargs):
+        seen.extend([images] if len(images) == BATCH else tf.split(images, 2))
+        return call(images, *args, **kwargs)
+
+    monkeypatch.setattr(state.discriminator, "call", recorded)
+    getattr(TrainingStep(config, state, image_encoder), step)(example)
+    real, fake = seen
+    np.testing.assert_array_equal(real, augment(example.image, config.training.augmentation, numbers))
+    gray = [np.all(images == 0.5, axis=-1) for images in (real, fake)]
+    assert np.any(gray[0])
+    assert np.all(gray[1][gray[0]])
+
+
+def test_learning_rates_fall_to_zero_at_the_end():
+    config = tiny_config(**{"training.num_steps": 10, "training.learning_rate_decay_steps": 4})
+    for_g, for_d = (types.SimpleNamespace(learning_rate=tf.Variable(-1.0)) for _ in range(2))
+    state = types.SimpleNamespace(step=tf.Variable(0), generator_optimizer=for_g, discriminator_optimizer=for_d)
+    rates = []
+    for step in (0, 6, 7, 9, 10, 12):
+        state.step.assign(step)
+        set_learning_rates(config, state)
+        rates.append([for_g.learning_rate.numpy(), for_d.learning_rate.numpy()])
+    full = [config.training.generator_learning_rate, config.training.discriminator_learning_rate]
+    np.testing.assert_allclose(rates, np.outer([1, 1, 0.75, 0.25, 0, 0], full), rtol=1e-6)
 
 
 OFF = {
