@@ -132,12 +132,12 @@ def parse_json(text: str | bytes, kind: type[_T] | Any, name: str, *, any_bytes:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()):
-            raise ValueError(f"{name} is cut off or empty: JSON ends at line {error.lineno}") from error
-        raise ValueError(f"{name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from error
+            raise ValueError(f"{name} is not valid JSON: it is empty, or cut off in line {error.lineno}") from error
+        raise ValueError(f"{name}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg})") from error
     except RecursionError as error:
-        raise ValueError(f"{name} is not usable JSON: it is nested too deeply") from error
+        raise ValueError(f"{name} is not valid JSON: it is nested too deeply") from error
     except ValueError as error:  # Python's limit for digits.
-        raise ValueError(f"{name} is not usable JSON: a number has thousands of digits") from error
+        raise ValueError(f"{name} is not valid JSON: a number has thousands of digits") from error
     if not any_bytes and re.search(r"\\u[dD][89a-fA-F]", text):
         _refuse_surrogates(content, name)
     return check(content, kind, name)

@@ -31,18 +31,20 @@ class Coco2014(image_builder.ImageBuilder):
         """See `ImageBuilder`."""
         images, issues = coco_annotations.read_captions(self._source / _annotations("captions", split))
         labels = coco_annotations.read_labels(self._source / _annotations("instances", split))
-        items: dict[int, image_builder.Item] = {}
+        items: dict[str, image_builder.Item] = {}
         for image in images:
-            if image.image_id in items:
-                issues.append(Issue(LEFT_OUT, "image", image.file_name, "duplicate id", str(image.image_id)))
+            key = coco_annotations.id_value(image.image_id)
+            if key in items:
+                issues.append(Issue(LEFT_OUT, "image", image.file_name, "duplicate id", image.image_id))
                 continue
-            items[image.image_id] = image_builder.Item(
-                image_id=str(image.image_id),
+            items[key] = image_builder.Item(
+                image_id=image.image_id,
                 file_name=image.file_name,
                 path=str(self._source / _SPLITS[split] / image.file_name),
-                labels=labels.get(image.image_id, ()),
+                labels=labels.get(key, ()),
                 captions=tuple(image.captions),
             )
+        coco_annotations.warn_of_foreign_labels(self._source / _annotations("instances", split), labels, items)
         num_captions = sum(len(item.captions) for item in items.values())
         num_captions += sum(issue.what == "caption" for issue in issues)
         return image_builder.Plan(image_builder.split_into_units(list(items.values())), issues, num_captions)

@@ -6,14 +6,14 @@ import functools
 import os
 import re
 import struct
-import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import simplejpeg
 import tensorflow as tf
 from etils import epath
+
+from data_pipelines.builders import tar_files
 
 T = TypeVar("T")
 
@@ -102,19 +102,11 @@ def read_archive(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Cal
     wanted = dict(wanted)
     reason_missing = "missing image"
     try:
-        with epath.Path(archive).open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
-            for member in tar:
-                name = member.name.rpartition("/")[2]
-                if member.isfile() and name in wanted:
-                    if member.size > MAX_BYTES:
-                        yield wanted.pop(name), functools.partial(_refuse, "image too large")
-                        continue
-                    content = tar.extractfile(member)
-                    assert content is not None  # It is None only for members that are not files.
-                    data = content.read()  # If the archive is truncated, this fails and the file stays in `wanted`.
-                    yield wanted.pop(name), functools.partial(_checked, data)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, tf.errors.OpError):
-        reason_missing = "archive cut off or broken"
+        for name, data in tar_files.read(archive, wanted, MAX_BYTES):
+            check = functools.partial(_refuse, "image too large") if data is None else functools.partial(_checked, data)
+            yield wanted.pop(name), check
+    except ValueError as error:
+        reason_missing = str(error)
     for each in wanted.values():
         yield each, functools.partial(_refuse, reason_missing)
 

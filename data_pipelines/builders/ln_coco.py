@@ -39,8 +39,12 @@ class LnCoco(image_builder.ImageBuilder):
         instances = self._source / "annotations" / f"instances_{folder}.json"
         labels = coco_annotations.read_labels(instances) if instances.exists() else {}
         lines_by_image, issues, num_captions = narratives.by_image(self._narratives(split))
-        items = []
+        lines_of_value: dict[str, list[narratives.Line]] = {}
         for image_id, lines in lines_by_image.items():
+            lines_of_value.setdefault(coco_annotations.id_value(image_id), []).extend(lines)
+        coco_annotations.warn_of_foreign_labels(instances, labels, lines_of_value)
+        items = []
+        for image_id, lines in lines_of_value.items():
             # COCO's file names are the ids, padded to twelve digits. An id of any other form has no image.
             file_name = f"{image_id:0>12}.jpg"
             items.append(
@@ -48,7 +52,7 @@ class LnCoco(image_builder.ImageBuilder):
                     image_id=image_id,
                     file_name=file_name,
                     path=str(self._source / folder / file_name),
-                    labels=labels.get(int(image_id) if image_id.isdigit() else -1, ()),
+                    labels=labels.get(image_id, ()),
                     lines=tuple(lines),
                 )
             )

@@ -6,10 +6,10 @@ A first pass over each file finds the image id and position of each line. Lines 
 from __future__ import annotations
 
 import collections
-import json
+import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tqdm
@@ -18,9 +18,14 @@ from etils import epath
 from data_pipelines.builders import captions
 from data_pipelines.builders.skipped import KEPT, LEFT_OUT, MENDED, Issue
 from data_pipelines.records import Narrative
+from xmcgan import text_files
 
 _IMAGE_ID = re.compile(rb'"image_id"\s*:\s*"?(\w+)"?\s*[,}]')
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.jsonl$")
+# Longest accepted line, in bytes; published ones have a few hundred kilobytes.
+_LONGEST_LINE = 16 << 20
+# How many missing files an error names.
+_NAMED = 10
 # Longest accepted narrative, in seconds: float32 must hold its milliseconds exactly. Published ones take a minute.
 _LONGEST = 10_000
 
@@ -62,7 +67,10 @@ def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Pat
             wanted = [source / f"{stem}-{number:05d}-of-{count:05d}.jsonl" for number in range(count)]
             missing = [path.name for path in wanted if path not in shards]
             if missing:
-                raise FileNotFoundError(f"source folder {source} lacks {', '.join(missing)}: download them too")
+                more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+                raise FileNotFoundError(
+                    f"source folder {source} lacks {', '.join(missing[:_NAMED])}{more}: download them too"
+                )
             return wanted
     return []
 
@@ -105,8 +113,8 @@ def read(line: Line) -> tuple[str, Narrative, list[Issue]]:
         file.seek(line.offset)
         content = file.read(line.length)
     try:
-        fields = json.loads(content.decode("utf-8", errors="surrogateescape"))
-    except (ValueError, RecursionError) as error:  # JSONDecodeError, numbers of 5,000 digits, or deep nesting.
+        fields = text_files.parse_json(content, Any, line.name, any_bytes=True)
+    except ValueError as error:
         return "", _make_narrative(), [Issue(LEFT_OUT, "caption", line.name, "JSON line cut off or broken", str(error))]
     if not isinstance(fields, dict) or "caption" not in fields:
         return "", _make_narrative(), [Issue(LEFT_OUT, "caption", line.name, "not a narrative")]
@@ -138,15 +146,31 @@ def _scan_lines(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Li
     """
     offset = 0
     with path.open("rb") as file:
-        for number, content in enumerate(file, start=1):
+        for number in itertools.count(1):
+            content = file.readline(_LONGEST_LINE)
+            if not content:
+                return
             line = Line(str(path), offset, len(content), number)
-            offset += len(content)
-            progress.update(len(content))
+            is_whole = len(content) < _LONGEST_LINE or content.endswith(b"\n")
+            offset += len(content) + (0 if is_whole else _skip_line(file))
+            progress.update(offset - line.offset)
             found = _IMAGE_ID.search(content)
-            if found:
+            if not is_whole:
+                yield Issue(LEFT_OUT, "caption", line.name, "line of more than 16 MB")
+            elif found:
                 yield found[1].decode(), line
             elif content.strip():
                 yield Issue(LEFT_OUT, "caption", line.name, "JSON line cut off or without image_id")
+
+
+def _skip_line(file: BinaryIO) -> int:
+    """Skips the rest of a line; returns its number of bytes."""
+    skipped = 0
+    while rest := file.readline(_LONGEST_LINE):
+        skipped += len(rest)
+        if rest.endswith(b"\n"):
+            break
+    return skipped
 
 
 def _make_narrative(utterances=(), times=(), points=(), stroke_lengths=()) -> Narrative:

@@ -318,7 +318,10 @@ def test_a_folder_that_no_conversion_finished_is_not_taken_for_records(drawn_sou
         (lambda source: shutil.rmtree(source), "does not exist"),
         (lambda source: [shutil.rmtree(path) for path in source.iterdir()], "lacks train2014, val2014, annotations/"),
         (lambda source: (source / "annotations/captions_val2014.json").unlink(), "lacks annotations/captions_val2014"),
-        (lambda source: (source / "annotations/instances_train2014.json").write_text('{"images": ['), "not valid JSON"),
+        (
+            lambda source: (source / "annotations/instances_train2014.json").write_text('{"images": ['),
+            "is not valid JSON",
+        ),
         (lambda source: (source / "annotations/captions_train2014.json").write_text("[]"), "not a COCO annotation"),
     ],
 )

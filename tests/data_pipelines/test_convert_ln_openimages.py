@@ -140,7 +140,7 @@ def test_a_broken_archive_is_told_by_each_image_that_it_should_hold(ln_openimage
     assert 0 < len(found) < len(names)
     assert found == {name: jpegs[name] for name in found}
     lost = sorted(set(names) - set(found))
-    assert left_out("ln_openimages", data_dir) == [("image", name, "archive cut off or broken") for name in lost]
+    assert left_out("ln_openimages", data_dir) == [("image", name, f"damaged archive {archive.name}") for name in lost]
 
 
 def test_unfit_images_in_archives(ln_openimages, monkeypatch):
@@ -163,7 +163,7 @@ def test_unfit_images_in_archives(ln_openimages, monkeypatch):
 def test_an_archive_that_is_none_fails_at_once(ln_openimages):
     shutil.rmtree(ln_openimages / "validation")
     (ln_openimages / "validation.tar.gz").write_bytes(b"<html>404</html>")
-    with pytest.raises(ValueError, match=r"1 of 12 images .*1 x archive cut off or broken \(image\)"):
+    with pytest.raises(ValueError, match=r"1 of 12 images .*1 x damaged archive \S+ \(image\)"):
         _convert(ln_openimages)
     assert [path.name for path in (ln_openimages.parent / "data" / "ln_openimages").iterdir()] == [".lock"]
 

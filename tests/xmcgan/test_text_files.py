@@ -65,9 +65,9 @@ def test_what_is_not_text_is_refused_by_its_place(tmp_path, content, error):
         (b'{"annotations": [{"image_id": 1}, {}]}', "annotations[1]: object missing required field image_id"),
         (b'{"annotations": 5}', "annotations: expected array, got int"),
         (b"[]", "expected object, got array"),
-        (b'{"annotations": [', "is cut off"),
-        (b"", "is cut off or empty"),
-        (b'{"annotations"\n}', "line 2, column 1: not JSON"),
+        (b'{"annotations": [', "or cut off in line 1"),
+        (b"", "is not valid JSON: it is empty, or cut off"),
+        (b'{"annotations"\n}', "line 2, column 1: not valid JSON"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"annotations": ' + b"1" * 5_000 + b"}", "a number has thousands of digits"),
         (b'{"annotations": [{"image_id": "a\\ud800"}]}', "annotations[0].image_id is not text"),
@@ -107,5 +107,5 @@ def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path):
 
 
 def test_advice_is_added():
-    with pytest.raises(ValueError, match=r"^x is cut off.*: restore it$"), text_files.advice("restore it"):
+    with pytest.raises(ValueError, match=r"^x is not valid JSON.*: restore it$"), text_files.advice("restore it"):
         text_files.parse_json("", int, "x")

@@ -155,3 +155,30 @@ def test_captions_alone_lack_nothing(tmp_path):
     caption, narrative, notes = _read(tmp_path, {"image_id": "7", "caption": " a ball "})
     assert (caption, narrative.utterances, len(narrative.points)) == ("a ball", [], 0)
     assert [note.reason for note in notes] == ["stray spaces in caption"]
+
+
+def test_a_byte_order_mark_costs_no_line_wherever_it_is(tmp_path):
+    """Files that Windows tools wrote, and those that were appended to each other."""
+    path = tmp_path / "n.jsonl"
+    line = json.dumps({"image_id": "7", "caption": "a ball"}).encode()
+    path.write_bytes(b"\xef\xbb\xbf" + line + b"\r\n\xef\xbb\xbf" + line)
+    found, issues, _ = narratives.by_image([epath.Path(path)])
+    assert not issues
+    assert [narratives.read(each)[0] for each in found["7"]] == ["a ball", "a ball"]
+
+
+def test_an_endless_line_is_left_out_and_not_kept_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(narratives, "_LONGEST_LINE", 100)
+    path = tmp_path / "n.jsonl"
+    line = json.dumps({"image_id": "7", "caption": "a ball"})
+    path.write_text(f'{line}\n{{"image_id": "8", "caption": "{"a" * 1000}"}}\n{line}\n')
+    found, issues, count = narratives.by_image([epath.Path(path)])
+    assert [(issue.name, issue.reason) for issue in issues] == [("n.jsonl:2", "line of more than 16 MB")]
+    assert [narratives.read(each)[0] for each in found["7"]] == ["a ball", "a ball"] and count == 3
+
+
+def test_thousands_of_missing_shards_are_told_in_one_line(tmp_path):
+    _touch(tmp_path, "coco_val_captions-00000-of-99999.jsonl")
+    with pytest.raises(FileNotFoundError, match=r"and 99988 more: download") as error:
+        _find(tmp_path)
+    assert len(str(error.value)) < 1000

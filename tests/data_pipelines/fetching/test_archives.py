@@ -85,3 +85,48 @@ def test_looks_for_room_first(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=4))
     with pytest.raises(OSError, match=r"source has 0\.0 GB free, and 0\.0 GB are needed to unpack images\.zip"):
         _unpack(archive, tmp_path)
+
+
+def _with_field(archive: pathlib.Path, offset: int, value: int) -> None:
+    """Changes a field of 16 bits in the header of the first member, and in its copy in the archive's directory."""
+    content = bytearray(archive.read_bytes())
+    for start in (content.index(b"PK\x03\x04") + offset, content.index(b"PK\x01\x02") + offset + 2):
+        content[start : start + 2] = value.to_bytes(2, "little")
+    archive.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda archive: _with_field(archive, 6, 1),
+        lambda archive: _with_field(archive, 8, 99),
+        lambda archive: _with_field(archive, 8, zipfile.ZIP_DEFLATED),
+        lambda archive: _with_field(archive, 8, zipfile.ZIP_BZIP2),
+        lambda archive: _with_field(archive, 8, zipfile.ZIP_LZMA),
+        lambda archive: archive.write_bytes(archive.read_bytes()[:-30]),
+        lambda archive: archive.write_bytes(b""),
+    ],
+    ids=["encrypted", "unknown method", "deflate", "bzip2", "lzma", "cut off", "empty"],
+)
+def test_whatever_is_odd_is_damage_of_this_archive(archive, tmp_path, harm):
+    harm(archive)
+    with pytest.raises(ValueError, match=r"images\.zip is damaged \(.*\): delete it") as error:
+        _unpack(archive, tmp_path)
+    assert "\n" not in str(error.value)
+    assert not _contents(tmp_path / "source")
+
+
+@pytest.mark.parametrize("names", [["a", "a/b"], ["a/b", "a"], ["x" * 300]], ids=["file first", "folder first", "long"])
+def test_names_that_no_disk_can_hold_are_damage(tmp_path, names):
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as file:
+        for name in names:
+            file.writestr(name, b"")
+    with pytest.raises(ValueError, match=r"images\.zip is damaged"):
+        _unpack(tmp_path / "images.zip", tmp_path)
+
+
+def test_an_entry_for_the_folder_itself_does_no_harm(archive, tmp_path):
+    expected = _unpack(archive, tmp_path)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("./", b"")
+    assert _unpack(archive, tmp_path) == expected
