@@ -9,11 +9,12 @@ import pytest
 
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import config_of, find, row_names
+from tests.support.states import put_back
 from tests.support.tiny_networks import image_encoder, random_example
 from xmcgan.config import Config, LossConfig
 from xmcgan.config_checks import validate
 from xmcgan.losses import objectives
-from xmcgan.training.state import TrainState
+from xmcgan.training.state import TrainState, build_discriminator, build_generator
 from xmcgan.training.step import TrainingStep
 
 _BATCH = 4
@@ -24,6 +25,7 @@ _SHRUNK = {
     "discriminator": {"channels": 1},
     "training": {"batch_size": _BATCH},
 }
+_STATES: dict[str, TrainState] = {}  # By what they are made of.
 # Names of the losses' metrics, by the field of the loss.
 _METRICS = {
     field: f"{network[0]}/{loss}_loss"
@@ -48,6 +50,15 @@ def _different() -> list[str]:
     for name in row_names(list(TABLES)):
         rows.setdefault(repr(_shrunk(name)), name)
     return list(rows.values())
+
+
+def _state(config: Config) -> TrainState:
+    """Returns the state to train; rows with the same networks share one, which they put back."""
+    rates = config.training.generator_learning_rate, config.training.discriminator_learning_rate
+    key = repr((config.data, config.text, config.generator, config.discriminator, rates))
+    if key not in _STATES:
+        _STATES[key] = TrainState(config)
+    return _STATES[key]
 
 
 @pytest.fixture
@@ -77,16 +88,17 @@ def test_one_step(name, calls):
         calls["image_encoder"] += 1
         return image_encoder(images)
 
-    state = TrainState(config)
+    state = _state(config)
     update = TrainingStep(config, state, encoder)
     examples = [random_example(config, _BATCH, seed) for seed in range(config.training.batches_per_iteration)]
     before = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
-    metrics = update(examples)
+    with put_back(state):
+        metrics = update(examples)
+        after = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
 
     on = {field for field in _METRICS if getattr(config.losses, field)}
     assert {metric for metric in _METRICS.values() if metric in metrics} == {_METRICS[field] for field in on}
     assert all(np.isfinite(value) for value in metrics.values())
-    after = [variable.numpy() for variable in (*state.generator.variables, *state.discriminator.variables)]
     assert sum(not np.array_equal(a, b) for a, b in zip(before, after)) > 0.8 * len(before)
 
     # Losses that are off are not computed. D's losses are computed in each of its steps, G's in its single step.
@@ -110,11 +122,10 @@ def test_one_step(name, calls):
     ],
 )
 def test_modulations(name, kinds):
-    state = TrainState(_shrunk(name))
-    names = {type(module).__name__ for module in state.generator.submodules}
+    names = {type(module).__name__ for module in build_generator(_shrunk(name)).submodules}
     assert {name for name in names if "Modulation" in name} == kinds
 
 
 def test_contrastive_heads():
-    variables = [len(TrainState(_shrunk(f"fig5/head_{n}")).discriminator.trainable_variables) for n in (0, 1, 2)]
+    variables = [len(build_discriminator(_shrunk(f"fig5/head_{n}")).trainable_variables) for n in (0, 1, 2)]
     assert np.diff(variables).tolist() == [2, 2]  # One more layer, with kernel and bias.

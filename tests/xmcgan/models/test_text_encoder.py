@@ -53,12 +53,11 @@ def handles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
     preprocessor = PublishedPreprocessor(str(folder / "vocab.txt"))
-    for rank in (2, 3):
-        for segments in (1, 2):
-            preprocessor.bert_pack_inputs.get_concrete_function(
-                [tf.RaggedTensorSpec([None] * rank, tf.int32) for _ in range(segments)],
-                seq_length=tf.TensorSpec([], tf.int32),
-            )
+    for rank, segments in ((2, 1), (3, 1), (3, 2)):
+        preprocessor.bert_pack_inputs.get_concrete_function(
+            [tf.RaggedTensorSpec([None] * rank, tf.int32) for _ in range(segments)],
+            seq_length=tf.TensorSpec([], tf.int32),
+        )
     tf.saved_model.save(preprocessor, str(folder / "preprocessor"))
 
     tf.keras.utils.set_random_seed(0)
@@ -101,11 +100,17 @@ def test_is_cut(encoder):
     np.testing.assert_array_equal(encoder.is_cut(captions), [False, True, True, False])
 
 
+@pytest.fixture(scope="module")
+def outputs(handles, encoder):
+    """What Keras itself computes from the same tokens."""
+    return tf.keras.models.load_model(handles[1], compile=False)(encoder.tokenize(tf.constant(CAPTIONS)))
+
+
 @pytest.mark.parametrize("pooling", text_encoder.SENTENCE_POOLINGS)
-def test_pooling_against_numpy(handles, pooling):
-    encoder = text_encoder.TextEncoder(*handles, TEXT_LENGTH, pooling)
+def test_pooling_against_numpy(handles, encoder, outputs, pooling):
+    if pooling != encoder.sentence_pooling:
+        encoder = text_encoder.TextEncoder(*handles, TEXT_LENGTH, pooling)
     features = encoder(tf.constant(CAPTIONS))
-    outputs = tf.keras.models.load_model(handles[1], compile=False)(encoder.tokenize(tf.constant(CAPTIONS)))
     words = outputs["sequence_output"].numpy()
     expected = {
         "mean": np.stack([w[:length].mean(axis=0) for w, length in zip(words, LENGTHS)]),

@@ -6,9 +6,26 @@ from tests.support.tiny_networks import build_networks, random_example, tiny_con
 from xmcgan.serving.inference_weights import fold_statistics, in_precision
 
 
-@pytest.fixture(params=["attentional", "self"])
+@pytest.fixture(scope="module", params=["attentional", "self"])
 def config(request):
     return tiny_config(**{"generator.modulation": request.param, "generator.channels": 4})
+
+
+@pytest.fixture(scope="module")
+def trained(config):
+    return _trained(config)
+
+
+@pytest.fixture(scope="module")
+def folded(config):
+    generator = _trained(config)
+    fold_statistics(generator)
+    return generator
+
+
+@pytest.fixture(scope="module")
+def expected(trained, config):
+    return _draw(trained, config)
 
 
 def _trained(config, dtype="float32"):
@@ -39,12 +56,8 @@ def test_folded_statistics_draw_the_same(config, float64):
 
 @pytest.mark.parametrize("precision, tolerance", [("float32", 0.0), ("bfloat16", 0.01), ("float16", 0.002)])
 @pytest.mark.parametrize("fold", [True, False])
-def test_sixteen_bits_draw_nearly_the_same(precision, tolerance, fold, config):
-    generator = _trained(config)
-    expected = _draw(generator, config)
-    if fold:
-        fold_statistics(generator)
-    smaller = in_precision(generator, config, precision)
+def test_sixteen_bits_draw_nearly_the_same(precision, tolerance, fold, config, trained, folded, expected):
+    smaller = in_precision(folded if fold else trained, config, precision)
     drawn = _draw(smaller, config)
     assert drawn.dtype == np.float32
     assert np.mean(np.abs(drawn - expected)) <= tolerance + 1e-5
@@ -55,8 +68,10 @@ def test_sixteen_bits_draw_nearly_the_same(precision, tolerance, fold, config):
     assert tf.keras.mixed_precision.global_policy().name == "float32"
 
 
-def test_weights_that_float16_cannot_hold(config):
-    generator = _trained(config)
-    generator.stem.kernel.assign(tf.fill(generator.stem.kernel.shape, 1e5))
+def test_weights_that_float16_cannot_hold(config, trained):
+    kernel = trained.stem.kernel
+    before = kernel.numpy()
+    kernel.assign(tf.fill(kernel.shape, 1e5))
     with pytest.raises(ValueError, match=r"too large for float16: use bfloat16"):
-        in_precision(generator, config, "float16")
+        in_precision(trained, config, "float16")
+    kernel.assign(before)

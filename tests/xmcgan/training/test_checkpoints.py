@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.states import variables
 from tests.support.tiny_networks import random_example, random_text, tiny_config
 from xmcgan.training.checkpoints import (
     Checkpoints,
@@ -16,7 +17,7 @@ from xmcgan.training.checkpoints import (
     read_best,
     restore_generator,
 )
-from xmcgan.training.state import TrainState, build_generator
+from xmcgan.training.state import TrainState, build_discriminator, build_generator
 from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import claim_workdir, read_config
 
@@ -26,14 +27,6 @@ CHANGES = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual":
 def _one_line(error):
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-def _variables(state):
-    """Everything that a step changes, by its place in the checkpoint."""
-    models = (state.generator, state.ema_generator, state.discriminator)
-    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
-    variables = [v for owner in models for v in owner.variables] + [v for owner in optimizers for v in owner.variables]
-    return [state.step, *variables]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +48,20 @@ def trained(tmp_path_factory):
     return workdir, config, state
 
 
+@pytest.fixture(scope="module")
+def networks():
+    return TrainState(tiny_config(**CHANGES, **{"training.seed": 5}))
+
+
+@pytest.fixture
+def other(networks):
+    """A state to restore into, of which no number is that of the run."""
+    networks.step.assign(0)
+    for variable in variables(networks)[1:]:
+        variable.assign(variable + tf.ones_like(variable))
+    return networks
+
+
 @pytest.fixture
 def damaged(trained, tmp_path):
     """A copy of the run to do harm to."""
@@ -66,18 +73,17 @@ def damaged(trained, tmp_path):
     return workdir
 
 
-def test_restores_every_number(trained):
+def test_restores_every_number(trained, other):
     workdir, config, state = trained
-    fresh = TrainState(tiny_config(**CHANGES, **{"training.seed": 5}))
-    assert Checkpoints(workdir, fresh, max_to_keep=2).restore_latest()
-    assert fresh.step == 2
-    for ours, expected in zip(_variables(fresh), _variables(state)):
+    assert Checkpoints(workdir, other, max_to_keep=2).restore_latest()
+    assert other.step == 2
+    for ours, expected in zip(variables(other), variables(state)):
         np.testing.assert_array_equal(ours, expected, err_msg=expected.name)
     # And goes on from them alike.
     example = random_example(config, 2, seed=9)
-    for one, other in zip(*(TrainingStep(config, each).joint_step(example).items() for each in (fresh, state))):
-        assert one[0] == other[0]
-        np.testing.assert_array_equal(one[1], other[1], err_msg=one[0])
+    for ours, expected in zip(*(TrainingStep(config, each).joint_step(example).items() for each in (other, state))):
+        assert ours[0] == expected[0]
+        np.testing.assert_array_equal(ours[1], expected[1], err_msg=ours[0])
 
 
 def test_restores_the_average_alone_for_drawing(trained):
@@ -165,21 +171,20 @@ def _turn_one_bit(path):
 
 @pytest.mark.parametrize("harm", [_cut, _turn_one_bit])
 @pytest.mark.parametrize("part", ["step-2.index", "step-2.data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_skipped_for_the_one_before(part, harm, damaged, caplog):
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(part, harm, damaged, other, caplog):
     workdir, folder = str(damaged), damaged / "checkpoints"
     harm(folder / part)
     assert find(workdir) == str(folder / "step-1")
     assert newest(workdir) == str(folder / "step-2")  # Only the run itself sets it aside.
-    state = TrainState(read_config(workdir))
-    kept = Checkpoints(workdir, state, max_to_keep=2)
+    kept = Checkpoints(workdir, other, max_to_keep=2)
     caplog.clear()
     assert kept.restore_latest()
-    assert state.step == 1
+    assert other.step == 1
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1 and "\n" not in warnings[0]
     assert re.match(rf"{folder}/step-2 is damaged \(.+\): using {folder}/step-1 instead", warnings[0])
 
-    state.step.assign(2)
+    other.step.assign(2)
     kept.save()  # In the place of the damaged one, of which nothing stays.
     assert sorted(path.name for path in folder.glob("step-2*")) == ["step-2.data-00000-of-00001", "step-2.index"]
     assert find(workdir) == str(folder / "step-2")
@@ -213,33 +218,35 @@ def test_tensorflows_note_of_the_newest_is_not_asked(content, damaged):
         Checkpoints(str(damaged), state, max_to_keep=2).restore_latest()
 
 
-def test_falls_back_when_a_checkpoint_is_removed(damaged):
+def test_falls_back_when_a_checkpoint_is_removed(damaged, other):
     for path in (damaged / "checkpoints").glob("step-2.*"):
         path.unlink()
-    config = read_config(str(damaged))
-    state = TrainState(config)
-    kept = Checkpoints(str(damaged), state, max_to_keep=2)
+    kept = Checkpoints(str(damaged), other, max_to_keep=2)
     assert kept.restore_latest()
-    assert state.step == 1
-    assert restore_generator(find(str(damaged)), build_generator(config)) == 1
-    state.step.assign(2)
+    assert other.step == 1
+    assert restore_generator(find(str(damaged)), build_generator(read_config(str(damaged)))) == 1
+    other.step.assign(2)
     kept.save()
-    assert Checkpoints(str(damaged), state, max_to_keep=2).restore_latest()
-    assert state.step == 2
+    assert Checkpoints(str(damaged), other, max_to_keep=2).restore_latest()
+    assert other.step == 2
 
 
-def test_a_checkpoint_of_other_networks_is_refused(trained):
-    wider = TrainState(tiny_config(**CHANGES, **{"generator.channels": 2}))
+@pytest.mark.parametrize(
+    "network, build, changes",
+    [
+        ("generator", build_generator, {"generator.channels": 2}),  # Wider
+        ("discriminator", build_discriminator, {"discriminator.contrastive_head_layers": 1}),  # Deeper
+    ],
+)
+def test_a_checkpoint_of_other_networks_is_refused(network, build, changes, trained, other):
+    parts = ("step", "generator", "ema_generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
+    state = tf.train.Checkpoint(
+        **{**{part: getattr(other, part) for part in parts}, network: build(tiny_config(**CHANGES, **changes))}
+    )
     with pytest.raises(
         ValueError, match=r"cannot restore .*step-2: it is intact, but belongs to other networks"
     ) as error:
-        Checkpoints(trained[0], wider, max_to_keep=2).restore_latest()
-    _one_line(error)
-    deeper = TrainState(tiny_config(**CHANGES, **{"discriminator.contrastive_head_layers": 1}))
-    with pytest.raises(
-        ValueError, match=r"cannot restore .*step-2: it is intact, but belongs to other networks"
-    ) as error:
-        Checkpoints(trained[0], deeper, max_to_keep=2).restore_latest()
+        Checkpoints(trained[0], state, max_to_keep=2).restore_latest()
     _one_line(error)
 
 

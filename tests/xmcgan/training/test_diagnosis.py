@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.states import put_back
 from tests.support.tiny_networks import random_example, tiny_config
 from xmcgan.training import diagnosis
 from xmcgan.training.checkpoints import Checkpoints
@@ -24,6 +25,17 @@ def config():
     return tiny_config(**CHANGES, **{"text.precomputed": True})
 
 
+@pytest.fixture(scope="module")
+def made(config):
+    return TrainState(config)
+
+
+@pytest.fixture
+def state(made):
+    with put_back(made):
+        yield made
+
+
 @pytest.mark.parametrize(
     "network, variable, place",
     [
@@ -31,8 +43,7 @@ def config():
         ("discriminator", "to_logit/bias", r"the output of discriminator(_\d+)?/to_logit"),
     ],
 )
-def test_the_first_layer_is_named_by_its_path(config, network, variable, place):
-    state = TrainState(config)
+def test_the_first_layer_is_named_by_its_path(config, state, network, variable, place):
     broken = [each for each in getattr(state, network).variables if variable in each.name]
     assert len(broken) == 1
     broken[0].assign(np.inf * tf.ones_like(broken[0]))
@@ -88,9 +99,8 @@ def _compiled_steps(config, state):
         pytest.param(_compiled_steps, True, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_is_replayed_from_where_it_was_whole(config, make_steps, checkpoint, tmp_path):
+def test_a_run_is_replayed_from_where_it_was_whole(config, state, make_steps, checkpoint, tmp_path):
     """Captions that are no captions come in the third iteration; the checkpoint, if there is one, is of the first."""
-    state = TrainState(config)
 
     def batches_from(step):
         for number in range(step, 3):

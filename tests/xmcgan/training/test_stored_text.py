@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from data_pipelines.datasets import preset
 from tests.support.processes import finish
+from tests.support.states import put_back
 from tests.support.tiny_networks import image_encoder, random_example, tiny_config
 from tests.support.train_here import train_here
 from xmcgan.training import workdir
@@ -78,16 +79,16 @@ def test_a_run_keeps_to_its_way_and_to_its_features(data_dir, tmp_path):
 def test_padding_has_no_part_in_an_iteration(context_words):
     """BERT leaves something behind the last word of a caption, stored features have zeros there."""
     config = tiny_config(**{"generator.context_words": context_words})
-    results = []
+    state, results = TrainState(config), []
     for zeros in (False, True):
         examples = [random_example(config, 4, seed) for seed in range(config.training.batches_per_iteration)]
         if zeros:
             for i, example in enumerate(examples):
                 real = tf.sequence_mask(example.text.lengths, config.data.text_length, tf.float32)[..., tf.newaxis]
                 examples[i] = example._replace(text=example.text._replace(words=example.text.words * real))
-        state = TrainState(config)
-        metrics = TrainingStep(config, state, image_encoder)(examples)
-        variables = (*state.generator.variables, *state.discriminator.variables)
-        results.append([value.numpy() for value in (*metrics.values(), *variables)])
+        with put_back(state):
+            metrics = TrainingStep(config, state, image_encoder)(examples)
+            variables = (*state.generator.variables, *state.discriminator.variables)
+            results.append([value.numpy() for value in (*metrics.values(), *variables)])
     for with_padding, with_zeros in zip(*results):
         np.testing.assert_array_equal(with_zeros, with_padding)
