@@ -1,10 +1,10 @@
 """Trains the tiny experiment on two replicas, for `test_distribution`.
 
-  python -m tests.support.two_replicas OUTPUT.npz
+  python -m tests.support.two_replicas OUTPUT.npz NAME...
 
-It runs in its own process because logical devices must be set up before TensorFlow starts. OUTPUT has the results of
-the functions below: those of `train` as 'RULE/...', the others by their names. If TF_CONFIG is in the environment, this
-process is one of two workers with one replica each, and runs `train` with one rule and `exchanged`.
+It runs in its own process because logical devices must be set up before TensorFlow starts. The names are those of
+functions below, and update rules, for `train`; OUTPUT has the results as NAME and as 'RULE/...'. If TF_CONFIG is in the
+environment, this process is one of two workers with one replica each, and runs `train` with one rule and `exchanged`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from __future__ import annotations
 import os
 import sys
 import types
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
 from tests.support import tiny_networks
+from tests.support.quick_step import QuickStep
 from xmcgan.config import Config
 from xmcgan.images import to_uint8
 from xmcgan.losses.objectives import Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather, replica_rows
-from xmcgan.training import cluster
+from xmcgan.training import cluster, loop
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import Adam, TrainState, update_average
 from xmcgan.training.step import TrainingStep, noise
 from xmcgan.training.workers import Workers
 
+WITHOUT_GRAPH = "algorithm1 without a graph"  # One step: for two replicas, a graph takes long to compile.
 IN_PARTS = "joint in parts"  # Micro-batches of one row on each replica.
 STEPS = 2
 BATCH = 6
@@ -37,6 +40,8 @@ BATCH = 6
 def experiment(rule: str) -> Config:
     """Returns an experiment with one D step and one G step, separate or joint, and all losses on."""
     changes = {"training.discriminator_steps": 1, "training.batch_size": BATCH}
+    if rule == WITHOUT_GRAPH:
+        rule = "algorithm1"
     if rule == IN_PARTS:
         rule = "joint"
         changes.update({"training.micro_batches": BATCH // 2, "losses.word_chunk": 2})
@@ -54,9 +59,10 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
     Returns:
       'metric/NAME' [steps], and every variable after the training as 'NETWORK/INDEX/NAME'.
     """
+    steps = 1 if rule == WITHOUT_GRAPH else STEPS
     config = experiment(rule)
     draws = config.training.batches_per_iteration
-    examples = [tiny_networks.random_example(config, BATCH, seed, "float64") for seed in range(STEPS * draws)]
+    examples = [tiny_networks.random_example(config, BATCH, seed, "float64") for seed in range(steps * draws)]
     with strategy.scope():
         generator, discriminator = tiny_networks.build_networks(config, examples[0])
         ema_generator, _ = tiny_networks.build_networks(config, examples[0])
@@ -84,7 +90,7 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
     if compiled:
         iterate = tf.function(iterate, autograph=False)
     with strategy.scope():
-        history = [iterate(*examples[step * draws : (step + 1) * draws]) for step in range(STEPS)]
+        history = [iterate(*examples[step * draws : (step + 1) * draws]) for step in range(steps)]
 
     results = {f"metric/{name}": np.array([float(metrics[name]) for metrics in history]) for name in history[0]}
     for network in (generator, ema_generator, discriminator):
@@ -100,6 +106,12 @@ class _NoTextEncoder:
     @staticmethod
     def encode(batch: dict[str, tf.Tensor]) -> TextFeatures:
         return TextFeatures(*(batch[name] for name in TextFeatures._fields))
+
+
+def losses_of_a_quick_step(strategy: tf.distribute.Strategy) -> np.ndarray:
+    """Returns the losses of `first_losses_of_the_loop` of a step that is traced quickly."""
+    with mock.patch.object(loop, "TrainingStep", QuickStep):
+        return first_losses_of_the_loop(strategy)
 
 
 def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
@@ -174,12 +186,13 @@ def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    functions = (first_losses_of_the_loop, some_noise, local_negatives, gathered_shape)
-    rules = sys.argv[2:]
-    arrays = {} if rules else {function.__name__: function(strategy) for function in functions}
+    functions = (losses_of_a_quick_step, first_losses_of_the_loop, some_noise, local_negatives, gathered_shape)
+    names = sys.argv[2:]
+    arrays = {function.__name__: function(strategy) for function in functions if function.__name__ in names}
     tf.keras.backend.set_floatx("float64")
-    for rule in rules or ["algorithm1"]:
-        arrays.update({f"{rule}/{name}": value for name, value in train(strategy, rule, compiled=True).items()})
+    for rule in set(names) - set(arrays):
+        results = train(strategy, rule, compiled=rule != WITHOUT_GRAPH)
+        arrays.update({f"{rule}/{name}": value for name, value in results.items()})
     np.savez(sys.argv[1], **arrays)
 
 

@@ -68,8 +68,9 @@ def test_a_strangers_process_draws_what_sample_draws(drawing_run, scenes_dir, ex
     np.testing.assert_array_equal(looked, drawn["words"] != "")
 
 
-def test_the_signatures_as_tensorflows_tool_prints_them(export_dir, tmp_path):
-    printed = _cli("show", "--dir", str(export_dir / "1"), "--all", cwd=tmp_path)
+def test_the_signatures_as_tensorflows_tool_prints_them(export_dir, command):
+    tool = "tensorflow.python.tools.saved_model_cli"
+    printed = finish(command(tool, "show", "--dir", export_dir / "1", "--all"))
     found = {}
     for name, body in re.findall(r"signature_def\['(\w+)'\]:(.*?)Method name", printed, re.DOTALL):
         entry = r"(in|out)puts\['(\w+)'\] tensor_info:\s+dtype: (\w+)\s+shape: (.*)"
@@ -209,6 +210,7 @@ def test_sixteen_threads_get_their_own(exported):
         assert all(threads.map(ask, range(16)))
 
 
+@pytest.mark.slow  # Precisions: test_inference_weights; versions: test_versions; the card: test_model_card.
 def test_the_next_version_and_its_card(drawing_run, scenes_dir, export_dir, exported, command, tmp_path):
     folder = tmp_path / "numbered"
     shutil.copytree(export_dir, folder)

@@ -8,22 +8,25 @@ from scipy.special import log_softmax
 from tests.support import free_cluster, tiny_networks, two_replicas
 from tests.support.commands import Command, run_without_gpus
 from tests.support.processes import finish
+from tests.support.quick_step import QuickStep
 from xmcgan.images import from_uint8, to_uint8
 from xmcgan.training import cluster, workers
 from xmcgan.training.state import TrainState
 from xmcgan.training.step import TrainingStep, noise
 
+QUICK = ("losses_of_a_quick_step", "some_noise", "local_negatives", "gathered_shape", two_replicas.WITHOUT_GRAPH)
 
-def run_on_two(path, *rules):
+
+def run_on_two(path, *names):
     """What two replicas come to."""
-    run_without_gpus("tests.support.two_replicas", path, *rules)
+    run_without_gpus("tests.support.two_replicas", path, *names)
     with np.load(path) as arrays:
         return dict(arrays)
 
 
 @pytest.fixture(scope="module")
 def on_two(tmp_path_factory):
-    return run_on_two(tmp_path_factory.mktemp("two_replicas") / "results.npz")
+    return run_on_two(tmp_path_factory.mktemp("two_replicas") / "results.npz", *QUICK)
 
 
 @functools.cache
@@ -41,12 +44,13 @@ def check_training(results, rule):
 
 
 def test_two_replicas_train_as_one(on_two, float64):
-    check_training(on_two, "algorithm1")
+    check_training(on_two, two_replicas.WITHOUT_GRAPH)
 
 
-@pytest.mark.slow  # What two workers do below, on one machine.
-def test_two_replicas_train_as_one_by_joint_steps(tmp_path, float64):
-    check_training(run_on_two(tmp_path / "results.npz", "joint"), "joint")
+@pytest.mark.slow  # Compiles for a minute; one step without a graph: above.
+@pytest.mark.parametrize("rule", ["algorithm1", "joint"])
+def test_two_replicas_train_as_one_in_a_graph(rule, tmp_path, float64):
+    check_training(run_on_two(tmp_path / "results.npz", rule), rule)
 
 
 @pytest.mark.slow  # Compiles for minutes.
@@ -70,14 +74,23 @@ def test_two_workers_train_as_one(tmp_path, float64):
             np.testing.assert_array_equal(results["exchanged"], [10, 11, False, True, True])
 
 
-def test_the_loop_runs_on_two_replicas(on_two):
+def check_loop(losses, step):
     config = two_replicas.experiment("joint")
     z = noise(config.training.seed, tf.constant(0, tf.int64), 0, two_replicas.BATCH, config.generator.noise_dim)
     example = tiny_networks.random_example(config, two_replicas.BATCH)
     example = example._replace(image=from_uint8(to_uint8(example.image)), z=z)
-    metrics = TrainingStep(config, TrainState(config), tiny_networks.image_encoder)([example])
-    expected = [metrics["d/loss"], metrics["g/loss"]]
-    np.testing.assert_allclose(on_two["first_losses_of_the_loop"], expected, rtol=1e-4)
+    metrics = step(config, TrainState(config), tiny_networks.image_encoder)([example])
+    np.testing.assert_allclose(losses, [metrics["d/loss"], metrics["g/loss"]], rtol=1e-4)
+
+
+def test_the_loop_runs_on_two_replicas(on_two):
+    check_loop(on_two["losses_of_a_quick_step"], QuickStep)
+
+
+@pytest.mark.slow  # Compiles for half a minute.
+def test_the_loop_takes_the_training_step_on_two_replicas(tmp_path):
+    results = run_on_two(tmp_path / "results.npz", "first_losses_of_the_loop")
+    check_loop(results["first_losses_of_the_loop"], TrainingStep)
 
 
 def test_noise_does_not_depend_on_the_number_of_replicas(on_two):

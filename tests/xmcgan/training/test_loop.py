@@ -46,12 +46,35 @@ def read_metrics(workdir) -> list[dict]:
     return lines
 
 
+def _wait_for_lines(number, process, workdir):
+    """Waits until a run has logged so often."""
+    metrics, deadline = workdir / "metrics.jsonl", time.monotonic() + 300
+    while not (metrics.exists() and metrics.read_text().count("\n") >= number):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
-def trained(command, scenes_dir, tmp_path_factory):
-    """The folder of an undisturbed run of 32 steps, and what it printed."""
-    workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
+def runs(command, scenes_dir, tmp_path_factory):
+    """The folder of an undisturbed run of 32 steps, what it printed, and its folder as a kill would have left it.
+
+    The second folder is a copy, made while the run stood still: past step 12, and so past the checkpoint of step 8.
+    """
+    workdir, killed = (tmp_path_factory.mktemp("runs") / name for name in ("undisturbed", "killed"))
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
-    return workdir, finish(command("xmcgan.train", *arguments))
+    process = command("xmcgan.train", *arguments)
+    _wait_for_lines(3, process, workdir)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.2)
+    shutil.copytree(workdir, killed)
+    process.send_signal(signal.SIGCONT)
+    return workdir, finish(process), killed
+
+
+@pytest.fixture(scope="module")
+def trained(runs):
+    """The folder of the undisturbed run, and what it printed."""
+    return runs[:2]
 
 
 def test_workdir(trained):
@@ -92,27 +115,22 @@ def _assert_the_same(workdir, undisturbed):
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "signals",
-    [
-        [(signal.SIGKILL, 3)],
-        # Each start is traced. In one process: `test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due`.
-        pytest.param([(signal.SIGKILL, 3), (signal.SIGTERM, 5)], marks=pytest.mark.slow),
-    ],
-    ids=["killed", "killed_and_stopped"],
-)
-def test_ended_and_started_again_gives_the_same_numbers(signals, trained, command, scenes_dir, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_numbers(runs, command, scenes_dir):
+    undisturbed, _, workdir = runs
+    assert 3 <= len(read_metrics(workdir)) < 8
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
+    assert "restored" in finish(command("xmcgan.train", *arguments))
+    _assert_the_same(workdir, undisturbed)
+
+
+@pytest.mark.slow  # Each start is traced.
+def test_killed_stopped_and_started_again_gives_the_same_numbers(trained, command, scenes_dir, tmp_path):
     undisturbed, _ = trained
     workdir = tmp_path / "killed"
     arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
-    metrics = workdir / "metrics.jsonl"
-    # The first is past step 12, and so past the checkpoint of step 8.
-    for number, lines in signals:
+    for number, lines in ((signal.SIGKILL, 3), (signal.SIGTERM, 5)):
         process = command("xmcgan.train", *arguments)
-        deadline = time.monotonic() + 300
-        while not (metrics.exists() and metrics.read_text().count("\n") >= lines):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
+        _wait_for_lines(lines, process, workdir)
         process.send_signal(number)
         _, errors = process.communicate(timeout=300)
         if number != signal.SIGKILL:

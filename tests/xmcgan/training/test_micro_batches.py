@@ -119,6 +119,7 @@ def test_statistics_of_each_micro_batch(recompute, case):
         np.testing.assert_allclose(value, 0.1 * np.mean([s.mean[0] for s in seen], axis=0), atol=1e-9)
 
 
+@pytest.mark.slow  # Each part without a graph: above. Loops in a graph: test_recomputation.
 def test_the_joint_step_can_be_traced_with_loops_within_loops(case):
     """Its tape is persistent, for which TensorFlow would take the gradient of each loop as it comes to it."""
     networks, example, _ = case

@@ -31,10 +31,10 @@ def weights(tmp_path_factory):
     return path
 
 
-# The quick ones are the paper's preset and the embedded dataset's; narratives differ from COCO in their length alone.
+# The quick one is the paper's preset. Narratives differ from COCO in their length alone; test_loop trains on scenes.
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in ("coco2014", "scenes") else [pytest.mark.slow]) for name in PRESETS],
+    [pytest.param(name, marks=[] if name == "coco2014" else [pytest.mark.slow]) for name in PRESETS],
 )
 def test_one_iteration(name, weights):
     config = preset(name)
