@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 
+from tests.support import garbage  # noqa: F401
 from tests.support.commands import Command
 from tests.support.processes import finish
 from tests.support.shared import make_once

@@ -8,7 +8,9 @@ it. `config_checks.validate` refuses impossible combinations.
 # No `from __future__ import annotations`: it turns the types of the fields to strings, and the command line reads them.
 import copy
 import dataclasses
+import functools
 import math
+import types
 import typing
 
 IMAGE_SIZES = (64, 128, 256)
@@ -427,14 +429,17 @@ class Config:
         return {name: value for name, value in flatten(self).items() if value != before[name]}
 
 
-def settings() -> dict[str, Setting]:
+@functools.cache
+def settings() -> typing.Mapping[str, Setting]:
     """Returns the `Setting` of every field except `dataset`, by dotted name, in the order of the config."""
-    return {
-        f"{group.name}.{field.name}": field.metadata["setting"]
-        for group in dataclasses.fields(Config)
-        if group.name != "dataset"
-        for field in dataclasses.fields(typing.cast(type, group.type))
-    }
+    return types.MappingProxyType(
+        {
+            f"{group.name}.{field.name}": field.metadata["setting"]
+            for group in dataclasses.fields(Config)
+            if group.name != "dataset"
+            for field in dataclasses.fields(typing.cast(type, group.type))
+        }
+    )
 
 
 def flatten(config: Config) -> dict[str, typing.Any]:

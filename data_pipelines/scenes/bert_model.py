@@ -40,16 +40,19 @@ class Preprocessor(tf.Module):
         )
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
         """Converts captions, [batch] string, to the encoder's inputs, each [batch, 64] int32."""
         return self.bert_pack_inputs([self.tokenize(captions)], SMALL.positions)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.autograph.experimental.do_not_convert
     def tokenize(self, captions: tf.Tensor) -> tf.RaggedTensor:
         """Tokenizes captions, [batch] string, into word pieces, [batch, (pieces)] int32."""
         return self._tokenizer.tokenize(captions)
 
     @tf.function(input_signature=[[tf.RaggedTensorSpec([None, None], tf.int32)], tf.TensorSpec([], tf.int32)])
+    @tf.autograph.experimental.do_not_convert
     def bert_pack_inputs(self, segments: list[tf.RaggedTensor], seq_length: tf.Tensor) -> dict[str, tf.Tensor]:
         """Packs one segment, [batch, (pieces)] int32, into the encoder's inputs, each [batch, seq_length] int32."""
         pieces = segments[0][:, : seq_length - 2]
@@ -80,6 +83,7 @@ class Encoder(tf.Module):
         initialize(self.trainable_variables, seed)
 
     @tf.function(input_signature=[_TOKEN_SPEC])
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
     def __call__(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Encodes tokens, each input [batch, words] int32.
 

@@ -83,6 +83,8 @@ def pretrain(
 
     evaluation = tf.constant(word_ids[_pairs(np.arange(held_out), counts, rng)])  # [2 * held_out, words]
     report = {f"{name}_before": float(value) for name, value in model.measure(evaluation).items()}
+    # Within the first step, the optimizer's variables would cost a second tracing.
+    model.optimizer.build(model._trained)
     if steps:
         rows = [_pairs(rng.integers(held_out, len(captions), _BATCH_SIZE), counts, rng) for _ in range(steps)]
         batches = tf.data.Dataset.from_tensor_slices(np.stack(rows)).map(lambda batch: tf.gather(word_ids, batch))
@@ -99,6 +101,7 @@ class _Pretraining(tf.keras.Model):
         self._encoder, self._heads, self._seed = encoder, heads, seed
         self._trained = [*encoder.trainable_variables, *heads.trainable_variables]
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates the weights on captions [2 * images, words]; returns the result of `_pretraining_measures`."""
         seed = tf.stack([self._seed, tf.cast(self.optimizer.iterations, tf.int32)])  # Each step masks other words.
@@ -109,6 +112,7 @@ class _Pretraining(tf.keras.Model):
         return measures
 
     @tf.function
+    @tf.autograph.experimental.do_not_convert
     def measure(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the same measures without an update, always with the same masks."""
         return _pretraining_measures(self._encoder, self._heads, batch, tf.constant([self._seed, -1]))

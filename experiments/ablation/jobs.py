@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -154,6 +155,7 @@ def _with_budget(config: Config, num_images: int, seed: int) -> Config:
     return validate(config.with_fields({"training.num_steps": calls * options.steps_per_call, "training.seed": seed}))
 
 
+@functools.cache  # It builds the configs of all rows.
 def _first_of_its_kind(name: str, dataset: str) -> str:
     """Returns the first row, requested or not, that describes the same experiment on this dataset."""
     config = config_of(*find(name), dataset)

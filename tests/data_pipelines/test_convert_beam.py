@@ -74,7 +74,11 @@ def test_several_processes_and_archives(tmp_path):
     ("max_skipped", "message"),
     [
         (0.5, r"split 'validation': 7 of 12 images cannot be used so far, .*first: 0000000000\d\d.jpg"),
-        (1.0, r"split 'validation' has no image that can be used \(12 x missing image \(image\)\): fix the sou"),
+        pytest.param(
+            1.0,
+            r"split 'validation' has no image that can be used \(12 x missing image \(image\)\): fix the sou",
+            marks=pytest.mark.slow,  # Without Beam: test_convert.
+        ),
     ],
 )
 def test_a_failed_pipeline_says_why_in_one_line_and_leaves_nothing(ln_coco, tmp_path, max_skipped, message):

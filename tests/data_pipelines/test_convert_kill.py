@@ -20,7 +20,7 @@ conversion_kills = load("experiments.benchmarks.conversion_kills")
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> pathlib.Path:
     source = tmp_path_factory.mktemp("killed") / "source"
-    layouts.write_ln_coco(source, num_train=140, num_val=20, seed=3, image_size=64)
+    layouts.write_ln_coco(source, num_train=100, num_val=12, seed=3, image_size=64)
     return source
 
 

@@ -70,9 +70,13 @@ def test_every_epoch_shows_every_image_once_in_its_own_order(data_dir):
     assert other != epochs[0]
 
 
+@pytest.fixture(scope="module")
+def whole(data_dir):
+    return _batches(data_dir, 20, random_flip=True)
+
+
 @pytest.mark.parametrize("start", [0, 1, 4, 5, 6, 11, 17])  # 45 images: batch 5 spans two epochs.
-def test_a_late_start_goes_on_exactly(data_dir, start):
-    whole = _batches(data_dir, 20, random_flip=True)
+def test_a_late_start_goes_on_exactly(data_dir, whole, start):
     late = _batches(data_dir, 20 - start, random_flip=True, start_batch=start)
     for expected, actual in zip(whole[start:], late):
         for field in input_pipeline.Batch._fields:

@@ -14,6 +14,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Mapping
 from multiprocessing import connection
@@ -22,6 +23,7 @@ from tests.support.processes import ROOT, finish
 
 # Modules that commands import. The commands themselves are missing, as they define flags. Unknown names are ignored.
 _PRELOADED = (
+    "tests.support.garbage",
     "keras",
     "matplotlib.figure",
     "scipy.linalg",
@@ -116,6 +118,19 @@ class Command:
 def run_without_gpus(module: str, *arguments: object) -> str:
     """Runs a module without GPUs, which must succeed; returns its output and errors."""
     return finish(Command(module, *arguments, environment={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}))
+
+
+def run_program(program: str, *arguments: object) -> str:
+    """Runs a program, which is given as text, without GPUs and before TensorFlow has looked for its devices.
+
+    Args:
+      program: Python statements.
+      *arguments: its arguments, `sys.argv[1:]`.
+
+    Returns:
+      Its output and errors; it must succeed.
+    """
+    return run_without_gpus("tests.support.script", textwrap.dedent(program), *arguments)
 
 
 def _run(

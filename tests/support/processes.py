@@ -36,8 +36,3 @@ def finish(process: subprocess.Popen, timeout: float = 600.0) -> str:
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, errors
     return output + errors
-
-
-def run_python(*arguments: object) -> str:
-    """Runs Python without GPUs until it ends, see `start_python` and `finish`."""
-    return finish(start_python(*arguments, environment={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import textwrap
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from eval.networks import detector
-from tests.support.processes import run_python
+from tests.support.commands import run_program
 
 SLOTS = 100
 
@@ -184,7 +183,7 @@ def test_name_and_identity(handles):
 def test_runs_on_two_replicas(handles, tmp_path):
     images = _images(*IMAGES)
     np.savez(tmp_path / "alone.npz", images, *detector.load_detector(handles["single"], "coco91")(images))
-    script = textwrap.dedent("""
+    program = """
         import sys
         import numpy as np
         import tensorflow as tf
@@ -203,8 +202,8 @@ def test_runs_on_two_replicas(handles, tmp_path):
                 replicas = strategy.experimental_local_results(together)
                 assert [len(replica) for replica in replicas] == [2, 1]
                 np.testing.assert_array_equal(tf.concat(replicas, 0), expected)
-    """)
-    run_python("-c", script, tmp_path / "alone.npz", *map(handles.get, ("single", "batched", "signature")))
+    """
+    run_program(program, tmp_path / "alone.npz", *map(handles.get, ("single", "batched", "signature")))
 
 
 def _boxes_alone(images):

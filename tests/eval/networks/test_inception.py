@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import textwrap
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from eval.networks import inception
 from eval.networks.inception import NETWORKS, load_image_network
-from tests.support.processes import run_python
+from tests.support.commands import run_program
 
 EVERY = 130  # The stub's features are every 130th value of an image of 299 x 299.
 ROUNDING = (
@@ -170,6 +169,7 @@ def test_identity_depends_on_weights_and_preprocessing(tfgan, tfgan_folder, tmp_
     assert load_image_network("tfgan", str(copy)).identity == {**identity, "weights": str(copy)}
 
 
+@pytest.mark.slow  # Loads the network once more. An identity that another process finds: test_runs_on_two_replicas.
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_identity_of_keras_depends_on_its_weights(keras, keras_file, tmp_path):
     path, network = keras_file
@@ -195,11 +195,13 @@ def test_scenes_sees_uint8_images_as_they_are(tmp_path):
     assert (network.name, network.is_inception) == ("scenes", False)
 
 
-def test_runs_on_two_replicas(tfgan, tfgan_folder, keras, keras_file, tmp_path):
+@pytest.mark.parametrize("name", ["tfgan", pytest.param("keras", marks=pytest.mark.slow)])
+def test_runs_on_two_replicas(name, request, tfgan_folder, tmp_path):
+    network = request.getfixturevalue(name)
+    weights = tfgan_folder if name == "tfgan" else request.getfixturevalue("keras_file")[0]
     images = _images(3, 64, 64)
-    for network in (tfgan, keras):
-        np.savez(tmp_path / f"{network.name}.npz", images=images, **network(tf.constant(images))._asdict())
-    script = textwrap.dedent("""
+    np.savez(tmp_path / "alone.npz", images=images, **network(tf.constant(images))._asdict())
+    program = """
         import sys
         import numpy as np
         import tensorflow as tf
@@ -208,23 +210,20 @@ def test_runs_on_two_replicas(tfgan, tfgan_folder, keras, keras_file, tmp_path):
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-        for name, weights, digest in zip(("tfgan", "keras"), sys.argv[1:3], sys.argv[3:5]):
-            with strategy.scope():
-                network = load_image_network(name, weights)
-            assert network.identity["sha256"] == digest
-            alone = np.load(f"{sys.argv[5]}/{name}.npz")
-            step = tf.function(lambda x: strategy.run(network, args=(x,)))
-            batches = tf.data.Dataset.from_tensor_slices(alone["images"]).batch(3)
-            output = step(next(iter(strategy.experimental_distribute_dataset(batches))))
-            for field in ("features", "logits"):
-                replicas = strategy.experimental_local_results(getattr(output, field))
-                assert [len(replica) for replica in replicas] == [2, 1]
-                np.testing.assert_allclose(
-                    tf.concat(replicas, 0), alone[field], atol=1e-4 * np.abs(alone[field]).max()
-                )
-    """)
-    digests = [tfgan.identity["sha256"], keras.identity["sha256"]]
-    run_python("-c", script, tfgan_folder, keras_file[0], *digests, tmp_path)
+        name, weights, digest, path = sys.argv[1:]
+        with strategy.scope():
+            network = load_image_network(name, weights)
+        assert network.identity["sha256"] == digest
+        alone = np.load(path)
+        step = tf.function(lambda x: strategy.run(network, args=(x,)))
+        batches = tf.data.Dataset.from_tensor_slices(alone["images"]).batch(3)
+        output = step(next(iter(strategy.experimental_distribute_dataset(batches))))
+        for field in ("features", "logits"):
+            replicas = strategy.experimental_local_results(getattr(output, field))
+            assert [len(replica) for replica in replicas] == [2, 1]
+            np.testing.assert_allclose(tf.concat(replicas, 0), alone[field], atol=1e-4 * np.abs(alone[field]).max())
+    """
+    run_program(program, name, weights, network.identity["sha256"], tmp_path / "alone.npz")
 
 
 def test_offline_tfgan_says_what_to_fetch(monkeypatch, tmp_path):

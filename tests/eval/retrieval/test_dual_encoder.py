@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from data_pipelines.scenes import bert_model
 from eval.retrieval import dual_encoder
 from eval.retrieval.dual_encoder import load_dual_encoder, save_dual_encoder
 from eval.retrieval.towers import TowerOptions, Towers, learn_vocabulary
+from tests.support.commands import run_program
 
 VOCABULARY = [*bert_model.SPECIAL_TOKENS, "a", "red", "ball", "blue", "box"]
 CAPTIONS = ["a red ball", "a blue box", "", "A  blue BOX"]
@@ -56,14 +55,14 @@ def saved(towers, tmp_path_factory) -> str:
 def test_another_process_loads_it_and_gives_the_same(towers, saved, tmp_path):
     images = _images(3, 40, 24)
     np.save(tmp_path / "images.npy", images)
-    script = (
+    program = (
         "import sys, numpy as np\n"
         "from eval.retrieval.dual_encoder import load_dual_encoder\n"
         "encoder = load_dual_encoder(sys.argv[1])\n"
         "images = encoder.encode_images(np.load(sys.argv[2] + '/images.npy'))\n"
         f"np.savez(sys.argv[2] + '/out.npz', images=images, captions=encoder.encode_captions({CAPTIONS!r}))\n"
     )
-    subprocess.run([sys.executable, "-c", script, saved, tmp_path], check=True, stderr=subprocess.DEVNULL)
+    run_program(program, saved, tmp_path)
     with np.load(tmp_path / "out.npz") as out:
         np.testing.assert_allclose(out["images"], towers.encode_images(images), atol=1e-6)
         np.testing.assert_allclose(out["captions"], towers.encode_captions(tf.constant(CAPTIONS)), atol=1e-6)
@@ -184,9 +183,13 @@ def test_a_bert_is_fine_tuned_if_it_can_be(published, tmp_path):
     assert sum(gradient is not None for gradient in gradients) > 30
 
 
-def test_pre_trained_weights_are_read_from_a_file(tmp_path):
+def test_pre_trained_weights_that_are_missing():
     with pytest.raises(FileNotFoundError, match=r"--image_weights='none.h5' does not exist"):
         Towers(SMALL._replace(image_tower="resnet50", image_size=32, image_weights="none.h5"), VOCABULARY)
+
+
+@pytest.mark.slow  # Weights from a file: tests/xmcgan/models/test_image_encoder.py.
+def test_pre_trained_weights_are_read_from_a_file(tmp_path):
     network = tf.keras.applications.ResNet50(weights=None, include_top=False, pooling="avg", input_shape=(32, 32, 3))
     network.save_weights(tmp_path / "resnet.h5")
     options = SMALL._replace(image_tower="resnet50", image_size=32, image_weights=str(tmp_path / "resnet.h5"))

@@ -141,6 +141,7 @@ def test_a_folder_of_something_else_is_refused(scenes_dir, trained, tmp_path):
         tiny_dual_encoder.train(scenes_dir, tmp_path)
 
 
+@pytest.mark.slow  # Traces a step. The same of a run: tests/xmcgan/training/test_loop.py.
 def test_a_loss_that_is_not_finite_ends_the_training(scenes_dir, tmp_path):
     with pytest.raises(FloatingPointError, match=r"the loss is nan at step \d: lower --learning_rate"):
         tiny_dual_encoder.train(scenes_dir, tmp_path, learning_rate=1e38, evaluate_every=6)

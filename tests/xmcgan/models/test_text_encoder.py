@@ -1,5 +1,4 @@
 import os
-import textwrap
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ import tensorflow_text as tf_text
 
 from data_pipelines import prepare
 from data_pipelines.datasets import preset
-from tests.support.processes import run_python
+from tests.support.commands import run_program
 from xmcgan.models import text_encoder
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "ball", "##s", "blue", ".")
@@ -168,7 +167,7 @@ def test_exports_within_a_saved_model(encoder, tmp_path):
 
 @pytest.mark.slow
 def test_runs_on_two_replicas(handles):
-    script = textwrap.dedent("""
+    program = """
         import sys
         import numpy as np
         import tensorflow as tf
@@ -188,8 +187,8 @@ def test_runs_on_two_replicas(handles):
             replicas = strategy.experimental_local_results(getattr(features, name))
             assert [len(replica) for replica in replicas] == [2, 2]
             np.testing.assert_allclose(tf.concat(replicas, 0), getattr(expected, name), atol=1e-6)
-    """)
-    run_python("-c", script, *handles)
+    """
+    run_program(program, *handles)
 
 
 def test_refuses_folders_without_a_saved_model(handles, tmp_path):

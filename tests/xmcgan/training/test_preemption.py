@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -118,7 +116,7 @@ def test_outside_of_the_main_thread_nothing_is_touched():
     assert entered == [before]
 
 
-def test_a_second_signal_ends_the_process_at_once():
+def test_a_second_signal_ends_the_process_at_once(command):
     code = """
 import os, signal, time
 from xmcgan.training.preemption import StopRequest
@@ -129,6 +127,7 @@ with StopRequest() as stop:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    process = command("tests.support.script", code)
+    _, errors = process.communicate(timeout=50)
     assert process.returncode == 130
-    assert process.stderr.splitlines()[-1] == "a second signal: stopped at once, without saving"
+    assert errors.splitlines()[-1] == "a second signal: stopped at once, without saving"
