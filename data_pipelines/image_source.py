@@ -68,9 +68,6 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
     """
     shape = [len(index), image_size, image_size, 3]
     check_memory(shape, free_memory())
-    decoded = tf.data.TFRecordDataset(index.files).map(
-        lambda serialized: _decode(serialized, image_size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
     captions, image_ids = [], []
     bar = tqdm.tqdm(total=len(index), desc="decoding into memory", unit="image", disable=None, dynamic_ncols=True)
     with tf.device("CPU:0"), bar:
@@ -78,7 +75,7 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
         # that reading a variable makes the map sequential under enable_op_determinism. The map has little work here.
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         done = 0
-        for chunk in decoded.ragged_batch(_CHUNK).prefetch(1):
+        for chunk in in_order(index, image_size).ragged_batch(_CHUNK).prefetch(1):
             numbers = tf.range(done, done + chunk.image.shape[0])
             images.scatter_update(tf.IndexedSlices(chunk.image, numbers))
             captions.append(chunk.captions)
@@ -89,6 +86,18 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
     return ImageSource(
         fetch=lambda numbers: numbers.unbatch(),
         decode=lambda number: CaptionedImage(images.sparse_read(number), captions[number], image_ids[number]),
+    )
+
+
+def in_order(index: RecordIndex, image_size: int) -> tf.data.Dataset:
+    """Returns a dataset of all records as `CaptionedImage`, in the order of their numbers.
+
+    Args:
+      index: index of the split.
+      image_size: pixels per side.
+    """
+    return tf.data.TFRecordDataset(index.files).map(
+        lambda serialized: _decode(serialized, image_size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_pipelines import image_source, input_pipeline, record_index, records
+from data_pipelines import image_source, input_pipeline, record_index, records, stream
 from tests.support.parallelism import check_stays_parallel
 
 SIZE = 32
@@ -147,10 +147,7 @@ def test_hosts_share_the_stream_and_read_their_rows_alone(hosts, replicas, data_
 @pytest.mark.parametrize("size", [1_000, 82_783])
 def test_orders_are_like_drawn_ones(size):
     places = np.arange(size)
-    orders = [
-        input_pipeline._shuffled(tf.constant(places), size, 3, tf.fill([size], tf.constant(epoch, tf.int64))).numpy()
-        for epoch in range(4)
-    ]
+    orders = [stream.record_numbers(tf.constant(epoch * size + places), size, seed=3).numpy() for epoch in range(4)]
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), places)
     # Uncorrelated with each other, with the order of the files, and from one place to the next.
@@ -163,7 +160,7 @@ def test_orders_are_like_drawn_ones(size):
 
 def test_lots_are_fixed_by_seed_and_position():
     def lots(seed, first, rows):
-        return input_pipeline._random_numbers(seed, tf.constant(first, tf.int64), rows).numpy()
+        return stream.random_numbers(seed, tf.constant(first, tf.int64), rows).numpy()
 
     together = lots(3, 100, 50_000)
     np.testing.assert_array_equal(together[20:50], np.concatenate([lots(3, 120 + row, 1) for row in range(30)]))

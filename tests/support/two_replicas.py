@@ -25,10 +25,10 @@ from xmcgan.losses.objectives import Objectives
 from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.replicas import gather, replica_rows
-from xmcgan.training import cluster, loop
+from xmcgan.training import batch_step, cluster, random_numbers
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.state import Adam, TrainState, update_average
-from xmcgan.training.step import TrainingStep, noise
+from xmcgan.training.step import TrainingStep
 from xmcgan.training.workers import Workers
 
 WITHOUT_GRAPH = "algorithm1 without a graph"  # One step: for two replicas, a graph takes long to compile.
@@ -110,7 +110,7 @@ class _NoTextEncoder:
 
 def losses_of_a_quick_step(strategy: tf.distribute.Strategy) -> np.ndarray:
     """Returns the losses of `first_losses_of_the_loop` of a step that is traced quickly."""
-    with mock.patch.object(loop, "TrainingStep", QuickStep):
+    with mock.patch.object(batch_step, "TrainingStep", QuickStep):
         return first_losses_of_the_loop(strategy)
 
 
@@ -119,7 +119,7 @@ def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
     config = experiment("joint")
     with strategy.scope():
         state = TrainState(config)
-    image, text, _ = tiny_networks.random_example(config, BATCH)
+    image, text, *_ = tiny_networks.random_example(config, BATCH)
     dataset = tf.data.Dataset.from_tensors({"image": to_uint8(image), **text._asdict()}).unbatch().batch(BATCH, True)
     run_steps = compiled_steps(strategy, config, state, _NoTextEncoder, tiny_networks.image_encoder)
     metrics, _ = run_steps(iter(strategy.experimental_distribute_dataset(dataset)), 1)
@@ -128,7 +128,8 @@ def first_losses_of_the_loop(strategy: tf.distribute.Strategy) -> np.ndarray:
 
 def some_noise(strategy: tf.distribute.Strategy) -> np.ndarray:
     """Returns the noise of all replicas, in order: [batch, 4]."""
-    rows = strategy.run(lambda: noise(seed=7, step=tf.constant(3, tf.int64), draw=1, global_batch=BATCH, dim=4))
+    draw = random_numbers.Draw("normal", (BATCH, 4), number=1)
+    rows = strategy.run(lambda: random_numbers.rows(draw, seed=7, step=tf.constant(3, tf.int64)))
     return np.concatenate(strategy.experimental_local_results(rows))
 
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from xmcgan.config import TrainingConfig
-from xmcgan.replicas import replica_rows
-
 # How many random numbers decide the changes of one image.
 NUM_RANDOM = 4
 # The largest translation and the side of the cut-out square, as shares of the image's side. Both are half of the
@@ -19,27 +16,6 @@ _LARGEST_TRANSLATION = 1 / 16
 _CUT = 1 / 4
 # The value where there is no image: the middle of [0, 1].
 _EMPTY = 0.5
-# Far from the keys of the noise, see `step.noise`.
-_FIRST_DRAW = 1 << 32
-
-
-def random_numbers(options: TrainingConfig, step: tf.Tensor, draw: int) -> tf.Tensor | None:
-    """Draws this replica's rows of the numbers that decide the changes, uniform in [0, 1).
-
-    Like the noise, they depend only on the arguments, whatever the number of replicas.
-
-    Args:
-      options: of the run.
-      step: the iteration.
-      draw: the index of the batch within the iteration.
-
-    Returns:
-      [batch / replicas, NUM_RANDOM]; None without augmentation.
-    """
-    if options.augmentation == "none":
-        return None
-    key = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, _FIRST_DRAW + draw], tf.int64), step)
-    return replica_rows(tf.random.stateless_uniform([options.batch_size, NUM_RANDOM], key))
 
 
 def augment(images: tf.Tensor, changes: str, numbers: tf.Tensor) -> tf.Tensor:
@@ -48,7 +24,7 @@ def augment(images: tf.Tensor, changes: str, numbers: tf.Tensor) -> tf.Tensor:
     Args:
       images: [batch, size, size, 3] in [0, 1].
       changes: 'translation', 'cutout', or both, separated by a comma.
-      numbers: see `random_numbers`, [batch, NUM_RANDOM].
+      numbers: they decide the changes of each image, uniform in [0, 1), [batch, NUM_RANDOM].
 
     Returns:
       The changed images, [batch, size, size, 3] in [0, 1].

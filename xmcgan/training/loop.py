@@ -14,14 +14,13 @@ from absl import logging
 
 from xmcgan import config_json
 from xmcgan.config import Config
-from xmcgan.images import from_uint8
-from xmcgan.models.text_encoder import TextEncoder, TextFeatures
+from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.replicas import check_groups, mean_over_replicas
-from xmcgan.training import augmentation, cluster, diagnosis
+from xmcgan.training import cluster, diagnosis, random_numbers
+from xmcgan.training.batch_step import step_on_batches
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState, decay_at, set_learning_rates, update_average
-from xmcgan.training.step import Example, TrainingStep, noise
 from xmcgan.training.summaries import PendingMetrics, RunLog
 from xmcgan.training.validation import HeldOut, Validation
 from xmcgan.training.workdir import check_workdir, claim_workdir, explain_write_errors
@@ -231,20 +230,8 @@ def compiled_steps(
     """
     options = config.training
     batches_per_iteration = options.batches_per_iteration
-    encode = _stored if config.text.precomputed else text_encoder.encode
     with strategy.scope():
-        training_step = TrainingStep(config, state, image_encoder)
-
-    def train_step(
-        batches: list[dict[str, tf.Tensor]], z: list[tf.Tensor], changes: list[tf.Tensor | None]
-    ) -> dict[str, tf.Tensor]:
-        examples = [
-            Example(from_uint8(batch["image"]), encode(batch), noise_rows, change)
-            for batch, noise_rows, change in zip(batches, z, changes)
-        ]
-        examples += [examples[-1]._replace(z=noise_rows) for noise_rows in z[len(batches) :]]
-        return training_step(examples)
-
+        train_step = step_on_batches(config, state, text_encoder, image_encoder)
     if options.xla:
         train_step = tf.function(train_step, autograph=False, jit_compile=True)
 
@@ -253,12 +240,7 @@ def compiled_steps(
         batches: list[dict[str, tf.Tensor]], step: tf.Tensor, stop_requested: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         # Drawn outside of `train_step`: for the same key, XLA would draw other numbers.
-        z = [
-            noise(options.seed, step, draw, options.batch_size, config.generator.noise_dim)
-            for draw in range(options.noises_per_iteration)
-        ]
-        changes = [augmentation.random_numbers(options, step, draw) for draw in range(batches_per_iteration)]
-        metrics = train_step(batches, z, changes)
+        metrics = train_step(batches, random_numbers.of_iteration(config, step))
         decay = decay_at(step, options.ema_decay) if options.ema_warmup else options.ema_decay
         update_average(state.ema_generator, state.generator, decay)
         # The request to stop is averaged along with the metrics, so that all workers see it at the same step. The
@@ -300,11 +282,6 @@ def compiled_steps(
         return StepsDone({name: values.numpy() for name, values in metrics.items()}, bool(stopped))
 
     return run_steps
-
-
-def _stored(batch: dict[str, tf.Tensor]) -> TextFeatures:
-    """Returns the stored text features of a batch, cast from float16 to float32."""
-    return TextFeatures(tf.cast(batch["sentence"], tf.float32), tf.cast(batch["words"], tf.float32), batch["lengths"])
 
 
 def _count(model: tf.keras.Model) -> int:

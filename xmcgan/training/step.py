@@ -13,7 +13,7 @@ from xmcgan.models.discriminator import DiscriminatorOutput
 from xmcgan.models.generator import GeneratorOutput
 from xmcgan.models.recomputation import recompute
 from xmcgan.models.text_encoder import TextFeatures
-from xmcgan.replicas import num_replicas, replica_rows, sum_over_replicas
+from xmcgan.replicas import num_replicas, sum_over_replicas
 from xmcgan.training.augmentation import augment
 from xmcgan.training.state import TrainState
 
@@ -205,22 +205,6 @@ class TrainingStep:
 def is_compiled(config: Config, strategy: tf.distribute.Strategy) -> bool:
     """Tells whether XLA compiles the step, which needs static shapes."""
     return config.training.xla or isinstance(strategy, tf.distribute.TPUStrategy)
-
-
-def noise(seed: int, step: tf.Tensor, draw: int, global_batch: int, dim: int) -> tf.Tensor:
-    """Draws this replica's rows of z ~ N(0, I), [global_batch / replicas, dim].
-
-    The noise depends only on the arguments: a repeated step draws the same noise, whatever the number of replicas.
-
-    Args:
-      seed: the run's seed.
-      step: the iteration.
-      draw: the index of the draw within the iteration.
-      global_batch: number of rows over all replicas.
-      dim: width of z.
-    """
-    key = tf.random.experimental.stateless_fold_in(tf.constant([seed, draw], tf.int64), step)
-    return replica_rows(tf.random.stateless_normal([global_batch, dim], key))
 
 
 def _after(metrics: dict[str, tf.Tensor], example: Example) -> Example:

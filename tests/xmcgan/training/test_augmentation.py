@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xmcgan.config import TrainingConfig
-from xmcgan.training.augmentation import NUM_RANDOM, augment, random_numbers
+from xmcgan.training.augmentation import NUM_RANDOM, augment
 
 BATCH, SIZE = 8, 32
 
@@ -45,16 +44,3 @@ def test_gradients_pass_through_the_changes(changes):
     # The changes are affine, so a finite difference is exact.
     difference = augment(images + direction, changes, numbers) - augment(images, changes, numbers)
     np.testing.assert_allclose(tf.reduce_sum(gradient * direction), tf.reduce_sum(difference * upstream), rtol=1e-9)
-
-
-def test_random_numbers_are_a_function_of_seed_step_and_draw():
-    def draw(seed=0, step=3, draw=1, augmentation="translation"):
-        options = TrainingConfig(batch_size=4, seed=seed, augmentation=augmentation)
-        return random_numbers(options, tf.constant(step, tf.int64), draw)
-
-    first = draw().numpy()
-    assert first.shape == (4, NUM_RANDOM)
-    np.testing.assert_array_equal(draw(), first)
-    for other in (draw(seed=1), draw(step=4), draw(draw=0)):
-        assert not np.any(other.numpy() == first)
-    assert draw(augmentation="none") is None

@@ -10,9 +10,9 @@ from tests.support.commands import Command, run_without_gpus
 from tests.support.processes import finish
 from tests.support.quick_step import QuickStep
 from xmcgan.images import from_uint8, to_uint8
-from xmcgan.training import cluster, workers
+from xmcgan.training import cluster, random_numbers, workers
 from xmcgan.training.state import TrainState
-from xmcgan.training.step import TrainingStep, noise
+from xmcgan.training.step import TrainingStep
 
 QUICK = ("losses_of_a_quick_step", "some_noise", "local_negatives", "gathered_shape", two_replicas.WITHOUT_GRAPH)
 
@@ -76,7 +76,7 @@ def test_two_workers_train_as_one(tmp_path, float64):
 
 def check_loop(losses, step):
     config = two_replicas.experiment("joint")
-    z = noise(config.training.seed, tf.constant(0, tf.int64), 0, two_replicas.BATCH, config.generator.noise_dim)
+    z = random_numbers.of_iteration(config, tf.constant(0, tf.int64)).z[0]
     example = tiny_networks.random_example(config, two_replicas.BATCH)
     example = example._replace(image=from_uint8(to_uint8(example.image)), z=z)
     metrics = step(config, TrainState(config), tiny_networks.image_encoder)([example])

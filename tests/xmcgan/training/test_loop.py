@@ -21,7 +21,7 @@ from tests.support.quick_step import QuickStep
 from tests.support.train_here import train_here
 from xmcgan import config_json
 from xmcgan.config import Config
-from xmcgan.training import checkpoints, loop
+from xmcgan.training import batch_step, checkpoints, loop
 from xmcgan.training.diagnosis import stop_if_not_finite
 from xmcgan.training.preemption import Stopped
 from xmcgan.training.summaries import PendingMetrics
@@ -147,7 +147,7 @@ def test_killed_stopped_and_started_again_gives_the_same_numbers(trained, comman
 @pytest.mark.slow
 def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(scenes_dir, tmp_path, monkeypatch):
     """The signal comes at step 15, with one step a call: it ends at step 16, and what is due there waits."""
-    monkeypatch.setattr(loop, "TrainingStep", QuickStep)
+    monkeypatch.setattr(batch_step, "TrainingStep", QuickStep)
     undisturbed, workdir = tmp_path / "undisturbed", tmp_path / "stopped"
     config = _small_config()
     config.training.num_steps = 16

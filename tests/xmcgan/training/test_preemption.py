@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tests.support.quick_step import QuickStep
 from tests.support.tiny_networks import random_example, tiny_config
-from xmcgan.training import loop
+from xmcgan.training import batch_step, loop
 from xmcgan.training.loop import compiled_steps
 from xmcgan.training.preemption import Stopped, StopRequest
 from xmcgan.training.state import TrainState
@@ -28,7 +28,7 @@ def _send(number: int) -> None:
 
 
 def test_a_signal_ends_a_call_of_many_steps_after_the_one_that_it_is_in(monkeypatch):
-    monkeypatch.setattr(loop, "TrainingStep", QuickStep)
+    monkeypatch.setattr(batch_step, "TrainingStep", QuickStep)
     said = []
     monkeypatch.setattr(loop.logging, "info", lambda line, *_: said.append(line))
     config = tiny_config(**CHANGES, **{"training.batch_size": 2})

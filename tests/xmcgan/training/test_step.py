@@ -10,7 +10,7 @@ from tests.support.tiny_networks import image_encoder, random_example, tiny_conf
 from xmcgan.training import step as step_lib
 from xmcgan.training.augmentation import NUM_RANDOM, augment
 from xmcgan.training.state import TrainState, set_learning_rates
-from xmcgan.training.step import TrainingStep, noise
+from xmcgan.training.step import TrainingStep
 
 BATCH = 4
 RULES = ("algorithm1", "joint")
@@ -211,22 +211,3 @@ def test_gradient_norm_is_that_of_all_gradients_together(state):
     metrics = TrainingStep(config, networks, image_encoder).discriminator_step(random_example(config, BATCH))
     expected = np.linalg.norm(np.concatenate([gradient.ravel() for gradient in kept]))
     np.testing.assert_allclose(metrics["d/gradient_norm"], expected, rtol=1e-5)
-
-
-def test_noise_is_a_function_of_seed_step_and_draw():
-    def draw(seed=1, step=5, draw=0):
-        return noise(seed, tf.constant(step, tf.int64), draw, 8, 3).numpy()
-
-    first = draw()
-    np.testing.assert_array_equal(draw(), first)
-    assert first.shape == (8, 3)
-    for other in (draw(seed=2), draw(step=6), draw(draw=1), draw(seed=0, draw=1), draw(seed=5, step=1)):
-        assert not np.any(other == first)
-    for a in range(8):
-        for b in range(a):
-            assert not np.any(first[a] == first[b])
-
-
-def test_noise_is_standard_normal():
-    z = noise(0, tf.constant(0, tf.int64), 0, 4000, 10).numpy()
-    np.testing.assert_allclose([z.mean(), z.std(), (z**3).mean(), (z**4).mean()], [0, 1, 0, 3], atol=0.1)

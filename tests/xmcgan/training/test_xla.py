@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.tiny_networks import image_encoder, tiny_config
-from xmcgan.training import loop
+from xmcgan.training import batch_step, loop
 from xmcgan.training.state import TrainState
 from xmcgan.training.step import TrainingStep
 
@@ -45,7 +45,7 @@ class _NoiseShown(TrainingStep):
 
 
 def test_noise_is_the_same(monkeypatch):
-    monkeypatch.setattr(loop, "TrainingStep", _NoiseShown)
+    monkeypatch.setattr(batch_step, "TrainingStep", _NoiseShown)
     compiled, expected = _metrics(xla=True), _metrics(xla=False)
     assert len(expected) > 1 and all(np.ptp(values) for values in expected.values())
     assert {name: list(values) for name, values in compiled.items()} == {
