@@ -79,7 +79,8 @@ def train(strategy: tf.distribute.Strategy, rule: str, compiled: bool) -> dict[s
     update = TrainingStep(config, networks, tiny_networks.image_encoder)
 
     def update_and_average(global_examples) -> dict[str, tf.Tensor]:
-        metrics = update(tf.nest.map_structure(replica_rows, list(global_examples)))
+        rows = tf.nest.map_structure(lambda x: None if x is None else replica_rows(x), list(global_examples))
+        metrics = update(rows)
         update_average(ema_generator, generator, decay=0.5)
         return metrics
 
