@@ -1,6 +1,6 @@
-"""Decodes and resizes images, in the same way for all networks and metrics.
+"""Decodes images of records, and resizes images, in the same way for all networks and metrics.
 
-Training batches, images in a user's folder, the dual encoder's images and the inspection all use these functions. The
+Records hold plain JPEG and PNG files, see `image_files.encoded_for_records`; `image_files` reads files of users. The
 Fréchet distance is sensitive to a difference of one gray level in decoding or of a fraction of a pixel in resampling.
 So distances are comparable only if their images were decoded and resized in the same way.
 """
@@ -11,14 +11,14 @@ import tensorflow as tf
 
 
 def decode_image(content: tf.Tensor) -> tf.Tensor:
-    """Decodes the content of an image file.
+    """Decodes the image of a record, in a graph.
 
     JPEG is decoded with libjpeg's exact inverse transform ("INTEGER_ACCURATE"). TensorFlow's default is a faster
-    transform, which is off by up to 4 levels. Gray and palette images become RGB, transparency is dropped, and
-    16 bits are reduced to 8. EXIF orientation tags are ignored: pixels keep their stored order.
+    transform, which is off by up to 4 levels. Gray and palette images become RGB. The pixels keep their stored order,
+    because the conversion has turned images upright.
 
     Args:
-      content: scalar string, a whole JPEG, PNG, BMP or GIF file. Only the first frame of an animation is decoded.
+      content: scalar string, a whole JPEG or PNG file.
 
     Returns:
       [height, width, 3] uint8, levels 0 to 255.
@@ -27,6 +27,23 @@ def decode_image(content: tf.Tensor) -> tf.Tensor:
         tf.io.is_jpeg(content),
         lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_image(content, channels=3, expand_animations=False),  # It has no `dct_method`.
+    )
+
+
+def stored_size(content: tf.Tensor) -> tf.Tensor:
+    """Reads the size of a record's image from its header, in a graph.
+
+    Args:
+      content: scalar string, a whole JPEG or PNG file.
+
+    Returns:
+      [2] int32: height and width.
+    """
+    return tf.cond(
+        tf.io.is_jpeg(content),
+        lambda: tf.io.extract_jpeg_shape(content)[:2],
+        # A PNG file states width and height right after its signature and the head of its first chunk.
+        lambda: tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.int32, little_endian=False)[::-1],
     )
 
 

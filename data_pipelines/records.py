@@ -37,7 +37,7 @@ class Narrative(NamedTuple):
 class Record(NamedTuple):
     """One image with its captions: Python values when written, scalar or 1-D string tensors when read in a graph."""
 
-    image: bytes | tf.Tensor  # The JPEG file as published, byte for byte.
+    image: bytes | tf.Tensor  # A JPEG or PNG file: the published one, byte for byte, if it fits.
     image_id: str | tf.Tensor  # The owner's id.
     file_name: str | tf.Tensor  # Name within the folder of the split.
     captions: Sequence[str] | tf.Tensor  # [captions], at least one, UTF-8, without line breaks or stray spaces.

@@ -7,7 +7,6 @@ For each split, a builder lists the images with their captions (`Item`), grouped
 from __future__ import annotations
 
 import abc
-import collections
 import concurrent.futures
 import contextlib
 import functools
@@ -24,9 +23,11 @@ import tensorflow_datasets as tfds
 import tqdm
 from etils import epath
 
-from data_pipelines import record_index, records
-from data_pipelines.builders import captions, jpeg_files, narratives, skipped
-from data_pipelines.builders.skipped import LEFT_OUT, Issue
+from data_pipelines import image_files, record_index, records
+from data_pipelines.builders import archived_images, captions, narratives, skipped
+from data_pipelines.builders.skipped import LEFT_OUT, MENDED, Issue
+from data_pipelines.image_files import StoredImage
+from data_pipelines.in_order import map_in_order
 from xmcgan.files import check_room
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         progress = tqdm.tqdm(total=plan.num_items, desc=f"converting {split}", unit=" images", disable=None)
         with progress, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             read = (each for unit in plan.units for each in _images(unit))
-            for outcome in _in_order(pool, lambda each: _convert(*each), read, ahead=8 * (os.cpu_count() or 1)):
+            for outcome in map_in_order(pool, lambda each: _convert(*each), read, ahead=8 * (os.cpu_count() or 1)):
                 progress.update()
                 self._logs[split].add(outcome.issues)
                 if outcome.record is not None:
@@ -224,17 +225,23 @@ def split_into_units(items: list[Item]) -> list[Unit]:
     return [Unit(items[start : start + _UNIT_SIZE]) for start in range(0, len(items), _UNIT_SIZE)]
 
 
-def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], bytes]]]:
+def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], StoredImage]]]:
     """Yields each item with a function that reads its image.
 
     The function raises ValueError with the reason if the image cannot be used.
     """
     if unit.archive:
-        return jpeg_files.read_archive(unit.archive, {item.file_name: item for item in unit.items})
-    return ((item, functools.partial(jpeg_files.read_jpeg, item.path)) for item in unit.items)
+        return archived_images.read_archive(unit.archive, {item.file_name: item for item in unit.items})
+    return ((item, functools.partial(_read_file, item)) for item in unit.items)
 
 
-def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
+def _read_file(item: Item) -> StoredImage:
+    if not image_files.stays_within(item.file_name):
+        raise ValueError("file outside of the source")
+    return image_files.encoded_for_records(image_files.read_bytes(item.path))
+
+
+def _convert(item: Item, read_image: Callable[[], StoredImage]) -> Outcome:
     """Converts an item to a record."""
     issues, usable, spoken = [], [], []
     for number, caption in enumerate(item.captions, start=1):
@@ -252,9 +259,10 @@ def _convert(item: Item, read_image: Callable[[], bytes]) -> Outcome:
     if not usable:
         return Outcome(None, [*issues, Issue(LEFT_OUT, "image", item.file_name, "image without caption")])
     try:
-        image = read_image()
+        image, changes = read_image()
     except ValueError as error:
         return Outcome(None, [*issues, Issue(LEFT_OUT, "image", item.file_name, str(error))])
+    issues += [Issue(MENDED, "image", item.file_name, change) for change in changes]
     if not any(len(narrative.utterances) or len(narrative.points) for narrative in spoken):
         spoken = []
     return Outcome(records.Record(image, item.image_id, item.file_name, usable, item.labels, spoken), issues)
@@ -280,15 +288,6 @@ def _report_path(unit: epath.Path) -> epath.Path:
     return unit.with_suffix(".report")
 
 
-def _in_order(pool: concurrent.futures.Executor, function: Callable, arguments: Iterable, ahead: int) -> Iterator[Any]:
-    """Works like `pool.map`, but reads at most `ahead` arguments before their results are consumed."""
-    arguments = iter(arguments)
-    waiting = collections.deque(pool.submit(function, each) for each in itertools.islice(arguments, ahead))
-    while waiting:
-        yield waiting.popleft().result()
-        waiting.extend(pool.submit(function, each) for each in itertools.islice(arguments, 1))
-
-
 def _check_room(plans: Iterable[Plan], folder: str) -> None:
     """Raises OSError if the records would not fit on the disk; their size is estimated from a sample of the images."""
     if "://" in folder:
@@ -298,7 +297,7 @@ def _check_room(plans: Iterable[Plan], folder: str) -> None:
     for unit in units[:: max(1, len(units) // _SAMPLED_UNITS)]:
         for _, read_image in itertools.islice(_images(unit), _SAMPLED_IMAGES):
             with contextlib.suppress(ValueError):
-                sizes.append(len(read_image()))
+                sizes.append(len(read_image().content))
     if sizes:
         total = sum(len(unit.items) for unit in units)
         needed = _SPACE_FACTOR * total * sum(sizes) / len(sizes)

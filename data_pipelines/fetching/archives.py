@@ -14,7 +14,6 @@ import tqdm
 
 from xmcgan.files import check_room
 
-
 # What a disk says of names in a damaged archive: too long, not possible, or of a file and of a folder at once. An error
 # without a number is a decompressor's.
 _ERRORS_OF_NAMES = (None, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
@@ -69,9 +68,7 @@ def _check_path(archive: pathlib.Path, member: zipfile.ZipInfo) -> None:
     path = pathlib.PurePosixPath(member.filename.replace("\\", "/"))
     leads_out = path.is_absolute() or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16)
     if leads_out or ":" in "".join(path.parts[:1]):
-        raise ValueError(
-            f"{archive} holds '{member.filename}', which leads out of its folder: it is not as published"
-        )
+        raise ValueError(f"{archive} holds '{member.filename}', which leads out of its folder: it is not as published")
 
 
 def _move(path: pathlib.Path, target: pathlib.Path) -> None:

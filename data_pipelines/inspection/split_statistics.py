@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import tqdm
 
+from data_pipelines.images import stored_size
 from data_pipelines.inspection.histograms import Histogram
 from data_pipelines.inspection.tokens import TokenCounter
 from xmcgan import console
@@ -26,7 +27,7 @@ _PARALLEL_FILES, _RECORDS_PER_TURN = 4, 4
 class SplitStatistics:
     """Counts and histograms of a split."""
 
-    # Total size of the JPEG files.
+    # Total size of the image files.
     num_bytes: int = 0
     # Number of images with object classes.
     num_labelled: int = 0
@@ -109,7 +110,7 @@ def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """Returns the fields of a record that are counted."""
     spoken = example["narratives"]
     return {
-        "size": tf.io.extract_jpeg_shape(example["image"])[:2],  # Height and width.
+        "size": stored_size(example["image"]),
         "num_bytes": tf.strings.length(example["image"]),
         "captions": example["captions"],
         "labels": example["labels"],

@@ -24,7 +24,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from data_pipelines.builders.jpeg_files import read_jpeg
+from data_pipelines import image_files
 from data_pipelines.images import decode_image, resize_image
 from data_pipelines.input_pipeline import Batch
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
@@ -209,7 +209,7 @@ def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, s
 
     def reason(file: str) -> str | None:
         try:
-            read_jpeg(os.path.join(images, file))
+            image_files.encoded_for_records(image_files.read_bytes(os.path.join(images, file)))
         except ValueError as error:
             return str(error)
         return None

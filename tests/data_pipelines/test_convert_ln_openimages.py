@@ -9,8 +9,7 @@ import tarfile
 
 import pytest
 
-from data_pipelines import input_pipeline, prepare, records
-from data_pipelines.builders import jpeg_files
+from data_pipelines import image_files, input_pipeline, prepare, records
 from data_pipelines.scenes import layouts
 from tests.support.converted import assert_spoken, left_out, notes, published, stored
 
@@ -152,7 +151,7 @@ def test_unfit_images_in_archives(ln_openimages, monkeypatch):
     paths[3].write_bytes(paths[3].read_bytes() + bytes(60_000))
     (folder / "unknown.jpg").write_bytes(b"nobody tells of it")
     _pack(folder)
-    monkeypatch.setattr(jpeg_files, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(image_files, "MAX_BYTES", 50_000)
     data_dir = _convert(ln_openimages, max_skipped=0.5)
     reasons = ["missing image", "truncated JPEG", "not a JPEG", "image too large"]
     assert left_out("ln_openimages", data_dir) == [("image", path.name, reason) for path, reason in zip(paths, reasons)]

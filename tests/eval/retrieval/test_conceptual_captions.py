@@ -85,7 +85,7 @@ def test_unfit_images_are_left_out_and_remembered(folder, tmp_path, caplog, monk
     assert "3 of 41 images are left out: " in caplog.text
     assert "1 missing image" in caplog.text
 
-    monkeypatch.setattr(conceptual_captions, "read_jpeg", None)  # Images are decoded only once.
+    monkeypatch.setattr(conceptual_captions.image_files, "read_bytes", None)  # Images are decoded only once.
     assert fit_pairs(folder, pairs, memo) == fit
     with pytest.raises(TypeError):
         fit_pairs(folder, pairs[1:], memo)

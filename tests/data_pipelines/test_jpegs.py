@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
-from etils import epath
 from PIL import Image
 
-from data_pipelines.builders import jpeg_files
+from data_pipelines import image_files, jpegs
 
 _END = b"\xff\xd9"
 _SIZE = 48
@@ -39,9 +38,13 @@ def _padded(data: bytes, marker: bytes, padding: bytes) -> bytes:
     return before + padding + marker + after
 
 
+def _check(data: bytes) -> None:
+    image_files.encoded_for_records(data)
+
+
 def _reason(data: bytes) -> str:
     with pytest.raises(ValueError) as error:
-        jpeg_files.check_jpeg(data)
+        _check(data)
     return str(error.value)
 
 
@@ -62,20 +65,17 @@ def _reason(data: bytes) -> str:
     ],
     ids=str,
 )
-def test_fit_images_come_back_byte_for_byte(tmp_path, options):
-    path = tmp_path / "image.jpg"
-    path.write_bytes(_encode(**options))
-    for kind in (str, epath.Path, type(path)):
-        assert jpeg_files.read_jpeg(kind(path)) == _encode(**options)
+def test_fit_images_come_back_byte_for_byte(options):
+    assert image_files.encoded_for_records(_encode(**options)) == (_encode(**options), ())
 
 
 def test_harmless_oddities_pass():
-    jpeg_files.check_jpeg(_encode() + b"appended \xff\xda by a camera")
-    jpeg_files.check_jpeg(_padded(_encode(), _END, bytes(8)))
+    _check(_encode() + b"appended \xff\xda by a camera")
+    _check(_padded(_encode(), _END, bytes(8)))
     for restart in range(0xD0, 0xD8):
-        jpeg_files.check_jpeg(_padded(_encode(restart_marker_blocks=1), bytes([0xFF, restart]), bytes(8)))
+        _check(_padded(_encode(restart_marker_blocks=1), bytes([0xFF, restart]), bytes(8)))
     # A marker may be led by any number of FFs.
-    jpeg_files.check_jpeg(_encode().replace(b"\xff\xdb", b"\xff\xff\xff\xdb", 1))
+    _check(_encode().replace(b"\xff\xdb", b"\xff\xff\xff\xdb", 1))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}, _RARE_SAMPLING], ids=str)
@@ -84,7 +84,7 @@ def test_no_cut_passes(options):
     data = _encode(**options, exif=b"Exif\x00\x00" + _encode(size=16))
     last = [] if options is _RARE_SAMPLING else [len(data) - 2, len(data) - 1]  # All rows are there, and decode.
     reasons = [_reason(data[:length]) for length in [*range(1, len(data) - 64, 61), *last]]
-    assert reasons[0] == "not a JPEG"
+    assert reasons[0] == "unknown or damaged format"
     assert set(reasons[1:]) <= {"truncated JPEG", "corrupt JPEG"}
     if last:
         assert reasons[-2:] == ["truncated JPEG"] * 2
@@ -106,8 +106,6 @@ def test_damage_that_other_decoders_paint_over(progressive, zeroed):
 
 def test_reasons():
     assert _reason(b"") == "empty image"
-    assert _reason(_encode(format="PNG")) == "not a JPEG"
-    assert _reason(_encode(format="GIF")) == "not a JPEG"
     assert _reason(_encode()[:-2]) == "truncated JPEG"
     assert _reason(b"\xff\xd8") == "truncated JPEG"
     assert _reason(b"\xff\xd8" + _END) == "corrupt JPEG"
@@ -118,34 +116,32 @@ def test_reasons():
 
 
 def test_too_large_images_are_refused_before_they_are_decoded(monkeypatch):
-    monkeypatch.setattr(jpeg_files, "MAX_PIXELS", _SIZE**2)
-    jpeg_files.check_jpeg(_encode())
-    monkeypatch.setattr(jpeg_files, "MAX_PIXELS", _SIZE**2 - 1)
+    monkeypatch.setattr(jpegs, "MAX_PIXELS", _SIZE**2)
+    _check(_encode())
+    monkeypatch.setattr(jpegs, "MAX_PIXELS", _SIZE**2 - 1)
     assert _reason(_encode()) == "image too large"
     monkeypatch.undo()
 
     def allocate(*args, **kwargs):
         pytest.fail("12 GB were to be allocated")
 
-    monkeypatch.setattr(jpeg_files.simplejpeg, "decode_jpeg", allocate)
-    monkeypatch.setattr(jpeg_files.tf.io, "decode_jpeg", allocate)
+    monkeypatch.setattr(jpegs.simplejpeg, "decode_jpeg", allocate)
+    monkeypatch.setattr(jpegs.tf.io, "decode_jpeg", allocate)
     assert _reason(_with_size(65_000, 65_000)) == "image too large"
 
 
-def test_images_that_cannot_be_read(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"^missing image$"):
-        jpeg_files.read_jpeg(tmp_path / "nowhere.jpg")
-    with pytest.raises(ValueError, match=r"^unreadable image$"):
-        jpeg_files.read_jpeg(tmp_path)
-    bucket = "gs://bucket/image.jpg"
-    for error, reason in [(tf.errors.NotFoundError, "missing"), (tf.errors.PermissionDeniedError, "unreadable")]:
+def _with_scans(count: int) -> bytes:
+    """A progressive image of which the last scan comes again and again."""
+    data = _encode(progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * (count - data.count(b"\xff\xda")) + _END
 
-        def read_bytes(self, error=error):
-            raise error(None, None, str(self))
 
-        monkeypatch.setattr(type(epath.Path(bucket)), "read_bytes", read_bytes)
-        with pytest.raises(ValueError, match=rf"^{reason} image$"):
-            jpeg_files.read_jpeg(bucket)
+def test_progressive_images_of_many_scans_are_refused_before_they_are_decoded(monkeypatch):
+    assert _reason(_with_scans(jpegs.MAX_SCANS)) == "corrupt JPEG"
+    monkeypatch.setattr(jpegs.simplejpeg, "decode_jpeg", None)
+    assert _reason(_with_scans(jpegs.MAX_SCANS + 1)) == "JPEG of more than 50 scans"
+    assert _reason(b"\xff\xd8" + b"\xff\x01" * 1_000_000) == "corrupt JPEG"  # Markers without end.
 
 
 def test_threads_agree():
@@ -154,7 +150,7 @@ def test_threads_agree():
 
     def verdict(data: bytes) -> str | None:
         try:
-            jpeg_files.check_jpeg(data)
+            _check(data)
         except ValueError as error:
             return str(error)
 

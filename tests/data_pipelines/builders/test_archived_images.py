@@ -10,7 +10,8 @@ import tarfile
 import PIL.Image
 import pytest
 
-from data_pipelines.builders import jpeg_files
+from data_pipelines import image_files
+from data_pipelines.builders import archived_images
 
 
 def _jpeg(shade: int) -> bytes:
@@ -34,10 +35,10 @@ def _archive(path: pathlib.Path, members: dict[str, bytes], mode: str) -> pathli
 def _read(archive: pathlib.Path, names: list[str]) -> tuple[dict[str, bytes], dict[str, str]]:
     """Images, and reasons, by name; each must come once."""
     fit, unfit = {}, {}
-    for name, read in jpeg_files.read_archive(str(archive), {name: name for name in names}):
+    for name, read in archived_images.read_archive(str(archive), {name: name for name in names}):
         assert name not in fit and name not in unfit
         try:
-            fit[name] = read()
+            fit[name] = read().content
         except ValueError as error:
             unfit[name] = str(error)
     assert {*fit, *unfit} == set(names)
@@ -57,8 +58,8 @@ def test_what_is_not_wanted_or_not_there(tmp_path):
 
 
 def test_a_large_member_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(jpeg_files, "MAX_BYTES", max(map(len, JPEGS.values())))
-    archive = _archive(tmp_path / "a", {"0.jpg": bytes(jpeg_files.MAX_BYTES + 1), **JPEGS}, "w:gz")
+    monkeypatch.setattr(image_files, "MAX_BYTES", max(map(len, JPEGS.values())))
+    archive = _archive(tmp_path / "a", {"0.jpg": bytes(image_files.MAX_BYTES + 1), **JPEGS}, "w:gz")
     assert _read(archive, ["0.jpg", *JPEGS]) == (JPEGS, {"0.jpg": "image too large"})
 
 
