@@ -34,6 +34,8 @@ from data_pipelines.jpegs import MAX_PIXELS
 
 # Names the rules above in the protocols of metrics, wherever they make a difference. Change it if they change.
 RULES = "upright by EXIF, transparency over white, first frame"
+# Endings of the names of such files, in lower case.
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 MAX_BYTES = 500_000_000  # Larger than the file of any image of MAX_PIXELS.
 
 _FORMATS = ("PNG", "BMP", "GIF", "WEBP", "TIFF")  # Beside JPEG; MPO begins with one.

@@ -33,7 +33,7 @@ _DATA_DIR = command_line.define_data_dir()
 _SPLIT = flags.DEFINE_string("split", None, "The split to inspect, such as validation; by default all splits.")
 _SHEET = flags.DEFINE_string("sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random choice of records.", lower_bound=0)
+_SEED = command_line.define_seed("Seed of the random choice of records.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the numbers to.")
 command_line.define_config(datasets)
 

@@ -28,6 +28,8 @@ _FRAME, _LENGTH = 16, 8
 _PARALLEL_READS = 16
 # Number of records that each parallel reader reads in a row, so that tf.data switches between readers less often.
 _RECORDS_PER_READER = 8
+# Bytes of a NumPy file before its values.
+_LARGEST_HEADER = 4096
 
 
 class RecordIndex:
@@ -149,10 +151,12 @@ def load(
 def _read(source: epath.Path, files: Sequence[epath.Path], lengths: Sequence[int]) -> np.ndarray:
     """Reads the offsets that `write` stored, and checks that they match the records."""
     remedy = "remove it, and the records will be scanned again"
+    if source.stat().length > _LARGEST_HEADER + 8 * sum(lengths):  # It would be read whole.
+        raise ValueError(f"{source} is not the index of {sum(lengths)} records, but larger: {remedy}")
     try:
         with source.open("rb") as content:
-            offsets = np.load(content)
-    except (ValueError, EOFError) as error:
+            offsets = np.lib.format.read_array(content, allow_pickle=False)
+    except Exception as error:  # NumPy raises errors of many types for damaged headers.
         raise ValueError(f"{source} cannot be read: {remedy}") from error
     if offsets.shape != (sum(lengths),) or offsets.dtype != np.int64:
         raise ValueError(

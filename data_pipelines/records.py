@@ -5,6 +5,7 @@ No other module knows the schema. Every builder writes such records, and the inp
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines import datasets
-from xmcgan import console
+from xmcgan import console, failures
 
 # Version of the schema. It is part of the records' path, so records of another version are never mistaken for these.
 VERSION = "2.0.0"
@@ -167,6 +168,7 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
 
     Raises:
       FileNotFoundError: the dataset has not been converted; the message names the command.
+      ValueError: the description of the records is damaged.
     """
     if not is_converted(dataset, data_dir):
         source = "" if datasets.get(dataset).is_drawn else " --source=<folder with the published files>"
@@ -174,8 +176,33 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
             f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them with "
             f"`python -m data_pipelines.convert --dataset={dataset}{source} --data_dir={os.fspath(data_dir)}`"
         )
-    with console.quiet_libraries():
-        return tfds.builder_from_directory(directory(dataset, data_dir))
+    folder = directory(dataset, data_dir)
+    remedy = f"remove {os.fspath(folder)} and convert the dataset again"
+    try:
+        with console.quiet_libraries():
+            builder = tfds.builder_from_directory(folder)
+            files = [file for split in builder.info.splits.values() for file in split.filepaths]
+            sizes = {name: builder.info.splits[name].num_examples for name in ("train", "validation")}
+    except PermissionError:
+        raise
+    except Exception as error:  # TFDS raises errors of many types for descriptions that are damaged.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(
+            f"{os.fspath(folder)} has no usable dataset_info.json or features.json ({reason}): {remedy}"
+        ) from error
+    if any(epath.Path(file).parent != folder for file in files):
+        raise ValueError(f"{os.fspath(folder / 'dataset_info.json')} names files in other folders: {remedy}")
+    empty = [name for name, size in sizes.items() if size < 1]
+    if empty:
+        raise ValueError(f"{os.fspath(folder)} has no records in {' and '.join(empty)}: {remedy}")
+    failures.add_explainer(os.fspath(folder), functools.partial(_explain, builder))
+    return builder
+
+
+def _explain(builder: tfds.core.DatasetBuilder, error: Exception) -> str | None:
+    from data_pipelines import record_damage  # It needs this module.
+
+    return record_damage.explain(builder, error)
 
 
 def _to_int(values: np.ndarray, steps: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from xmcgan import command_line
 
 _RANKING = flags.DEFINE_string("ranking", "ranking", "Folder written by eval.export_ranking.")
 _ANSWERS = flags.DEFINE_multi_string("answers", [], "Export from Label Studio, as JSON or JSON-MIN; repeatable.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap.", lower_bound=0)
+_SEED = command_line.define_seed("Seed of the bootstrap.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to. [<ranking>/results]")
 
 

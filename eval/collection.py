@@ -5,11 +5,12 @@ The outputs are written part by part, so that an interrupted collection resumes 
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable
 
@@ -31,21 +32,22 @@ _SECONDS_BETWEEN_LINES = 30.0
 class Collection(Seen):
     """The rows of all images, kept in files."""
 
-    def __init__(self, folder: str, seconds: float, forward_seconds: float):
+    def __init__(self, folder: str, num_parts: int, seconds: float, forward_seconds: float):
         """Stores the folder and the times.
 
         Args:
           folder: folder of the parts that `collect` wrote.
+          num_parts: number of the parts.
           seconds: how long this process took to collect them.
           forward_seconds: the part of `seconds` spent on forward passes, and on waiting for them.
         """
         self.seconds, self.forward_seconds = seconds, forward_seconds
-        self._folder = folder
+        self._folder, self._num_parts = folder, num_parts
 
     def parts(self, name: str) -> Iterator[np.ndarray]:
         """See `Seen.parts`."""
-        for path in _part_files(self._folder):
-            with np.load(path) as rows:
+        for part in range(self._num_parts):
+            with np.load(_part_path(self._folder, part)) as rows:
                 yield rows[name]
 
     def remove(self) -> None:
@@ -68,7 +70,8 @@ def collect(
     Args:
       source: the images.
       measures: the measures; each one's `look` runs on every image.
-      folder: folder for the rows. If it has rows of the same identity, the collection resumes; other rows are removed.
+      folder: folder for the rows. If it has rows of the same identity, the collection resumes: only parts that are
+        missing or damaged are made. Other rows are removed.
       strategy: its replicas share each batch.
       batch_size: images in a batch, over all replicas; rounded up to a multiple of the number of replicas.
       identity: everything that the rows depend on.
@@ -81,18 +84,21 @@ def collect(
     batch_size = -(-batch_size // replicas) * replicas
     part_size = max(1, round(_PART / batch_size)) * batch_size
     _claim(folder, {"identity": identity, "size": source.size, "part_size": part_size})
-    num_parts = -(-source.size // part_size)
-    done = len(_part_files(folder))
-    if 0 < done < num_parts:
-        logging.info("%s: resuming at image %d of %d", title, done * part_size, source.size)
+    sizes = [min(part_size, source.size - first) for first in range(0, source.size, part_size)]
+    missing = [part for part, size in enumerate(sizes) if not _is_whole(_part_path(folder, part), size)]
+    done = source.size - sum(sizes[part] for part in missing)
+    if 0 < done < source.size:
+        logging.info("%s: resuming, %d of %d images are done", title, done, source.size)
 
     start, forward_seconds = time.perf_counter(), 0.0
-    progress = _Progress(title, source.size, done * part_size)
+    progress = _Progress(title, source.size, done)
     look = _compile_look(source, measures, strategy, batch_size)
-    batches = iter(source.batches(done * part_size, batch_size)) if done < num_parts else iter(())
-    for part in range(done, num_parts):
+    batches: Iterator[dict[str, tf.Tensor]] = iter(())
+    for part in missing:
+        if part - 1 not in missing:  # The parts before it are done.
+            batches = iter(source.batches(part * part_size, batch_size))
         rows: list[dict[str, np.ndarray]] = []
-        for _ in range(-(-min(part_size, source.size - part * part_size) // batch_size)):
+        for _ in range(-(-sizes[part] // batch_size)):
             batch = next(batches)
             began = time.perf_counter()
             rows.append(look(batch))
@@ -100,7 +106,7 @@ def collect(
             progress.add(len(next(iter(rows[-1].values()))))
         _write_part(folder, part, {name: np.concatenate([each[name] for each in rows]) for name in rows[0]})
     progress.close()
-    return Collection(folder, time.perf_counter() - start, forward_seconds)
+    return Collection(folder, len(sizes), time.perf_counter() - start, forward_seconds)
 
 
 def _compile_look(
@@ -139,24 +145,35 @@ def _compile_look(
 def _claim(folder: str, note: dict[str, Any]) -> None:
     """Reserves `folder` for the collection that `note` describes; removes what another collection left in it."""
     path = os.path.join(folder, _NOTE)
-    text = json.dumps(note, indent=2, sort_keys=True)
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            if file.read() == text:
+    content = json.dumps(note, indent=2, sort_keys=True).encode()
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            if file.read() == content:
                 return
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    with replaced(path, "wb") as file:
+        file.write(content)
 
 
-def _part_files(folder: str) -> list[str]:
-    return sorted(glob.glob(os.path.join(glob.escape(folder), "part_*.npz")))
+def _part_path(folder: str, part: int) -> str:
+    return os.path.join(folder, f"part_{part:05d}.npz")
+
+
+def _is_whole(path: str, size: int) -> bool:
+    """Returns whether a part's file can be read to its end and has the rows of `size` images."""
+    if not os.path.exists(path):
+        return False
+    try:
+        with np.load(path) as rows:
+            return all(len(rows[name]) == size for name in rows.files)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        logging.warning("%s is damaged: it is made again", path)
+        return False
 
 
 def _write_part(folder: str, part: int, rows: dict[str, np.ndarray]) -> None:
-    path = os.path.join(folder, f"part_{part:05d}.npz")
-    with replaced(path, "wb") as file:
+    with replaced(_part_path(folder, part), "wb") as file:
         np.savez(file, **rows)
 
 

@@ -31,7 +31,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from data_pipelines.datasets import preset
-from xmcgan import command_line
+from xmcgan import command_line, config_checks
 from xmcgan.config import Config, EvaluationConfig
 
 _WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
@@ -146,18 +146,25 @@ def _evaluate_export(path: str) -> None:
     print(f"protocol and details: {stem}.json")
 
 
-def _evaluate_folder(images: str) -> None:
-    from eval import results
+def _evaluate_folder(folder: str) -> None:
+    from eval import image_folder, results
     from eval.evaluation import Evaluation
+    from eval.measures import quality
     from xmcgan.training import cluster
 
-    config, folder = _dataset_config(), os.path.join(images, "eval")
-    curve_path = os.path.join(folder, "curve.png") if _FID_CURVE.value else None
+    config, outputs = _dataset_config(), os.path.join(folder, "eval")
+    needs_captions = not set(config_checks.metric_names(config.evaluation.metrics)) <= set(quality.METRICS)
+    images = image_folder.read(folder, _CAPTIONS.value, needs_captions)
+    changes = image_folder.check(images.files)  # Before networks are loaded and real images are measured.
+    curve_path = os.path.join(outputs, "curve.png") if _FID_CURVE.value else None
     evaluation = Evaluation.prepare(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")
-    result = evaluation.evaluate_folder(images, _CAPTIONS.value, curve_path)
-    path = os.path.join(folder, "result.json")
+    result = evaluation.evaluate_folder(images, changes, curve_path)
+    path = os.path.join(outputs, "result.json")
     results.write(path, result)
-    print(results.table([(os.path.basename(os.path.abspath(images)), result)]))
+    print(results.table([(os.path.basename(os.path.abspath(folder)), result)]))
+    print(images.summary())
+    if changes:
+        print("changed: " + ", ".join(f"{count:,} {change}" for change, count in changes.items()))
     print(f"protocol and details: {path}")
 
 
@@ -171,8 +178,6 @@ def _dataset_config() -> Config:
 
 def _with_options(config: Config) -> Config:
     """Returns the config, changed by the given flags."""
-    from xmcgan import config_checks
-
     given = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
     config.evaluation = dataclasses.replace(config.evaluation, **given)
     try:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines import input_pipeline
+from data_pipelines import image_files, input_pipeline
 from data_pipelines.input_pipeline import CaptionList
 from eval import image_folder, protocol
 from eval.collection import Collection, collect
+from eval.image_folder import ImageFolder
 from eval.measures.build import build_measures, build_official_soa, prepare_networks
 from eval.measures.measure import Measure, Reference
 from eval.measures.quality import Quality
@@ -156,30 +157,36 @@ class Evaluation:
         seen.remove()
         return result._replace(scores=result.scores + reference.scores, details=details)
 
-    def evaluate_folder(self, folder: str, captions: str = "", curve_path: str | None = None) -> Result:
+    def evaluate_folder(
+        self, images: ImageFolder, changes: Mapping[str, int] | None = None, curve_path: str | None = None
+    ) -> Result:
         """Measures the images in a folder.
 
         Args:
-          folder: folder of the images.
-          captions: see `image_folder.read`.
+          images: the images, see `image_folder.read`.
+          changes: what `image_folder.check` returned, if it has been called.
           curve_path: see `evaluate_model`.
 
         Returns:
           The scores, the protocol and the details.
 
         Raises:
-          FileNotFoundError, ValueError: see `image_folder.read`.
-          ValueError: the config asks for SOA on the official captions, which need a model.
+          ValueError: the config asks for SOA on the official captions, which need a model, or an image cannot be used.
         """
         if self._official_soa:
             raise ValueError("SOA's official captions need a model: leave out --soa_captions with --images")
-        needs_captions = any(measure.needs_captions for measure in self._measures)
-        files, listed = image_folder.read(folder, captions, needs_captions)
-        images = {"folder": os.path.basename(os.path.abspath(folder)), "files": protocol.fingerprint_files(files)}
-        source = FolderImages(files, image_size=self._config.data.image_size, identity=images)
-        result = self.evaluate_source(source, listed, images, os.path.join(folder, "eval", "incomplete"), curve_path)
-        own = {"sha256": protocol.fingerprint(listed._asdict()), "num_samples": len(listed.captions)}
-        return result._replace(protocol={**self.protocol, "captions of the pictures": own})
+        changes = image_folder.check(images.files) if changes is None else changes
+        # Plain images are read as before there were rules, and their results stay comparable.
+        rules = {"rules": image_files.RULES} if changes else {}
+        name = os.path.basename(os.path.abspath(images.path))
+        identity = {"folder": name, "files": protocol.fingerprint_files(images.files)}
+        source = FolderImages(images.files, image_size=self._config.data.image_size, identity={**identity, **rules})
+        incomplete = os.path.join(images.path, "eval", "incomplete")
+        result = self.evaluate_source(source, images.captions, identity, incomplete, curve_path)
+        own = {"sha256": protocol.fingerprint(images.captions._asdict()), "num_samples": len(images.files), **rules}
+        details = {**result.details, "files": {"taken": len(images.files), "passed over": images.passed_over}}
+        details["files"].update({"changed": dict(changes)} if changes else {})
+        return result._replace(protocol={**self.protocol, "captions of the pictures": own}, details=details)
 
     def evaluate_source(
         self,

@@ -35,10 +35,12 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "latest", "Checkpoint of training runs: 'latest', 'best' (by FID, see eval.evaluate) or a step."
 )
 _NUM_CAPTIONS = flags.DEFINE_integer(
-    "num_captions", 1000, "Number of captions; each question has a page for each.", lower_bound=1
+    "num_captions", 1000, "Number of captions; each question has a page for each.", lower_bound=1, upper_bound=100_000
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the captions and of the noise vectors.", lower_bound=0)
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Side length of all images shown, in pixels.", lower_bound=1)
+_SEED = command_line.define_seed("Seed of the captions and of the noise vectors.")
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size", 256, "Side length of all images shown, in pixels.", lower_bound=1, upper_bound=4096
+)
 _RATERS = flags.DEFINE_integer("raters", 5, "Number of people who answer each page.", lower_bound=1)
 _EMBED = flags.DEFINE_bool("embed", False, "Embed the images in the tasks: larger tasks, but no files to serve.")
 _OUTPUT = flags.DEFINE_string("output", "ranking", "Folder to write to.")

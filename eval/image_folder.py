@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from absl import logging
-from PIL import ExifTags, Image
+import tqdm
 
+from data_pipelines import image_files
+from data_pipelines.in_order import map_in_order
 from data_pipelines.input_pipeline import CaptionList
+from xmcgan import text_files
 
 CAPTIONS_FILE = "captions.tsv"
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # The formats that TensorFlow decodes.
-_UPRIGHT = 1  # The EXIF orientation of an image that is stored upright.
+# How many images are checked before their results are collected.
+_AHEAD = 256
 
 
 class _Line(NamedTuple):
@@ -25,11 +28,22 @@ class _Line(NamedTuple):
     image_id: str  # Id of the real image that the caption was written for.
 
 
-def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[list[str], CaptionList]:
-    """Lists the images of a folder and their captions.
+class ImageFolder(NamedTuple):
+    """The images of a folder."""
 
-    The images themselves are read later, by `sources.FolderImages`. EXIF rotation tags are ignored, here as in the
-    datasets; a warning says how many images have one.
+    path: str  # The folder.
+    files: list[str]  # Paths of the images, in the order of the captions.
+    captions: CaptionList
+    passed_over: dict[str, int]  # How many other files the folder has, by kind, such as 'in subfolders'.
+
+    def summary(self) -> str:
+        """Returns one line that says which files were taken and which passed over."""
+        others = ", ".join(f"{count:,} {kind}" for kind, count in self.passed_over.items())
+        return f"{len(self.files):,} images taken" + (f"; passed over: {others}" if others else "")
+
+
+def read(folder: str, captions: str = "", needs_captions: bool = True) -> ImageFolder:
+    """Lists the images of a folder and their captions.
 
     Args:
       folder: folder of the images.
@@ -39,43 +53,72 @@ def read(folder: str, captions: str = "", needs_captions: bool = True) -> tuple[
       needs_captions: if False, and there is no such table, all images of the folder are used, with empty captions.
 
     Returns:
-      The paths of the images, and their captions and image ids, in the order of the table.
+      The images, in the order of the table or of their names. `check` tells whether they can be used.
 
     Raises:
       FileNotFoundError: the table, or an image that it names, is missing.
-      ValueError: a line of the table has another form or names a file that is not an image, or there are fewer than
-        two images.
+      ValueError: a line of the table has another form, or there are fewer than two images.
     """
     path = captions or os.path.join(folder, CAPTIONS_FILE)
-    if os.path.isfile(path):
+    if os.path.lexists(path):
         lines = _read_table(path, folder)
     elif captions or needs_captions:
         raise FileNotFoundError(f"{path} is missing: write lines of 'file<TAB>caption', and pass --captions={path}")
     else:
         lines = _list_images(folder)
     files = [os.path.join(folder, line.name) for line in lines]
-    _warn_of_turned(files)
-    return files, CaptionList([line.caption for line in lines], [line.image_id for line in lines])
+    listed = CaptionList([line.caption for line in lines], [line.image_id for line in lines])
+    return ImageFolder(folder, files, listed, _passed_over(folder, {line.name for line in lines}))
+
+
+def check(files: Sequence[str]) -> dict[str, int]:
+    """Decodes every image once, so that a damaged one is found before long work begins.
+
+    Args:
+      files: paths of image files.
+
+    Returns:
+      How many images were changed, by change, see `image_files.ImageFile`.
+
+    Raises:
+      ValueError: images cannot be used; the message names the first one, and says how many there are.
+    """
+    changes: collections.Counter[str] = collections.Counter()
+    refusals = []
+    bar = tqdm.tqdm(total=len(files), desc="checking images", unit="image", disable=None, dynamic_ncols=True)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+        for found in map_in_order(pool, _changes, files, _AHEAD):
+            if isinstance(found, str):
+                refusals.append(found)
+            else:
+                changes.update(found)
+            bar.update()
+    if refusals:
+        others = f" (and {len(refusals) - 1:,} others)" if len(refusals) > 1 else ""
+        raise ValueError(refusals[0] + others)
+    return dict(changes)
+
+
+def _changes(file: str) -> tuple[str, ...] | str:
+    """Returns what was changed in an image, or why it cannot be used."""
+    try:
+        return image_files.read(file).changes
+    except ValueError as error:
+        return str(error)
 
 
 def _read_table(path: str, folder: str) -> list[_Line]:
     """Reads the lines of a table, and checks that each names an image."""
-    with open(path, encoding="utf-8") as table:
-        try:
-            texts = table.readlines()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from error
     lines = []
-    for number, text in enumerate(texts, start=1):
+    for number, text in text_files.read_lines(path):
         if not text.strip():
             continue
-        fields = text.rstrip("\r\n").split("\t")
+        fields = text.split("\t")
         if len(fields) not in (2, 3) or not fields[0] or not fields[1].strip():
             raise ValueError(f"{path}, line {number}: not 'file<TAB>caption' (or 'file<TAB>caption<TAB>image id')")
         file = os.path.join(folder, fields[0])
-        if not os.path.isfile(file):
+        if not os.path.lexists(file):
             raise FileNotFoundError(f"{file} is missing: line {number} of {path} names it")
-        _check_format(file, f"line {number} of {path}")
         lines.append(_Line(fields[0], fields[1].strip(), fields[2] if len(fields) == 3 else fields[0]))
     if len(lines) < 2:
         raise ValueError(f"{path} names {len(lines)} images: metrics need two or more")
@@ -86,38 +129,44 @@ def _list_images(folder: str) -> list[_Line]:
     """Lists the image files of a folder without a table, sorted by name."""
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{folder} is not a folder: pass a folder of images as --images")
-    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_EXTENSIONS))
+    names = sorted(entry.name for entry in os.scandir(folder) if _is_image(entry))
     if len(names) < 2:
-        raise ValueError(f"{folder} has {len(names)} images ({', '.join(_EXTENSIONS)}): metrics need two or more")
-    for name in names:
-        _check_format(os.path.join(folder, name), "it")
+        others = _passed_over(folder, set(names))
+        found = ", ".join(f"{count:,} {kind}" for kind, count in others.items())
+        raise ValueError(
+            f"{folder} has {len(names)} images ({', '.join(image_files.ENDINGS)}): metrics need two or more"
+            + (f"; it also has {found}" if found else "")
+        )
     return [_Line(name, "", name) for name in names]
 
 
-def _check_format(file: str, place: str) -> None:
-    """Raises an error unless a file's header is that of an image that TensorFlow can decode."""
-    try:
-        with Image.open(file) as image:
-            if image.format in _FORMATS:
-                return
-            reason = f"{image.format} is not {', '.join(_FORMATS)}"
-    except OSError:
-        reason = "unknown header"
-    raise ValueError(f"{file} is not a readable image ({reason}): replace it, or remove {place}")
+def _is_image(entry: os.DirEntry) -> bool:
+    is_named = entry.name.lower().endswith(image_files.ENDINGS) and not entry.name.startswith(".")
+    return is_named and not entry.is_dir()
 
 
-def _warn_of_turned(files: Sequence[str]) -> None:
-    turned = [file for file in files if _is_turned(file)]
-    if turned:
-        logging.warning(
-            "%d of %d images have an EXIF rotation tag, such as %s. The tag is ignored: save these images "
-            "rotated if they are not upright",
-            len(turned),
-            len(files),
-            turned[0],
-        )
+def _passed_over(folder: str, taken: set[str]) -> dict[str, int]:
+    """Counts the files of a folder that are not in `taken`, by kind; most frequent first."""
+    kinds: collections.Counter[str] = collections.Counter()
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+        if entry.name not in taken and entry.name != CAPTIONS_FILE and not entry.is_dir():
+            kinds[_kind(entry)] += 1
+    kinds["images in subfolders"] += sum(1 for name in _images_below(folder) if name not in taken)
+    return {kind: count for kind, count in kinds.most_common() if count}
 
 
-def _is_turned(file: str) -> bool:
-    with Image.open(file) as image:  # Other formats than JPEG rarely have the tag, and would have to be decoded.
-        return image.format == "JPEG" and image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
+def _kind(entry: os.DirEntry) -> str:
+    if entry.name.startswith("."):
+        return "hidden"
+    if _is_image(entry):
+        return "that the table does not name"
+    return os.path.splitext(entry.name)[1] or "without an ending"
+
+
+def _images_below(folder: str) -> Iterable[str]:
+    """Yields the names of the images in subfolders, relative to the folder; not those that an evaluation wrote."""
+    for parent, folders, names in os.walk(folder):
+        relative = os.path.relpath(parent, folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and (relative, name) != (".", "eval")]
+        if relative != ".":
+            yield from (os.path.join(relative, name) for name in names if name.lower().endswith(image_files.ENDINGS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,8 @@ def find_references(
     ]
     paths = [os.path.join(folder, f"real_{fingerprint(identity)[:20]}.npz") for identity in identities]
     with locked(folder):  # Evaluations of several runs may need the same references at the same time.
-        missing = [index for index, path in enumerate(paths) if not os.path.exists(path)]
+        found = [_read(path, identity) for path, identity in zip(paths, identities)]
+        missing = [index for index, reference in enumerate(found) if reference is None]
         if missing:
             missing_measures = [measures[index] for index in missing]
             titles = " and ".join(each.title for each in missing_measures)
@@ -75,9 +77,10 @@ def find_references(
                 title="real images",
             )
             for index in missing:
-                _write(paths[index], measures[index].refer(seen, listed), identities[index])
+                reference = found[index] = measures[index].refer(seen, listed)
+                _write(paths[index], reference, identities[index])
             seen.remove()
-    return [_read(path) for path in paths]
+    return [reference for reference in found if reference is not None]  # All of them.
 
 
 def _write(path: str, reference: Reference, identity: dict[str, Any]) -> None:
@@ -86,12 +89,19 @@ def _write(path: str, reference: Reference, identity: dict[str, Any]) -> None:
         np.savez(file, **reference.arrays, **{_SCORES: np.array(json.dumps(note))})
 
 
-def _read(path: str) -> Reference:
+def _read(path: str, identity: dict[str, Any]) -> Reference | None:
+    """Reads a reference; None if it is missing, damaged, or the reference of something else."""
+    if not os.path.exists(path):
+        return None
     try:
         with np.load(path) as arrays:
             note = json.loads(str(arrays[_SCORES]))
-            return Reference(
+            reference = Reference(
                 {name: arrays[name] for name in arrays.files if name != _SCORES}, score.from_json(note["scores"])
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read: remove it, and it will be computed again") from error
+        if fingerprint(note["identity"]) == fingerprint(identity):
+            return reference
+        logging.warning("%s is the reference of other images or another network: it is made again", path)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        logging.warning("%s is damaged: it is made again", path)
+    return None

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import abc
+import concurrent.futures
+import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import input_pipeline
-from data_pipelines.images import decode_image, resize_image
+from data_pipelines import image_files, input_pipeline, records
+from data_pipelines.builders import skipped
+from data_pipelines.images import resize_image
+from data_pipelines.in_order import map_in_order
 from xmcgan.text_to_image import TextToImage
 
 # How images of the dataset and of folders are resized. The metrics depend on it, so it is part of the identity.
 _RESIZE = "bilinear without antialias, no crop"
+# How many batches of images from files are read ahead.
+_BATCHES_AHEAD = 3
 
 
 class Source(abc.ABC):
@@ -51,7 +58,10 @@ class DatasetImages(Source):
           num_captions: length of the list, see `input_pipeline.evaluation_batches`.
           seed: seed that the list is drawn with.
         """
-        self.identity = {"pictures": "real", "image_size": image_size, "resize": _RESIZE}
+        kinds = skipped.read_kinds(records.directory(dataset, data_dir), [split])
+        is_changed = any((kind.action, kind.what) == (skipped.MENDED, "image") for kind in kinds)
+        rules = {"rules": image_files.RULES} if is_changed else {}
+        self.identity = {"pictures": "real", "image_size": image_size, "resize": _RESIZE, **rules}
         self.size = num_captions
         self._dataset, self._split, self._data_dir = dataset, split, data_dir
         self._image_size, self._seed = image_size, seed
@@ -101,16 +111,13 @@ class GeneratedImages(Source):
 
 
 class FolderImages(Source):
-    """Images from files (see `image_folder.read`).
-
-    They are decoded like the dataset's images, see `data_pipelines.images.decode_image`.
-    """
+    """Images from files, see `image_files.read`."""
 
     def __init__(self, files: Sequence[str], *, image_size: int | None = None, identity: dict[str, Any] | None = None):
         """Stores the files and their identity.
 
         Args:
-          files: PNG, JPEG, BMP or GIF files, in the order of their captions.
+          files: image files, in the order of their captions.
           image_size: side length in pixels, to which images are resized like the dataset's. With None, images keep
             their sizes, and each is a batch of its own.
           identity: identifies the images, as JSON values.
@@ -120,30 +127,30 @@ class FolderImages(Source):
         self._files, self._image_size = files, image_size
 
     def batches(self, first: int, batch_size: int) -> Iterator[dict[str, tf.Tensor]]:
-        """See `Source.batches`."""
-        files = tf.data.Dataset.from_tensor_slices(list(self._files[first:]))
-        images = files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        done = first
+        """See `Source.batches`.
+
+        Raises:
+          ValueError: an image cannot be used; the message names it.
+        """
+        size = batch_size if self._image_size else 1
+        pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
         try:
-            for batch in images.batch(batch_size if self._image_size else 1).prefetch(tf.data.AUTOTUNE):
-                yield {"image": batch}
-                done += len(batch)
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{self._first_damaged(done)} is damaged: write it again, or leave it out") from error
+            images = map_in_order(pool, self._read, self._files[first:], ahead=_BATCHES_AHEAD * size)
+            while batch := list(itertools.islice(images, size)):
+                yield {"image": _on_cpu(tf.stack, batch)}  # [batch, height, width, 3] uint8
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """See `Source.images`."""
         return batch["image"]
 
-    def _read(self, file: tf.Tensor) -> tf.Tensor:
-        image = decode_image(tf.io.read_file(file))  # [height, width, 3] uint8
-        return resize_image(image, self._image_size) if self._image_size else image
+    def _read(self, file: str) -> tf.Tensor:
+        image = image_files.read(file).rgb  # [height, width, 3] uint8
+        return _on_cpu(resize_image, image, self._image_size) if self._image_size else _on_cpu(tf.constant, image)
 
-    def _first_damaged(self, first: int) -> str:
-        """Returns the first file, starting at number `first`, that cannot be decoded."""
-        for file in self._files[first:]:
-            try:
-                decode_image(tf.io.read_file(file))
-            except tf.errors.InvalidArgumentError:
-                return file
-        return "an image"
+
+def _on_cpu(function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
+    """Calls a function on the CPU, where images of the dataset are resized too."""
+    with tf.device("CPU:0"):
+        return function(*arguments)

@@ -25,6 +25,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from xmcgan import command_line
+from xmcgan.config import LARGEST_BATCH
 
 if typing.TYPE_CHECKING:
     from eval.retrieval.caption_pairs import CaptionPairs
@@ -60,10 +61,12 @@ _TEXT_PREPROCESSOR = flags.DEFINE_string("text_preprocessor", "", "For --text_to
 _TEXT_ENCODER = flags.DEFINE_string("text_encoder", "", "For --text_tower=bert: TF-Hub handle or folder.")
 _TRAIN_TEXT_ENCODER = flags.DEFINE_bool("train_text_encoder", False, "Fine-tune the BERT; otherwise it is frozen.")
 _TEXT_LENGTH = flags.DEFINE_integer("text_length", 32, "Captions are cut to this many tokens, with [CLS] and [SEP].")
-_DIM = flags.DEFINE_integer("dim", 128, "Dimension of the embeddings.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of the order of the batches.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "Pairs in a batch, over all replicas.")
-_STEPS = flags.DEFINE_integer("steps", 20_000, "Number of updates.")
+_DIM = flags.DEFINE_integer("dim", 128, "Dimension of the embeddings.", lower_bound=1, upper_bound=65_536)
+_SEED = command_line.define_seed("Seed of the initial weights and of the order of the batches.")
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 256, "Pairs in a batch, over all replicas.", lower_bound=2, upper_bound=LARGEST_BATCH
+)
+_STEPS = flags.DEFINE_integer("steps", 20_000, "Number of updates.", lower_bound=1)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate; 1e-4 suits published towers.")
 _CHECKPOINT_EVERY = flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints.", lower_bound=1)
 _EVALUATE_EVERY = flags.DEFINE_integer(

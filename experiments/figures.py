@@ -39,7 +39,7 @@ _DATASET = command_line.define_dataset(datasets, "Dataset of captions and models
 _DATA_DIR = command_line.define_data_dir()
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", lower_bound=1)
 _NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Noise vectors of noise; ways uses up to 2.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of captions, images and noise.", lower_bound=0)
+_SEED = command_line.define_seed("Seed of captions, images and noise.")
 _OUTPUT = flags.DEFINE_string("output", "figures", "Folder of the figures.")
 
 

@@ -36,7 +36,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from xmcgan import config as config_lib
-from xmcgan import config_checks, flag_help
+from xmcgan import config_checks, failures, flag_help
 from xmcgan.training import cluster
 
 # TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
@@ -102,6 +102,11 @@ def define_workdir(
     """
     _optional.update(["workdir"] if optional else [])
     return flags.DEFINE_string("workdir", None, text)
+
+
+def define_seed(text: str) -> flags.FlagHolder[int]:
+    """Defines `--seed`, 0 by default, with the bounds that all random generators share."""
+    return flags.DEFINE_integer("seed", 0, text, lower_bound=0, upper_bound=config_lib.LARGEST_SEED)
 
 
 def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
@@ -272,6 +277,11 @@ def _one_line_errors() -> typing.Iterator[None]:
         if FLAGS.is_parsed() and FLAGS.traceback:
             raise
         _exit(f"error: {_describe(error)}", 1)
+    except Exception as error:
+        line = None if FLAGS.is_parsed() and FLAGS.traceback else failures.explanation(error)
+        if line is None:
+            raise
+        _exit(f"error: {line}", 1)
 
 
 def _stdout_is_closed() -> bool:

@@ -19,6 +19,10 @@ METRICS = ("fid", "kid", "is", "r_precision", "soa")
 _T = typing.TypeVar("_T")
 
 
+# NumPy's random generators take no larger seeds. A larger batch is a slip of the finger, and would not fit anywhere.
+LARGEST_SEED, LARGEST_BATCH = 2**32 - 1, 2**16
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """The properties of a field besides its type and default.
@@ -26,7 +30,7 @@ class Setting:
     Attributes:
       help: one sentence for `--help`.
       choices: the possible values; empty for any.
-      minimum: the smallest possible value; None for any.
+      minimum, maximum: the smallest and the largest possible value; None for any.
       positive: the value is greater than 0.
       fraction: the value is at least 0 and less than 1.
       loss_weight: the value is the weight of a loss; 0 switches that loss off.
@@ -38,6 +42,7 @@ class Setting:
     help: str
     choices: tuple = ()
     minimum: typing.Optional[float] = None
+    maximum: typing.Optional[float] = None
     positive: bool = False
     fraction: bool = False
     loss_weight: bool = False
@@ -220,7 +225,7 @@ class LossConfig:
 class TrainingConfig:
     """Algorithm 1 and its numbers (Appendix A); checkpoints and logging."""
 
-    batch_size: int = setting(256, "The global batch, over all replicas.", minimum=1)
+    batch_size: int = setting(256, "The global batch, over all replicas.", minimum=1, maximum=LARGEST_BATCH)
     epochs: float = setting(
         1000.0, "Passes over the training images; D's batches count as well as G's.", positive=True, may_change=True
     )
@@ -273,7 +278,9 @@ class TrainingConfig:
     ema_warmup: bool = setting(
         False, "Start with a short average that grows longer: the decay of step t is at most (1 + t) / (10 + t)."
     )
-    seed: int = setting(0, "Seed of weights, noise, and the order of images, captions and flips.")
+    seed: int = setting(
+        0, "Seed of weights, noise, and the order of images, captions and flips.", minimum=0, maximum=LARGEST_SEED
+    )
     steps_per_call: int = setting(
         50,
         "Steps in one call of the compiled loop; log_every, sample_every and checkpoint_every are multiples of it.",
@@ -335,12 +342,19 @@ class EvaluationConfig:
         30_000,
         "Captions of the validation split; if it has fewer images, they are used several times.",
         minimum=2,
+        maximum=10_000_000,
         may_change=True,
     )
     seed: int = setting(
-        0, "Seed of the list of captions, the noise, and the random choices of the metrics.", minimum=0, may_change=True
+        0,
+        "Seed of the list of captions, the noise, and the random choices of the metrics.",
+        minimum=0,
+        maximum=2**31 - 1,  # The upper half of the seed of each image's noise.
+        may_change=True,
     )
-    batch_size: int = setting(64, "Images per batch, over all replicas.", minimum=1, may_change=True)
+    batch_size: int = setting(
+        64, "Images per batch, over all replicas.", minimum=1, maximum=LARGEST_BATCH, may_change=True
+    )
     network: str = setting(
         "tfgan",
         "Network of FID, KID and IS: 'tfgan' (what publications use), 'keras', or 'scenes'.",

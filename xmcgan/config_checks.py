@@ -55,6 +55,8 @@ def _remedy(value: Any, setting: Setting) -> str | None:
         return f"is not possible: choose one of {', '.join(map(str, setting.choices))}"
     if setting.minimum is not None and not value >= setting.minimum:
         return f"is too small: set it to {setting.minimum} or more"
+    if setting.maximum is not None and not value <= setting.maximum:
+        return f"is too large: set it to {setting.maximum} or less"
     if setting.positive and not value > 0:
         return "must be greater than 0"
     if setting.fraction and not 0 <= value < 1:

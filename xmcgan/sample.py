@@ -5,19 +5,20 @@
   python -m xmcgan.sample --workdir=runs/demo --held_out=16
   python -m xmcgan.sample --export=exports/demo --caption="a red ball on the beach" --output=images
 
-Writes a labeled grid, grid.png (a row for each caption, a column for each noise vector), and each image as a PNG file.
-The same captions, seed and checkpoint give the same images.
+Writes each image as a PNG file, and a labeled grid, grid.png (a row for each caption, a column for each noise vector).
+Many captions get several grids, grid.png, grid_002.png and so on. The same captions, seed and checkpoint give the same
+images.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import app, flags
 
-from xmcgan import command_line
+from xmcgan import command_line, text_files
 
 if TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is quick.
     import numpy as np
@@ -31,15 +32,19 @@ _DATA_DIR = command_line.define_data_dir()
 _CAPTION = flags.DEFINE_multi_string("caption", [], "A caption to draw; may be given several times.")
 _CAPTIONS = flags.DEFINE_string("captions", None, "A text file of captions to draw, one per line.")
 _HELD_OUT = flags.DEFINE_integer(
-    "held_out", 0, "Draw this many captions of the validation split, beside the real images.", lower_bound=0
+    "held_out",
+    0,
+    "Draw this many captions of the validation split, beside the real images.",
+    lower_bound=0,
+    upper_bound=100_000,
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "latest", "Which checkpoint of a run to use: 'latest', 'best' (by FID, see eval.evaluate) or a step."
 )
-_NUM_NOISE = flags.DEFINE_integer("num_noise", 4, "Images per caption, one for each noise vector.", lower_bound=1)
-_SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of the noise vectors and of the choice of held-out captions.", lower_bound=0
+_NUM_NOISE = flags.DEFINE_integer(
+    "num_noise", 4, "Images per caption, one for each noise vector.", lower_bound=1, upper_bound=1000
 )
+_SEED = command_line.define_seed("Seed of the noise vectors and of the choice of held-out captions.")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for the images. Default: <workdir>/pictures, or ./pictures for an export."
 )
@@ -54,36 +59,68 @@ def main(argv: list[str]) -> None:
     if bool(captions) == bool(_HELD_OUT.value):
         raise app.UsageError("give the captions: either --caption and --captions, or --held_out")
 
-    import numpy as np
-
     from xmcgan.display import grid
     from xmcgan.models.text_encoder import check_captions
     from xmcgan.text_to_image import TextToImage
 
-    real = None
     if captions:
         check_captions(captions)
     if _EXPORT.value:
         model = TextToImage.from_export(_EXPORT.value)
     else:
         model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
-    if _HELD_OUT.value:
-        captions, real = held_out(model.config)
-    warn_of_truncation(model, captions)
     seeds = [_SEED.value + i for i in range(_NUM_NOISE.value)]
-    drawn = model([caption for caption in captions for _ in seeds], seeds * len(captions))
-    images = drawn.reshape(len(captions), len(seeds), *drawn.shape[1:])
+    page_rows = grid.rows_of_page(len(seeds), model.image_size)
+    if captions:
+        pages: Iterable[Page] = (
+            Page(captions[first : first + page_rows]) for first in range(0, len(captions), page_rows)
+        )
+    else:
+        pages = held_out(model.config, page_rows)
 
     output = _OUTPUT.value or os.path.join(_WORKDIR.value or "", "pictures")
-    for row, images_of_caption in enumerate(images):
+    num_captions = 0
+    grids: list[str] = []
+    for page in pages:
+        grids.append(os.path.join(output, f"grid_{len(grids) + 1:03d}.png" if grids else "grid.png"))
+        draw_page(model, page, seeds, num_captions, grids[-1])
+        num_captions += len(page.captions)
+    where = f"the grid is {grids[0]}" if len(grids) == 1 else f"{len(grids)} grids are {grids[0]} to {grids[-1]}"
+    print(f"{model.name}: {num_captions * len(seeds)} images of {num_captions} captions are in {output}; {where}")
+
+
+class Page(NamedTuple):
+    """The captions of a grid."""
+
+    captions: list[str]
+    real: np.ndarray | None = None  # Their real images, if known: uint8 [captions, size, size, 3].
+
+
+def draw_page(model: TextToImage, page: Page, seeds: list[int], first: int, grid_path: str) -> None:
+    """Draws images of captions, and writes the images and their grid.
+
+    Args:
+      model: draws the images.
+      page: the captions.
+      seeds: seed of the noise vector of each column.
+      first: number of the first caption, for the names of the files.
+      grid_path: file of the grid; the images are written beside it.
+    """
+    import numpy as np
+
+    from xmcgan.display import grid
+
+    warn_of_truncation(model, page.captions)
+    drawn = model([caption for caption in page.captions for _ in seeds], seeds * len(page.captions))
+    images = drawn.reshape(len(page.captions), len(seeds), *drawn.shape[1:])
+    for row, images_of_caption in enumerate(images, start=first):
         for seed, image in zip(seeds, images_of_caption):
-            grid.save_png(os.path.join(output, f"caption_{row:04d}_seed_{seed}.png"), image)
+            name = f"caption_{row:04d}_seed_{seed}.png"
+            grid.save_png(os.path.join(os.path.dirname(grid_path), name), image)
     columns = [f"z {seed}" for seed in seeds]
-    if real is not None:
-        images, columns = np.concatenate([real[:, None], images], axis=1), ["real", *columns]
-    path = os.path.join(output, "grid.png")
-    grid.save_png(path, grid.image_grid(images, captions, columns))
-    print(f"{model.name}: {len(drawn)} images of {len(captions)} captions are in {output}; the grid is {path}")
+    if page.real is not None:
+        images, columns = np.concatenate([page.real[:, None], images], axis=1), ["real", *columns]
+    grid.save_png(grid_path, grid.image_grid(images, page.captions, columns))
 
 
 def read_captions(given: list[str], path: str | None) -> list[str]:
@@ -91,23 +128,26 @@ def read_captions(given: list[str], path: str | None) -> list[str]:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: the file has no captions, or is not UTF-8.
+      ValueError: the file has no captions, is not UTF-8 text, or is too large.
     """
     captions = list(given)
     if path:
-        with open(path, encoding="utf-8") as file:
-            try:
-                lines = [line.strip() for line in file if line.strip()]
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+        lines = [line.strip() for line in text_files.read_text(path).split("\n") if line.strip()]
         if not lines:
             raise ValueError(f"{path} has no captions: write one per line")
         captions += lines
     return captions
 
 
-def held_out(config: Config | None) -> tuple[list[str], np.ndarray]:
-    """Reads captions of the validation split, and their real images: uint8 [captions, size, size, 3].
+def held_out(config: Config | None, page_rows: int) -> Iterator[Page]:
+    """Reads captions of the validation split, and their real images.
+
+    Args:
+      config: of the run; None if there is none.
+      page_rows: captions of a page.
+
+    Yields:
+      The captions, page by page.
 
     Raises:
       ValueError: there is no config that names the dataset.
@@ -120,13 +160,14 @@ def held_out(config: Config | None) -> tuple[list[str], np.ndarray]:
         config.dataset,
         "validation",
         _DATA_DIR.value,
-        batch_size=_HELD_OUT.value,
+        batch_size=page_rows,
         image_size=config.data.image_size,
         num_captions=_HELD_OUT.value,
         seed=_SEED.value,
     )
-    batch = next(iter(batches))
-    return [caption.decode() for caption in batch.caption.numpy()], batch.image.numpy()
+    for batch in batches:
+        captions = [caption.decode("utf-8", "replace") for caption in batch.caption.numpy()]
+        yield Page(captions, batch.image.numpy())
 
 
 def warn_of_truncation(model: TextToImage, captions: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ class Detector:
     """
 
     def __init__(self, name: str, function: ImageFunction, label_map: LabelMap, identity: Mapping[str, Any]):
-        """Stores the parts, and tries the function on a black image.
+        """Stores the parts, and tries the function on black images.
 
         Args:
           name: name of the detector.
@@ -59,9 +59,8 @@ class Detector:
         """
         self.name = name
         self.class_names = label_map.names
-        self._function = function
         self._class_numbers = tf.constant(label_map.table, tf.int32)
-        self._class_key, found = _probe(function)
+        self._function, self._class_key, found = _probe(function)
         self._largest = 1.0 if self._class_key == _OPEN_IMAGES_IDS else 255.0
         # Every call has the same number of slots: `tf.map_fn` needs one shape for all images, even if there are none.
         self._slots = max(found, _MIN_SLOTS)
@@ -162,14 +161,33 @@ def best_scores(detections: Detections, num_classes: int) -> tf.Tensor:
     return tf.reduce_max(is_class * detections.scores[..., tf.newaxis], axis=1)
 
 
-def _probe(function: ImageFunction) -> tuple[str, int]:
-    """Runs the function on a black image; returns the name of the class-id output, and the number of detections."""
+def _probe(function: ImageFunction) -> tuple[ImageFunction, str, int]:
+    """Runs the function on black images.
+
+    Some detectors say that they take any number of images, but fail on more than one: these get one at a time.
+
+    Returns:
+      The function, with the batch size that it takes; the name of the class-id output; and the number of detections.
+
+    Raises:
+      TypeError, ValueError, tf.errors.InvalidArgumentError: it has neither of the supported APIs.
+    """
     if function.batch not in (None, 1):
         raise ValueError(f"it takes {function.batch} images at once, neither one nor any number")
     if function.dtype != tf.uint8 and not function.dtype.is_floating:
         raise ValueError(f"it takes images of type {function.dtype.name}")
+    if function.batch is None:
+        try:
+            return function, *_outputs_of(function, 2)
+        except (TypeError, ValueError, tf.errors.OpError):
+            function = function._replace(batch=1)
+    return function, *_outputs_of(function, 1)
+
+
+def _outputs_of(function: ImageFunction, num_images: int) -> tuple[str, int]:
+    """Runs the function; returns the name of the class-id output, and the number of detections."""
     strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
-    black = tf.zeros([1, 64, 64, 3], function.dtype)
+    black = tf.zeros([num_images, 64, 64, 3], function.dtype)
     outputs = strategy.run(tf.function(lambda images: function.run(images)), args=(black,))
     if not isinstance(outputs, Mapping):
         raise ValueError("it does not return a dict")
@@ -178,7 +196,7 @@ def _probe(function: ImageFunction) -> tuple[str, int]:
         if key not in outputs:
             raise ValueError(f"there is no {key} among {', '.join(sorted(outputs))}")
     boxes = strategy.experimental_local_results(outputs["detection_boxes"])[0]
-    if boxes.shape.rank not in (2, 3) or boxes.shape[-1] != 4:
+    if boxes.shape.rank not in (2, 3) or boxes.shape[-1] != 4 or (num_images > 1 and boxes.shape[0] != num_images):
         raise ValueError(f"its detection_boxes are {boxes.shape}, not [batch, detections, 4]")
     return class_key, boxes.shape[-2]
 

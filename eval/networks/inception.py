@@ -228,7 +228,7 @@ def _load_saved_network(
     *,
     is_inception: bool,
 ) -> ImageNetwork:
-    """Loads a SavedModel that maps images to a dict of outputs, and tries it on a black image.
+    """Loads a SavedModel that maps images to a dict of outputs, and tries it on two black images.
 
     Args:
       name: name of the network.
@@ -250,7 +250,7 @@ def _load_saved_network(
     content = {"weights": handle, "sha256": hub_files.saved_model_digest(handle)}
     network = ImageNetwork(name, function.run, preprocess, layers, {**content, **identity}, is_inception=is_inception)
     try:
-        black = tf.zeros([1, 64, 64, 3], tf.uint8)
+        black = tf.zeros([2, 64, 64, 3], tf.uint8)  # Some networks fail on more than one image.
         tf.distribute.get_strategy().run(tf.function(network.__call__), args=(black,))  # Mirrored weights need `run`.
     except (KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
-from data_pipelines import input_pipeline
+from data_pipelines import image_files, input_pipeline
 from eval import image_folder
 from eval.image_folder import CAPTIONS_FILE
 from eval.ranking.design import SLOTS
@@ -130,18 +130,18 @@ def _generated(model: TextToImage, draw: CaptionDraw) -> Source:
 
 def _find_folder(folder: str, draw: CaptionDraw) -> RankedModel:
     files = _files_of_captions(folder, draw.captions)
+    rules = {"rules": image_files.RULES} if image_folder.check(files) else {}
     digest = hashlib.sha256()
     for file in files:
-        with open(file, "rb") as content:
-            digest.update(content.read())
-    return RankedModel({"folder": folder, "sha256": digest.hexdigest()}, lambda: FolderImages(files))
+        digest.update(image_files.read_bytes(file))
+    return RankedModel({"folder": folder, "sha256": digest.hexdigest(), **rules}, lambda: FolderImages(files))
 
 
 def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
     """Returns the file for each caption; a repeated caption uses its images in turn."""
     listed: dict[str, list[str]] = {}
-    files, table = image_folder.read(folder)
-    for file, caption in zip(files, table.captions):
+    images = image_folder.read(folder)
+    for file, caption in zip(images.files, images.captions.captions):
         listed.setdefault(_one_line(caption), []).append(file)
     missing = [caption for caption in captions if caption not in listed]
     if missing:

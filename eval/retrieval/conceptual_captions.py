@@ -6,7 +6,7 @@ tool of their choice. Two layouts are supported:
   a folder of images, and a table `caption<TAB>file` with files relative to the folder;
   the folder that `img2dataset --output_format files` fills: 00000/000000123.jpg, its caption in 00000/000000123.txt.
 
-Images are JPEG files. Many of the URLs no longer work, so up to half of the images may be missing.
+Many of the URLs no longer work, so up to half of the images may be missing.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
+import numpy as np
 import tensorflow as tf
 import tqdm
 from absl import logging
 
 from data_pipelines import image_files
-from data_pipelines.images import decode_image, resize_image
+from data_pipelines.images import resize_image
 from data_pipelines.input_pipeline import Batch
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
+from xmcgan import text_files
 from xmcgan.files import replaced
 
 _MAX_UNFIT = 0.5
 _LARGEST_HELD_OUT_SHARE = 0.1
 _CHECKED_AT_ONCE = 4096
+_LARGEST_MEMO = 1 << 30
 
 
 class Pair(NamedTuple):
@@ -40,6 +43,13 @@ class Pair(NamedTuple):
 
     file: str  # Relative to the folder of the images.
     caption: str
+
+
+class _Memo(TypedDict):
+    """What `fit_pairs` remembers."""
+
+    pairs: str  # Digest of the pairs.
+    unfit: dict[str, str]  # Reasons by file.
 
 
 class ConceptualCaptions(CaptionPairs):
@@ -96,12 +106,16 @@ class ConceptualCaptions(CaptionPairs):
     def _batches(
         self, pairs: Sequence[Pair], numbers: tf.data.Dataset, batch_size: int, image_size: int
     ) -> tf.data.Dataset:
-        files = tf.constant([pair.file for pair in pairs])
+        files = tf.constant([os.fsencode(pair.file) for pair in pairs])  # Names need not be UTF-8.
         captions = tf.constant([pair.caption for pair in pairs])
 
+        def read(file: bytes) -> np.ndarray:
+            return image_files.read(os.path.join(self._images, os.fsdecode(file))).rgb
+
         def example(number: tf.Tensor) -> Batch:
-            data = tf.io.read_file(tf.strings.join([self._images, files[number]], separator=os.sep))
-            image = resize_image(decode_image(data), image_size)
+            # Not stateful: otherwise tf.data would run it sequentially under enable_op_determinism.
+            image = tf.numpy_function(read, [files[number]], tf.uint8, stateful=False)
+            image = resize_image(tf.ensure_shape(image, [None, None, 3]), image_size)
             return Batch(image, captions[number], files[number])
 
         options = tf.data.Options()
@@ -117,15 +131,21 @@ def read_pairs(images: str | os.PathLike, table: str | os.PathLike | None = None
       images: folder of the images.
       table: table of lines `caption<TAB>file`, in UTF-8; None for a folder of img2dataset, with captions beside images.
 
+    Returns:
+      The pairs. The log says how many images of a folder of img2dataset have no caption.
+
     Raises:
       FileNotFoundError: a path does not exist, or the folder has no files of img2dataset.
-      ValueError: a line of the table has another form; the message has its number.
+      ValueError: a line of the table has another form, or names a file outside of the folder; the message has its
+        number.
     """
     if not os.path.isdir(images):
         raise FileNotFoundError(f"--pictures={os.fspath(images)}: there is no such folder")
-    pairs = list(_read_table(table) if table else _read_img2dataset(pathlib.Path(images)))
+    if table:
+        pairs, where = list(_read_table(table)), f"--captions={os.fspath(table)}"
+    else:
+        pairs, where = _read_img2dataset(pathlib.Path(images)), f"--pictures={os.fspath(images)}"
     if not pairs:
-        where = f"--captions={os.fspath(table)}" if table else f"--pictures={os.fspath(images)}"
         raise FileNotFoundError(
             f"{where} has no captions: pass a table of lines `caption<TAB>file` with --captions, "
             "or the folder of `img2dataset --output_format files` with --pictures"
@@ -170,38 +190,62 @@ def digest(pairs: Sequence[Pair]) -> str:
     """Returns the SHA-256 of pairs in their order, in hexadecimal."""
     content = hashlib.sha256()
     for pair in pairs:
-        content.update(f"{pair.file}\t{pair.caption}\n".encode())
+        content.update(f"{pair.file}\t{pair.caption}\n".encode("utf-8", "surrogateescape"))
     return content.hexdigest()
 
 
 def _read_table(table: str | os.PathLike) -> Iterator[Pair]:
-    with open(table, encoding="utf-8", newline="\n") as file:
-        try:
-            for number, line in enumerate(file, start=1):
-                fields = [field.strip() for field in line.rstrip("\r\n").split("\t")]
-                if fields == [""]:
-                    continue
-                if len(fields) != 2 or not all(fields):
-                    raise ValueError(f"{table}: line {number} is not `caption<TAB>file`: {line.strip()[:80]!r}")
-                if "://" in fields[1]:
-                    raise ValueError(
-                        f"{table}: line {number} has a URL, not a file: download the images first, for example with "
-                        "img2dataset --output_format files, and pass its folder with --pictures, without --captions"
-                    )
-                yield Pair(file=fields[1], caption=" ".join(fields[0].split()))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{table} is not UTF-8 text: save it as UTF-8") from error
+    for number, line in text_files.read_lines(table, newline="\n"):
+        fields = [field.strip() for field in line.split("\t")]
+        if fields == [""]:
+            continue
+        if len(fields) != 2 or not all(fields):
+            raise ValueError(f"{table}: line {number} is not `caption<TAB>file`: {line.strip()[:80]!r}")
+        if "://" in fields[1]:
+            raise ValueError(
+                f"{table}: line {number} has a URL, not a file: download the images first, for example with "
+                "img2dataset --output_format files, and pass its folder with --pictures, without --captions"
+            )
+        if not image_files.stays_within(fields[1]):
+            raise ValueError(
+                f"{table}: line {number} names a file outside of the folder: write names relative to --pictures, "
+                f"not {fields[1][:80]!r}"
+            )
+        yield Pair(file=fields[1], caption=" ".join(fields[0].split()))
 
 
-def _read_img2dataset(folder: pathlib.Path) -> Iterator[Pair]:
-    for shard in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()):
-        for image in sorted(shard.glob("*.jpg")):
-            try:
-                caption = " ".join(image.with_suffix(".txt").read_text(encoding="utf-8").split())
-            except (FileNotFoundError, UnicodeDecodeError):
+def _read_img2dataset(folder: pathlib.Path) -> list[Pair]:
+    pairs, num_others = [], 0
+    captions_left_out: collections.Counter[str] = collections.Counter()
+    for entry in sorted(folder.iterdir()):
+        if not (entry.is_dir() and entry.name.isdigit()):
+            num_others += entry.name.lower().endswith(image_files.ENDINGS)
+            continue
+        for image in sorted(entry.iterdir()):
+            if not image.name.lower().endswith(image_files.ENDINGS) or image.name.startswith("."):
                 continue
+            caption, reason = _caption_beside(image)
             if caption:
-                yield Pair(f"{shard.name}/{image.name}", caption)
+                pairs.append(Pair(f"{entry.name}/{image.name}", caption))
+            else:
+                captions_left_out[reason] += 1
+    if num_others:
+        captions_left_out["outside of img2dataset's numbered folders"] = num_others
+    if captions_left_out:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in captions_left_out.most_common())
+        logging.warning("%s: %d images are taken; passed over: %s", folder, len(pairs), reasons)
+    return pairs
+
+
+def _caption_beside(image: pathlib.Path) -> tuple[str, str]:
+    """Returns the caption in the text file beside an image, or '' and what is wrong with it."""
+    try:
+        caption = " ".join(text_files.read_text(image.with_suffix(".txt")).split())
+    except FileNotFoundError:
+        return "", "without a .txt file"
+    except ValueError:
+        return "", "with a .txt file that cannot be read"
+    return caption, "with an empty .txt file"
 
 
 def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, str]:
@@ -225,13 +269,13 @@ def _unfit_files(images: str | os.PathLike, files: Sequence[str]) -> dict[str, s
 
 
 def _read_memo(memo: str | os.PathLike, pairs_digest: str) -> dict[str, str] | None:
-    """Returns what an earlier call found for the same pairs, if any."""
-    if not os.path.exists(memo):
+    """Returns what an earlier call found for the same pairs, if any; a damaged memo is made again."""
+    try:
+        found: _Memo = text_files.read_json(memo, _Memo, max_bytes=_LARGEST_MEMO)
+    except (FileNotFoundError, ValueError):
         return None
-    with open(memo, encoding="utf-8") as file:
-        found = json.load(file)
     return found["unfit"] if found["pairs"] == pairs_digest else None
 
 
 def _hash(file: str) -> bytes:
-    return hashlib.sha256(file.encode()).digest()
+    return hashlib.sha256(os.fsencode(file)).digest()

@@ -153,7 +153,7 @@ def test_unfit_images_in_archives(ln_openimages, monkeypatch):
     _pack(folder)
     monkeypatch.setattr(image_files, "MAX_BYTES", 50_000)
     data_dir = _convert(ln_openimages, max_skipped=0.5)
-    reasons = ["missing image", "truncated JPEG", "not a JPEG", "image too large"]
+    reasons = ["missing image", "truncated JPEG", "unknown or damaged format", "image too large"]
     assert left_out("ln_openimages", data_dir) == [("image", path.name, reason) for path, reason in zip(paths, reasons)]
     found = stored("ln_openimages", data_dir, "validation")
     assert {record.file_name for record in found.values()} == {path.name for path in paths[4:]}

@@ -77,6 +77,30 @@ def test_files_are_whole_or_not_there(tmp_path):
     assert not (tmp_path / "seen").exists()
 
 
+@pytest.mark.parametrize("part, batches", [(0, 2), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    "damage", [None, lambda whole: whole[:200], lambda whole: b"", lambda whole: bytes(len(whole))]
+)
+def test_a_missing_or_damaged_part_is_made_again(part, batches, damage, tmp_path):
+    _collect(Numbers(), tmp_path / "seen")
+    path = tmp_path / "seen" / f"part_{part:05d}.npz"
+    content = path.read_bytes()
+    path.unlink()
+    if damage:
+        path.write_bytes(damage(content))
+    again = Numbers()
+    _check(_collect(again, tmp_path / "seen"))
+    assert again.given == 2  # Batches of a part.
+
+
+def test_a_part_of_another_size_is_made_again(tmp_path):
+    _collect(Numbers(), tmp_path / "seen")
+    first, last = (tmp_path / "seen" / f"part_{part:05d}.npz" for part in (0, 2))
+    first.write_bytes(last.read_bytes())
+    (tmp_path / "seen" / "part_00003.npz").write_bytes(last.read_bytes())  # Beyond the end: not taken.
+    _check(_collect(Numbers(), tmp_path / "seen"))
+
+
 def test_time_is_accounted_for(tmp_path):
     seen = _collect(Numbers(), tmp_path / "seen")
     assert 0 < seen.forward_seconds < seen.seconds

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from data_pipelines import image_files
 from eval import image_folder
 from eval.sources import FolderImages
 
@@ -20,50 +23,50 @@ def folder(tmp_path):
 
 
 def test_images_come_with_their_captions(folder):
-    files, listed = image_folder.read(str(folder))
-    assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
-    assert listed.captions == ["a cat", "a dog", "a bird", "ein Käfer"]
-    assert listed.image_ids == ["a.png", "7", "7", "d.png"]
+    images = image_folder.read(str(folder))
+    assert images.files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
+    assert images.captions.captions == ["a cat", "a dog", "a bird", "ein Käfer"]
+    assert images.captions.image_ids == ["a.png", "7", "7", "d.png"]
+    assert images.summary() == "4 images taken"
+    assert image_folder.check(images.files) == {"transparency laid over white": 1}
 
-    source = FolderImages(files, image_size=64)
+    source = FolderImages(images.files, image_size=64)
     batches = [batch["image"].numpy() for batch in source.batches(1, 2)]
     assert [batch.shape for batch in batches] == [(2, 64, 64, 3), (1, 64, 64, 3)]
-    decoded = np.asarray(Image.open(folder / "b.jpg"), int)
-    assert np.abs(batches[0][0] - decoded).max() <= 4  # Decoders differ in the last bits.
-    np.testing.assert_array_equal(batches[1][0], np.asarray(Image.open(folder / "d.png"))[..., :3])
+    np.testing.assert_array_equal(batches[0][0], image_files.read(folder / "b.jpg").rgb)
+    np.testing.assert_array_equal(batches[1][0], image_files.read(folder / "d.png").rgb)
     grey = np.asarray(Image.open(folder / "c.png"))[..., None].repeat(3, -1)
     resized = tf.image.resize(grey, (64, 64), method="bilinear")  # As the dataset's own images are.
     np.testing.assert_array_equal(batches[0][1], np.rint(resized))
 
-    one_by_one = [batch["image"].numpy() for batch in FolderImages(files).batches(1, 2)]
+    one_by_one = [batch["image"].numpy() for batch in FolderImages(images.files).batches(1, 2)]
     assert [batch.shape for batch in one_by_one] == [(1, 64, 64, 3), (1, 48, 48, 3), (1, 64, 64, 3)]
     np.testing.assert_array_equal(one_by_one[1][0], grey)
 
 
-def test_images_are_taken_as_they_are_stored(tmp_path, caplog):
-    """Metrics and rankings follow the same rules: no rotation, palettes become RGB, and 16 bits become 8."""
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(256, size=(8, 4, 3), dtype=np.uint8)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Orientation: rotated by 90 degrees.
-    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
-    deep = rng.integers(2**16, size=(8, 4), dtype=np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    palette = Image.fromarray(pixels).quantize(16)
-    palette.save(tmp_path / "palette.png")
-    files, _ = image_folder.read(str(tmp_path), needs_captions=False)
-    deep_image, palette_image, turned_image = (batch["image"].numpy()[0] for batch in FolderImages(files).batches(0, 1))
-    assert turned_image.shape == (8, 4, 3)
-    assert "1 of 3 images have an EXIF rotation tag" in caplog.text
-    np.testing.assert_array_equal(deep_image, np.repeat(deep[..., None] >> 8, 3, axis=-1))
-    np.testing.assert_array_equal(palette_image, palette.convert("RGB"))
+def test_what_was_taken_and_what_was_passed_over_is_said(folder):
+    for name in (".hidden.png", "e.webp", "f.TIF", "notes.txt", "README"):
+        (folder / name).write_bytes(b"")
+    for name in ("x/g.png", "x/y/h.jpg", "x/notes.txt", "eval/curve.png", ".cache/i.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    found = {"images in subfolders": 2, "hidden": 1, ".txt": 1, "without an ending": 1}
+    images = image_folder.read(str(folder))
+    assert images.passed_over == {"that the table does not name": 2, **found}
+    (folder / "captions.tsv").unlink()
+    images = image_folder.read(str(folder), needs_captions=False)
+    assert images.passed_over == found
+    assert images.summary().startswith("6 images taken; passed over: 2 images in subfolders, 1 ")
 
 
-def test_a_damaged_image_is_named(folder):
-    (folder / "b.jpg").write_bytes((folder / "b.jpg").read_bytes()[:1000])
-    files, _ = image_folder.read(str(folder))
+def test_every_damaged_image_is_found_before_the_work_begins(folder):
+    for name in ("b.jpg", "c.png"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:1000])
+    files = image_folder.read(str(folder)).files
+    with pytest.raises(ValueError, match=r"/b\.jpg cannot be used \(truncated JPEG\): replace it.* \(and 1 others\)$"):
+        image_folder.check(files)
     for source in (FolderImages(files), FolderImages(files, image_size=64)):
-        with pytest.raises(ValueError, match=r"b\.jpg is damaged: write it again, or leave it out"):
+        with pytest.raises(ValueError, match=r"/b\.jpg cannot be used"):
             list(source.batches(0, 2))
 
 
@@ -89,29 +92,34 @@ def test_a_bad_table_is_refused(table, error, words, folder):
 
 def test_a_table_of_another_encoding_is_refused(folder):
     (folder / "captions.tsv").write_bytes("a.png\tein Käfer\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"captions\.tsv is not UTF-8 text: save it as UTF-8"):
+    with pytest.raises(ValueError, match=r"captions\.tsv.*not UTF-8 text"):
         image_folder.read(str(folder))
 
 
-@pytest.mark.parametrize("content", [b"no image", b"", b"\x89PNG\r\n\x1a\n"])
-def test_a_file_that_is_not_an_image_is_named(content, folder):
-    (folder / "b.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=r"b\.jpg is not a readable image .*: replace it, or remove line 2 of"):
-        image_folder.read(str(folder))
-    Image.new("RGB", (8, 8)).save(folder / "b.jpg", format="TIFF")
-    with pytest.raises(ValueError, match=r"TIFF is not PNG, JPEG"):
-        image_folder.read(str(folder))
+def test_a_byte_order_mark_is_no_part_of_the_table(folder):
+    before = image_folder.read(str(folder))
+    (folder / "captions.tsv").write_text((folder / "captions.tsv").read_text(), encoding="utf-8-sig")
+    assert image_folder.read(str(folder)) == before
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "x", "/dev/zero"])
+def test_only_regular_files_are_images(name, folder):
+    os.mkfifo(folder / "pipe.png")
+    (folder / "x").mkdir()
+    (folder / "captions.tsv").write_text(f"a.png\ta cat\n{name}\ta dog\n")
+    with pytest.raises(ValueError, match=rf"{name} cannot be used \(unreadable image\)"):
+        image_folder.check(image_folder.read(str(folder)).files)
 
 
 def test_without_captions_all_images_are_taken(folder):
     (folder / "captions.tsv").unlink()
-    files, listed = image_folder.read(str(folder), needs_captions=False)
-    assert files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
-    assert listed.captions == [""] * 4
+    images = image_folder.read(str(folder), needs_captions=False)
+    assert images.files == [str(folder / name) for name in ("a.png", "b.jpg", "c.png", "d.png")]
+    assert images.captions.captions == [""] * 4
     with pytest.raises(FileNotFoundError, match=r"other\.tsv is missing"):  # A table that is passed must exist.
         image_folder.read(str(folder), str(folder / "other.tsv"), needs_captions=False)
     with pytest.raises(FileNotFoundError, match="is not a folder"):
         image_folder.read(str(folder / "nothing"), needs_captions=False)
     (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"has 0 images \(\.png, .*: metrics need two or more"):
+    with pytest.raises(ValueError, match=r"has 0 images \(\.jpg, .*: metrics need two or more"):
         image_folder.read(str(folder / "empty"), needs_captions=False)

@@ -78,10 +78,29 @@ def test_a_killed_computation_resumes(tmp_path, monkeypatch):
     assert reference.arrays["total"] == (np.arange(SIZE) ** 2).sum()
 
 
-def test_a_damaged_file_is_named(tmp_path):
+@pytest.mark.parametrize("damage", [lambda whole: whole[:100], lambda whole: b"", lambda whole: bytes(len(whole))])
+def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
     _references(tmp_path, Numbers(), [_Sums()])
     (path,) = (tmp_path / "scenes" / "evaluation").glob("*.npz")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=rf"{path.name} cannot be read: remove it") as error:
-        _references(tmp_path, Numbers(), [_Sums()])
-    assert "\n" not in str(error.value)
+    path.write_bytes(damage(path.read_bytes()))
+    for given in (3, 0):
+        source = Numbers()
+        (reference,) = _references(tmp_path, source, [_Sums()])
+        assert reference.arrays["total"] == (np.arange(SIZE) ** 2).sum()
+        assert source.given == given
+    assert f"{path} is damaged: it is made again" in caplog.text
+
+
+def test_the_content_must_be_of_what_the_name_says(tmp_path, caplog):
+    """A file that was copied over another, say of another seed, is no reference."""
+    _references(tmp_path, Numbers(), [_Sums()], seed=1)
+    (other,) = (tmp_path / "scenes" / "evaluation").glob("*.npz")
+    content = other.read_bytes()
+    other.unlink()
+    _references(tmp_path, Numbers(), [_Sums()], seed=0)
+    (path,) = (tmp_path / "scenes" / "evaluation").glob("*.npz")
+    path.write_bytes(content)
+    source = Numbers()
+    _references(tmp_path, source, [_Sums()], seed=0)
+    assert source.given == 3
+    assert f"{path} is the reference of other images" in caplog.text

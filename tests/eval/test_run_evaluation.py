@@ -14,7 +14,7 @@ from PIL import Image
 from data_pipelines.datasets import preset
 from data_pipelines.training_data import TrainingData
 from eval import evaluation as evaluation_lib
-from eval import results, run_evaluation
+from eval import image_folder, results, run_evaluation
 from eval.evaluation import Evaluation
 from eval.run_evaluation import RunEvaluation, follow, keep_if_best
 from eval.scenes import scene_evaluators
@@ -157,7 +157,7 @@ def test_a_folder_of_the_same_images_gets_the_same_scores(copied, evaluators_dir
         Image.fromarray(image).save(folder / f"{number}.png")
         lines.append(f"{number}.png\t{listed.captions[number]}\t{listed.image_ids[number]}\n")
     (folder / "captions.tsv").write_text("".join(lines))
-    result = evaluation.evaluate_folder(str(folder))
+    result = evaluation.evaluate_folder(image_folder.read(str(folder)))
     assert [each.name for each in result.scores] == NAMES
     for ours, drawn in zip(result.scores, expected.scores):
         assert ours.value == pytest.approx(drawn.value, rel=2e-3, abs=1e-3), ours.name

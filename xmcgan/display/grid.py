@@ -6,8 +6,9 @@ import os
 import typing
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from xmcgan.display import fonts
 from xmcgan.files import replaced
 
 _BACKGROUND = (255, 255, 255)
@@ -19,7 +20,9 @@ _LINE_HEIGHT = 19
 _ROW_LABEL_WIDTH = 232
 _SMALLEST_IMAGE = 128  # Smaller images are enlarged to at least this.
 _ELLIPSIS = "..."
-_Font = typing.Union[ImageFont.FreeTypeFont, ImageFont.ImageFont]
+# A page has at most this many pixels of height, and images.
+_PAGE_HEIGHT, _PAGE_IMAGES = 16_384, 1024
+_LONGEST_LABEL = 4000  # Letters that are looked at; Pillow refuses very long texts.
 
 
 def image_grid(
@@ -60,7 +63,7 @@ def image_grid(
     tops = [top + row * (height + _GAP) for row in range(rows)]
     canvas = Image.new("RGB", (lefts[-1] + width + _MARGIN, tops[-1] + height + _MARGIN), _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(_FONT_SIZE)
+    font = fonts.font_for("".join((*row_labels, *column_labels)), _FONT_SIZE)
 
     for x, label in zip(lefts, column_labels):
         for line in wrap_text(label, font, width, max_lines=1):
@@ -76,7 +79,12 @@ def image_grid(
     return np.array(canvas)
 
 
-def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
+def rows_of_page(num_columns: int, image_size: int) -> int:
+    """Returns how many rows of a long grid make a page, so that programs can open it and memory is bounded."""
+    return max(1, min(_PAGE_HEIGHT // max(image_size, _SMALLEST_IMAGE), _PAGE_IMAGES // num_columns))
+
+
+def wrap_text(text: str, font: fonts.Font, width: int, max_lines: int) -> list[str]:
     """Breaks a text into lines, between words if possible.
 
     Args:
@@ -89,7 +97,8 @@ def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
       At most `max_lines` lines.
     """
     lines: list[str] = []
-    rest = text.split()
+    rest = text[:_LONGEST_LABEL].split()
+    is_cut = bool(rest) and len(text) > _LONGEST_LABEL
     while rest and len(lines) < max_lines:
         count = _fitting(rest, " ".join, font, width)
         if count == 0:  # The word is wider than a line: break it.
@@ -98,7 +107,7 @@ def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
             count = 1
         lines.append(" ".join(rest[:count]))
         rest = rest[count:]
-    if rest:
+    if rest or is_cut:
         last = lines[-1]
         while last and font.getlength(last + _ELLIPSIS) > width:
             last = last[:-1]
@@ -109,7 +118,7 @@ def wrap_text(text: str, font: _Font, width: int, max_lines: int) -> list[str]:
 def _fitting(
     parts: typing.Sequence[str],
     join: typing.Callable[[typing.Sequence[str]], str],
-    font: _Font,
+    font: fonts.Font,
     width: int,
 ) -> int:
     """Returns how many of the first parts fit into `width` pixels when joined."""

@@ -17,8 +17,9 @@ SLOTS = 100
 class ZooStub(tf.Module):
     """The API of the TF2 Detection Zoo: pixel (0, i) of an image is detection i, as (id, 100 * score, edge)."""
 
-    def __init__(self, batch, dtype=tf.uint8, slots=SLOTS):
+    def __init__(self, batch, dtype=tf.uint8, slots=SLOTS, only_one=False):
         super().__init__()
+        self._only_one = only_one
         self.one = tf.Variable(1.0)
         signature = [tf.TensorSpec([batch, None, None, 3], dtype, name="input_tensor")]
         self._called = tf.function(self._detect, input_signature=signature)
@@ -28,6 +29,8 @@ class ZooStub(tf.Module):
         return self._called(images)
 
     def _detect(self, images):
+        if self._only_one:
+            images = tf.reshape(images, [1, *tf.unstack(tf.shape(images))[1:]])
         pixels = self.one * tf.cast(images[:, 0], tf.float32)  # [batch, width, 3]
         pixels = tf.pad(pixels, [[0, 0], [0, self._slots], [0, 0]])[:, : self._slots]
         edges = pixels[..., 2] / 255.0
@@ -64,6 +67,7 @@ def handles(tmp_path_factory):
         "many": CalledStub(1, slots=300),
     }
     stubs |= {"float": CalledStub(None, tf.float32), "few": CalledStub(1, slots=3)}
+    stubs |= {"one in truth": CalledStub(None, only_one=True)}  # It says that it takes any number.
     return {name: _save(stub, folder / name) for name, stub in stubs.items()}
 
 
@@ -83,7 +87,7 @@ IMAGES = (
 )
 
 
-@pytest.mark.parametrize("form", ["single", "batched", "signature", "float", "many", "few"])
+@pytest.mark.parametrize("form", ["single", "batched", "signature", "float", "many", "few", "one in truth"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_detections(handles, form, compiled):
     found = detector.load_detector(handles[form], "coco91")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from eval.retrieval import conceptual_captions
 from eval.retrieval.conceptual_captions import ConceptualCaptions, Pair, fit_pairs, read_pairs
@@ -70,6 +72,52 @@ def test_unreadable_input_is_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"--pictures=.*empty has no captions: pass a table"):
         read_pairs(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["/etc/a.jpg", "../a.jpg", "00000/../../a.jpg"])
+def test_files_outside_of_the_folder_are_refused(name, folder):
+    with pytest.raises(ValueError, match=r"pairs\.tsv: line 2 names a file outside of the folder: write"):
+        read_pairs(folder, _table(folder, "one\t00000/000000000.jpg", f"two\t{name}"))
+
+
+def test_all_kinds_of_images_are_taken_and_the_rest_is_counted(folder, caplog):
+    shard = folder / "00000"
+    for number, ending in enumerate((".JPG", ".jpeg", ".png", ".webp")):
+        (shard / f"00000000{number}.jpg").rename(shard / f"00000000{number}{ending}")
+    (shard / "000000004.txt").write_text(" \n")
+    (shard / "000000005.txt").unlink()
+    (shard / "000000006.txt").write_bytes(b"caf\xe9")
+    (shard / "._000000007.jpg").write_bytes(b"")
+    (folder / "other.jpg").write_bytes(b"")
+    pairs = read_pairs(folder)
+    assert len(pairs) == COUNT - 3
+    assert [pair.file[-4:] for pair in pairs[:4]] == [".JPG", "jpeg", ".png", "webp"]
+    assert f"{COUNT - 3} images are taken; passed over: " in caplog.text
+    for reason in ("1 with an empty .txt file", "1 without a .txt file", "1 with a .txt file that cannot be read"):
+        assert reason in caplog.text
+    assert "1 outside of img2dataset's numbered folders" in caplog.text
+
+
+def test_names_that_are_not_utf8_and_odd_images_are_trained_on(folder):
+    for path in (folder / "00000").glob("*.jpg"):
+        Image.open(path).quantize(4).save(path, "BMP")
+    odd = os.path.join(os.fsencode(folder), b"00001", b"caf\xe9")
+    os.rename(os.fsencode(folder / "00001" / "000010000.jpg"), odd + b".jpg")
+    os.rename(os.fsencode(folder / "00001" / "000010000.txt"), odd + b".txt")
+    pairs = ConceptualCaptions(folder, read_pairs(folder))
+    batches = itertools.islice(pairs.training_batches(batch_size=36, image_size=16, seed=0, start_batch=0), 1)
+    (batch,) = batches
+    held_out = [row for batch in pairs.held_out_batches(batch_size=8, image_size=16) for row in batch.image.numpy()]
+    levels = sorted(round(image.mean() / 6) for image in [*batch.image.numpy(), *held_out])
+    assert levels == list(range(COUNT))
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"pairs": 1, "unfit": {}}', "[]"])
+def test_a_damaged_memo_is_made_again(content, folder, tmp_path):
+    pairs = read_pairs(folder)
+    (tmp_path / "memo.json").write_text(content)
+    assert fit_pairs(folder, pairs, tmp_path / "memo.json") == pairs
+    assert json.loads((tmp_path / "memo.json").read_text())["unfit"] == {}
 
 
 def test_unfit_images_are_left_out_and_remembered(folder, tmp_path, caplog, monkeypatch):

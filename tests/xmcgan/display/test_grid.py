@@ -45,6 +45,13 @@ def test_labels_move_the_images_and_leave_them_free():
     assert (labelled[: top + 6, :left] == 255).all()
 
 
+@pytest.mark.parametrize(
+    "columns, size, rows", [(4, 64, 128), (4, 256, 64), (100, 64, 10), (1000, 256, 1), (2000, 64, 1)]
+)
+def test_pages_are_of_a_size_that_programs_open(columns, size, rows):
+    assert grid.rows_of_page(columns, size) == rows
+
+
 def test_scale_is_obeyed():
     assert grid.image_grid(flat(RED, 16)[None, None], scale=3).shape == (12 + 48 + 12, 12 + 48 + 12, 3)
     assert grid.image_grid(flat(RED, 16)[None, None], scale=1).shape == (12 + 16 + 12, 12 + 16 + 12, 3)
@@ -85,6 +92,13 @@ def test_long_text_is_shortened_with_an_ellipsis():
     assert max(font.getlength(line) for line in lines) <= 150
     assert text.startswith(" ".join(lines)[:-3])
     assert grid.wrap_text("fits", font, 150, max_lines=1) == ["fits"]
+
+
+def test_endless_words_are_cut():
+    font = ImageFont.load_default(15)
+    for text in ("w" * 3_000_000, "w " * 3_000_000, "\u0301" * 3_000_000):
+        assert grid.wrap_text(text, font, 150, max_lines=1)[0].endswith("...")
+    assert grid.image_grid(flat(RED)[None, None], ["w" * 3_000_000]).shape[0] == 12 + 128 + 12
 
 
 def test_png_is_exact_and_whole_or_absent(tmp_path, monkeypatch):

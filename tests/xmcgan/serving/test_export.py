@@ -172,6 +172,13 @@ def test_mixed_goes_from_one_to_the_other(exported):
         ("from_noise", {"captions": ["a"], "z": np.zeros([1, 31], np.float32)}, r"z \[1,31\]"),
         ("from_noise", {"captions": ["a"], "z": np.zeros([32], np.float32)}, r"z \[32\]"),
         ("from_noise", {"captions": ["a"], "z": np.zeros([2, 32], np.float32)}, "z: give one for each caption"),
+        ("from_noise", {"captions": ["a"], "z": np.full([1, 32], np.nan, np.float32)}, "z: give finite numbers"),
+        ("attention", {"captions": ["a"], "z": np.full([1, 32], np.inf, np.float32)}, "z: give finite numbers"),
+        (
+            "mixed",
+            {"captions": ["a"], "other_captions": ["b"], "share": [0.5], "z": np.full([1, 32], -np.inf, np.float32)},
+            "z: give finite numbers",
+        ),
         (
             "mixed",
             {"captions": ["a"], "other_captions": ["b"], "share": [1.5], "z": np.zeros([1, 32], np.float32)},

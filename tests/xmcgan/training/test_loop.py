@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from data_pipelines import datasets
 from tests.support import free_cluster
@@ -328,6 +329,9 @@ def test_samples_of_held_out_captions(trained, command, scenes_dir, tmp_path):
         (("--caption=  ",), "caption 1"),
         ((), "give the captions"),
         (("--captions=missing.txt",), "missing.txt: No such file"),
+        (("--captions=/dev/zero",), "/dev/zero is a pipe or a device"),
+        (("--caption=a ball", f"--seed={2**32}"), "--seed"),
+        (("--caption=a ball", "--num_noise=100000000"), "--num_noise"),
     ],
 )
 def test_bad_requests_for_samples(trained, command, scenes_dir, arguments, message):
@@ -337,6 +341,17 @@ def test_bad_requests_for_samples(trained, command, scenes_dir, arguments, messa
     assert process.returncode != 0
     assert message in errors.splitlines()[-1]
     assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_many_captions_get_several_grids(trained, command, scenes_dir, tmp_path):
+    workdir, _ = trained
+    arguments = (f"--workdir={workdir}", f"--data_dir={scenes_dir}", "--held_out=130", "--num_noise=1")
+    output = finish(command("xmcgan.sample", *arguments, f"--output={tmp_path}"))
+    assert "130 images of 130 captions" in output and "2 grids are" in output
+    assert len(list(tmp_path.glob("caption_*.png"))) == 130
+    heights = [Image.open(tmp_path / name).height for name in ("grid.png", "grid_002.png")]
+    assert heights[0] > 128 * 128 > heights[1] > 2 * 128
 
 
 def test_samples_of_no_run(command, tmp_path):
