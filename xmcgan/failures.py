@@ -15,10 +15,11 @@ _explainers: dict[str, _Explainer] = {}
 
 
 def add_explainer(key: str, explain: _Explainer) -> None:
-    """Registers a function that explains errors; replaces the one with the same key."""
+    """Registers a function that explains errors; replaces the one with the same key. The last one is asked first."""
+    _explainers.pop(key, None)
     _explainers[key] = explain
 
 
 def explanation(error: Exception) -> str | None:
     """Returns one line that explains an error; None if nobody can."""
-    return next((line for explain in _explainers.values() if (line := explain(error))), None)
+    return next((line for explain in reversed(_explainers.values()) if (line := explain(error))), None)

@@ -67,7 +67,7 @@ def test_unreadable_input_is_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"line 1 has a URL, not a file: download the images first.*img2dataset"):
         read_pairs(folder, _table(folder, "a caption\thttp://example.org/a.jpg"))
     (tmp_path / "latin.tsv").write_bytes("caf\xe9\ta.jpg".encode("latin-1"))
-    with pytest.raises(ValueError, match="is not UTF-8 text"):
+    with pytest.raises(ValueError, match="line 1, byte 4: not UTF-8 text"):
         read_pairs(folder, tmp_path / "latin.tsv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"--pictures=.*empty has no captions: pass a table"):
