@@ -56,6 +56,7 @@ def compiled_steps(
     """
     towers, variables = state.towers, state.towers.trainable_variables
 
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
     def replica_step(batch: Mapping[str, Any]) -> tf.Tensor:
         image_keys, caption_keys = (replicas.gather(batch[name]) for name in ("image_key", "caption_key"))
         with tf.GradientTape() as tape:

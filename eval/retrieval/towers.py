@@ -87,11 +87,13 @@ class Towers(tf.Module):
         return self.text_tower.tokenize(captions)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
     def encode_images(self, images: tf.Tensor) -> tf.Tensor:
         """Embeds images [batch, height, width, 3] uint8 of any size as [batch, dim] float32 of unit length."""
         return self.embed_images(images, training=False)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="captions")])
+    @tf.autograph.experimental.do_not_convert
     def encode_captions(self, captions: tf.Tensor) -> tf.Tensor:
         """Embeds captions [batch] as [batch, dim] float32 of unit length."""
         return self.embed_tokens(self.tokenize(captions), training=False)

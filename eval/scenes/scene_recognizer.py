@@ -51,6 +51,7 @@ class SceneRecognizer(tf.Module):
         self.network = _build_network(seed)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recognizes what images show.
 

@@ -100,6 +100,8 @@ def train(recognizer: SceneRecognizer, images: LabeledImages, *, steps: int, see
     """
     model = _TrainedRecognizer(recognizer)
     model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)))
+    # Within the first step, the optimizer's variables would cost a second tracing.
+    model.optimizer.build(recognizer.network.trainable_variables)
     log_every = max(1, steps // 8)
 
     def log(step: int, losses: Mapping[str, float]) -> None:
@@ -119,6 +121,10 @@ class _TrainedRecognizer(tf.keras.Model):
         self.network = recognizer.network
         self._recognize = recognizer.recognize
         self._means = {name: tf.keras.metrics.Mean(name) for name in ("places", "widths", "background", "main_kind")}
+
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
+    def train_step(self, data: LabeledImages) -> dict[str, tf.Tensor]:
+        return super().train_step(data)
 
     def call(self, images: tf.Tensor, training: bool = False) -> RawOutputs:
         return self._recognize(images, training)

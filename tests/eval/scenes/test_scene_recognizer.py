@@ -15,7 +15,7 @@ from eval.scenes import scene_images, scene_recognizer, scene_recognizer_trainin
 from eval.scenes.scene_images import SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs
 
-STEPS = 80
+STEPS, BATCH = 80, 16
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recognizer") / "built"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene_recognizer_training, "_HELD_OUT", 64)
+        patch.setattr(scene_recognizer_training, "_BATCH_SIZE", BATCH)
         return folder, scene_recognizer_training.build(folder, seed=3, steps=STEPS)
 
 
@@ -138,7 +139,7 @@ def test_a_short_training_improves(built, labeled):
     untrained = scene_recognizer_training.measure(scene_recognizer.SceneRecognizer(3), labeled)
     assert untrained["background_accuracy"] < 0.4 and untrained["recall"] < 0.2
     assert report["background_accuracy"] > 0.6
-    assert report["steps"] == STEPS and report["seed"] == 3 and report["scenes"] == STEPS * 32 // 2
+    assert report["steps"] == STEPS and report["seed"] == 3 and report["scenes"] == STEPS * BATCH // 2
     assert set(untrained) < set(report) and report["seconds"] > 0
 
 
@@ -178,6 +179,7 @@ def test_features_have_a_common_scale(built):
     assert np.mean((deviations > 0.3) & (deviations < 3)) > 0.9
 
 
+@pytest.mark.slow  # The evaluation loads it without this package's classes, too: test_run_evaluation.
 def test_a_program_with_tensorflow_alone_can_load_it(built, labeled, tmp_path):
     np.save(tmp_path / "images.npy", labeled.images)
     program = """
@@ -203,7 +205,8 @@ def test_a_second_call_does_nothing(built, monkeypatch):
     assert json.loads((folder / "recognizer.json").read_text()) == report
 
 
-def test_the_seed_decides(tmp_path, labeled, monkeypatch):
+@pytest.mark.slow  # Two builds; that scenes and batches do not vary: test_scene_images.
+def test_the_seed_decides_all(tmp_path, labeled, monkeypatch):
     monkeypatch.setattr(scene_recognizer_training, "_HELD_OUT", 4)
 
     def features(name):
@@ -213,7 +216,13 @@ def test_the_seed_decides(tmp_path, labeled, monkeypatch):
     (tmp_path / "b.incomplete" / "variables").mkdir(parents=True)  # Leftovers of a killed call are replaced.
     np.testing.assert_array_equal(features("a"), features("b"))
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
-    one, other = (scene_recognizer.SceneRecognizer(seed).network.trainable_variables[0] for seed in (1, 2))
+
+
+def test_the_seed_decides_the_weights():
+    one, same, other = (
+        scene_recognizer.SceneRecognizer(seed).network.trainable_variables[0].numpy() for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 0.1
 
 

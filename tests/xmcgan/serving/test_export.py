@@ -42,21 +42,17 @@ def _cli(*arguments: str, cwd: os.PathLike) -> str:
     ).stdout
 
 
-def test_a_strangers_process_draws_what_sample_draws(drawing_run, scenes_dir, export_dir, command, tmp_path):
+def test_a_strangers_process_draws_what_sample_draws(export_dir, command, tmp_path):
     program = ROOT / "tests/support/stranger.py"
     subprocess.run(
         [sys.executable, "-I", program, export_dir / "1", tmp_path / "drawn.npz"], cwd=tmp_path, check=True, timeout=300
     )
-    models = {"run": [f"--workdir={drawing_run}", f"--data_dir={scenes_dir}"], "export": [f"--export={export_dir}"]}
     asked = [*(f"--caption={caption}" for caption in CAPTIONS[:2]), "--num_noise=2"]
-    samples = [
-        command("xmcgan.sample", *model, *asked, f"--output={tmp_path}/{kind}") for kind, model in models.items()
-    ]
-    assert "4 images of 2 captions" in [finish(sample) for sample in samples][1]
+    sample = command("xmcgan.sample", f"--export={export_dir}", *asked, f"--output={tmp_path}/sampled")
+    assert "4 images of 2 captions" in finish(sample)
     files = [f"caption_{row:04d}_seed_{seed}.png" for row in range(2) for seed in range(2)]
-    sampled, of_export = ([np.array(Image.open(tmp_path / kind / file)) for file in files] for kind in models)
+    sampled = [np.array(Image.open(tmp_path / "sampled" / file)) for file in files]
     assert np.ptp(sampled) > 100 and _levels(sampled[0], sampled[1]) > 10
-    assert _levels(np.stack(of_export), np.stack(sampled)) <= 1
     drawn = np.load(tmp_path / "drawn.npz")
     for name in ("serving_default", "png", "from_noise", "attention_images", "mixed", "called"):
         assert _levels(drawn[name], np.stack(sampled)) <= 1, name
