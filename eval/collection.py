@@ -115,11 +115,12 @@ def _compile_look(
     """Makes a function that maps a batch of `source` to the rows of all measures: arrays [batch, ...] by name."""
     rows_of_replica = batch_size // strategy.num_replicas_in_sync
 
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
     def look(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         images = source.images(batch)
         return {name: rows for measure in measures for name, rows in measure.look(images).items()}
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(batch: Any) -> Any:
         return strategy.run(look, args=(batch,))
 

@@ -27,7 +27,7 @@ def _captions(images, seed=0):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("bert") / "small")
-    return folder, bert.build(_captions(400), folder, seed=3, steps=60)
+    return folder, bert.build(_captions(400), folder, seed=3, steps=40)
 
 
 def test_pretraining_learns_words_and_sentences(built):
@@ -90,7 +90,7 @@ def test_a_second_call_does_nothing(built, monkeypatch):
     before = {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in os.listdir(folder)}
     assert set(before) == {"preprocessor", "encoder", "pretraining.json"}
     monkeypatch.setattr(bert, "learn_vocabulary", lambda captions: pytest.fail("built again"))
-    assert bert.build(_captions(400), folder, seed=3, steps=60) == json.loads(json.dumps(report))
+    assert bert.build(_captions(400), folder, seed=3, steps=40) == json.loads(json.dumps(report))
     assert before == {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in os.listdir(folder)}
 
 

@@ -68,6 +68,7 @@ def model(run, evaluators_dir):
     return TextToImage.from_run(str(run), str(evaluators_dir))
 
 
+@functools.cache  # It loads all networks.
 def _prepare(data_dir, strategy=None, **options):
     return Evaluation.prepare(_config(**options), str(data_dir), strategy or tf.distribute.get_strategy())
 
@@ -107,8 +108,8 @@ def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, mon
             prepared.append((name, str(data_dir)))
 
         monkeypatch.setattr(scene_evaluators, name, prepare)
-    _prepare(evaluators_dir, tf.distribute.MirroredStrategy(["CPU:0"]))
-    _prepare(evaluators_dir, metrics="is")
+    _prepare.__wrapped__(evaluators_dir, tf.distribute.MirroredStrategy(["CPU:0"]))
+    _prepare.__wrapped__(evaluators_dir, metrics="is")
     names = [name for name, data_dir in prepared if data_dir == str(evaluators_dir)]
     assert names == ["prepare_recognizer", "prepare_dual_encoder", "prepare_recognizer"]
 

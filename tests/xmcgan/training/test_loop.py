@@ -303,17 +303,21 @@ def test_samples_of_a_run(trained, command, scenes_dir, tmp_path):
     (tmp_path / "captions.txt").write_text("a red ball on the beach\n\na blue star in the snow\n")
     arguments = (f"--workdir={workdir}", f"--data_dir={scenes_dir}", f"--captions={tmp_path}/captions.txt")
     arguments += ("--num_noise=2", f"--caption={'a long story ' * 200}")
-    first = command("xmcgan.sample", *arguments, f"--output={tmp_path}/first")
-    second = command("xmcgan.sample", *arguments, f"--output={tmp_path}/second")
-    output = finish(first)
-    finish(second)
+    output = finish(command("xmcgan.sample", *arguments, f"--output={tmp_path}/drawn"))
     assert "6 images of 3 captions" in output
     assert "only the first 15 tokens" in output
-    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
     assert names == [f"caption_{row:04d}_seed_{seed}.png" for row in range(3) for seed in range(2)] + ["grid.png"]
-    for name in names:
-        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
-    assert (tmp_path / "first" / names[0]).read_bytes() != (tmp_path / "first" / names[1]).read_bytes()
+    assert (tmp_path / "drawn" / names[0]).read_bytes() != (tmp_path / "drawn" / names[1]).read_bytes()
+
+
+@pytest.mark.slow  # In one process: tests/xmcgan/test_text_to_image.py.
+def test_the_same_command_draws_the_same_samples(trained, command, scenes_dir, tmp_path):
+    arguments = (f"--workdir={trained[0]}", f"--data_dir={scenes_dir}", "--caption=a red ball", "--num_noise=2")
+    for output in ("first", "second"):
+        finish(command("xmcgan.sample", *arguments, f"--output={tmp_path}/{output}"))
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
 
 
 def test_samples_of_held_out_captions(trained, command, scenes_dir, tmp_path):
