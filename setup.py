@@ -3,6 +3,7 @@
 from setuptools import find_packages, setup
 
 _PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
+_HUGGINGFACE_HUB = "huggingface_hub>=0.23"
 _GRADIO = "gradio>=6,<7; python_version >= '3.10'"
 
 setup(
@@ -31,6 +32,7 @@ setup(
         "pillow>=10.1",  # The first whose default font can be scaled.
         "psutil>=5.9",
         "requests>=2.28",
+        "safetensors>=0.4.3",  # Weights of imported text encoders.
         "scipy>=1.10",
         "simplejpeg>=1.7",  # A strict decoder: it sees damage that TensorFlow's paints over.
         "tabulate>=0.9",
@@ -47,10 +49,12 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.15.1"],
         "beam": ["apache-beam>=2.50"],
         "demo": [_GRADIO],
+        "huggingface": [_HUGGINGFACE_HUB],
         # TensorFlow Addons and GAN: an independent spectral normalization, FID, KID and IS that the tests compare with.
         "dev": [
             "apache-beam>=2.50",
             _GRADIO,
+            _HUGGINGFACE_HUB,
             "hypothesis>=6.100",
             "import-linter>=2",
             "mypy>=1.10",
@@ -58,6 +62,7 @@ setup(
             "pytest>=7",
             "pytest-xdist>=3",
             "ruff>=0.6",
+            "tokenizers>=0.19",  # The tokens of imported text encoders are compared with its own.
             "types-requests",
             "types-tabulate",
             "types-tqdm",

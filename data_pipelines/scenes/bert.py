@@ -17,10 +17,10 @@ import tensorflow as tf
 from absl import logging
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
-from data_pipelines.scenes import bert_model, bert_pretraining
+from data_pipelines.scenes import bert_pretraining
+from xmcgan.models import bert_model
 
 _MAX_VOCABULARY = 2000
-_VOCABULARY = "vocab.txt"  # The same name as in the published preprocessors.
 _REPORT = "pretraining.json"  # Written last, so it marks a complete model.
 
 
@@ -63,13 +63,7 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     temporary = f"{output_dir.rstrip(os.sep)}.incomplete"
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
-    vocabulary_path = os.path.join(temporary, _VOCABULARY)
-    with open(vocabulary_path, "w", encoding="utf-8") as file:
-        file.writelines(f"{token}\n" for token in vocabulary)
-    preprocessor.vocabulary = tf.saved_model.Asset(vocabulary_path)  # So that users can read the tokens.
-    tf.saved_model.save(preprocessor, os.path.join(temporary, "preprocessor"))
-    os.remove(vocabulary_path)
-    tf.saved_model.save(encoder, os.path.join(temporary, "encoder"))
+    bert_model.save(preprocessor, encoder, temporary)
     with open(os.path.join(temporary, _REPORT), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
     os.makedirs(output_dir, exist_ok=True)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data_pipelines.scenes import bert_model
+from xmcgan.models import bert_model
 
 _BATCH_SIZE = 64  # Images, with two captions each.
 _LEARNING_RATE = 3e-3  # Initial value; decays linearly to 0.

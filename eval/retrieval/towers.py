@@ -13,8 +13,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
-from data_pipelines.scenes import bert_model
-from xmcgan.models import hub_files, keras_weights
+from xmcgan.models import bert_model, hub_files, keras_weights
 from xmcgan.models.image_encoder import ImageNetPreprocessing
 from xmcgan.models.text_encoder import TOKEN_FEATURES, load_preprocessor, pool_sentence
 
@@ -154,10 +153,10 @@ class _ScratchText(tf.Module):
     def __init__(self, options: TowerOptions, vocabulary: Sequence[str]):
         super().__init__(name="text_tower")
         self._preprocessor = bert_model.Preprocessor(vocabulary)
-        size = bert_model.SMALL._replace(positions=options.text_length)
-        self.encoder = bert_model.Encoder(len(vocabulary), options.seed, size)
+        architecture = bert_model.SMALL._replace(positions=options.text_length)
+        self.encoder = bert_model.Encoder(len(vocabulary), options.seed, architecture)
         self.projection = tf.keras.layers.Dense(options.dim)
-        self.projection.build([None, size.width])
+        self.projection.build([None, architecture.width])
         _draw(self.projection.weights, [options.seed, 1])
         self._text_length = options.text_length
 
@@ -182,6 +181,8 @@ class _PublishedText(tf.Module):
                 f"--text_encoder='{options.text_encoder}' has no trainable_variables: leave out --train_text_encoder"
             )
         self.encoder = hub.KerasLayer(loaded, trainable=options.train_text_encoder)
+        if not options.train_text_encoder:  # tf.Module would count a published BERT's weights as trainable.
+            self._TF_MODULE_IGNORED_PROPERTIES = tf.Module._TF_MODULE_IGNORED_PROPERTIES | {"encoder"}
         self._text_length = options.text_length
         self.projection = tf.keras.layers.Dense(options.dim)
         self.projection.build([None, self._width(options.text_encoder)])

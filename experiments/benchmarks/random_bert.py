@@ -6,8 +6,8 @@ import os
 
 import tensorflow as tf
 
-from data_pipelines.scenes import bert_model
 from xmcgan import console
+from xmcgan.models import bert_model
 
 VOCABULARY = 30_522  # Size of the published BERT's vocabulary.
 
@@ -17,5 +17,5 @@ def write(folder: str) -> None:
     with console.quiet_libraries():
         preprocessor = bert_model.Preprocessor([*bert_model.SPECIAL_TOKENS, "a"])
         tf.saved_model.save(preprocessor, os.path.join(folder, "preprocessor"))
-        encoder = bert_model.Encoder(VOCABULARY, seed=0, size=bert_model.BASE)
+        encoder = bert_model.Encoder(VOCABULARY, seed=0, architecture=bert_model.BASE)
         tf.saved_model.save(encoder, os.path.join(folder, "encoder"))

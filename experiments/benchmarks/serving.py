@@ -37,10 +37,9 @@ from xmcgan.files import replaced
 with epy.lazy_imports():
     import tensorflow as tf
 
-    from data_pipelines.scenes import bert_model
     from experiments.benchmarks import random_bert
     from xmcgan import text_to_image
-    from xmcgan.models import text_encoder
+    from xmcgan.models import bert_model, text_encoder
     from xmcgan.serving import caption_to_image, inference_weights, saved_model, signatures
     from xmcgan.training import checkpoints
     from xmcgan.training import state as state_lib

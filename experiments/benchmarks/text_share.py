@@ -34,10 +34,9 @@ from xmcgan.files import replaced
 with epy.lazy_imports():
     import tensorflow as tf
 
-    from data_pipelines.scenes import bert_model
     from experiments.benchmarks import random_bert
     from experiments.footprint import random_image_encoder
-    from xmcgan.models import text_encoder
+    from xmcgan.models import bert_model, text_encoder
     from xmcgan.training import cluster, loop
     from xmcgan.training import state as state_lib
 

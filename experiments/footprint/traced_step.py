@@ -11,11 +11,11 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
-from data_pipelines.scenes import bert_model
 from experiments.footprint import random_image_encoder
 from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.images import from_uint8
+from xmcgan.models import bert_model
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.training.augmentation import NUM_RANDOM
 from xmcgan.training.state import TrainState, update_average
@@ -94,7 +94,7 @@ def without_storage() -> Iterator[None]:
         yield
 
 
-def text_encoder_size(config: Config) -> bert_model.Size:
+def text_encoder_size(config: Config) -> bert_model.Architecture:
     """Returns the size of the text encoder, read from a published handle; the base size for other handles."""
     if handles.is_prepared(config.text.encoder):
         return bert_model.SMALL._replace(width=config.text.dim)

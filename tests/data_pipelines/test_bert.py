@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from data_pipelines.scenes import bert, bert_model
-from xmcgan.models import text_encoder
+from data_pipelines.scenes import bert
+from xmcgan.models import bert_model, text_encoder
 
 COLORS = ("red", "green", "blue", "yellow", "black", "white")
 SHAPES = ("ball", "cube", "star", "tree", "house", "boat")

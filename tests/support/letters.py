@@ -7,7 +7,7 @@ import string
 
 import tensorflow as tf
 
-from data_pipelines.scenes import bert_model
+from xmcgan.models import bert_model
 
 
 def save_preprocessor(folder: pathlib.Path) -> None:

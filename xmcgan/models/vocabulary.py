@@ -24,7 +24,7 @@ def read_vocabulary(preprocessor: str) -> list[str]:
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path) as file:
-        return file.read().splitlines()
+        return file.read().split("\n")[:-1]  # A token may be another kind of line end.
 
 
 def name_tokens(vocabulary: list[str], token_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

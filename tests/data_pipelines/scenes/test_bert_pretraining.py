@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines.scenes import bert_model, bert_pretraining
+from data_pipelines.scenes import bert_pretraining
+from xmcgan.models import bert_model
 
 
 def test_words_are_masked_as_berts_are():

@@ -1,0 +1,1 @@
+"""Reads text encoders from the folders in which Hugging Face's `transformers` stores them."""
