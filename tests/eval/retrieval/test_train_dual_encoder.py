@@ -78,8 +78,8 @@ def test_a_killed_training_resumes_to_the_same_result(command, images, tmp_path)
     options = TrainingOptions(TowerOptions(image_size=16, dim=16), batch_size=16, steps=STEPS, learning_rate=1e-3)
     train(options, pairs, str(tmp_path / "whole.training"), str(whole))
     encoders = [load_dual_encoder(str(folder)) for folder in (killed, whole)]
-    images = np.random.default_rng(0).integers(0, 256, [4, 16, 16, 3]).astype(np.uint8)
-    np.testing.assert_allclose(*(encoder.encode_images(images) for encoder in encoders), atol=1e-4)
+    pixels = np.random.default_rng(0).integers(0, 256, [4, 16, 16, 3]).astype(np.uint8)
+    np.testing.assert_allclose(*(encoder.encode_images(pixels) for encoder in encoders), atol=1e-4)
     captions = tf.constant(["a ball", "snow"])
     np.testing.assert_allclose(*(encoder.encode_captions(captions) for encoder in encoders), atol=1e-4)
 
