@@ -14,6 +14,7 @@ import json
 import os
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 from etils import epath
@@ -22,7 +23,7 @@ from data_pipelines import datasets, record_index, records
 from data_pipelines.record_index import RecordIndex
 from data_pipelines.text_features import StoredText
 from xmcgan import config as config_lib
-from xmcgan import handles
+from xmcgan import handles, text_files
 from xmcgan.config import Config
 from xmcgan.files import write_text
 from xmcgan.models import hub_files
@@ -38,6 +39,13 @@ _CONFIG_FIELDS = {
     "text_length": "data.text_length",
     "sentence_pooling": "text.sentence_pooling",
 }
+
+
+class _Description(msgspec.Struct):
+    """The description of stored features; only what is read again."""
+
+    identity: dict[str, Any]
+    handles: dict[str, str]
 
 
 class TextIdentity(NamedTuple):
@@ -178,7 +186,7 @@ def _missing(config: Config, data_dir: str | os.PathLike, identity: TextIdentity
     target, make = folder(config.dataset, data_dir, identity), command(config, data_dir)
     if target.exists():
         return FileNotFoundError(f"the text features in {os.fspath(target)} are unfinished: resume with `{make}`")
-    descriptions = [json.loads(path.read_text()) for path in target.parent.glob(f"*/{split}.json")]
+    descriptions = [text_files.read_json(path, _Description) for path in target.parent.glob(f"*/{split}.json")]
     if not descriptions:
         return FileNotFoundError(
             f"no text features of dataset '{config.dataset}' in {os.fspath(target.parent)}: make them with `{make}`, "
@@ -192,15 +200,15 @@ def _missing(config: Config, data_dir: str | os.PathLike, identity: TextIdentity
     )
 
 
-def _differences(description: dict[str, Any], identity: TextIdentity, named: dict[str, str]) -> list[str]:
+def _differences(description: _Description, identity: TextIdentity, named: dict[str, str]) -> list[str]:
     """Lists, by config field, how the identity of stored features differs from `identity`."""
     differences = []
-    for field, old in description["identity"].items():
-        new = getattr(identity, field)
+    for field, old in description.identity.items():
+        new = getattr(identity, field, old)
         if old == new:
             continue
         if field in named:
-            old, new = description["handles"][field], named[field]
+            old, new = description.handles.get(field, ""), named[field]
         how = f"not {new!r}" if old != new else "which has changed since"
         differences.append(f"config.{_CONFIG_FIELDS[field]}={old!r}, {how}")
     return differences

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -20,9 +21,15 @@ from eval.collection import collect
 from eval.measures.measure import Measure, Reference
 from eval.protocol import fingerprint
 from eval.sources import Source
+from xmcgan import text_files
 from xmcgan.files import locked, replaced
 
 _SCORES = "scores"
+
+
+class _Note(msgspec.Struct):
+    identity: Any
+    scores: dict[str, score.Fields]
 
 
 def find_references(
@@ -95,11 +102,11 @@ def _read(path: str, identity: dict[str, Any]) -> Reference | None:
         return None
     try:
         with np.load(path) as arrays:
-            note = json.loads(str(arrays[_SCORES]))
+            note = text_files.parse_json(str(arrays[_SCORES]), _Note, path)
             reference = Reference(
-                {name: arrays[name] for name in arrays.files if name != _SCORES}, score.from_json(note["scores"])
+                {name: arrays[name] for name in arrays.files if name != _SCORES}, score.from_json(note.scores)
             )
-        if fingerprint(note["identity"]) == fingerprint(identity):
+        if fingerprint(note.identity) == fingerprint(identity):
             return reference
         logging.warning("%s is the reference of other images or another network: it is made again", path)
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):

@@ -7,12 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import tabulate
 import tensorflow as tf
 
 from eval import protocol as protocol_lib
 from eval import score
 from eval.score import LOWER, Score
+from xmcgan import escapes, text_files
 from xmcgan.files import replaced
 
 
@@ -29,6 +31,16 @@ class Result(NamedTuple):
     def fingerprint(self) -> str:
         """Fingerprint of the protocol. Results with equal fingerprints can be compared."""
         return protocol_lib.fingerprint(self.protocol)
+
+
+class _Content(msgspec.Struct):
+    """The JSON values of a result."""
+
+    scores: dict[str, score.Fields]
+    real: dict[str, score.Fields]
+    pictures: dict[str, Any]
+    protocol: dict[str, Any]
+    details: dict[str, Any]
 
 
 def write(path: str, result: Result) -> None:
@@ -69,18 +81,15 @@ def read(path: str) -> Result:
     Raises:
       ValueError: the file is not a result.
     """
-    with open(path, encoding="utf-8") as file:
-        try:
-            content = json.load(file)
-            return Result(
-                scores=score.from_json(content["scores"]),
-                real=score.from_json(content["real"]),
-                images=content["pictures"],
-                protocol=content["protocol"],
-                details=content["details"],
-            )
-        except (AttributeError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a result of eval.evaluate: remove it, or move it elsewhere") from error
+    with text_files.advice("this is not a result of eval.evaluate: remove it, or move it elsewhere"):
+        content = text_files.read_json(path, _Content)
+    return Result(
+        scores=score.from_json(content.scores),
+        real=score.from_json(content.real),
+        images=content.pictures,
+        protocol=content.protocol,
+        details=content.details,
+    )
 
 
 def summarize(workdir: str, step: int, scores: Sequence[Score]) -> None:
@@ -109,6 +118,7 @@ def table(results: Sequence[tuple[str, Result]]) -> str:
     scores += [("real images", newest.real)] if newest.real else []
     rows = [[title, *_cells(row, names)] for title, row in scores]
     align = ["left", *["right"] * len(names)]
+    rows, headers = [list(map(escapes.terminal, row)) for row in rows], list(map(escapes.terminal, headers))
     return tabulate.tabulate(rows, headers, tablefmt="plain", colalign=align, disable_numparse=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -92,17 +93,17 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
     score = distances[0]
     best = checkpoints.read_best(workdir)
     if best is not None:
-        if best["protocol"] != result.fingerprint:
+        if best.get("protocol") != result.fingerprint:
             logging.log_first_n(
                 logging.INFO,
                 "the best checkpoint (step %d) was chosen by another protocol and is kept: remove "
                 "%s/checkpoints/best to choose again",
                 1,
-                best["step"],
+                checkpoints.step_of(best["checkpoint"]),
                 workdir,
             )
             return False
-        if best["value"] <= score.value:
+        if best.get("value", math.inf) <= score.value:
             return False
     note = {"metric": score.name, "value": score.value, "protocol": result.fingerprint}
     kept = checkpoints.keep_best(workdir, checkpoint, note)

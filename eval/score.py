@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Optional
+
+import msgspec
 
 LOWER, HIGHER = "lower", "higher"
 
@@ -45,6 +47,15 @@ def to_json(scores: Iterable[Score]) -> dict[str, dict[str, Any]]:
     return {score.name: {key: value for key, value in score._asdict().items() if key != "name"} for score in scores}
 
 
-def from_json(scores: Mapping[str, Mapping[str, Any]]) -> list[Score]:
-    """Reads scores back from what `to_json` returned."""
-    return [Score(name, **fields) for name, fields in scores.items()]
+class Fields(msgspec.Struct):
+    """The JSON values of a score, see `to_json`."""
+
+    value: float
+    deviation: Optional[float]
+    better: Literal["lower", "higher"]
+    unit: str = ""
+
+
+def from_json(scores: Mapping[str, Fields]) -> list[Score]:
+    """Reads scores back from what `to_json` returned, after `text_files` has checked its types."""
+    return [Score(name, each.value, each.deviation, each.better, each.unit) for name, each in scores.items()]

@@ -100,6 +100,8 @@ def main(argv: list[str]) -> None:
         report = dual_encoder_training.train(options, _pairs(workdir), workdir, output, **every)
     else:
         report = dual_encoder.read_report(output)
+    if not {"held_out", "name"} <= set(report):
+        raise ValueError(f"{output} has a dual encoder that was not trained here: name another --output")
     held_out = report["held_out"]
     print(
         f"{'trained' if trains else 'nothing to do, already trained'}: {held_out['r_precision']:.1%} of "

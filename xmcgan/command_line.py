@@ -24,6 +24,7 @@ import dataclasses
 import difflib
 import errno
 import gc
+import io
 import logging
 import os
 import re
@@ -36,7 +37,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from xmcgan import config as config_lib
-from xmcgan import config_checks, failures, flag_help
+from xmcgan import config_checks, escapes, failures, flag_help
 from xmcgan.training import cluster
 
 # TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
@@ -154,6 +155,9 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
       main: called with a list, as by `absl.app.run`: the program's name and the positional arguments.
       takes_arguments: whether positional arguments are allowed; otherwise they are refused.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # Names of files need not be text.
     flags.DEFINE_bool("traceback", False, "After an error, show where in the code it was raised.")
     absl_logging.get_absl_handler().setFormatter(_LogFormatter())
     # Modules and graphs consist of hundreds of thousands of objects that stay alive. By default, Python searches for
@@ -173,7 +177,8 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
 
     with _one_line_errors():
         # Flag files are expanded here, once, because ml_collections also reads the config's fields from sys.argv.
-        sys.argv[1:] = FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=True)
+        expanded = FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=True)
+        sys.argv[1:] = [argument.removeprefix("\ufeff") for argument in expanded]  # A file's byte order mark.
         app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
 
 
@@ -320,7 +325,7 @@ def _describe(error: Exception) -> str:
 
 
 def _exit(line: str, status: int) -> typing.NoReturn:
-    print(line, file=sys.stderr, flush=True)
+    print(escapes.terminal(line), file=sys.stderr, flush=True)  # File names and servers' words are in it.
     sys.exit(status)
 
 
@@ -332,4 +337,4 @@ class _LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return super().format(record)
+        return escapes.terminal(super().format(record), keep="\n\t")

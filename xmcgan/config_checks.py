@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NoReturn
 
 from xmcgan import config as config_lib
@@ -21,12 +22,8 @@ def validate(config: Config) -> Config:
     Raises:
       ValueError: names the field, its value and what to set instead.
     """
+    check_values(config)
     values = config_lib.flatten(config)
-    settings = config_lib.settings()
-    for field, setting in settings.items():
-        remedy = _remedy(values[field], setting)
-        if remedy:
-            _refuse(config, field, remedy)
     for field in ("training.log_every", "training.sample_every", "training.checkpoint_every"):
         _check_multiple(config, field, "training.steps_per_call")
     for field in ("evaluation.every", "training.keep_every"):
@@ -40,6 +37,19 @@ def validate(config: Config) -> Config:
             _refuse(config, field, "is empty: give a TF-Hub handle or the folder of a SavedModel")
     _check_image_encoder(config)
     return config
+
+
+def check_values(config: Config) -> None:
+    """Refuses values that are not possible for their own field, whatever the others are.
+
+    Raises:
+      ValueError: names the field, its value and what to set instead.
+    """
+    values = config_lib.flatten(config)
+    for field, setting in config_lib.settings().items():
+        remedy = _remedy(values[field], setting)
+        if remedy:
+            _refuse(config, field, remedy)
 
 
 def metric_names(metrics: str) -> list[str]:
@@ -63,6 +73,10 @@ def _remedy(value: Any, setting: Setting) -> str | None:
         return "must be at least 0 and less than 1"
     if setting.loss_weight and not value >= 0:
         return "is a loss weight: set it to 0 (off) or more"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not a finite number"
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "is too large: integers have 64 bits"
     return None
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import typing
 
+from xmcgan import config_checks, text_files
 from xmcgan.config import Config
 
 
@@ -14,36 +15,33 @@ def to_json(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
-def from_json(text: str) -> Config:
+def from_json(text: str | bytes) -> Config:
     """Reads a config that `to_json` wrote, in this version or an older one.
 
     Fields that a newer version added take their defaults, so that old runs stay readable.
 
     Raises:
-      ValueError: the text is not JSON, is not a tree of fields, or names a field that no config has.
+      ValueError: the text is not JSON, or is not a tree of the config's fields with possible values; names the field.
     """
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError(f"config is {values!r}: it must be an object of fields")
+    values = text_files.parse_json(text, dict[str, typing.Any], "config")
     _update_old_fields(values)
-    return _build(Config, values, "")
-
-
-def _build(cls: type, values: typing.Any, prefix: str) -> typing.Any:
-    """Builds a dataclass, and the dataclasses within it, from nested dicts of values."""
-    if not isinstance(values, dict):
-        name = f"config.{prefix}".rstrip(".")
-        raise ValueError(f"{name} is {values!r}: it must be an object of fields")
-    types: dict[str, typing.Any] = {field.name: field.type for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - set(types))
+    unknown = _unknown_fields(values)
     if unknown:
-        raise ValueError(f"unknown config field '{prefix}{unknown[0]}': written by another version of xmcgan?")
-    return cls(
-        **{
-            name: _build(types[name], value, f"{prefix}{name}.") if dataclasses.is_dataclass(types[name]) else value
-            for name, value in values.items()
-        }
-    )
+        raise ValueError(f"unknown config field '{unknown[0]}': written by another version of xmcgan?")
+    config = text_files.check(values, Config, "config")
+    config_checks.check_values(config)
+    return config
+
+
+def _unknown_fields(values: dict[str, typing.Any]) -> list[str]:
+    """Returns the names in a tree of values, dotted and sorted, that no config has."""
+    known: dict[str, typing.Any] = {field.name: field.type for field in dataclasses.fields(Config)}
+    unknown = set(values) - set(known)
+    for name, inner in values.items():
+        if isinstance(inner, dict) and dataclasses.is_dataclass(known.get(name)):
+            fields = {field.name for field in dataclasses.fields(known[name])}
+            unknown |= {f"{name}.{field}" for field in set(inner) - fields}
+    return sorted(unknown)
 
 
 # What an empty handle meant in older runs on the dataset `scenes`, before handles had names.

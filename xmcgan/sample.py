@@ -132,7 +132,7 @@ def read_captions(given: list[str], path: str | None) -> list[str]:
     """
     captions = list(given)
     if path:
-        lines = [line.strip() for line in text_files.read_text(path).split("\n") if line.strip()]
+        lines = [line.strip() for _, line in text_files.read_lines(path) if line.strip()]
         if not lines:
             raise ValueError(f"{path} has no captions: write one per line")
         captions += lines

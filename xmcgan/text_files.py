@@ -15,14 +15,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import msgspec
 from etils import epath
 
-_T = TypeVar("_T")
-
 MAX_BYTES = 64 << 20
+# Python's own limit is near 1000, and depends on what else is running.
+MAX_DEPTH = 100
 # No caption or table row is longer; a file of another kind, such as an image, may be one endless line.
 MAX_LINE = 1 << 20
 
@@ -90,9 +90,7 @@ def read_bytes(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> bytes:
     return data
 
 
-def read_json(
-    path: str | os.PathLike, kind: type[_T] | Any = Any, *, max_bytes: int = MAX_BYTES, any_bytes: bool = False
-) -> _T:
+def read_json(path: str | os.PathLike, kind: Any = Any, *, max_bytes: int = MAX_BYTES, any_bytes: bool = False) -> Any:
     """Reads a JSON file.
 
     Args:
@@ -111,14 +109,15 @@ def read_json(
     return parse_json(read_bytes(path, max_bytes=max_bytes), kind, os.fspath(path), any_bytes=any_bytes)
 
 
-def parse_json(text: str | bytes, kind: type[_T] | Any, name: str, *, any_bytes: bool = False) -> _T:
+def parse_json(text: str | bytes, kind: Any, name: str, *, any_bytes: bool = False) -> Any:
     """Parses JSON that comes from outside.
 
     Args:
       text: the JSON, as UTF-8 if it is bytes.
       kind: type that the content must have, see `check`.
       name: where the text comes from, such as a path; errors begin with it.
-      any_bytes: accept strings that are not text: bytes that are not UTF-8 become lone surrogates.
+      any_bytes: accept strings that are not text: bytes that are not UTF-8 become lone surrogates. Depth is not checked
+        either, because such files are large, and readers pass on their flat parts only.
 
     Returns:
       The content as `kind`.
@@ -129,7 +128,7 @@ def parse_json(text: str | bytes, kind: type[_T] | Any, name: str, *, any_bytes:
     if isinstance(text, bytes):
         text = _decode(text, name, errors="surrogateescape" if any_bytes else "strict")
     try:
-        content = json.loads(text)
+        content = json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()):
             raise ValueError(f"{name} is not valid JSON: it is empty, or cut off in line {error.lineno}") from error
@@ -138,12 +137,14 @@ def parse_json(text: str | bytes, kind: type[_T] | Any, name: str, *, any_bytes:
         raise ValueError(f"{name} is not valid JSON: it is nested too deeply") from error
     except ValueError as error:  # Python's limit for digits.
         raise ValueError(f"{name} is not valid JSON: a number has thousands of digits") from error
-    if not any_bytes and re.search(r"\\u[dD][89a-fA-F]", text):
-        _refuse_surrogates(content, name)
+    if not any_bytes:
+        _check_depth(content, name)
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            _refuse_surrogates(content, name)
     return check(content, kind, name)
 
 
-def check(content: Any, kind: type[_T] | Any, name: str) -> _T:
+def check(content: Any, kind: Any, name: str) -> Any:
     """Checks the types within JSON values.
 
     Args:
@@ -230,6 +231,17 @@ def _explain(error: Exception) -> list[str]:
     assert found is not None  # The second part is optional.
     reason = found[1].replace("`", "")
     return [part for part in (found[2], reason[:1].lower() + reason[1:]) if part]
+
+
+def _check_depth(content: Any, name: str) -> None:
+    """Raises ValueError if values are nested more deeply than MAX_DEPTH, so that all readers and writers can cope."""
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        containers = [each.values() if isinstance(each, dict) else each for each in level if type(each) in (dict, list)]
+        level = [inner for each in containers for inner in each]
+        if not level:
+            return
+    raise ValueError(f"{name} is not usable: its values are nested more than {MAX_DEPTH} deep")
 
 
 def _refuse_surrogates(content: Any, name: str) -> None:

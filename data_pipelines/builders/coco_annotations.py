@@ -83,12 +83,12 @@ def read_captions(path: epath.Path) -> tuple[list[CocoImage], list[Issue]]:
     captions = collections.defaultdict(list)
     for annotation in content.annotations:
         captions[id_value(annotation.image_id)].append(annotation.caption)
-    images = []
-    for number, image in enumerate(content.images):
-        published_id = image.id if isinstance(image.id, str) else id_value(image.id)
+    images: list[CocoImage] = []
+    for number, listed in enumerate(content.images):
+        published_id = listed.id if isinstance(listed.id, str) else id_value(listed.id)
         _check_text(published_id, f"{path}: images[{number}].id")
-        _check_text(image.file_name, f"{path}: images[{number}].file_name")
-        images.append(CocoImage(published_id, image.file_name, captions.get(id_value(image.id), [])))
+        _check_text(listed.file_name, f"{path}: images[{number}].file_name")
+        images.append(CocoImage(published_id, listed.file_name, captions.get(id_value(listed.id), [])))
     for image in images:
         captions.pop(id_value(image.image_id), None)
     issues = [

@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import tqdm
 from absl import logging
 from etils import epath
 
 from data_pipelines import records
+from xmcgan import text_files
 
 # How many issues of each kind are named in the log and in an inspection. The file names all of them.
 _LOGGED_PER_KIND, _LISTED_PER_KIND = 3, 5
@@ -27,6 +29,17 @@ class Issue(NamedTuple):
     name: str  # Name of the image's file, or of the line in a narrative file.
     reason: str  # A few words, the same for all issues of a kind.
     detail: str = ""  # What is specific to this issue.
+
+
+class _Line(msgspec.Struct):
+    """An issue in the file."""
+
+    split: str
+    action: str
+    what: str
+    reason: str
+    name: str
+    detail: str = ""
 
 
 class Kind(NamedTuple):
@@ -129,12 +142,11 @@ def read_kinds(folder: str | os.PathLike, splits: Sequence[str]) -> list[Kind]:
         return []
     counts: collections.Counter[tuple[str, str, str, str]] = collections.Counter()
     names = collections.defaultdict(list)
-    with path.open() as file:
-        for line in file:
-            issue = json.loads(line)
-            kind = (issue["split"], issue["action"], issue["what"], issue["reason"])
-            counts[kind] += 1
-            if counts[kind] <= _LISTED_PER_KIND:
-                names[kind].append(f"{issue['name']} ({issue['detail']})" if issue["detail"] else issue["name"])
+    for number, line in text_files.read_lines(path):
+        issue = text_files.parse_json(line, _Line, f"{path}, line {number}")
+        kind = (issue.split, issue.action, issue.what, issue.reason)
+        counts[kind] += 1
+        if counts[kind] <= _LISTED_PER_KIND:
+            names[kind].append(f"{issue.name} ({issue.detail})" if issue.detail else issue.name)
     kinds = [Kind(*kind, count, names[kind]) for kind, count in counts.items() if kind[0] in splits]
     return sorted(kinds, key=lambda kind: (splits.index(kind.split), kind.action != LEFT_OUT, kind.action, -kind.count))

@@ -15,6 +15,7 @@ from data_pipelines.inspection import split_statistics, summaries, table1
 from data_pipelines.inspection.split_statistics import SplitStatistics
 from data_pipelines.inspection.summaries import Table
 from data_pipelines.inspection.tokens import TokenCounter
+from xmcgan import escapes
 
 
 class Report(NamedTuple):
@@ -129,4 +130,5 @@ def to_json(report: Report) -> str:
 
 
 def _to_text(table: Table) -> str:
-    return tabulate.tabulate(table.rows, table.header, tablefmt="simple", disable_numparse=True)
+    rows = [[escapes.terminal(str(cell)) for cell in row] for row in table.rows]
+    return tabulate.tabulate(rows, table.header, tablefmt="simple", disable_numparse=True)

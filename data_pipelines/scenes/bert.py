@@ -18,6 +18,7 @@ from absl import logging
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
 from data_pipelines.scenes import bert_pretraining
+from xmcgan import text_files
 from xmcgan.models import bert_model
 
 _MAX_VOCABULARY = 2000
@@ -44,8 +45,8 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     """
     report_path = os.path.join(output_dir, _REPORT)
     if os.path.exists(report_path):
-        with open(report_path, encoding="utf-8") as file:
-            return json.load(file)
+        with text_files.advice(f"remove {output_dir}, and it will be made again"):
+            return text_files.read_json(report_path, dict[str, float])
     if len(captions) < 4:
         raise ValueError(f"captions of {len(captions)} images are too few for pre-training: pass 4 or more")
     for number, group in enumerate(captions, start=1):

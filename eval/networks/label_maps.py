@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from data_pipelines.scenes import spec
+from xmcgan import text_files
 
 # COCO's 80 classes in the order of their category ids. The ids run from 1 to 90; ten of them were never used.
 COCO_NAMES = (
@@ -52,10 +53,9 @@ def load_label_map(labels: str, *, flag: str = "--detector_labels") -> LabelMap:
             "or the path of a text file with one name per line"
         )
     try:
-        with open(labels, encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{flag}='{labels}' is not a text file: pass one with one name per line") from error
+        lines = [line.strip() for _, line in text_files.read_lines(labels)]
+    except ValueError as error:
+        raise ValueError(f"{flag}='{labels}' is not a text file with one name per line: {error}") from error
     names = [line for line in lines if line]
     if not names or len(set(names)) < len(names):
         problem = next((f"the name '{name}' twice" for name in names if names.count(name) > 1), "no names")

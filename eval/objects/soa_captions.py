@@ -3,14 +3,14 @@
 The lists are the files `label_00_person.pkl` to `label_79_toothbrush.pkl` of
 https://github.com/tohinz/semantic-object-accuracy-for-generative-text-to-image-synthesis (folder SOA/captions). Each
 pickles a list of {'image_id', 'id', 'idx', 'caption'}: captions of COCO's validation split that name the class. Loading
-a pickle can run arbitrary code, so the files are read by an unpickler that refuses all functions and classes.
+a pickle can run arbitrary code, so the files are read by an unpickler of plain data.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import re
+import reprlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,9 +18,12 @@ import numpy as np
 from absl import logging
 from etils import epath
 
+from eval.objects import plain_pickle
 from eval.objects.soa_classes import COCO_CLASSES
+from xmcgan import text_files
 
 _FILE_NAME = re.compile(r"label_(\d{1,2})(?:_\w*)?\.pkl")
+_MAX_BYTES = 32 << 20  # The largest published list has 10 MB.
 # The label of 'person', which almost half of COCO's captions name.
 _PERSON = 0
 
@@ -114,20 +117,6 @@ def drawing_jobs(
     return Jobs(captions, np.concatenate(labels), np.concatenate(seeds))
 
 
-class _DataUnpickler(pickle.Unpickler):
-    """Reads only numbers, strings and containers of them; refuses anything that needs a function or class."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise _ForbiddenGlobalError(f"{module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise _ForbiddenGlobalError(f"the persistent object {pid!r}")
-
-
-class _ForbiddenGlobalError(pickle.UnpicklingError):
-    """A pickle asks for something that is not plain data."""
-
-
 def _label(path: epath.Path) -> int:
     match = _FILE_NAME.fullmatch(path.name)
     if not match or int(match[1]) >= len(COCO_CLASSES):
@@ -141,16 +130,15 @@ def _label(path: epath.Path) -> int:
 def _captions(path: epath.Path) -> list[str]:
     """Reads the captions of one file."""
     try:
-        with path.open("rb") as file:
-            # Byte strings of Python 2 stay bytes here, because their encoding is not known yet.
-            entries = _DataUnpickler(file, encoding="bytes").load()
-    except _ForbiddenGlobalError as error:
+        entries = plain_pickle.loads(text_files.read_bytes(path, max_bytes=_MAX_BYTES))
+    except plain_pickle.NotPlainError as error:
         raise ValueError(
             f"{path} asks to load {error}, which a list of captions does not need; it was not run. "
             "Download the list again from where it is published"
         ) from error
     except Exception as error:  # Damaged pickles fail in many ways: EOFError, KeyError, AttributeError, MemoryError.
-        raise ValueError(f"{path} is not a readable pickle ({error}): download it again") from error
+        reason = reprlib.repr(str(error) or type(error).__name__)[1:-1]
+        raise ValueError(f"{path} is not a readable pickle ({reason}): download it again") from error
     if not isinstance(entries, (list, tuple)) or not entries:
         raise ValueError(f"{path} holds {_kind(entries)}, not a list of captions: download it again")
     return [_caption(path, number, entry) for number, entry in enumerate(entries)]
@@ -161,10 +149,14 @@ def _caption(path: epath.Path, number: int, entry: Any) -> str:
         raise ValueError(f"{path}, entry {number}: {_kind(entry)} instead of a dict with 'caption'")
     entry = {_text(key): value for key, value in entry.items()}
     if "caption" not in entry:
-        raise ValueError(f"{path}, entry {number}: 'caption' is missing among {sorted(map(str, entry))}")
+        raise ValueError(f"{path}, entry {number}: 'caption' is missing among {reprlib.repr(sorted(map(str, entry)))}")
     caption = _text(entry["caption"])
     if not isinstance(caption, str) or not caption.strip():
         raise ValueError(f"{path}, entry {number}: 'caption' is {_kind(caption)}, not a sentence")
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{path}, entry {number}: 'caption' is not text: it has a lone surrogate") from error
     return caption
 
 

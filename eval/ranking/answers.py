@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, Union
+
+import msgspec
 
 from eval.ranking import label_studio
 from eval.ranking.design import SLOTS, Comparison, Key
+from xmcgan import text_files
+
+_Id = Union[int, str, None]
+_User = Union[int, str, dict[str, Any], None]
+
+_MAX_BYTES = 4 << 30  # Exports of tasks that contain their images have hundreds of megabytes.
 
 # Why an answer does not count.
 REASONS = {
@@ -45,6 +52,38 @@ class Answers(NamedTuple):
 
     accepted: list[Answer]
     left_out: list[LeftOut]
+
+
+class _Result(msgspec.Struct):
+    """One control's part of an annotation in the format 'JSON'."""
+
+    from_name: Any = None
+    value: Optional[dict[str, Any]] = None
+
+
+class _Given(msgspec.Struct):
+    """An annotation in the format 'JSON'."""
+
+    id: _Id = None
+    completed_by: _User = None
+    was_cancelled: Optional[bool] = None
+    result: Optional[list[Optional[_Result]]] = None
+
+
+class _Task(msgspec.Struct):
+    """A page in the format 'JSON'."""
+
+    data: Optional[dict[str, Any]] = None
+    annotations: Optional[list[Optional[_Given]]] = None
+
+
+class _Minimal(msgspec.Struct):
+    """An annotation in the format 'JSON_MIN', which omits skipped pages."""
+
+    comparison: Any = None
+    annotation_id: _Id = None
+    annotator: _User = None
+    ranking: Union[list[Optional[dict[str, Any]]], dict[str, Any], None] = None
 
 
 class _Annotation(NamedTuple):
@@ -117,9 +156,9 @@ def _judge(given: _Annotation, page: Comparison) -> tuple[str, tuple[str, ...]]:
     if len(given.rankings) != 1:
         return ("contradictory" if given.rankings else "incomplete"), ()
     ranking = given.rankings[0]
-    ranked = ranking.get(label_studio.BUCKET, []) if isinstance(ranking, dict) else []
-    known = SLOTS[: len(page.models)]
-    if len(set(ranked)) < len(ranked) or not set(ranked) <= set(known):
+    ranked = (ranking.get(label_studio.BUCKET) if isinstance(ranking, dict) else None) or []
+    known = list(SLOTS[: len(page.models)])
+    if not isinstance(ranked, list) or any(ranked.count(slot) > 1 or slot not in known for slot in ranked[:100]):
         return "contradictory", ()
     if len(ranked) < len(known):
         return "incomplete", ()
@@ -127,48 +166,55 @@ def _judge(given: _Annotation, page: Comparison) -> tuple[str, tuple[str, ...]]:
 
 
 def _read(path: pathlib.Path) -> Iterator[_Annotation]:
+    """Yields the annotations of an export, in which anything may be null."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: export the project from Label Studio as JSON")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, list):
-            raise TypeError("not a list of tasks")
-        for task in content:
-            if "annotations" in task:
-                yield from _read_task(task, path.name)
-            else:
-                yield _read_minimal(task, path.name)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not an export of a ranking ({error!r}): export it as JSON or JSON-MIN") from error
+    with text_files.advice("this is not an export of a ranking: export it as JSON or JSON-MIN"):
+        content = text_files.read_json(path, list[Optional[dict[str, Any]]], max_bytes=_MAX_BYTES)
+        entries = [
+            text_files.check(entry, _Task if "annotations" in entry else _Minimal, f"{path}: [{number}]")
+            for number, entry in enumerate(content)
+            if entry is not None
+        ]
+    for entry in entries:
+        yield from _read_task(entry, path.name) if isinstance(entry, _Task) else [_read_minimal(entry, path.name)]
 
 
-def _read_task(task: dict[str, Any], file: str) -> Iterator[_Annotation]:
-    """Yields the annotations of a task in the format 'JSON'."""
-    for annotation in task["annotations"]:
-        results = [result for result in annotation["result"] if result.get("from_name") == label_studio.RANKING]
+def _read_task(task: _Task, file: str) -> Iterator[_Annotation]:
+    for number, given in enumerate(task.annotations or [], start=1):
+        if given is None:
+            continue
+        token = str((task.data or {}).get(label_studio.TOKEN))
+        annotation = f"{number} of {token}" if given.id is None else str(given.id)
+        results = [each for each in given.result or [] if each is not None and each.from_name == label_studio.RANKING]
         yield _Annotation(
-            token=str(task["data"].get(label_studio.TOKEN)),
-            rater=_rater(annotation["completed_by"]),
-            annotation=str(annotation["id"]),
-            skipped=bool(annotation.get("was_cancelled")),
-            rankings=[result["value"]["ranker"] for result in results],
+            token=token,
+            rater=_rater(given.completed_by, annotation, file),
+            annotation=annotation,
+            skipped=bool(given.was_cancelled),
+            rankings=[(result.value or {}).get("ranker") for result in results],
             file=file,
         )
 
 
-def _read_minimal(entry: dict[str, Any], file: str) -> _Annotation:
-    """Reads an annotation in the format 'JSON_MIN', which omits skipped pages."""
-    values = entry.get(label_studio.RANKING) or []
+def _read_minimal(entry: _Minimal, file: str) -> _Annotation:
+    annotation = f"one of {entry.comparison}" if entry.annotation_id is None else str(entry.annotation_id)
+    values = entry.ranking if isinstance(entry.ranking, list) else [entry.ranking] if entry.ranking else []
     return _Annotation(
-        token=str(entry.get(label_studio.TOKEN)),
-        rater=_rater(entry["annotator"]),
-        annotation=str(entry["annotation_id"]),
+        token=str(entry.comparison),
+        rater=_rater(entry.annotator, annotation, file),
+        annotation=annotation,
         skipped=False,
-        rankings=[value["ranker"] for value in (values if isinstance(values, list) else [values])],
+        rankings=[(value or {}).get("ranker") for value in values],
         file=file,
     )
 
 
-def _rater(user: Any) -> str:
-    """Returns a rater's id, which some exports wrap in a dict."""
-    return str(user["id"] if isinstance(user, dict) else user)
+def _rater(user: _User, annotation: str, file: str) -> str:
+    """Returns a rater's id or e-mail address, which some exports wrap in a dict.
+
+    A deleted user has none. Nobody can tell which annotations are of the same deleted user, so each is of another one.
+    """
+    if isinstance(user, dict):
+        user = next((user[key] for key in ("id", "email", "username") if user.get(key) is not None), None)
+    return f"deleted user ({file}, annotation {annotation})" if user is None else str(user)

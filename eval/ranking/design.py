@@ -13,10 +13,12 @@ import json
 import pathlib
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
+from xmcgan import text_files
 from xmcgan.files import write_text
 
 SLOTS = "ABCD"  # The places of a page, from first to last.
@@ -73,6 +75,24 @@ class Key:
     def models(self) -> list[str]:
         """The names of the models, in the order in which they were given."""
         return list(self.settings["models"])
+
+
+class _Page(msgspec.Struct):
+    token: str
+    question: Literal["realism", "alignment"]
+    row: Annotated[int, msgspec.Meta(ge=0)]
+    models: list[str]
+
+
+class _Settings(msgspec.Struct):
+    models: Annotated[dict[str, Any], msgspec.Meta(min_length=2, max_length=len(SLOTS))]
+
+
+class _KeyFile(msgspec.Struct):
+    settings: dict[str, Any]
+    captions: list[str]
+    secret: str
+    comparisons: list[_Page]
 
 
 def comparisons(question: str, num_captions: int, models: Sequence[str], secret: str) -> list[Comparison]:
@@ -173,15 +193,14 @@ def read_key(folder: pathlib.Path) -> Key:
         raise FileNotFoundError(
             f"no ranking in {folder} (it has no {_KEY}): make one with python -m eval.export_ranking --output={folder}"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        pages = [
-            Comparison(page["token"], page["question"], page["row"], tuple(page["models"]))
-            for page in content["comparisons"]
-        ]
-        return Key(content["settings"], content["captions"], content["secret"], pages)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not the key of a ranking ({error!r}): restore it from a copy") from error
+    with text_files.advice("this is not the key of a ranking, or it is damaged: restore it from a copy"):
+        content = text_files.read_json(path, _KeyFile)
+        models = list(text_files.check(content.settings, _Settings, f"{path}: settings").models)
+        for number, page in enumerate(content.comparisons):
+            if page.row >= len(content.captions) or sorted(page.models) != sorted(models):
+                raise ValueError(f"{path}: comparisons[{number}]: there is no such row, or other models")
+    pages = [Comparison(page.token, page.question, page.row, tuple(page.models)) for page in content.comparisons]
+    return Key(content.settings, content.captions, content.secret, pages)
 
 
 def _short(value: Any) -> str:

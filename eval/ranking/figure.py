@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from eval.ranking.design import QUESTIONS
 from eval.ranking.estimates import QuestionResult
+from xmcgan import escapes
 from xmcgan.files import replaced
 
 # From best to worst, dark to light, so that color-blind readers can tell them apart.
@@ -30,10 +31,11 @@ def draw(results: Sequence[QuestionResult]) -> Figure:
     for axes, result in zip(panels, results):
         shares = result.shares
         bottoms = np.cumsum(shares.value, axis=1) - shares.value  # [models, places]
+        names = list(map(escapes.chart, result.models))
         for place in range(num_models):
             values = shares.value[:, place]
             bars = axes.bar(
-                result.models,
+                names,
                 values,
                 bottom=bottoms[:, place],
                 color=_COLORS[place],

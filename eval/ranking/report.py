@@ -16,6 +16,7 @@ from eval.ranking import answers, design, figure, label_studio
 from eval.ranking.answers import REASONS, LeftOut
 from eval.ranking.design import QUESTIONS
 from eval.ranking.estimates import RESAMPLINGS, Interval, QuestionResult, summarize
+from xmcgan import escapes
 from xmcgan.files import write_text
 
 _INTERVALS = (
@@ -174,8 +175,8 @@ def _percent(interval: Interval, at: Any, with_interval: bool = True) -> str:
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Formats a Markdown table; escapes vertical bars in cells."""
-    escaped = [[cell.replace("|", "&#124;") for cell in line] for line in (header, *lines)]
+    """Formats a Markdown table; names in its cells are escaped."""
+    escaped = [list(map(escapes.markdown, line)) for line in (header, *lines)]
     align = ["left"] * len(header)
     return f"{tabulate.tabulate(escaped[1:], escaped[0], tablefmt='github', colalign=align, disable_numparse=True)}\n"
 
@@ -184,7 +185,7 @@ def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(lines)
+    writer.writerows(map(escapes.spreadsheet, line) for line in lines)
     return buffer.getvalue()
 
 

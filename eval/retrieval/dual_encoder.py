@@ -33,13 +33,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # noqa: F401 (registers the ops of the tokenizers)
 
-from xmcgan import console
+from xmcgan import console, text_files
 from xmcgan.files import new_folder
 from xmcgan.models import hub_files
 
@@ -108,6 +108,19 @@ class DualEncoder:
         return tf.cast(self._module.encode_captions(captions), tf.float32)
 
 
+class _HeldOut(TypedDict):
+    r_precision: float
+    pairs: int
+    mismatches: int
+
+
+class _Report(TypedDict, total=False):
+    """The fields of `dual_encoder.json` that are read again."""
+
+    name: str
+    held_out: _HeldOut
+
+
 def load_dual_encoder(folder: str, *, flag: str = "--dual_encoder") -> DualEncoder:
     """Loads a dual encoder and tries it; call it inside `strategy.scope()` if there is a strategy.
 
@@ -164,13 +177,9 @@ def read_report(folder: str) -> dict[str, Any]:
     path = os.path.join(folder, REPORT)
     if not os.path.exists(path):
         return {}
-    with open(path, encoding="utf-8") as file:
-        try:
-            report = json.load(file)
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be read ({error}): repair or remove it") from error
-    if not isinstance(report, dict):
-        raise ValueError(f"{path} is not a JSON object: repair or remove it")
+    with text_files.advice("repair or remove it"):
+        report = text_files.read_json(path, dict[str, Any])
+        text_files.check(report, _Report, path)
     return report
 
 

@@ -17,6 +17,7 @@ from eval.retrieval.caption_pairs import CaptionPairs, ConvertedPairs
 from eval.retrieval.dual_encoder import is_saved, read_report, save_dual_encoder
 from eval.retrieval.dual_encoder_update import compiled_steps
 from eval.retrieval.towers import TowerOptions, Towers, check_options, learn_vocabulary
+from xmcgan import text_files
 from xmcgan.files import replaced
 from xmcgan.training import cluster
 from xmcgan.training.checkpoints import Checkpoints
@@ -228,8 +229,7 @@ def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) 
     path = os.path.join(workdir, "options.json")
     mine = json.loads(json.dumps({"pairs": pairs.identity, **_as_json(options)}))
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+        found = text_files.read_json(path, dict[str, Any])
         for name, value in mine.items():
             if found.get(name) != value:
                 raise ValueError(
@@ -249,8 +249,7 @@ def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
         vocabulary = learn_vocabulary(pairs.captions())
         with replaced(path) as file:
             file.writelines(f"{piece}\n" for piece in vocabulary)
-    with open(path, encoding="utf-8") as file:
-        return file.read().split("\n")[:-1]
+    return text_files.read_text(path).split("\n")[:-1]
 
 
 def _as_json(options: TrainingOptions) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from data_pipelines.scenes import spec
 from eval.scenes import scene_images, scene_recognizer
 from eval.scenes.scene_images import LabeledImages, SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs, SceneRecognizer
-from xmcgan import console
+from xmcgan import console, text_files
 from xmcgan.files import new_folder
 
 _BATCH_SIZE = 32
@@ -65,8 +65,8 @@ def build(
       FileExistsError: the folder contains something else.
     """
     if is_built(folder):
-        with open(os.path.join(folder, _REPORT), encoding="utf-8") as file:
-            return json.load(file)
+        with text_files.advice(f"remove {folder}, and it will be trained again"):
+            return text_files.read_json(os.path.join(folder, _REPORT), dict[str, float])
     if steps < 1:
         raise ValueError(f"steps={steps}: train the scene recognizer for at least one step")
     start = time.time()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 from scipy import stats
@@ -15,10 +14,11 @@ from scipy import stats
 from eval import results
 from eval.score import LOWER
 from experiments.ablation import tables
-from experiments.ablation.jobs import FINISHED, folder_of, images_of
+from experiments.ablation.jobs import FINISHED, Finished, folder_of, images_of
 from experiments.ablation.paper_rows import TABLES, Row, Table
 from experiments.ablation.tables import config_of, find
 from xmcgan import config as config_lib
+from xmcgan import text_files
 from xmcgan.config import Config
 from xmcgan.training.summaries import METRICS_FILE
 from xmcgan.training.workdir import read_config
@@ -178,8 +178,7 @@ def _is_finished(folder: str) -> bool:
     path = os.path.join(folder, FINISHED)
     if not os.path.exists(path):
         return False
-    with open(path, encoding="utf-8") as file:
-        steps = json.load(file)["steps"]
+    steps = text_files.read_json(path, Finished).steps
     return steps == read_config(folder).training.num_steps and os.path.exists(_result_path(folder, steps))
 
 
@@ -195,10 +194,11 @@ def _read_run(folder: str) -> Run:
             if result.fingerprint == last.fingerprint:  # Scores of another protocol do not belong to this curve.
                 evaluations[int(found[1])] = {paper_name(score.name): score.value for score in result.scores}
     accuracies = []
-    with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
-        for line in map(json.loads, file):
-            if _ACCURACY_FIELD in line:
-                accuracies.append((line["step"] * per_step, 100 * line[_ACCURACY_FIELD]))
+    path = os.path.join(folder, METRICS_FILE)
+    for number, text in text_files.read_lines(path):
+        line = text_files.parse_json(text, dict[str, Union[float, str]], f"{path}, line {number}")
+        if _ACCURACY_FIELD in line:
+            accuracies.append((int(line["step"]) * per_step, 100 * float(line[_ACCURACY_FIELD])))
     scores = dict(evaluations[config.training.num_steps])
     latest = [accuracy for images, accuracy in accuracies if images > (1 - _LAST) * images_of(config)]
     if latest:

@@ -9,16 +9,25 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from data_pipelines import datasets
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import config_of, find
 from xmcgan import config as config_lib
+from xmcgan import text_files
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
 from xmcgan.files import replaced
 from xmcgan.training.workdir import check_workdir
 
 FINISHED = "finished.json"  # Written last: marks a run as trained and evaluated.
+
+
+class Finished(msgspec.Struct):
+    """What `Job.finish` notes."""
+
+    steps: int
 
 
 class Job(NamedTuple):
@@ -43,8 +52,7 @@ class Job(NamedTuple):
         path = os.path.join(self.folder, FINISHED)
         if not os.path.exists(path):
             return False
-        with open(path, encoding="utf-8") as file:
-            steps = json.load(file)["steps"]
+        steps = text_files.read_json(path, Finished).steps
         if steps > self.config.training.num_steps:
             raise ValueError(
                 f"{self.folder} was trained for {steps} steps, more than the {self.config.training.num_steps} asked "

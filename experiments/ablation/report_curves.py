@@ -11,6 +11,7 @@ from matplotlib import figure, ticker
 
 from experiments.ablation.finished_runs import ACCURACY, Results, Run
 from experiments.ablation.paper_rows import Table
+from xmcgan import escapes
 
 _PANEL = (6.2, 3.0)  # Width and height in inches, including the legend.
 _COLUMNS = 2
@@ -70,7 +71,7 @@ def _draw(panel: axes_lib.Axes, table: Table, results: Results, points_of: Calla
 
 def _label(panel: axes_lib.Axes, name: str, logarithmic: bool = False) -> None:
     panel.set_xlabel("training images", fontsize=8)
-    panel.set_ylabel(name, fontsize=7.5)
+    panel.set_ylabel(escapes.chart(name), fontsize=7.5)
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     if logarithmic:
         panel.set_yscale("log")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +12,11 @@ from experiments.ablation import claims
 from experiments.ablation.claims import Outcome, Verdict
 from experiments.ablation.finished_runs import ACCURACY, Results
 from experiments.ablation.paper_rows import METRICS, Row, Table
+from xmcgan import escapes
 
 # Table 4's columns of check marks. A row has a check mark if its name contains the part given here.
 _MARKS = {"table4": {"S": "s", "W": "w", "D": "d", "VGG": "vgg"}}
 _WITH_ACCURACY = ("fig5",)
-_TEX_ESCAPES = {"%": r"\%", "±": r"$\pm$", "_": r"\_", "&": r"\&"}
 
 
 class Cell(NamedTuple):
@@ -90,17 +90,19 @@ def latex(table: Table, results: Results) -> str:
     published = [metric for metric in metrics if any(metric in row.published for row in table.rows)]
     groups = [rf"\multicolumn{{{len(marks) or 1}}}{{c}}{{}}", rf"\multicolumn{{{len(metrics)}}}{{c}}{{ours}}"]
     if published:
-        groups.append(rf"\multicolumn{{{len(published)}}}{{c}}{{the paper, on {_tex(table.dataset)}}}")
-    heads = [*(marks or [""]), *(_head(metric, results, r"$\uparrow$", r"$\downarrow$") for metric in metrics)]
-    heads += [_tex(metric) for metric in published]
+        groups.append(rf"\multicolumn{{{len(published)}}}{{c}}{{the paper, on {escapes.latex(table.dataset)}}}")
+    heads = [*(marks or [""])]
+    heads += [_head(metric, results, r"$\uparrow$", r"$\downarrow$", escapes.latex) for metric in metrics]
+    heads += [escapes.latex(metric) for metric in published]
     rows = []
     for row in table.rows:
         cells = cells_of(table, row, results)
         ours = [
-            rf"\textbf{{{_tex(cell.ours)}}}" if cell.is_best else _tex(cell.ours) or "--" for cell in cells.values()
+            rf"\textbf{{{escapes.latex(cell.ours)}}}" if cell.is_best else escapes.latex(cell.ours) or "--"
+            for cell in cells.values()
         ]
         paper = [cells[metric].paper or "--" for metric in published]
-        first = [_tex(column) for column in _first_columns(row, marks, r"$\checkmark$")]
+        first = [escapes.latex(column) for column in _first_columns(row, marks, r"$\checkmark$")]
         rows.append([*first, *ours, *paper])
     aligned = [*(["center"] * len(marks) or ["left"]), *["right"] * (len(metrics) + len(published))]
     rendered = tabulate.tabulate(rows, heads, tablefmt="latex_raw", colalign=aligned, disable_numparse=True)
@@ -129,7 +131,9 @@ def comparisons_markdown(verdict: Verdict, results: Results) -> str:
             continue
         numbers = " and ".join(Cell(results.values(name, metric), None, is_best=False).ours for name in (better, worse))
         value, margin = (_in_its_unit(part, metric, results) for part in difference)
-        rows.append([better, worse, results.names.get(metric, metric), numbers, value, margin, outcome.value])
+        rows.append(
+            [better, worse, escapes.markdown(results.names.get(metric, metric)), numbers, value, margin, outcome.value]
+        )
     return _markdown(rows, ["better", "worse", "metric", "numbers", "difference", "margin", ""])
 
 
@@ -156,18 +160,18 @@ def _counts(verdict: Verdict) -> str:
     return f": {', '.join(parts)}"
 
 
-def _head(metric: str, results: Results, up: str = "↑", down: str = "↓") -> str:
+def _head(
+    metric: str,
+    results: Results,
+    up: str = "↑",
+    down: str = "↓",
+    escape: Callable[[str], str] = escapes.markdown,
+) -> str:
     if metric == ACCURACY:
         return metric
-    return f"{results.names[metric]} {down if metric in results.lower_is_better else up}"
+    return f"{escape(results.names[metric])} {down if metric in results.lower_is_better else up}"
 
 
 def _first_columns(row: Row, marks: dict[str, str], mark: str) -> list[str]:
     letters = row.name.split("_")
     return [mark if letter in letters else "" for letter in marks.values()] if marks else [row.title]
-
-
-def _tex(text: str) -> str:
-    for character, escaped in _TEX_ESCAPES.items():
-        text = text.replace(character, escaped)
-    return text

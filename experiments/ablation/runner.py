@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import math
 import os
 import queue
@@ -13,11 +12,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from typing import Callable
+from typing import Any, Callable
 
 from data_pipelines import datasets
+from eval import results
 from experiments.ablation.device_shares import Share, shares_of_machine
 from experiments.ablation.jobs import Job
+from xmcgan import text_files
 from xmcgan.training.summaries import METRICS_FILE
 
 _LOG, _LOCK = "log.txt", ".lock"
@@ -172,9 +173,7 @@ def _locked(folder: str) -> Iterator[int]:
 
 def _first_score(job: Job) -> str:
     """Returns the first score of a finished run, such as 'FD/scenes 44.61'."""
-    with open(job.result_path, encoding="utf-8") as file:
-        scores = json.load(file).get("scores", {})
-    return next((f"{name} {score['value']:.4g}" for name, score in scores.items()), "")
+    return next((f"{each.name} {each.value:.4g}" for each in results.read(job.result_path).scores), "")
 
 
 def _share_done(job: Job) -> float:
@@ -184,4 +183,6 @@ def _share_done(job: Job) -> float:
         return 0.0
     with open(path, encoding="utf-8") as file:
         lines = [line for line in file if line.endswith("\n")]
-    return json.loads(lines[-1])["step"] / job.config.training.num_steps if lines else 0.0
+    return (
+        text_files.parse_json(lines[-1], dict[str, Any], path)["step"] / job.config.training.num_steps if lines else 0.0
+    )

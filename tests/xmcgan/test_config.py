@@ -291,3 +291,27 @@ def test_the_length_of_a_run():
     training = preset("coco2014").with_fields({"training.update_rule": "joint"}).training
     assert training.steps(82_783) == 161_686
     assert preset("coco2014").with_fields({"training.num_steps": 7}).training.steps(82_783) == 7
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"generator": {"channels": "8"}}, "config: generator.channels: expected int, got str"),
+        ({"generator": {"channels": 8.5}}, "config: generator.channels: expected int, got float"),
+        ({"generator": {"channels": -1}}, "config.generator.channels=-1 is too small"),
+        ({"training": {"seed": 10**30}}, "is too large: integers have 64 bits"),
+        ({"data": {"random_flip": 1}}, "config: data.random_flip: expected bool, got int"),
+        ({"text": {"encoder": None}}, "config: text.encoder: expected str, got null"),
+        ({"losses": {"rho_1": float("inf")}}, "is not a finite number"),
+        ({"generator": {"rho_0": float("nan")}}, "is not a finite number"),
+        ({"dataset": 5}, "config: dataset: expected str, got int"),
+    ],
+    ids=str,
+)
+def test_json_with_values_of_another_type_or_range_is_refused_by_field(fields, error):
+    values = json.loads(to_json(preset("scenes")))
+    for name, inner in fields.items():
+        values[name] = {**values[name], **inner} if isinstance(inner, dict) else inner
+    with pytest.raises(ValueError) as raised:
+        from_json(json.dumps(values))
+    assert error in str(raised.value) and "\n" not in str(raised.value)

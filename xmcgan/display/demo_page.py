@@ -15,6 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 import numpy as np
 
+from xmcgan import escapes
 from xmcgan.display.demo_actions import MOST_IMAGES, Actions, HeatMaps
 from xmcgan.display.grid import save_png
 
@@ -60,7 +61,7 @@ def build(actions: Actions) -> gr.Blocks:
     places = itertools.cycle(os.path.join(folder.name, str(i), "pictures.png") for i in range(_DOWNLOADS))
     with gr.Blocks(title="XMC-GAN: text to image", analytics_enabled=False, delete_cache=_KEEP_FILES) as page:
         page.folder = folder  # Removed together with the page.
-        gr.Markdown(f"# Text to image\n{model.name}, {model.image_size} x {model.image_size} pixels")
+        gr.Markdown(f"# Text to image\n{escapes.markdown(model.name)}, {model.image_size} x {model.image_size} pixels")
         caption = gr.Textbox(label="Caption", placeholder="a red ball on the beach", max_lines=4, elem_id="caption")
         with gr.Row():
             seed = gr.Number(label="First seed", value=0, precision=0, minimum=0, min_width=120, elem_id="seed")

@@ -1,6 +1,6 @@
 """A BERT from a Hugging Face folder: `config.json`, the tokenizer's files and `model.safetensors`."""
 
-# ruff: noqa: UP045 (msgspec evaluates the types of fields, and Python 3.9 cannot evaluate `str | None`)
+
 from __future__ import annotations
 
 import os

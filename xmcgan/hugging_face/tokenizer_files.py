@@ -1,6 +1,6 @@
 """The tokenizer of a Hugging Face folder: `tokenizer.json`, or `vocab.txt` and `tokenizer_config.json`."""
 
-# ruff: noqa: UP045 (msgspec evaluates the types of fields, and Python 3.9 cannot evaluate `str | None`)
+
 from __future__ import annotations
 
 import os

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from xmcgan import config as config_lib
+from xmcgan import escapes
 from xmcgan.config import Config
 
 # The config fields that the card lists, in this order.
@@ -101,7 +102,7 @@ def model_card(config: Config, facts: Facts) -> str:
         ),
     )
     lines = [
-        f"# {facts.name}, version {facts.number}",
+        f"# {escapes.markdown(facts.name)}, version {facts.number}",
         "",
         f"Draws an image of {size} x {size} pixels from a sentence: XMC-GAN (Zhang et al., CVPR 2021, "
         "[arXiv:2101.04702](https://arxiv.org/abs/2101.04702)), with tokenizer and text encoder included.",
@@ -116,7 +117,7 @@ def model_card(config: Config, facts: Facts) -> str:
         "",
         "| field | value |",
         "| --- | --- |",
-        *(f"| `{field}` | {flat[field]} |" for field in _FIELDS),
+        *(f"| `{field}` | {escapes.markdown(str(flat[field]))} |" for field in _FIELDS),
         "",
         "The whole config is `config.json`.",
         "",
@@ -143,9 +144,10 @@ def _scores(facts: Facts) -> list[str]:
         return ["Not measured. To have results here, run `python -m eval.evaluate --workdir=...` before the export."]
     captions = facts.protocol.get("captions", {})
     where = ""
-    if isinstance(captions, Mapping) and "num_samples" in captions:
-        where = f"{captions['num_samples']:,} captions of {captions['dataset']}, {captions['split']} split."
-    rows = [f"| {name} | {value} |" for name, value in facts.scores]
+    if isinstance(captions, Mapping) and isinstance(captions.get("num_samples"), int):
+        dataset, split = (escapes.markdown(str(captions.get(name))) for name in ("dataset", "split"))
+        where = f"{captions['num_samples']:,} captions of {dataset}, {split} split."
+    rows = [f"| {escapes.markdown(name)} | {escapes.markdown(value)} |" for name, value in facts.scores]
     return [where, "", "| metric | value |", "| --- | --- |", *rows]
 
 

@@ -12,16 +12,25 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import tensorflow as tf
 
+from xmcgan import text_files
 from xmcgan.files import sync, write_text
 
 # The temporary folder in which a checkpoint is written, inside the folder of checkpoints.
 TEMPORARY = "incomplete"
 _DAMAGED = ".damaged"
+
 _NAME = re.compile(r"(step-(\d+))\.(index|data-\d+-of-\d+|json)")
+
+
+class _Note(TypedDict, total=False):
+    """The metrics of steps that have not been logged, see `summaries.PendingMetrics`."""
+
+    steps: int
+    sums: dict[str, float]
 
 
 def step_of(path: str) -> int:
@@ -91,12 +100,17 @@ def write_note(path: str, note: Mapping[str, Any]) -> None:
 
 
 def read_note(path: str) -> dict[str, Any]:
-    """Returns the note beside a checkpoint; empty if there is none."""
+    """Returns the note beside a checkpoint; empty if there is none.
+
+    Raises:
+      ValueError: it is not a note.
+    """
     try:
-        with open(f"{path}.json", encoding="utf-8") as file:
-            return json.load(file)
+        note = text_files.read_json(f"{path}.json", dict[str, Any])
     except FileNotFoundError:
         return {}
+    text_files.check(note, _Note, f"{path}.json")
+    return note
 
 
 def damage(path: str) -> str | None:

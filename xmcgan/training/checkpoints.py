@@ -6,14 +6,17 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import psutil
 import tensorflow as tf
 from absl import logging
 
+from xmcgan import text_files
 from xmcgan.files import replaced, temporary_path
 from xmcgan.training import checkpoint_files
 from xmcgan.training.checkpoint_files import step_of
@@ -23,6 +26,14 @@ from xmcgan.training.workdir import explain_write_errors
 BEST = "best"
 _BEST_NOTE = "best.json"
 _HELD = "held"
+
+
+class _BestNote(msgspec.Struct):
+    """The facts about the best checkpoint that are read again."""
+
+    checkpoint: Annotated[str, msgspec.Meta(pattern=r"^step-[0-9]{1,18}\Z")]  # A name, never a path.
+    value: float = 0.0
+    protocol: str = ""
 
 
 class Checkpoints:
@@ -143,7 +154,7 @@ def find(workdir: str, which: str = "latest") -> str:
     elif which == BEST:
         path = _best(workdir)
         remedy = f"python -m eval.evaluate --workdir={workdir} keeps the best one by FID"
-    elif which.isdigit():
+    elif re.fullmatch(r"[0-9]{1,18}", which):
         kept = {step_of(kept_path): kept_path for kept_path in find_all(workdir)}
         path = kept.get(int(which))
         remedy = f"the steps kept are {', '.join(map(str, kept)) or 'none'}"
@@ -195,7 +206,8 @@ def held(workdir: str, path: str) -> Iterator[str]:
       The path of the linked checkpoint.
     """
     for leftover in glob.glob(os.path.join(glob.escape(_folder(workdir)), f"{_HELD}.*")):
-        if not psutil.pid_exists(int(leftover.rpartition(".")[2])):  # Left by a killed process.
+        number = leftover.rpartition(".")[2]
+        if re.fullmatch(r"[0-9]{1,9}", number) and not psutil.pid_exists(int(number)):  # Left by a killed process.
             shutil.rmtree(leftover, ignore_errors=True)
     folder = os.path.join(_folder(workdir), f"{_HELD}.{os.getpid()}")
     try:
@@ -250,12 +262,19 @@ def _link(path: str, folder: str) -> str:
 
 
 def read_best(workdir: str) -> dict[str, Any] | None:
-    """Returns what `keep_best` noted about a run's best checkpoint; None if there is none."""
-    path = os.path.join(_folder(workdir), BEST, _BEST_NOTE)
+    """Returns what `keep_best` noted about a run's best checkpoint; None if there is none.
+
+    Raises:
+      ValueError: the note is damaged.
+    """
+    folder = os.path.join(_folder(workdir), BEST)
+    path = os.path.join(folder, _BEST_NOTE)
     if not os.path.exists(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    with text_files.advice(f"remove {folder}, and the best checkpoint will be chosen again"):
+        note = text_files.read_json(path, dict[str, Any])
+        text_files.check(note, _BestNote, path)
+    return note
 
 
 def _best(workdir: str) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import reprlib
 import socket
 import urllib.parse
 from typing import Any, NamedTuple
 
 from absl import logging
 from etils import epy
+
+from xmcgan import text_files
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -52,16 +54,16 @@ def read_cluster() -> Cluster:
         raise _wrong("names no workers")
     for role, _, address in tasks:
         if not (isinstance(address, str) and re.fullmatch(r".+:\d+", address)):
-            raise _wrong(f"has {address!r} as the address of a {role}, which is not host:port")
+            raise _wrong(f"has {reprlib.repr(address)} as the address of a {role}, which is not host:port")
     task = config.get("task")
     if not isinstance(task, dict):
         raise _wrong("does not say which worker this is (task)")
     kind, index = task.get("type"), task.get("index")
-    index = int(index) if isinstance(index, str) and index.isdigit() else index
+    index = int(index) if isinstance(index, str) and re.fullmatch("[0-9]{1,9}", index) else index
     places: list[tuple[Any, Any]] = [place[:2] for place in tasks]
     if (kind, index) not in places:
         known = ", ".join(f"{kind} {index}" for kind, index in places)
-        raise _wrong(f"says that this is {kind} {index}, but the cluster has {known}")
+        raise _wrong(f"says that this is {_short(kind)} {_short(index)}, but the cluster has {known}")
     return Cluster([address for _, _, address in tasks], places.index((kind, index)))
 
 
@@ -116,7 +118,7 @@ def _read_config(required: bool) -> dict[str, Any]:
     if not text:
         raise _wrong("is not set")
     try:
-        config = json.loads(text)
+        config = text_files.parse_json(text, Any, "TF_CONFIG")
     except ValueError as error:
         raise _wrong(f"is not JSON ({error})") from error
     if not isinstance(config, dict):
@@ -162,6 +164,10 @@ def _tpu(name: str) -> tf.distribute.Strategy:
             "TensorFlow was built for TPUs"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) < 40 else reprlib.repr(value)
 
 
 def _wrong(what: str) -> ValueError:

@@ -10,15 +10,22 @@ import sys
 import time
 import typing
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 import tqdm
 from absl import logging
 
+from xmcgan import text_files
 from xmcgan.display import grid
 from xmcgan.files import replaced
 
 METRICS_FILE = "metrics.jsonl"
+_MAX_BYTES = 4 << 30  # A run of a million logged steps writes less.
+
+
+class _Line(msgspec.Struct):
+    step: int
 
 
 class RunLog:
@@ -249,14 +256,13 @@ def drop_steps_after(path: str, step: int) -> None:
 
     def step_of(number: int, line: str) -> int:
         try:
-            return json.loads(line)["step"]
-        except (ValueError, KeyError, TypeError):
+            return text_files.parse_json(line, _Line, path).step
+        except ValueError:
             raise ValueError(f"{path}: line {number} is not a line of metrics: remove it, or the file") from None
 
     if not os.path.exists(path):
         return
-    with open(path, encoding="utf-8") as file:
-        lines = file.readlines()
+    lines = text_files.read_text(path, max_bytes=_MAX_BYTES).splitlines(keepends=True)
     complete = [line for line in lines if line.endswith("\n")]
     kept = [line for number, line in enumerate(complete, start=1) if step_of(number, line) <= step]
     if kept != lines:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from xmcgan import config as config_lib
-from xmcgan import config_json
+from xmcgan import config_json, text_files
 from xmcgan.config import Config
 from xmcgan.files import write_text
 from xmcgan.training import checkpoint_files
@@ -40,11 +40,10 @@ def read_config(workdir: str) -> Config:
             f"no training run in {workdir} (it has no config.json): train one with "
             f"python -m xmcgan.train --dataset=... --workdir={workdir}"
         )
-    with open(path, encoding="utf-8") as file:
-        try:
-            return config_json.from_json(file.read())
-        except ValueError as error:
-            raise ValueError(f"{path} is not the config of a run: {error}") from error
+    try:
+        return config_json.from_json(text_files.read_bytes(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is not the config of a run: {error}") from error
 
 
 def check_workdir(workdir: str, config: Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -115,7 +116,8 @@ class Workers:
             return
         folder = os.path.join(tempfile.gettempdir(), f"{_FOLDER}.{os.getpid()}")
         for leftover in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_FOLDER}.*")):
-            if not psutil.pid_exists(int(leftover.rpartition(".")[2])):  # Left by a killed process.
+            number = leftover.rpartition(".")[2]
+            if re.fullmatch(r"[0-9]{1,9}", number) and not psutil.pid_exists(int(number)):  # Left by a killed process.
                 shutil.rmtree(leftover, ignore_errors=True)
         os.makedirs(folder)
         try:

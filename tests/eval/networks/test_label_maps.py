@@ -45,3 +45,8 @@ def test_refuses_unknown_maps():
         FileNotFoundError, match="--detector_labels='coco' is neither a label map nor a file: pass coco91"
     ):
         label_maps.load_label_map("coco")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    (tmp_path / "labels.txt").write_bytes("\ufeffperson\r\nbicycle\r\n".encode())
+    assert label_maps.load_label_map(str(tmp_path / "labels.txt")).names == ("person", "bicycle")

@@ -123,7 +123,7 @@ def test_anything_but_plain_data_is_named_and_refused(tmp_path, value, named):
 
 def test_persistent_objects_are_refused(tmp_path):
     _write(tmp_path, "label_16_dog.pkl", b"Pfile.bin\n.")
-    with pytest.raises(ValueError, match="asks to load the persistent object"):
+    with pytest.raises(ValueError, match="asks to load a persistent object"):
         soa_captions.load_caption_lists(tmp_path)
 
 

@@ -302,3 +302,52 @@ def test_a_checkpoint_is_held_while_the_run_removes_it(damaged):
         keep_best(str(damaged), path, {})
     assert sorted(path.name for path in (damaged / "checkpoints").iterdir() if path.is_dir()) == ["best"]
     assert restore_generator(find(str(damaged), "best"), build_generator(config)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"[" * 200_000,
+        b'{"steps": "8"}',
+        b'{"steps": 1, "sums": {"g": null}}',
+        b'{"steps": ' + b"1" * 5000,
+        b"\xff",
+    ],
+    ids=lambda content: content[:20].decode("latin-1"),
+)
+def test_a_note_of_another_form_is_damage_of_its_checkpoint(content, tmp_path):
+    state = tf.train.Checkpoint(step=tf.Variable(10, dtype=tf.int64))
+    kept = Checkpoints(str(tmp_path), state, max_to_keep=2)
+    kept.save({"steps": 1, "sums": {"g": 0.5}})
+    state.step.assign(20)
+    path = kept.save({"steps": 1, "sums": {"g": 0.5}})
+    with open(f"{path}.json", "wb") as file:
+        file.write(content)
+    assert find(str(tmp_path)).endswith("step-10")
+    with pytest.raises(ValueError, match=r"step-20\.json"):
+        kept.read_note()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b"{", b'{"checkpoint": 5}', b'{"checkpoint": "../../other/step-5"}', b'{"checkpoint": "step-5\\n"}'],
+)
+def test_a_best_note_of_another_form_is_refused_with_the_remedy(content, tmp_path):
+    (tmp_path / "checkpoints" / "best").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "best" / "best.json").write_bytes(content)
+    for read in (read_best, find_all, lambda workdir: find(workdir, "best")):
+        with pytest.raises(ValueError, match=r"best/best\.json.*: remove .*best, and the best checkpoint") as error:
+            read(str(tmp_path))
+        _one_line(error)
+
+
+def test_folders_that_look_like_a_process_but_are_none_stay(tmp_path):
+    state = tf.train.Checkpoint(step=tf.Variable(10, dtype=tf.int64))
+    path = Checkpoints(str(tmp_path), state, max_to_keep=2).save()
+    strange = [tmp_path / "checkpoints" / f"held.{name}" for name in ("", "x", "-5", "²", "9" * 200)]
+    for folder in strange:
+        folder.mkdir()
+    with held(str(tmp_path), path) as linked:
+        assert os.path.exists(f"{linked}.index")
+    assert all(folder.exists() for folder in strange)

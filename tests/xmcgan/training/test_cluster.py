@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -63,3 +64,29 @@ def test_what_is_no_cluster_is_refused_with_one_that_is(text, message, monkeypat
     example = str(caught.value).partition("TF_CONFIG='")[2].rstrip("'")
     monkeypatch.setenv("TF_CONFIG", example)
     assert cluster.read_cluster() == (["host1:5000", "host2:5000"], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 200_000, "is not JSON"),
+        ('{"cluster": ' + "7" * 5_000 + "}", "is not JSON"),
+        ('{"cluster": {"worker": ["\\ud800:1"]}}', "is not JSON"),
+        (json.dumps({"cluster": {"worker": [["a" * 9999]]}}), "has .* as the address of a worker"),
+        (json.dumps({"cluster": {"worker": WORKERS}, "task": {"type": "worker", "index": "9" * 5_000}}), "says that"),
+        (json.dumps({"cluster": {"worker": WORKERS}, "task": {"type": "worker", "index": "²"}}), "says that"),
+        (json.dumps({"cluster": {"worker": WORKERS}, "task": {"type": ["a" * 9999], "index": []}}), "says that"),
+    ],
+    ids=["brackets", "digits", "surrogate", "address", "index of digits", "index", "type"],
+)
+def test_hostile_values_are_refused_in_one_short_line(text, message, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match=f"^TF_CONFIG {message}") as caught:
+        cluster.resolve("multi_worker")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_byte_order_mark_is_skipped(monkeypatch):
+    set_cluster(monkeypatch, worker=WORKERS)
+    monkeypatch.setenv("TF_CONFIG", "\ufeff" + os.environ["TF_CONFIG"])
+    assert cluster.read_cluster() == (WORKERS, 0)
