@@ -16,6 +16,7 @@ from eval import score
 from eval.score import LOWER, Score
 from xmcgan import escapes, text_files
 from xmcgan.files import replaced
+from xmcgan.training import summaries
 
 
 class Result(NamedTuple):
@@ -94,7 +95,7 @@ def read(path: str) -> Result:
 
 def summarize(workdir: str, step: int, scores: Sequence[Score]) -> None:
     """Writes scores to the run's TensorBoard curves."""
-    writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+    writer = summaries.create_writer(workdir)
     with writer.as_default(step=step):
         for each in scores:
             tf.summary.scalar(f"evaluation/{each.name}", each.value)

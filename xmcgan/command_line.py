@@ -37,7 +37,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from xmcgan import config as config_lib
-from xmcgan import config_checks, escapes, failures, flag_help
+from xmcgan import config_checks, escapes, failures, flag_help, handles
 from xmcgan.training import cluster
 
 # TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
@@ -155,6 +155,9 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
       main: called with a list, as by `absl.app.run`: the program's name and the positional arguments.
       takes_arguments: whether positional arguments are allowed; otherwise they are refused.
     """
+    flags.DEFINE_bool(
+        "allow_addresses", False, "Fetch and run networks from any address that the config of a run names."
+    )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Names of files need not be text.
@@ -170,6 +173,8 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     )
 
     def guarded_main(argv: list[str]) -> typing.Any:
+        if FLAGS.allow_addresses:
+            handles.allow_addresses()
         with _one_line_errors():  # absl.app would print its own long usage after a UsageError.
             result = main(argv)
             sys.stdout.flush()  # Here, a closed pipe is not reported as an error.

@@ -9,9 +9,43 @@ from __future__ import annotations
 import os
 import re
 
-from xmcgan.config import TextConfig
+from xmcgan import config as config_lib
+from xmcgan.config import Config, TextConfig
 
 _PREPARED = re.compile(r"(\w{2,}):(?!//)(.+)")  # Neither https://... nor C:\...
+
+
+# The publishers of BERT, Inception and the detectors that this project uses.
+_KNOWN_ADDRESS = re.compile(r"https://(tfhub\.dev|www\.kaggle\.com/models)/(tensorflow|google)/[\w./-]+")
+_addresses_are_allowed = False
+
+
+def allow_addresses() -> None:
+    """Lets configs of runs name networks at any address, see `check_addresses`."""
+    global _addresses_are_allowed
+    _addresses_are_allowed = True
+
+
+def check_addresses(config: Config, path: str) -> None:
+    """Refuses a run's config that names a network at an address, other than those that TensorFlow publishes.
+
+    A network is a program. Who receives a run from somebody else should not run what lies at an address in its config
+    without having been asked.
+
+    Args:
+      config: the run's config.
+      path: of the file that the config was read from.
+
+    Raises:
+      ValueError: names the field and the address, and how to allow it.
+    """
+    for field, value in config_lib.flatten(config).items():
+        is_address = isinstance(value, str) and "://" in value
+        if is_address and not _KNOWN_ADDRESS.fullmatch(value) and not _addresses_are_allowed:
+            raise ValueError(
+                f"{path}: config.{field}='{value}' is a network at an address that this project does not know: if you "
+                "trust it, pass --allow_addresses"
+            )
 
 
 def is_prepared(handle: str) -> bool:

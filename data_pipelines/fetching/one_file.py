@@ -10,16 +10,28 @@ import contextlib
 import json
 import pathlib
 import time
+from typing import Annotated, Literal, Optional
 
+import msgspec
 import requests
 import tqdm
 from absl import logging
 
 from data_pipelines.fetching import checksums, server
+from xmcgan import text_files
 
 _CHUNK = 1 << 20
+_MAX_NOTE_BYTES = 1 << 20
 # Give up after more than this many consecutive requests that bring no new bytes.
 _MAX_FRUITLESS = 5
+
+
+# The note beside an unfinished file: the fields of `server.FileMetadata`. The etag goes into the header of a request.
+_Note = tuple[
+    Optional[Annotated[str, msgspec.Meta(pattern="^[ -~]*$")]],
+    Optional[Annotated[int, msgspec.Meta(ge=0)]],
+    Optional[tuple[Literal["sha256", "md5", "crc32c"], str]],
+]
 
 
 class _PartialFile:
@@ -35,7 +47,7 @@ class _PartialFile:
     def metadata(self) -> server.FileMetadata | None:
         """Returns the metadata of the version that was being downloaded, or None if nothing was."""
         try:
-            etag, size, checksum = json.loads(self._metadata_path.read_text())
+            etag, size, checksum = text_files.read_json(self._metadata_path, _Note, max_bytes=_MAX_NOTE_BYTES)
         except (FileNotFoundError, ValueError):
             return None
         return server.FileMetadata(etag, size, checksum and checksums.Checksum(*checksum))

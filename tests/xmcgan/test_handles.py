@@ -2,6 +2,7 @@ import pytest
 
 from data_pipelines.datasets import preset
 from xmcgan import handles
+from xmcgan.config import Config
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,15 @@ def test_text_handles():
     )
     published = preset("coco2014").text
     assert handles.resolve_text(published, "records") == (published.preprocessor, published.encoder)
+
+
+@pytest.mark.parametrize("field", ["text.encoder", "image_encoder.weights", "evaluation.detector"])
+@pytest.mark.parametrize("address", ["https://example.com/bert", "http://tfhub.dev/tensorflow/x", "gs://bucket/bert"])
+def test_a_run_names_unknown_addresses_only_if_allowed(field, address, monkeypatch):
+    config = Config().with_fields({field: address})
+    with pytest.raises(ValueError, match=rf"^c\.json: config\.{field}='{address}' .* pass --allow_addresses$"):
+        handles.check_addresses(config, "c.json")
+    handles.check_addresses(Config(), "c.json")
+    monkeypatch.setattr(handles, "_addresses_are_allowed", False)  # So that it is put back.
+    handles.allow_addresses()
+    handles.check_addresses(config, "c.json")

@@ -23,8 +23,10 @@ def read_vocabulary(preprocessor: str) -> list[str]:
     path = os.path.join(hub.resolve(preprocessor), _FILE)
     if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(path) as file:
-        return file.read().split("\n")[:-1]  # A token may be another kind of line end.
+    with tf.io.gfile.GFile(path, "rb") as file:
+        lines = file.read().decode("utf-8-sig", errors="replace").split("\n")
+    # A token may be another kind of line end.
+    return [line.rstrip("\r") for line in (lines if lines[-1] else lines[:-1])]
 
 
 def name_tokens(vocabulary: list[str], token_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

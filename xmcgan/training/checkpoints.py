@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import logging as std_logging
 import os
 import re
 import shutil
@@ -287,12 +288,22 @@ def _warn_of(damaged: list[tuple[str, str]], taken: str | None) -> None:
         logging.warning("%s is damaged (%s): using %s instead", path, reason, taken)
 
 
+def _is_news(record: std_logging.LogRecord) -> bool:
+    """Tells whether a line of TensorFlow's is not about a value that was not restored.
+
+    After a restore that failed, and that has been explained, there is such a line for each value, much later, when the
+    objects are deleted.
+    """
+    return "checkpoint could not be found" not in record.getMessage() and "unrestored" not in record.getMessage()
+
+
 @contextlib.contextmanager
 def _explain_restore_errors(path: str) -> Iterator[None]:
     """Turns TensorFlow's errors about a checkpoint that cannot be restored into one line."""
     try:
         yield
     except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+        tf.get_logger().addFilter(_is_news)
         damage = checkpoint_files.damage(path)
         if damage:
             raise ValueError(f"cannot restore {path}: it is damaged ({damage}): choose another checkpoint") from error

@@ -65,7 +65,7 @@ class RunLog:
         metrics_path = os.path.join(workdir, METRICS_FILE)
         drop_steps_after(metrics_path, start_step if logged_step is None else logged_step)
         self._metrics = open(metrics_path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close().
-        self._writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+        self._writer = create_writer(workdir)
         self._clock = Clock(start_step, num_steps, images_per_step)
         hidden = None if show else True  # None hides the bar where there is no terminal.
         self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=hidden, dynamic_ncols=True)
@@ -241,6 +241,23 @@ class Clock:
         if self._ticks == 1:  # The first steps include compilation, and say little about the next ones.
             self._origin = self._last
         return images_per_second, seconds_left
+
+
+def create_writer(workdir: str) -> tf.summary.SummaryWriter:
+    """Returns a writer of the run's TensorBoard curves.
+
+    Raises:
+      OSError: `tensorboard` in the workdir is a file, or cannot be written to.
+    """
+    folder = os.path.join(workdir, "tensorboard")
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise FileExistsError(f"{folder} is not a folder, and the run's curves belong there: rename or remove it")
+    os.makedirs(folder, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{folder} cannot be written to, and the run's curves are written there: make it writable"
+        )
+    return tf.summary.create_file_writer(folder)
 
 
 def drop_steps_after(path: str, step: int) -> None:

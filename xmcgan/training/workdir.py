@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from xmcgan import config as config_lib
-from xmcgan import config_json, text_files
+from xmcgan import config_json, handles, text_files
 from xmcgan.config import Config
 from xmcgan.files import write_text
 from xmcgan.training import checkpoint_files
@@ -32,8 +32,14 @@ def read_config(workdir: str) -> Config:
 
     Raises:
       FileNotFoundError: there is no run in `workdir`.
-      ValueError: the run's config cannot be read.
+      ValueError: the run's config cannot be read, or names a network at an unknown address.
     """
+    config = _read_config(workdir)
+    handles.check_addresses(config, config_path(workdir))
+    return config
+
+
+def _read_config(workdir: str) -> Config:
     path = config_path(workdir)
     if not os.path.isfile(path):
         raise FileNotFoundError(
@@ -54,7 +60,7 @@ def check_workdir(workdir: str, config: Config) -> None:
     """
     if not os.path.exists(config_path(workdir)):
         return
-    existing = read_config(workdir)
+    existing = _read_config(workdir)
     existing_values = config_lib.flatten(existing)
     for field, value in config.changes(since=existing).items():
         if not _may_change(field, config):

@@ -121,7 +121,7 @@ def test_other_saved_models_are_refused(tmp_path, scenes_dir):
     ):
         load_dual_encoder(folder)
     (tmp_path / "long" / dual_encoder.REPORT).write_text("[]")
-    with pytest.raises(ValueError, match=r"dual_encoder\.json is not a JSON object"):
+    with pytest.raises(ValueError, match=r"dual_encoder\.json: expected object, got .*: repair"):
         load_dual_encoder(folder)
 
 

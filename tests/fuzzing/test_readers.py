@@ -1,0 +1,226 @@
+"""Readers of strangers' files, on mutations of valid ones: a result, or one line with the file's name; never more.
+
+The quick tests repeat the same examples in every run. `pytest -m slow tests/fuzzing` tries many new ones.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import pickle
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import hypothesis
+import pytest
+from etils import epath
+from hypothesis import strategies as st
+
+from data_pipelines.builders import coco_annotations, narratives, tar_files
+from data_pipelines.fetching import archives, one_file
+from eval.networks import label_maps
+from eval.objects import soa_captions
+from eval.ranking import answers, design
+from tests.support.mutations import mutated, swapped
+from xmcgan import config_json, sample, text_files
+from xmcgan.config import Config
+from xmcgan.training import cluster
+
+_SECONDS = 5.0  # For one small file, on a machine that is busy with other things.
+
+COCO = {
+    "images": [{"id": 7, "file_name": "7.jpg"}, {"id": 8, "file_name": "8.jpg"}],
+    "annotations": [{"image_id": 7, "id": 1, "caption": "a ball"}, {"image_id": 8, "id": 2, "caption": "a star"}],
+}
+INSTANCES = {
+    "categories": [{"id": 1, "name": "ball"}, {"id": 2, "name": "star"}],
+    "annotations": [{"image_id": 7, "category_id": 1}, {"image_id": 8, "category_id": 2}],
+}
+NARRATIVE = {
+    "image_id": "7",
+    "caption": "a ball",
+    "timed_caption": [{"utterance": "a ball", "start_time": 0.0, "end_time": 1.5}],
+    "traces": [[{"x": 0.5, "y": 0.25, "t": 0.1}, {"x": 0.5, "y": 1.25, "t": 0.2}]],
+}
+PAGES = [design.Comparison(f"t{row}", "realism", row, ("a", "b")) for row in range(2)]
+KEY = design.Key({"models": {"a": {}, "b": {}}}, ["one", "two"], "s", PAGES)
+KEY_FILE = {
+    "settings": KEY.settings,
+    "captions": KEY.captions,
+    "secret": "s",
+    "comparisons": [p._asdict() for p in PAGES],
+}
+RESULT = {"from_name": "ranking", "value": {"ranker": {"best_to_worst": ["A", "B"]}}}
+EXPORT = [
+    {"data": {"comparison": f"t{row}"}, "annotations": [{"id": row, "completed_by": {"id": 5}, "result": [RESULT]}]}
+    for row in range(2)
+]
+MINIMAL = [{"comparison": "t0", "annotation_id": 1, "annotator": "x@y.z", "ranking": [RESULT["value"]]}]
+CLUSTER = {"cluster": {"worker": ["one:5000", "two:5000"]}, "task": {"type": "worker", "index": 1}}
+SOA = [{"image_id": 7, "id": 1, "idx": [1], "caption": "a dog"}, {"image_id": 8, "id": 2, "idx": [], "caption": "dogs"}]
+
+
+class Reader(NamedTuple):
+    """A reader of files, and a valid one."""
+
+    name: str  # Of the file; errors must begin with it, or with its path, or contain it.
+    valid: bytes | list | dict  # Bytes, or the content of a JSON file.
+    read: Callable[[pathlib.Path], Any]
+
+
+def _narratives(path: pathlib.Path) -> None:
+    found, issues, count = narratives.by_image([epath.Path(path)])
+    lines = [line for of_image in found.values() for line in of_image]
+    assert count == len(issues) + len(lines)
+    for line in lines:
+        caption, narrative, noted = narratives.read(line)
+        caption.encode()
+        assert caption or noted
+        assert narrative.points.shape[1] == 3
+
+
+def _captions(path: pathlib.Path) -> None:
+    for caption in sample.read_captions([], str(path)):
+        caption.encode()
+
+
+def _caption_lists(path: pathlib.Path) -> None:
+    for found in soa_captions.load_caption_lists(path.parent):
+        for caption in found.captions:
+            caption.encode()
+
+
+def _unpack(path: pathlib.Path) -> None:
+    folder = path.parent / "unpacked"
+    folder.mkdir()
+    archives.unpack(path, folder, path.parent / "temporary")
+    assert {each.name for each in path.parent.iterdir()} <= {path.name, "unpacked"}
+
+
+def _cluster(path: pathlib.Path) -> None:
+    text = path.read_bytes().replace(b"\0", b"")  # The environment has no NUL characters.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "TF_CONFIG", text.decode("utf-8", "surrogateescape"))
+        cluster.resolve("auto")
+        cluster.read_cluster()
+
+
+def _part_note(path: pathlib.Path) -> None:
+    path.rename(path.with_name("x.part.json"))
+    one_file._PartialFile(path.with_name("x")).metadata()
+
+
+def _tar(mode: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:
+        for name in ("1.jpg", "a" * 150 + ".jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 700
+            tar.addfile(member, io.BytesIO(b"j" * 700))
+    return buffer.getvalue()
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("train/1.jpg", b"one" * 50)
+        file.writestr("notes/a.json", b"{}")
+    return buffer.getvalue()
+
+
+def _read_tar(path: pathlib.Path) -> None:
+    for name, data in tar_files.read(path, {"1.jpg"}, 10_000):
+        assert name == "1.jpg" and (data is None or len(data) <= 10_000)
+
+
+READERS = {
+    "captions": Reader("c.json", COCO, lambda path: coco_annotations.read_captions(epath.Path(path))),
+    "instances": Reader("i.json", INSTANCES, lambda path: coco_annotations.read_labels(epath.Path(path))),
+    "narratives": Reader("n.jsonl", NARRATIVE, _narratives),
+    "list of captions": Reader(
+        "c.txt", b"a ball\r\na st\xc3\xa4r\n\n", lambda path: sample.read_captions([], str(path))
+    ),
+    "label map": Reader("l.txt", b"person\n\nbicycle\n", lambda path: label_maps.load_label_map(str(path))),
+    "table": Reader("t.tsv", b"1.jpg\ta ball\n2.jpg\ta star\t7\n", lambda path: list(text_files.read_lines(path))),
+    "export": Reader("e.json", EXPORT, lambda path: answers.read([path], KEY)),
+    "short export": Reader("e.json", MINIMAL, lambda path: answers.read([path], KEY)),
+    "key": Reader("key.json", KEY_FILE, lambda path: design.read_key(path.parent)),
+    "config": Reader(
+        "config", json.loads(config_json.to_json(Config())), lambda path: config_json.from_json(path.read_bytes())
+    ),
+    "TF_CONFIG": Reader("TF_CONFIG", CLUSTER, _cluster),
+    "note of a download": Reader("x", ["etag", 700, ["md5", "ab"]], _part_note),
+    "tar": Reader("a.tar", _tar("w"), _read_tar),
+    "tar with attributes": Reader("a.tar", _tar("w:gz"), _read_tar),
+    "zip": Reader("a.zip", _zip(), _unpack),
+    "pickle": Reader(
+        "label_16_dog.pkl", pickle.dumps(SOA, 2), lambda path: soa_captions.load_caption_lists(path.parent)
+    ),
+    "text pickle": Reader(
+        "label_16_dog.pkl", pickle.dumps(SOA, 0), lambda path: soa_captions.load_caption_lists(path.parent)
+    ),
+}
+
+
+def _as_bytes(valid: bytes | list | dict) -> bytes:
+    return valid if isinstance(valid, bytes) else json.dumps(valid).encode()
+
+
+def _read(reader: Reader, content: bytes) -> str:
+    """Reads a file; returns the error, which must be one line that names the file, or ''."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / reader.name
+        path.write_bytes(content)
+        start = time.monotonic()
+        try:
+            reader.read(path)
+        except (ValueError, OSError) as error:  # Any other error is a fault of the code.
+            message = str(error)
+            assert reader.name in message, message
+            assert "\n" not in message and len(message) < 1000, message
+            return message
+        finally:
+            assert time.monotonic() - start < _SECONDS
+    return ""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_valid_files_are_read(name):
+    assert not _read(READERS[name], _as_bytes(READERS[name].valid))
+
+
+def _try(name: str, num_examples: int, repeatable: bool) -> None:
+    reader = READERS[name]
+    content = mutated(_as_bytes(reader.valid))
+    if not isinstance(reader.valid, bytes):
+        content = st.one_of(content, swapped(reader.valid))
+
+    @hypothesis.settings(
+        max_examples=num_examples,
+        deadline=None,
+        derandomize=repeatable,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(content)
+    def check(data: bytes) -> None:
+        _read(reader, data)
+
+    check()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_mutations_give_a_result_or_one_line(name):
+    _try(name, num_examples=40, repeatable=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_many_mutations_give_a_result_or_one_line(name):
+    _try(name, num_examples=5_000, repeatable=False)
