@@ -69,7 +69,7 @@ def markdown(results: Sequence[QuestionResult], left_out: Sequence[LeftOut]) -> 
         parts.append(f"## {titles[result.question]}\n")
         parts.append(_table(_places_header(result), _place_rows(result, places)))
         parts.append("How often the row's model was ranked above the column's:\n")
-        parts.append(_table(["model", *result.models], _win_rows(result)))
+        parts.append(_table(["model", *map(escapes.markdown, result.models)], _win_rows(result)))
         parts.append(_summary(result))
     parts.append(f"{_AGREEMENT}\n")
     parts.append("## Answers left out\n")
@@ -142,13 +142,13 @@ def _place_rows(result: QuestionResult, places: Iterable[int]) -> Iterable[list[
     for i, model in enumerate(result.models):
         shares = [_percent(result.shares, (i, place), with_interval=place == 0) for place in places]
         value, low, high = (array[i] for array in result.mean_rank)
-        yield [model, *shares, f"{value:.2f} [{low:.2f}, {high:.2f}]"]
+        yield [escapes.markdown(model), *shares, f"{value:.2f} [{low:.2f}, {high:.2f}]"]
 
 
 def _win_rows(result: QuestionResult) -> Iterable[list[str]]:
     for i, model in enumerate(result.models):
         cells = ["" if i == j else _percent(result.wins, (i, j)) for j in range(len(result.models))]
-        yield [model, *cells]
+        yield [escapes.markdown(model), *cells]
 
 
 def _summary(result: QuestionResult) -> str:
@@ -175,10 +175,9 @@ def _percent(interval: Interval, at: Any, with_interval: bool = True) -> str:
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Formats a Markdown table; names in its cells are escaped."""
-    escaped = [list(map(escapes.markdown, line)) for line in (header, *lines)]
+    """Formats a Markdown table."""
     align = ["left"] * len(header)
-    return f"{tabulate.tabulate(escaped[1:], escaped[0], tablefmt='github', colalign=align, disable_numparse=True)}\n"
+    return f"{tabulate.tabulate(list(lines), header, tablefmt='github', colalign=align, disable_numparse=True)}\n"
 
 
 def _csv(header: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:

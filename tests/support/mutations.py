@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
 from hypothesis import strategies as st
 
 # Values of every type, and those that have tripped readers.
-ODD_VALUES = (
+_ODD_VALUES = (
     None,
     True,
     0,
@@ -79,7 +80,7 @@ def swapped(draw: st.DrawFn, value: Any) -> bytes:
         elif how == "rename" and isinstance(owner, dict):
             owner[draw(st.sampled_from(["x", "", "\udfff"]))] = owner.pop(key)
         else:
-            owner[key] = draw(st.sampled_from(ODD_VALUES))
+            owner[key] = copy.deepcopy(draw(st.sampled_from(_ODD_VALUES)))  # It may be changed later.
     return json.dumps(content).encode()
 
 

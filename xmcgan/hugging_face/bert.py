@@ -1,6 +1,5 @@
 """A BERT from a Hugging Face folder: `config.json`, the tokenizer's files and `model.safetensors`."""
 
-
 from __future__ import annotations
 
 import os

@@ -1,6 +1,5 @@
 """The tokenizer of a Hugging Face folder: `tokenizer.json`, or `vocab.txt` and `tokenizer_config.json`."""
 
-
 from __future__ import annotations
 
 import os

@@ -1,3 +1,4 @@
+import gc
 import os
 import re
 
@@ -351,3 +352,14 @@ def test_folders_that_look_like_a_process_but_are_none_stay(tmp_path):
     with held(str(tmp_path), path) as linked:
         assert os.path.exists(f"{linked}.index")
     assert all(folder.exists() for folder in strange)
+
+
+def test_what_a_failed_restore_left_is_not_told_later(trained, caplog):
+    """TensorFlow has a warning for each value, when its objects are deleted: after the one line that explains."""
+    wider = build_generator(tiny_config(**CHANGES, **{"generator.channels": 2}))
+    with pytest.raises(ValueError, match="belongs to other networks"):
+        restore_generator(find(trained[0]), wider)
+    caplog.clear()
+    del wider
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "tensorflow"]

@@ -129,3 +129,25 @@ def test_clock_leaves_the_compilation_out_of_the_time_left():
 )
 def test_durations_are_readable(seconds, text):
     assert summaries.format_seconds(seconds) == text
+
+
+def test_a_file_in_the_place_of_the_curves_is_told(tmp_path):
+    (tmp_path / "tensorboard").write_text("")
+    with pytest.raises(FileExistsError, match=r"tensorboard is not a folder, .*: rename or remove it") as error:
+        summaries.RunLog(str(tmp_path), start_step=0, num_steps=1, images_per_step=1)
+    assert "\n" not in str(error.value)
+
+
+def test_curves_that_cannot_be_written_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # The tests may run as root, who may write anywhere.
+    with pytest.raises(PermissionError, match=r"tensorboard cannot be written to, .*: make it writable"):
+        summaries.create_writer(str(tmp_path))
+
+
+@pytest.mark.parametrize("line", ["[]", '{"step": "7"}', "{}", "[" * 5_000, '{"step": ' + "7" * 5_000 + "}"])
+def test_a_line_that_is_no_metrics_is_named(line, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{{"step": 1}}\n{line}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2 is not a line of metrics") as error:
+        summaries.drop_steps_after(str(path), 5)
+    assert "\n" not in str(error.value)
