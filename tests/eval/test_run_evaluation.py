@@ -114,6 +114,7 @@ def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, mon
     assert names == ["prepare_recognizer", "prepare_dual_encoder", "prepare_recognizer"]
 
 
+@pytest.mark.slow  # Three evaluations. Batches of any size: test_collection; images of each place: test_sources.
 def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir, model):
     one = _evaluate(copied, evaluators_dir, model)
     shutil.rmtree(copied / "eval")
@@ -231,6 +232,7 @@ def test_the_command(copied, evaluators_dir, command):
     assert "best so far" in errors
 
 
+@pytest.mark.slow  # A run by the command: above. An export draws as its run does: tests/xmcgan/test_text_to_image.py.
 def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluators_dir, command, tmp_path):
     shutil.copytree(export_dir, tmp_path / "ball")
     arguments = [f"--data_dir={evaluators_dir}", "--dataset=scenes", "--metrics=fid", "--num_samples=20"]

@@ -167,6 +167,7 @@ def test_a_frozen_bert_is_averaged_and_projected(published):
     np.testing.assert_allclose(towers.encode_captions(tf.constant(CAPTIONS)), expected, atol=1e-5)
 
 
+@pytest.mark.slow  # A frozen one: above.
 def test_a_bert_is_fine_tuned_if_it_can_be(published, tmp_path):
     tf.saved_model.save(bert_model.Encoder(200, seed=0), str(tmp_path / "frozen"))
     frozen = published._replace(text_encoder=str(tmp_path / "frozen"), train_text_encoder=True)

@@ -123,6 +123,7 @@ def test_the_text_of_a_pdf_is_text(tmp_path):
     assert texts[0] == b"left" and texts[1].startswith(b"a $5 ball_1 wit")
 
 
+@pytest.mark.slow  # The sheets: above. The command line: below.
 def test_the_command(drawing_run, export_dir, scenes_dir, command, tmp_path):
     models = [f"--model=run={drawing_run}", f"--model=export={export_dir}"]
     arguments = ["--figure=models", *models, "--dataset=scenes", f"--data_dir={scenes_dir}", f"--output={tmp_path}"]

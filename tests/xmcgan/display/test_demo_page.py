@@ -59,6 +59,12 @@ def page(request, browser, address):
     page.close()
 
 
+# On a phone as well by -m slow; what hangs out of its window: `test_type_click_and_see`.
+on_a_desktop = pytest.mark.parametrize(
+    "page", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)], indirect=True, ids=["desktop", "phone"]
+)
+
+
 def _pixels(page, image) -> np.ndarray:
     """An image as the page has it."""
     response = page.request.get(image.evaluate("image => image.currentSrc"))
@@ -103,9 +109,7 @@ def test_type_click_and_see(page, address, exported):
     assert [url for url in page.asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-@pytest.mark.parametrize(
-    "page", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)], indirect=True, ids=["desktop", "phone"]
-)
+@on_a_desktop
 def test_mistakes_are_told_and_the_images_stay(page):
     _draw(page, CAPTION)
     page.fill("#caption textarea", "   ")
@@ -117,6 +121,7 @@ def test_mistakes_are_told_and_the_images_stay(page):
     page.get_by_text("The rest is ignored").wait_for()
 
 
+@on_a_desktop
 def test_slide_from_one_caption_to_another(page, exported):
     page.fill("#caption textarea", CAPTION)
     if page.get_by_role("tab", name="Between captions").is_visible():

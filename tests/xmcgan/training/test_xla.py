@@ -44,6 +44,7 @@ class _NoiseShown(TrainingStep):
         return {f"z{i}": value for i, value in enumerate(tf.unstack(tf.reshape(examples[0].z, [-1])))}
 
 
+@pytest.mark.slow  # Compiles the networks' loop. XLA and gradients: test_recomputation, test_inlined_network.
 def test_noise_is_the_same(monkeypatch):
     monkeypatch.setattr(batch_step, "TrainingStep", _NoiseShown)
     compiled, expected = _metrics(xla=True), _metrics(xla=False)
