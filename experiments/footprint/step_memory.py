@@ -10,7 +10,6 @@ import math
 from typing import Callable, NamedTuple
 
 import tensorflow as tf
-from tensorflow.python.framework.func_graph import FuncGraph
 
 from experiments.footprint import liveness, random_image_encoder, traced_step
 from experiments.footprint.liveness import Step
@@ -57,7 +56,7 @@ def predict(config: Config, replicas: int = 1) -> Prediction:
     traced = traced_step.trace(own)
     state, encoder = traced.state, traced.image_encoder
     specs = traced_step.batches(own)
-    in_flight = sum(liveness.bytes_of(spec) for spec in tf.nest.flatten([*specs, specs[0]]))
+    in_flight = sum(liveness.bytes_of(spec) for spec in tf.nest.flatten([*specs, specs[0]]) if spec is not None)
 
     steps, outputs = liveness.steps_of(traced.graph)
     end = _end_of_discriminator_steps(config, state, traced.graph, steps)
@@ -171,7 +170,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
     ).bytes
 
 
-def _end_of_discriminator_steps(config: Config, state: TrainState, graph: FuncGraph, steps: list[Step]) -> int:
+def _end_of_discriminator_steps(config: Config, state: TrainState, graph: tf.Graph, steps: list[Step]) -> int:
     """Returns where the discriminator steps end.
 
     D's Adam moments mark the place: only D's optimizer reads them, once in each step.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import tensorflow as tf
 
 from xmcgan.config import Config
@@ -40,28 +43,53 @@ class Adam(tf.keras.optimizers.Adam):
     gradients around 1e-7 would hardly move at first.
     """
 
-    def _internal_apply_gradients(self, grads_and_vars: list[tuple[tf.Tensor, tf.Variable]]) -> tf.Tensor:
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]],
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
+        **kwargs: Any,
+    ) -> tf.Tensor:
         """Updates all variables and their moments; each replica updates its own copies with the same gradients.
 
         Keras would update each variable in an exchange between the replicas, and would trace a dozen small ops for
         each. Here, what all variables share is computed once.
 
+        Args:
+          grads_and_vars: gradients and variables: all variables that the optimizer was built for, in that order.
+          name: of the scope of the ops.
+          skip_gradients_aggregation: whether the gradients are sums over the replicas already.
+          **kwargs: none; Keras has them for older code.
+
         Returns:
           The number of steps done.
+
+        Raises:
+          ValueError: some variables are missing.
         """
-        dtype = self._momentums[0].dtype
+        del kwargs
+        if not skip_gradients_aggregation:
+            grads_and_vars = self.aggregate_gradients(grads_and_vars)
+        updates = list(grads_and_vars)
+        _, *moments = self.variables  # The number of steps, then m and v of each variable.
+        if 2 * len(updates) != len(moments):
+            raise ValueError(f"{len(updates)} gradients for an optimizer of {len(moments) // 2} variables")
+        with tf.name_scope(name or self.name):
+            return self._update(updates, moments)
+
+    def _update(self, updates: list[tuple[tf.Tensor, tf.Variable]], moments: list[tf.Variable]) -> tf.Tensor:
+        dtype = moments[0].dtype
         step = tf.cast(self.iterations + 1, dtype)
         beta_1, beta_2 = tf.constant(self.beta_1, dtype), tf.constant(self.beta_2, dtype)
         beta_1_power, beta_2_power = tf.pow(beta_1, step), tf.pow(beta_2, step)
         learning_rate = tf.cast(self.learning_rate, dtype)
         # The kernel adds epsilon to the uncorrected root, so epsilon is scaled down as that root is.
         epsilon = self.epsilon * tf.sqrt(1.0 - beta_2_power)
-        for gradient, variable in grads_and_vars:
-            index = self._index_dict[self._var_key(variable)]
+        for (gradient, variable), m, v in zip(updates, moments[::2], moments[1::2]):
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
-                m=self._momentums[index].handle,
-                v=self._velocities[index].handle,
+                m=m.handle,
+                v=v.handle,
                 beta1_power=beta_1_power,
                 beta2_power=beta_2_power,
                 lr=learning_rate,
