@@ -253,7 +253,7 @@ def _rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
         raise _Refusal("levels of 32 bits")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        if layer.getextrema()[3][0] < 255:  # Its least opaque pixel.
+        if np.asarray(layer)[..., 3].min() < 255:
             changes.append(_OVER_WHITE)
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return np.array(image.convert("RGB")), changes

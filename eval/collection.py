@@ -175,7 +175,7 @@ def _is_whole(path: str, size: int) -> bool:
 
 def _write_part(folder: str, part: int, rows: dict[str, np.ndarray]) -> None:
     with replaced(_part_path(folder, part), "wb") as file:
-        np.savez(file, **rows)
+        np.savez(file, **rows)  # type: ignore[arg-type]  # NumPy's types take each keyword for `allow_pickle`.
 
 
 class _Progress:

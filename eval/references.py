@@ -93,7 +93,8 @@ def find_references(
 def _write(path: str, reference: Reference, identity: dict[str, Any]) -> None:
     note = {"identity": identity, "scores": score.to_json(reference.scores)}
     with replaced(path, "wb") as file:
-        np.savez(file, **reference.arrays, **{_SCORES: np.array(json.dumps(note))})
+        arrays = {**reference.arrays, _SCORES: np.array(json.dumps(note))}
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's types take each keyword for `allow_pickle`.
 
 
 def _read(path: str, identity: dict[str, Any]) -> Reference | None:

@@ -113,7 +113,7 @@ def read(line: Line) -> tuple[str, Narrative, list[Issue]]:
         file.seek(line.offset)
         content = file.read(line.length)
     try:
-        fields = text_files.parse_json(content, Any, line.name, any_bytes=True)
+        fields: Any = text_files.parse_json(content, Any, line.name, any_bytes=True)
     except ValueError as error:
         return "", _make_narrative(), [Issue(LEFT_OUT, "caption", line.name, "JSON line cut off or broken", str(error))]
     if not isinstance(fields, dict) or "caption" not in fields:

@@ -60,7 +60,7 @@ class _Canvas:
 
 def _hills(canvas: _Canvas, rng: np.random.Generator, level: float, height: float, color) -> None:
     x = np.linspace(0, 1, 33)
-    waves = sum(np.sin(2 * np.pi * (k * x + rng.uniform())) / k for k in (1, 2, 3))
+    waves = sum((np.sin(2 * np.pi * (k * x + rng.uniform())) / k for k in (1, 2, 3)), start=np.zeros_like(x))
     canvas.polygon([(0, 1), *zip(x, level - height * (waves + 1.8) / 3.6), (1, 1)], color)
 
 

@@ -153,7 +153,7 @@ class _Teller:
         return place
 
     def _one_of(self, phrases: Sequence[str]) -> str:
-        return phrases[self._rng.integers(len(phrases))]
+        return phrases[int(self._rng.integers(len(phrases)))]
 
 
 def _sentence(*pieces: Phrase | str) -> list[Phrase]:

@@ -115,7 +115,7 @@ def _stumble_once(kind: str, phrase: Phrase, rng: np.random.Generator) -> tuple[
     """Returns the words of a phrase with one disfluency."""
     words = phrase.words
     if kind == "filler":
-        at = rng.integers(min(2, len(words)))
+        at = int(rng.integers(min(2, len(words))))
         return (*words[:at], FILLERS[rng.integers(len(FILLERS))], *words[at:])
     if kind == "repetition":
         places = [place for place, word in enumerate(words) if word in _REPEATED]
