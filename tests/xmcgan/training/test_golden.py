@@ -77,7 +77,7 @@ def test_training_goes_on_from_it(workdir, numbers):
         for draw in range(config.training.batches_per_iteration)
     ]
     metrics = TrainingStep(config, state)(examples)
-    # The generator's numbers come after two steps of Adam on the discriminator, which magnify rounding.
+    # On TensorFlow 2.15 and on the newest; the largest difference measured was 2.3e-6.
     for name, expected in numbers.items():
         if name.startswith("metric "):
-            np.testing.assert_allclose(metrics[name[len("metric ") :]], expected, rtol=1e-3, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(metrics[name[len("metric ") :]], expected, rtol=1e-5, atol=1e-6, err_msg=name)
