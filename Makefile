@@ -1,24 +1,27 @@
 # `make demo` and `make test` make their own .venv first; later calls go straight to work.
 #
-#   make demo PYTHON=/path/to/python3.11    take this interpreter
-#   make demo EXTRAS=dev,gpu                install other extras of setup.py as well
+#   make test PYTHON=python3.12    take this interpreter, in a virtual environment of its own: .venv-3.12
+#   make demo EXTRAS=dev,gpu       install other extras of setup.py as well
 
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint clean
 
-VENV := .venv
+PYTHON :=
+# Where PYTHON is given, the version of that interpreter, such as 3.12.
+VERSION := $(if $(PYTHON),$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null))
+VENV := $(if $(PYTHON),.venv-$(or $(VERSION),unknown),.venv)
 EXTRAS := dev
 comma := ,
 # Touched when everything is installed; older than setup.py, or of other extras, it is out of date.
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-# Tried in this order, each by running it: a shim of pyenv may exist and fail, and a system Python may lack venv.
-PYTHON :=
-PYTHONS := $(PYTHON) python3.11 python3.10 python3.9 python3 python \
-  $(foreach version,3.11 3.10 3.9,$(wildcard $(HOME)/.pyenv/versions/$(version)*/bin/python))
-IS_SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))
+# First the Python on which all tests were run, then the newest. Each is tried by running it: a shim of pyenv may exist
+# and fail, and a system Python may lack venv.
+PYTHONS := $(if $(PYTHON),"$(PYTHON)",$(foreach version,3.11 3.13 3.12 3.10 3.9,\
+  python$(version) $(wildcard $(HOME)/.pyenv/versions/$(version).*[0-9]/bin/python)) python3 python)
+IS_SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 13))
 
 help:
 	@echo "make demo   draw a small dataset, train on it, draw held-out captions and measure (13 to 30 minutes on 2 cores with AVX-512)"
@@ -47,10 +50,10 @@ $(STAMP): setup.py pyproject.toml
 	    if "$$candidate" -c '$(IS_SUITABLE)' > /dev/null 2>&1; then found=$$candidate; break; fi; \
 	  done; \
 	  if [ -z "$$found" ]; then \
-	    echo "error: no Python 3.9, 3.10 or 3.11 (with venv) found: install one, or name it by make PYTHON=/path/to/python" >&2; \
+	    echo "error: no Python 3.9 to 3.13 (with venv) found: install one, or name it by make PYTHON=/path/to/python" >&2; \
 	    exit 1; \
 	  fi; \
-	  echo "Making $(VENV) with $$($$found --version) ($$found)"; \
+	  echo "Making $(VENV) with $$("$$found" --version) ($$found)"; \
 	  "$$found" -m venv --clear $(VENV); \
 	fi
 	@echo "Installing TensorFlow and the rest into $(VENV); about 1 GB to fetch the first time, minutes"
@@ -60,5 +63,5 @@ $(STAMP): setup.py pyproject.toml
 	@rm -f $(VENV)/.installed-* && touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv .venv-* build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,9 @@ from setuptools import find_packages, setup
 _PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
 _HUGGINGFACE_HUB = "huggingface_hub>=0.23"
 _GRADIO = "gradio>=6,<7; python_version >= '3.10'"
+# TensorFlow 2.15, the paper's, has wheels up to Python 3.11; from 3.12 on it is the newest that TensorFlow Text has.
+_PAPER = "python_version < '3.12'"
+_NEWEST = "python_version >= '3.12'"
 
 setup(
     name="xmcgan",
@@ -17,8 +20,7 @@ setup(
         **{package: ["py.typed"] for package in _PACKAGES},
         "data_pipelines.inspection": ["*.jinja"],
     },
-    # TensorFlow 2.15, the last with Keras 2, has wheels for these versions only.
-    python_requires=">=3.9,<3.12",
+    python_requires=">=3.9,<3.14",
     install_requires=[
         "absl-py>=1.4",
         "etils[epath,epy]>=1.5",
@@ -28,7 +30,8 @@ setup(
         "matplotlib>=3.8",
         "ml_collections>=0.1.1",  # The first with DEFINE_config_dataclass; the newest for Python 3.9.
         "msgspec>=0.18",  # Checks the types of values in users' JSON.
-        "numpy<2",  # TensorFlow 2.15 is built against NumPy 1.
+        f"numpy<2; {_PAPER}",  # TensorFlow 2.15 is built against NumPy 1.
+        f"numpy>=2; {_NEWEST}",
         "pillow>=10.1",  # The first whose default font can be scaled.
         "psutil>=5.9",
         "requests>=2.28",
@@ -36,17 +39,23 @@ setup(
         "scipy>=1.10",
         "simplejpeg>=1.7",  # A strict decoder: it sees damage that TensorFlow's paints over.
         "tabulate>=0.9",
-        "tensorflow==2.15.1",
+        "setuptools<81",  # TensorFlow Hub imports pkg_resources, which newer ones do not have.
+        "tensorboard>=2.15",
+        f"tensorflow==2.15.1; {_PAPER}",
+        f"tensorflow==2.21.*; {_NEWEST}",
         "tensorflow-datasets>=4.9.3",
         "tensorflow-hub==0.16.1",
-        "tensorflow-metadata<1.18",  # Newer ones want protobuf 5, which TensorFlow 2.15 cannot use.
-        "tensorflow-serving-api==2.15.1",  # The messages of warm-up requests.
-        "tensorflow-text==2.15.0",
-        "tf-keras==2.15.1",  # TensorFlow Hub asks for it; newer ones want a newer TensorFlow.
+        f"tensorflow-metadata<1.18; {_PAPER}",  # Newer ones want protobuf 5, which TensorFlow 2.15 cannot use.
+        f"tensorflow-serving-api==2.15.1; {_PAPER}",  # The messages of warm-up requests.
+        f"tensorflow-serving-api==2.21.*; {_NEWEST}",
+        f"tensorflow-text==2.15.0; {_PAPER}",
+        f"tensorflow-text==2.21.*; {_NEWEST}",
+        f"tf-keras==2.15.1; {_PAPER}",  # Keras 2. TensorFlow 2.15 has its own, but TensorFlow Hub asks for this.
+        f"tf-keras==2.21.*; {_NEWEST}",
         "tqdm>=4.62",
     ],
     extras_require={
-        "gpu": ["tensorflow[and-cuda]==2.15.1"],
+        "gpu": [f"tensorflow[and-cuda]==2.15.1; {_PAPER}", f"tensorflow[and-cuda]==2.21.*; {_NEWEST}"],
         "beam": ["apache-beam>=2.50"],
         "demo": [_GRADIO],
         "huggingface": [_HUGGINGFACE_HUB],
@@ -66,9 +75,9 @@ setup(
             "types-requests",
             "types-tabulate",
             "types-tqdm",
-            "tensorflow-addons==0.23.0",
-            "tensorflow-gan==2.1.0",
-            "tensorflow-probability==0.23.0",  # TensorFlow GAN asks for any; newer ones want a newer TensorFlow.
+            f"tensorflow-addons==0.23.0; {_PAPER}",
+            f"tensorflow-gan==2.1.0; {_PAPER}",
+            f"tensorflow-probability==0.23.0; {_PAPER}",  # TensorFlow GAN asks for any; newer want a newer TensorFlow.
         ],
     },
 )

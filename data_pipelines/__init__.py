@@ -2,6 +2,8 @@
 
 from etils import epy
 
+import xmcgan  # noqa: F401  It chooses Keras 2.
+
 # Resolved on first use, because most of these modules import TensorFlow.
 with epy.lazy_api_imports(globals()):
     from data_pipelines.datasets import preset

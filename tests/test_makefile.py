@@ -29,28 +29,46 @@ def make(folder, *arguments, fakes):
 
 UNSUITABLE = "exit 1"
 # Passes the check of its version, tells it, and then refuses to make a virtual environment.
-SUITABLE = 'case "$1" in -c) ;; --version) echo Python 3.10.99 ;; *) echo "$0 was called: $*"; exit 9 ;; esac'
+SUITABLE = 'case "$1" in -c) echo 3.10 ;; --version) echo Python 3.10.99 ;; *) echo "$0 was called: $*"; exit 9 ;; esac'
 
 
-def test_no_python_is_one_clear_line(tmp_path):
-    result = make(tmp_path, fakes={"bin/python3.11": UNSUITABLE, "bin/python3": UNSUITABLE})
+NO_PYTHON = "error: no Python 3.9 to 3.13 (with venv) found: install one, or name it by make PYTHON=/path/to/python"
+
+
+@pytest.mark.parametrize("arguments", [[], ["PYTHON=python3.8"], ["PYTHON=missing"]])
+def test_no_python_is_one_clear_line(tmp_path, arguments):
+    result = make(tmp_path, *arguments, fakes=dict.fromkeys(["bin/python3.13", "bin/python3.8"], UNSUITABLE))
     assert result.returncode != 0
-    assert result.stderr.splitlines()[0] == (
-        "error: no Python 3.9, 3.10 or 3.11 (with venv) found: install one, or name it by make PYTHON=/path/to/python"
-    )
+    assert result.stderr.splitlines()[0] == NO_PYTHON
     assert not (tmp_path / ".venv").exists()
 
 
 @pytest.mark.parametrize(
-    ("fakes", "arguments", "chosen"),
+    ("fakes", "arguments", "chosen", "venv"),
     [
-        ({"bin/python3.11": UNSUITABLE, "bin/python3.10": SUITABLE, "bin/python3": SUITABLE}, [], "python3.10"),
-        ({"bin/python": SUITABLE}, [], "python"),
-        ({"bin/python3": UNSUITABLE, "home/.pyenv/versions/3.9.18/bin/python": SUITABLE}, [], "3.9.18/bin/python"),
-        ({"bin/python3.11": SUITABLE, "bin/mine": SUITABLE}, ["PYTHON=mine"], "mine"),
+        (
+            {"bin/python3.11": UNSUITABLE, "bin/python3.12": SUITABLE, "bin/python3.9": SUITABLE},
+            [],
+            "python3.12",
+            ".venv",
+        ),
+        ({"bin/python": SUITABLE}, [], "python", ".venv"),
+        (
+            {"bin/python3": UNSUITABLE, "home/.pyenv/versions/3.9.18/bin/python": SUITABLE},
+            [],
+            "3.9.18/bin/python",
+            ".venv",
+        ),
+        (
+            {"bin/python3.12": SUITABLE, "home/.pyenv/versions/3.13.0/bin/python": SUITABLE},
+            [],
+            "3.13.0/bin/python",
+            ".venv",
+        ),
+        ({"bin/python3.13": SUITABLE, "bin/mine": SUITABLE}, ["PYTHON=mine"], "mine", ".venv-3.10"),
     ],
 )
-def test_the_first_python_that_runs_is_taken(tmp_path, fakes, arguments, chosen):
+def test_the_first_python_that_runs_is_taken(tmp_path, fakes, arguments, chosen, venv):
     result = make(tmp_path, *arguments, fakes=fakes)
-    assert f"{chosen} was called: -m venv --clear .venv" in result.stdout
-    assert "Python 3.10.99" in result.stdout
+    assert f"Making {venv} with Python 3.10.99" in result.stdout
+    assert f"{chosen} was called: -m venv --clear {venv}" in result.stdout

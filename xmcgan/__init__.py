@@ -2,6 +2,10 @@
 
 from etils import epy
 
+from xmcgan.stack import choose_keras_2
+
+choose_keras_2()
+
 # Resolved on first use, because most of these modules import TensorFlow.
 with epy.lazy_api_imports(globals()):
     from xmcgan.config import Config

@@ -31,6 +31,7 @@ import re
 import select
 import sys
 import typing
+import warnings
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -44,6 +45,8 @@ from xmcgan.training import cluster
 # start logs errors which say that the core's own CUDA libraries registered twice. Real failures in the core reach
 # Python as exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow Hub imports pkg_resources, which setup.py therefore pins.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 FLAGS = flags.FLAGS
 # The flags defined below belong to the command that calls these functions, and its `--help` lists them.

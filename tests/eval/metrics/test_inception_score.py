@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow_gan as tfgan
 
 from eval.metrics import inception_score
 
@@ -40,7 +39,7 @@ def test_one_split_has_no_deviation():
     assert estimate.deviation is None
 
 
-def test_against_tensorflow_gan():
+def test_against_tensorflow_gan(tfgan):
     logits = _logits(5000, 20)  # More rows than are summed together.
     expected = float(tfgan.eval.classifier_score_from_logits(logits.astype(np.float64)))
     np.testing.assert_allclose(inception_score.inception_score(logits, 1).mean, expected, rtol=1e-12)

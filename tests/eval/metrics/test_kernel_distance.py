@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_gan as tfgan
 
 from eval.metrics import kernel_distance
 
@@ -37,7 +36,7 @@ def test_against_a_double_loop():
     np.testing.assert_allclose(_whole(features_1, features_2), _by_double_loop(features_1, features_2), rtol=1e-12)
 
 
-def test_against_tensorflow_gan():
+def test_against_tensorflow_gan(tfgan):
     features_1, features_2 = _features(200, 64), _features(150, 64, offset=0.2, seed=1)
     mean, _ = tfgan.eval.kernel_classifier_distance_and_std_from_activations(
         tf.constant(features_1.astype(np.float64)), tf.constant(features_2.astype(np.float64)), max_block_size=1000

@@ -99,7 +99,7 @@ def test_the_only_state_is_u(layer_and_input):
 def test_one_step_agrees_with_tensorflow_addons(kind):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # It announces its end of life.
-        addons = pytest.importorskip("tensorflow_addons")
+        addons = pytest.importorskip("tensorflow_addons", reason="TensorFlow Addons runs on TensorFlow 2.15 only")
     make, shape = LAYERS[kind]
     ours, x = make(), tf.random.stateless_normal(shape, [0, 0])
     plain = tf.keras.layers.Dense(4) if kind == "dense" else tf.keras.layers.Conv2D(4, 3, padding="same")
