@@ -110,7 +110,7 @@ def test_reference_choices_on_another_dataset(call):
 
 
 def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
-    (folder / "run.flags").write_text("--dataset=scenes\n--config.training.seed=5\n")
+    (folder / "run.flags").write_text("\ufeff--dataset=scenes\n--config.training.seed=5\n")
     _, _, config = parsed(call("--workdir", "w", "--flagfile=run.flags"))
     assert (config.dataset, config.training.seed) == ("scenes", 5)
 
@@ -144,6 +144,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(call, arguments, message)
         ("ValueError('captions.txt: line 3 is empty: remove it')", "captions.txt: line 3 is empty: remove it"),
         ("ValueError('text.dim=7: pass config.text.dim=8')", "--config.text.dim=7: pass --config.text.dim=8"),
         ("ValueError('data/text.dim or text.dimension')", "data/text.dim or text.dimension"),
+        ("ValueError('a\\x1b[2J\\udcffb')", r"a\x1b[2J\udcffb"),
         ("ValueError('one\\ntwo')", "one (--traceback shows the rest)"),
         ("FileNotFoundError('runs/x: no checkpoint: train first')", "runs/x: no checkpoint: train first"),
         ("FileNotFoundError(2, 'No such file or directory', 'a.txt')", "a.txt: No such file or directory"),
