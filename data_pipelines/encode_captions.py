@@ -47,7 +47,9 @@ def encode_captions(config: Config, data_dir: str | os.PathLike, encoder: TextEn
     identity = text_feature_files.identify(config, data_dir)
     info = records.open_dataset(config.dataset, data_dir).info.splits[split]
     target = text_feature_files.folder(config.dataset, data_dir, identity)
-    with prepare.alone(config.dataset, data_dir):  # A second process waits here, and then finds the features.
+    if text_feature_files.is_complete(config.dataset, data_dir, identity, split):  # Perhaps on a read-only disk.
+        return False
+    with prepare.lock_dataset(config.dataset, data_dir):  # A second process waits here, and then finds the features.
         if text_feature_files.is_complete(config.dataset, data_dir, identity, split):
             return False
         target.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ from data_pipelines import datasets, records
 from data_pipelines.scenes import bert, layouts
 from xmcgan import console, handles
 from xmcgan.config import Config
-from xmcgan.files import locked
+from xmcgan.files import matching
+from xmcgan.locks import locked
 
 _TEXT_MODEL = "scenes:bert"
 # Matches the names of unfinished folders, ours and those of TFDS. Older versions of TFDS put 'incomplete' at the end.
@@ -112,7 +113,9 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
       Whether the BERT had to be trained.
     """
     output = text_model_folder(data_dir)
-    with alone("scenes", data_dir):
+    if bert.is_built(output):  # Nothing is written then, as on a read-only disk.
+        return False
+    with lock_dataset("scenes", data_dir):
         if bert.is_built(output):
             return False
         with console.quiet_libraries():
@@ -165,20 +168,23 @@ def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.
     """
     if records.is_converted(dataset, data_dir):
         return False
-    with alone(dataset, data_dir) as folder:
+    with lock_dataset(dataset, data_dir) as folder:
         if records.is_converted(dataset, data_dir):
             return False
         target = records.directory(dataset, data_dir)
         if target.exists():  # No conversion leaves such a folder, but TFDS would consider it finished.
             raise FileExistsError(f"{target} holds no finished records: remove it, or choose another --data_dir")
-        for remnant in folder.glob(_REMNANTS):
+        for remnant in matching(folder, _REMNANTS):
             remnant.rmtree()
         make(folder)
     return True
 
 
 @contextlib.contextmanager
-def alone(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
-    """Locks the folder `<data_dir>/<dataset>` and yields it; other processes that try to lock it wait. See `locked`."""
+def lock_dataset(dataset: str, data_dir: str | os.PathLike) -> Iterator[epath.Path]:
+    """Locks the folder `<data_dir>/<dataset>` and yields it, see `locked`.
+
+    Locking writes to the folder, so first find out whether anything has to be made: prepared data may be read-only.
+    """
     with locked(records.directory(dataset, data_dir).parent) as folder:
         yield folder

@@ -25,7 +25,7 @@ from data_pipelines.text_features import StoredText
 from xmcgan import config as config_lib
 from xmcgan import handles, text_files
 from xmcgan.config import Config
-from xmcgan.files import write_text
+from xmcgan.files import matching, write_text
 from xmcgan.models import hub_files
 
 _FOLDER = "text_features"
@@ -186,7 +186,11 @@ def _missing(config: Config, data_dir: str | os.PathLike, identity: TextIdentity
     target, make = folder(config.dataset, data_dir, identity), command(config, data_dir)
     if target.exists():
         return FileNotFoundError(f"the text features in {os.fspath(target)} are unfinished: resume with `{make}`")
-    descriptions = [text_files.read_json(path, _Description) for path in target.parent.glob(f"*/{split}.json")]
+    descriptions = [
+        text_files.read_json(path, _Description)
+        for each in matching(target.parent, "*")
+        for path in matching(each, f"{split}.json")
+    ]
     if not descriptions:
         return FileNotFoundError(
             f"no text features of dataset '{config.dataset}' in {os.fspath(target.parent)}: make them with `{make}`, "

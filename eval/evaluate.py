@@ -33,6 +33,7 @@ from data_pipelines import datasets
 from data_pipelines.datasets import preset
 from xmcgan import command_line, config_checks
 from xmcgan.config import Config, EvaluationConfig
+from xmcgan.locks import locked
 
 _WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
@@ -103,10 +104,10 @@ def _evaluate_run(workdir: str) -> None:
     if _FOLLOW.value:
         last_step = config.training.steps(input_pipeline.num_examples(config.dataset, "train", data_dir))
         paths = run_evaluation.follow(workdir, last_step, _FOLLOW_TIMEOUT.value)
-    elif _CHECKPOINT.value == "all":
-        paths = checkpoints.find_all(workdir) or [checkpoints.find(workdir)]
     else:
-        paths = [checkpoints.find(workdir, _CHECKPOINT.value)]
+        which = "latest" if _CHECKPOINT.value == "all" else _CHECKPOINT.value
+        checkpoints.find(workdir, which)  # If there is none, this is the time to say so.
+        paths = run_evaluation.kept(workdir, _CHECKPOINT.value)
 
     strategy = cluster.create_strategy()
     with strategy.scope():
@@ -140,8 +141,9 @@ def _evaluate_export(path: str) -> None:
     versions, version = os.path.split(os.path.abspath(folder))
     stem = os.path.join(versions, "eval", version)
     curve_path = f"{stem}_curve.png" if _FID_CURVE.value else None
-    result = evaluation.evaluate_model(model, f"{stem}.incomplete", curve_path)
-    results.write(f"{stem}.json", result)
+    with locked(os.path.dirname(stem)):
+        result = evaluation.evaluate_model(model, f"{stem}.incomplete", curve_path)
+        results.write(f"{stem}.json", result)
     print(results.table([(model.name, result)]))
     print(f"protocol and details: {stem}.json")
 
@@ -158,9 +160,10 @@ def _evaluate_folder(folder: str) -> None:
     changes = image_folder.check(images.files)  # Before networks are loaded and real images are measured.
     curve_path = os.path.join(outputs, "curve.png") if _FID_CURVE.value else None
     evaluation = Evaluation.prepare(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")
-    result = evaluation.evaluate_folder(images, changes, curve_path)
     path = os.path.join(outputs, "result.json")
-    results.write(path, result)
+    with locked(outputs):
+        result = evaluation.evaluate_folder(images, changes, curve_path)
+        results.write(path, result)
     print(results.table([(os.path.basename(os.path.abspath(folder)), result)]))
     print(images.summary())
     if changes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +24,8 @@ from eval.measures.measure import Measure, Reference
 from eval.protocol import fingerprint
 from eval.sources import Source
 from xmcgan import text_files
-from xmcgan.files import locked, replaced
+from xmcgan.files import READ_ONLY, replaced
+from xmcgan.locks import locked
 
 _SCORES = "scores"
 
@@ -45,8 +48,9 @@ def find_references(
 ) -> list[Reference]:
     """Returns the reference of each measure; reads it from the dataset's folder, or computes it and writes it there.
 
-    A file's name contains a fingerprint of the list of captions, the size of the images, the network and its weights.
-    If any of these changes, another file is used.
+    If that folder cannot be written to, computed references are used only once, with a warning. A file's
+    name contains a fingerprint of the list of captions, the size of the images, the network and its weights. If any of
+    these changes, another file is used.
 
     Args:
       measures: the measures that need references.
@@ -66,8 +70,11 @@ def find_references(
         {"captions": captions_identity, "source": source.identity, "measure": measure.identity} for measure in measures
     ]
     paths = [os.path.join(folder, f"real_{fingerprint(identity)[:20]}.npz") for identity in identities]
-    with locked(folder):  # Evaluations of several runs may need the same references at the same time.
-        found = [_read(path, identity) for path, identity in zip(paths, identities)]
+    found = [_read(path, identity) for path, identity in zip(paths, identities)]
+    if all(found):  # Nothing is written then, as on a read-only disk.
+        return [reference for reference in found if reference is not None]
+    with _writable(folder) as target:  # Evaluations of several runs may need the same references at the same time.
+        found = [reference or _read(path, identity) for reference, path, identity in zip(found, paths, identities)]
         missing = [index for index, reference in enumerate(found) if reference is None]
         if missing:
             missing_measures = [measures[index] for index in missing]
@@ -77,7 +84,7 @@ def find_references(
             seen = collect(
                 source,
                 missing_measures,
-                os.path.join(folder, f"incomplete.{fingerprint(missing_identities)[:20]}"),
+                os.path.join(target, f"incomplete.{fingerprint(missing_identities)[:20]}"),
                 strategy=strategy,
                 batch_size=batch_size,
                 identity={"measures": missing_identities},
@@ -85,9 +92,27 @@ def find_references(
             )
             for index in missing:
                 reference = found[index] = measures[index].refer(seen, listed)
-                _write(paths[index], reference, identities[index])
+                _write(os.path.join(target, os.path.basename(paths[index])), reference, identities[index])
             seen.remove()
     return [reference for reference in found if reference is not None]  # All of them.
+
+
+@contextlib.contextmanager
+def _writable(folder: str) -> Iterator[str]:
+    """Locks the folder of references and yields it, or a temporary folder if it cannot be written to."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            logging.warning(
+                "%s (%s): the statistics of the real images are not kept, and the next evaluation computes them again",
+                folder,
+                error.strerror,
+            )
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+        yield folder
 
 
 def _write(path: str, reference: Reference, identity: dict[str, Any]) -> None:

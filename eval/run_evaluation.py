@@ -16,7 +16,7 @@ from eval.evaluation import Evaluation
 from eval.results import Result
 from eval.score import LOWER
 from xmcgan.config import Config
-from xmcgan.files import locked
+from xmcgan.locks import locked
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.text_to_image import TextToImage
 from xmcgan.training import checkpoints
@@ -113,6 +113,24 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
     return True
 
 
+def kept(workdir: str, which: str) -> Iterator[str]:
+    """Yields checkpoints of a run that may be training meanwhile.
+
+    Args:
+      workdir: the run's folder.
+      which: 'all', or see `checkpoints.find`.
+
+    Yields:
+      Paths of checkpoints; those that the run has removed in the meantime are left out, with a warning.
+    """
+    paths = checkpoints.find_all(workdir) if which == "all" else []
+    for path in paths or [checkpoints.find(workdir, "latest" if which == "all" else which)]:
+        if os.path.exists(f"{path}.index"):
+            yield path
+        else:
+            logging.warning("%s is no more, since its run has removed it meanwhile: left out", path)
+
+
 def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
     """Yields the checkpoints of a run as they are written, until the last one.
 
@@ -126,16 +144,19 @@ def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
     Yields:
       Paths of checkpoints.
     """
-    given, since = None, time.monotonic()
+    given, since, told = None, time.monotonic(), False
     while time.monotonic() - since <= timeout:
         path = checkpoints.newest(workdir)
         if path in (None, given):
+            if not told:
+                logging.info("waiting for the next checkpoint of %s, for at most %.0f s", workdir, timeout)
+            told = True
             time.sleep(min(1.0, timeout))
             continue
         yield path
         if checkpoints.step_of(path) >= last_step:
             return
-        given, since = path, time.monotonic()
+        given, since, told = path, time.monotonic(), False
     logging.info("no new checkpoint of %s for %.0f s: not waiting any longer", workdir, timeout)
 
 

@@ -63,11 +63,11 @@ def main(argv: list[str]) -> None:
     config = read_config(workdir)
     checkpoint = checkpoints.find(workdir, _CHECKPOINT.value)
     step = checkpoints.step_of(checkpoint)
-    with new_version(output) as draft:
+    with checkpoints.held(workdir, checkpoint) as held, new_version(output) as draft:
         logging.info("writing step %d of %s to %s", step, workdir, draft.path)
         model = CaptionToImage.from_checkpoint(
             config,
-            checkpoint,
+            held,
             _DATA_DIR.value,
             precision=_PRECISION.value,
             fold_statistics=_FOLD.value,

@@ -1,17 +1,23 @@
-"""Files and folders that appear only when they are complete; locks between processes; free space on the disk."""
+"""Files and folders that appear only when they are complete; free space on the disk."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
+import fnmatch
 import os
 import pathlib
+import secrets
 import shutil
 from collections.abc import Iterator
 from typing import IO, Any
 
 from etils import epath
 
+from xmcgan import temporary_folders
+
+# Numbers of the errors that say that a place cannot be written to.
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 # Suffix of files and folders that are not complete yet.
 _INCOMPLETE = ".incomplete"
 
@@ -47,11 +53,11 @@ def temporary_path(path: str | os.PathLike) -> Iterator[epath.Path]:
       path: of the file, on a disk or in a bucket (gs://); its folder must exist.
 
     Yields:
-      A path in the same folder, to write to. It contains the process id, so that two processes that write the same file
-      do not interfere.
+      A path in the same folder, to write to. It is unique, so that two processes that write the same file do not
+      interfere, on whichever machines they run.
     """
     target = epath.Path(path)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}{_INCOMPLETE}")
+    temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_INCOMPLETE}")
     try:
         yield temporary
         if not _is_in_bucket(temporary):
@@ -65,8 +71,18 @@ def temporary_path(path: str | os.PathLike) -> Iterator[epath.Path]:
 
 def remove_temporary(folder: str | os.PathLike) -> None:
     """Removes the temporary files of killed processes from a folder that no other process writes to."""
-    for left in epath.Path(folder).glob(f"*{_INCOMPLETE}"):
+    for left in matching(folder, f"*{_INCOMPLETE}"):
         left.unlink()
+
+
+def matching(folder: str | os.PathLike, pattern: str) -> list[epath.Path]:
+    """Returns the paths in a folder whose names match a pattern, sorted; an empty list if there is no such folder.
+
+    `epath.Path.glob` would also take brackets in the path of the folder for a pattern.
+    """
+    parent = epath.Path(folder)
+    paths = parent.iterdir() if parent.is_dir() else ()
+    return sorted(path for path in paths if fnmatch.fnmatchcase(path.name, pattern))
 
 
 def sync(path: str | os.PathLike) -> None:
@@ -86,44 +102,22 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       path: of the folder; it must not exist yet, or must be empty.
 
     Yields:
-      An empty temporary folder beside it, to write into. What a killed process left there has been removed.
+      An empty temporary folder beside it, to write into. What killed processes left there has been removed.
 
     Raises:
-      FileExistsError: `path` is a file, or a folder that is not empty.
+      FileExistsError: `path` is a file, or a folder that is not empty, or another process is writing it.
     """
     path = pathlib.Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not empty: name another folder, or remove it first")
-    temporary = path.with_name(path.name + _INCOMPLETE)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
-    """Makes a folder if it is missing, and locks it; other processes that call this function wait.
-
-    The lock of a killed process is released at once. A bucket has no locks: there the folder is not locked.
-
-    Args:
-      folder: to lock.
-
-    Yields:
-      The folder.
-    """
-    held = epath.Path(folder)
-    held.mkdir(parents=True, exist_ok=True)
-    if _is_in_bucket(held):
-        yield held
-        return
-    with open(held / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield held
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.name + _INCOMPLETE
+    writer = temporary_folders.remove_abandoned(path.parent, name)
+    if writer:
+        raise FileExistsError(f"{writer}, is writing {path}: wait until it has finished, or name another folder")
+    with temporary_folders.temporary_folder(path.parent, name) as temporary:
+        yield pathlib.Path(temporary)
+        os.replace(temporary, path)
 
 
 def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:

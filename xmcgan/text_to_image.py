@@ -101,7 +101,8 @@ class TextToImage:
         """
         config = read_config(workdir)
         path = checkpoints.find(workdir, checkpoint)
-        model = CaptionToImage.from_checkpoint(config, path, data_dir)
+        with checkpoints.held(workdir, path) as held:
+            model = CaptionToImage.from_checkpoint(config, held, data_dir)
         name, identity = _describe(workdir, checkpoints.step_of(path))
         return cls(model, signatures(model), name, identity, config, workdir)
 

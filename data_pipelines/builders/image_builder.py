@@ -28,7 +28,7 @@ from data_pipelines.builders import archived_images, captions, narratives, skipp
 from data_pipelines.builders.skipped import LEFT_OUT, MENDED, Issue
 from data_pipelines.image_files import StoredImage
 from data_pipelines.in_order import map_in_order
-from xmcgan.files import check_room
+from xmcgan.files import check_room, matching
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -212,7 +212,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
     def _account_for_units(self, folder: epath.Path) -> None:
         """Collects the issues that a pipeline's workers found, in the order of the units, as in `_examples`."""
         for split, log in self._logs.items():
-            reports = [_report_path(unit) for unit in sorted((folder / _UNITS / split).glob("*.pickle"))]
+            reports = [_report_path(unit) for unit in matching(folder / _UNITS / split, "*.pickle")]
             finished = [pickle.loads(report.read_bytes()) for report in reports if report.exists()]
             for issues, _ in finished:
                 log.add(issues)

@@ -19,6 +19,7 @@ from data_pipelines.builders import captions
 from data_pipelines.builders.skipped import KEPT, LEFT_OUT, MENDED, Issue
 from data_pipelines.records import Narrative
 from xmcgan import text_files
+from xmcgan.files import matching
 
 _IMAGE_ID = re.compile(rb'"image_id"\s*:\s*"?(\w+)"?\s*[,}]')
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.jsonl$")
@@ -61,7 +62,7 @@ def find_files(source: epath.Path, name: str, light_name: str) -> list[epath.Pat
     for stem in (name, light_name):
         if (source / f"{stem}.jsonl").exists():
             return [source / f"{stem}.jsonl"]
-        shards = sorted(path for path in source.glob(f"{stem}-*-of-*.jsonl") if _SHARD.search(path.name))
+        shards = [path for path in matching(source, f"{stem}-*-of-*.jsonl") if _SHARD.search(path.name)]
         if shards:
             count = int(shards[0].name.removesuffix(".jsonl").rpartition("-")[2])
             wanted = [source / f"{stem}-{number:05d}-of-{count:05d}.jsonl" for number in range(count)]

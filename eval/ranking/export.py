@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import os
 import pathlib
@@ -20,6 +21,7 @@ from eval.ranking.design import QUESTIONS, Key
 from eval.ranking.ranked_models import SPLIT, CaptionDraw, RankedModel, find_model
 from xmcgan.display import grid
 from xmcgan.files import remove_temporary, write_text
+from xmcgan.locks import locked
 
 IMPORTABLE = "label_studio"  # The only folder that Label Studio may see.
 _BATCH_SIZE = 16
@@ -64,20 +66,22 @@ def export(
     if not design.key_path(output).exists():
         output.mkdir(parents=True, exist_ok=True)
         write_text(output / CAPTIONS_FILE, "".join(lines))
-    found = {name: find_model(where, checkpoint, draw, image_size) for name, where in models.items()}
-    settings = {
-        "dataset": draw.dataset,
-        "split": SPLIT,
-        "seed": draw.seed,
-        "image_size": image_size,
-        "models": {name: model.identity for name, model in found.items()},
-    }
-    claimed = design.claim_key(output, settings, draw.captions)
-    importable = output / IMPORTABLE
-    remove_temporary(importable / label_studio.IMAGES)  # Left by an export that was killed.
-    for name, model in found.items():
-        _write_images(importable / label_studio.IMAGES, name, model, claimed, image_size)
-    _write_tasks(importable, claimed, raters, embed)
+    with contextlib.ExitStack() as stack:
+        found = {name: find_model(where, checkpoint, draw, image_size, stack) for name, where in models.items()}
+        settings = {
+            "dataset": draw.dataset,
+            "split": SPLIT,
+            "seed": draw.seed,
+            "image_size": image_size,
+            "models": {name: model.identity for name, model in found.items()},
+        }
+        stack.enter_context(locked(output))
+        claimed = design.claim_key(output, settings, draw.captions)
+        importable = output / IMPORTABLE
+        remove_temporary(importable / label_studio.IMAGES)  # Left by an export that was killed.
+        for name, model in found.items():
+            _write_images(importable / label_studio.IMAGES, name, model, claimed, image_size)
+        _write_tasks(importable, claimed, raters, embed)
     return claimed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -69,7 +70,9 @@ def parse_models(arguments: Sequence[str]) -> dict[str, str]:
     return models
 
 
-def find_model(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) -> RankedModel:
+def find_model(
+    where: str, checkpoint: str, draw: CaptionDraw, image_size: int, holds: contextlib.ExitStack | None = None
+) -> RankedModel:
     """Finds the images of a model.
 
     Args:
@@ -77,6 +80,7 @@ def find_model(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) 
       checkpoint: checkpoint of a training run, see `checkpoints.find`.
       draw: the captions.
       image_size: side length of the dataset's images in pixels.
+      holds: keeps the checkpoint of a run until it is closed, in case that run goes on.
 
     Raises:
       FileNotFoundError, ValueError: there are no images, or some captions have none.
@@ -84,7 +88,7 @@ def find_model(where: str, checkpoint: str, draw: CaptionDraw, image_size: int) 
     if where == DATASET:
         return RankedModel({DATASET: draw.dataset}, lambda: _dataset_images(draw, image_size))
     if is_run(where):
-        return _find_run(where, checkpoint, draw)
+        return _find_run(where, checkpoint, draw, holds)
     if os.path.isfile(os.path.join(where, CAPTIONS_FILE)):
         return _find_folder(where, draw)
     try:
@@ -107,12 +111,13 @@ def _dataset_images(draw: CaptionDraw, image_size: int) -> Source:
     )
 
 
-def _find_run(workdir: str, checkpoint: str, draw: CaptionDraw) -> RankedModel:
+def _find_run(workdir: str, checkpoint: str, draw: CaptionDraw, holds: contextlib.ExitStack | None) -> RankedModel:
     path = checkpoints.find(workdir, checkpoint)
+    held = holds.enter_context(checkpoints.held(workdir, path)) if holds else path
 
     def load() -> Source:
-        model = TextToImage.from_run(workdir, draw.data_dir, checkpoint)
-        model.restore(path)  # The run may have written a newer checkpoint since.
+        model = TextToImage.from_run(workdir, draw.data_dir)
+        model.restore(held)  # The run may have written newer checkpoints, and removed this one.
         return _generated(model, draw)
 
     return RankedModel({"run": workdir, "step": checkpoints.step_of(path), "seed": draw.seed}, load)

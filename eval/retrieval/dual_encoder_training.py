@@ -22,6 +22,7 @@ from xmcgan.files import replaced
 from xmcgan.training import cluster
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog
+from xmcgan.training.workdir import held
 
 _LOG_EVERY = 50
 _MAX_CHECKPOINTS = 2
@@ -92,7 +93,21 @@ def train(
         raise FileExistsError(f"{output} is not empty, and has no dual encoder: name another folder, or remove it")
     strategy = cluster.create_strategy()
     _check(options, pairs, strategy.num_replicas_in_sync)
-    _claim_workdir(workdir, options, pairs)
+    with held(workdir):
+        _claim_workdir(workdir, options, pairs)
+        return _train_in(workdir, options, pairs, output, strategy, checkpoint_every, evaluate_every)
+
+
+def _train_in(
+    workdir: str,
+    options: TrainingOptions,
+    pairs: CaptionPairs,
+    output: str,
+    strategy: tf.distribute.Strategy,
+    checkpoint_every: int,
+    evaluate_every: int,
+) -> dict[str, Any]:
+    """Trains in a folder that belongs to this training and process; see `train`."""
     vocabulary = _vocabulary(workdir, pairs) if options.towers.text_tower == "scratch" else []
     with strategy.scope():
         state = TrainingState(options, vocabulary)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from data_pipelines.prepare import alone
-from eval.retrieval import dual_encoder_training
+from data_pipelines.prepare import lock_dataset
+from eval.retrieval import dual_encoder, dual_encoder_training
 from eval.scenes import scene_image_encoder, scene_recognizer_training
 from xmcgan import handles
 
@@ -47,8 +47,11 @@ def prepare_recognizer(data_dir: str | os.PathLike) -> None:
     Args:
       data_dir: folder of all records.
     """
-    with alone("scenes", data_dir):
-        scene_recognizer_training.build(recognizer_folder(data_dir))
+    folder = recognizer_folder(data_dir)
+    if scene_recognizer_training.is_built(folder):  # Nothing is written then, as on a read-only disk.
+        return
+    with lock_dataset("scenes", data_dir):
+        scene_recognizer_training.build(folder)
 
 
 def prepare_dual_encoder(data_dir: str | os.PathLike) -> None:
@@ -57,5 +60,8 @@ def prepare_dual_encoder(data_dir: str | os.PathLike) -> None:
     Args:
       data_dir: folder of all records, with the scenes.
     """
-    with alone("scenes", data_dir):
-        dual_encoder_training.build_for_scenes(dual_encoder_folder(data_dir), data_dir)
+    folder = dual_encoder_folder(data_dir)
+    if dual_encoder.is_saved(folder):
+        return
+    with lock_dataset("scenes", data_dir):
+        dual_encoder_training.build_for_scenes(folder, data_dir)

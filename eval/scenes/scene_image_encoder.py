@@ -39,7 +39,9 @@ def prepare(data_dir: str | os.PathLike) -> None:
       data_dir: folder of all records.
     """
     folder = handles.resolve("scenes:image_encoder", data_dir)
-    with records_preparation.alone("scenes", data_dir):
+    if scene_recognizer_training.is_built(folder):  # Nothing is written then, as on a read-only disk.
+        return
+    with records_preparation.lock_dataset("scenes", data_dir):
         if not scene_recognizer_training.is_built(folder):
             logging.info("preparing the image encoder for scenes: training another scene recognizer")
         build(folder)

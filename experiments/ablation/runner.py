@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import queue
@@ -18,10 +17,10 @@ from data_pipelines import datasets
 from eval import results
 from experiments.ablation.device_shares import Share, shares_of_machine
 from experiments.ablation.jobs import Job
-from xmcgan import text_files
+from xmcgan import locks, text_files
 from xmcgan.training.summaries import METRICS_FILE
 
-_LOG, _LOCK = "log.txt", ".lock"
+_LOG, _LOCK = "log.txt", ".job.lock"  # Not the lock of the run itself, which its training holds.
 _EVERY = 60.0  # Seconds between two progress reports.
 WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating", "done", "failed"
 
@@ -163,12 +162,11 @@ def _locked(folder: str) -> Iterator[int]:
       ValueError: another process has locked it.
     """
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, _LOCK), "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"another process works in {folder}: wait until it has finished, or stop it") from error
-        yield lock.fileno()
+    try:
+        with locks.lock(os.path.join(folder, _LOCK), wait=False) as descriptor:
+            yield descriptor
+    except locks.InUseError as error:
+        raise ValueError(f"{error}: wait until it has finished, or stop it") from error
 
 
 def _first_score(job: Job) -> str:

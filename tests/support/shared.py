@@ -9,7 +9,7 @@ from typing import Callable
 
 import pytest
 
-from xmcgan import files
+from xmcgan import locks
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
@@ -27,7 +27,7 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[pathli
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
     path, made = root / name, root / f"{name}.made"
-    with files.locked(root / f"{name}.lock"):
+    with locks.locked(root / f"{name}.lock"):
         if not made.exists():
             shutil.rmtree(path, ignore_errors=True)  # Left by a process that failed.
             make(path)

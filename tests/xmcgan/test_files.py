@@ -1,9 +1,8 @@
-"""Files and folders that are whole or not there, locks between processes, and room on the disk."""
+"""Files and folders that are whole or not there, and room on the disk."""
 
 from __future__ import annotations
 
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -14,13 +13,6 @@ import tensorflow as tf
 from tests.support.processes import ROOT
 from xmcgan import files
 
-HOLD = """
-import sys
-from xmcgan import files
-with files.locked(sys.argv[1]) as folder:
-    print(folder, flush=True)
-    sys.stdin.read()
-"""
 HALF = """
 import os, signal, sys
 from xmcgan import files
@@ -80,15 +72,24 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_two_processes_do_not_mix(tmp_path, monkeypatch):
+def test_two_writers_of_a_file_do_not_mix(tmp_path):
+    """Neither do two containers with the same process numbers."""
     path = tmp_path / "a.txt"
     with files.replaced(path) as one:
         one.write("one")
-        with monkeypatch.context() as other_process:
-            other_process.setattr(os, "getpid", lambda: 1)
-            files.write_text(path, "other")
+        files.write_text(path, "other")
         assert path.read_text() == "other"
     assert path.read_text() == "one"
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a*", "?", "{a,b}"])
+def test_the_path_of_a_folder_is_no_pattern(name, tmp_path):
+    folder = tmp_path / name
+    assert files.matching(folder, "*") == []
+    folder.mkdir()
+    for file in ("2.txt", "1.txt", "1.png"):
+        (folder / file).touch()
+    assert [path.name for path in files.matching(folder, "*.txt")] == ["1.txt", "2.txt"]
 
 
 def test_a_bucket(monkeypatch):
@@ -115,7 +116,7 @@ def _in_memory(path: str) -> str:
 
 def test_a_new_folder_appears_at_the_end(tmp_path):
     path = tmp_path / "new" / "folder"
-    (tmp_path / "new" / "folder.incomplete" / "left").mkdir(parents=True)  # By a killed process.
+    (tmp_path / "new" / "folder.incomplete.0123abcd" / "left").mkdir(parents=True)  # By a killed process.
     with files.new_folder(path) as folder:
         assert not os.listdir(folder)
         (folder / "a").touch()
@@ -126,32 +127,23 @@ def test_a_new_folder_appears_at_the_end(tmp_path):
         pass
 
 
+def test_a_new_folder_has_one_writer(tmp_path):
+    path = tmp_path / "folder"
+    with files.new_folder(path) as folder:
+        with (
+            pytest.raises(FileExistsError, match=r"process \d+ on .+, is writing .+folder: wait"),
+            files.new_folder(path),
+        ):
+            pass
+        (folder / "a").touch()
+    assert os.listdir(tmp_path) == ["folder"] and os.listdir(path) == ["a"]
+
+
 def test_a_new_folder_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="half"), files.new_folder(tmp_path / "folder") as folder:
         (folder / "a").touch()
         raise ValueError("half")
     assert not os.listdir(tmp_path)
-
-
-def _holder(folder):
-    return subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def test_one_process_at_a_time(tmp_path):
-    folder = tmp_path / "new" / "folder"
-    first = _holder(folder)
-    assert first.stdout.readline().strip() == str(folder)
-    second = _holder(folder)
-    with pytest.raises(subprocess.TimeoutExpired):  # It waits.
-        second.wait(timeout=3)
-    first.kill()
-    assert second.stdout.readline().strip() == str(folder)
-    second.communicate("")
-    with files.locked(folder) as held:
-        assert pathlib.Path(held) == folder
-    first.communicate()
 
 
 def test_room_on_the_disk(tmp_path, monkeypatch):

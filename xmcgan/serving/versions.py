@@ -8,9 +8,12 @@ import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xmcgan.files import locked
+from xmcgan.locks import FILE as LOCK
+from xmcgan.locks import locked
 
 _TEMPORARY = "incomplete"
+# What the folder may contain beside versions; `eval` has results of eval.evaluate.
+_OWN = (_TEMPORARY, "eval", LOCK)
 
 
 class Draft(NamedTuple):
@@ -38,7 +41,7 @@ def new_version(folder: str) -> Iterator[Draft]:
       ValueError: `folder` holds something other than versions.
     """
     if os.path.isdir(folder):
-        strangers = [name for name in os.listdir(folder) if not (_is_version(name) or name in (_TEMPORARY, ".lock"))]
+        strangers = [name for name in os.listdir(folder) if not (_is_version(name) or name in _OWN)]
         if strangers:
             raise ValueError(
                 f"{folder} holds '{sorted(strangers)[0]}', which is not a version of a model: give a separate folder"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import logging as std_logging
 import os
@@ -13,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
-import psutil
 import tensorflow as tf
 from absl import logging
 
 from xmcgan import text_files
-from xmcgan.files import replaced, temporary_path
+from xmcgan.files import READ_ONLY, remove_temporary, replaced, temporary_path
+from xmcgan.temporary_folders import temporary_folder
 from xmcgan.training import checkpoint_files
 from xmcgan.training.checkpoint_files import step_of
 from xmcgan.training.workdir import checkpoint_folder as _folder
@@ -84,6 +83,7 @@ class Checkpoints:
         path, damaged = checkpoint_files.newest_intact(_folder(self._workdir))
         if tidy:
             checkpoint_files.clear_temporary(_folder(self._workdir))
+            remove_temporary(_folder(self._workdir))
         if path is None:
             return False
         _warn_of(damaged, path)
@@ -204,17 +204,31 @@ def held(workdir: str, path: str) -> Iterator[str]:
       path: of the checkpoint, see `find`.
 
     Yields:
-      The path of the linked checkpoint.
+      The path of the linked checkpoint; where the run's folder cannot be written to, that of the checkpoint itself.
+
+    Raises:
+      FileNotFoundError: the run has removed the checkpoint already.
     """
-    for leftover in glob.glob(os.path.join(glob.escape(_folder(workdir)), f"{_HELD}.*")):
-        number = leftover.rpartition(".")[2]
-        if re.fullmatch(r"[0-9]{1,9}", number) and not psutil.pid_exists(int(number)):  # Left by a killed process.
-            shutil.rmtree(leftover, ignore_errors=True)
-    folder = os.path.join(_folder(workdir), f"{_HELD}.{os.getpid()}")
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder(_folder(workdir), _HELD))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+        else:
+            linked = _link(path, folder)
+            stack.enter_context(_named(path, linked))
+            path = linked
+        yield path
+
+
+@contextlib.contextmanager
+def _named(path: str, linked: str) -> Iterator[None]:
+    """Names a checkpoint, rather than its link, in errors."""
     try:
-        yield _link(path, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace(linked, path)) from error
 
 
 def keep_best(workdir: str, path: str, note: Mapping[str, Any]) -> str:
@@ -249,7 +263,8 @@ def _link(path: str, folder: str) -> str:
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
-    for file in checkpoint_files.files_of(path):
+    files = checkpoint_files.files_of(path)
+    for file in files:
         target = os.path.join(folder, os.path.basename(file))
         if os.path.exists(target) and os.path.samefile(file, target):
             continue
@@ -257,9 +272,17 @@ def _link(path: str, folder: str) -> str:
             temporary.unlink(missing_ok=True)  # `os.link` does not replace files.
             try:
                 os.link(file, temporary)
+            except FileNotFoundError as error:
+                raise _removed(path) from error
             except OSError:
                 shutil.copyfile(file, temporary)
+    if not (files and files[-1].endswith(".index")):
+        raise _removed(path)
     return os.path.join(folder, os.path.basename(path))
+
+
+def _removed(path: str) -> FileNotFoundError:
+    return FileNotFoundError(f"{path} is no more: its run has removed it meanwhile; name another checkpoint")
 
 
 def read_best(workdir: str) -> dict[str, Any] | None:

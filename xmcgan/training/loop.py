@@ -23,7 +23,7 @@ from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState, decay_at, set_learning_rates, update_average
 from xmcgan.training.summaries import PendingMetrics, RunLog
 from xmcgan.training.validation import HeldOut, Validation
-from xmcgan.training.workdir import check_workdir, claim_workdir, explain_write_errors
+from xmcgan.training.workdir import check_workdir, claim_workdir, explain_write_errors, held
 from xmcgan.training.workers import Workers
 
 _CONSOLE = ("d/loss", "g/loss", "d/sentence_accuracy", "d/word_accuracy", "g/sentence_accuracy", "g/word_accuracy")
@@ -88,7 +88,7 @@ def train(
     Raises:
       ValueError: the config does not fit the machine or the data, or the workdir belongs to another run.
       FloatingPointError: a metric is no longer finite.
-      OSError: the workdir's disk is full or read-only, or the workdir has vanished.
+      OSError: another process trains in the workdir, its disk is full or read-only, or it has vanished.
       Stopped: a signal stopped the run, which is saved.
     """
     # 1. The devices, and the number of steps.
@@ -100,41 +100,44 @@ def train(
     check_run(config, workdir, strategy)
     num_steps = options.steps(data.num_examples)
 
-    # 2. The state, restored from the last checkpoint.
-    with strategy.scope():
-        state = TrainState(config)
-    logging.info(
-        "%s: %d training images, batch %d on %d replica(s) of %d worker(s), %d steps; "
-        "parameters: generator %s, discriminator %s",
-        config.dataset, data.num_examples, options.batch_size, strategy.num_replicas_in_sync, workers.count, num_steps,
-        f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
-    )  # fmt: skip
-    checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
-    checkpoints.restore_latest(tidy=workers.is_chief)
-    step = int(state.step.numpy())
-    pending = PendingMetrics(checkpoints.read_note())
-    batches_from = functools.partial(data.batches, strategy, text_encoder)
-    batches = batches_from(step)
-
-    # 3. The workdir is claimed for this run, and the last checkpoint is evaluated if that was missed.
-    workers.check_same(config_json.to_json(config), step, workdir)
-    if workers.is_chief:
-        claim_workdir(workdir, config)
-    if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
-        evaluate(checkpoints.latest)  # Does nothing if it was evaluated before the run was stopped.
-    if step >= num_steps and not pending.steps:
-        logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
-        return None
-
-    # 4. The compiled step, validation and diagnosis.
-    stop = StopRequest()
-    run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
-    replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
-    validation = Validation(config, state, text_encoder, data.held_out)
-    batches = iter(batches)
-    held_out: HeldOut | None = None
-    saved_step = step
     with contextlib.ExitStack() as stack:
+        # 2. The state, restored from the last checkpoint. No other process may train here until this one has ended.
+        if workers.is_chief:
+            stack.enter_context(held(workdir))
+        with strategy.scope():
+            state = TrainState(config)
+        logging.info(
+            "%s: %d training images, batch %d on %d replica(s) of %d worker(s), %d steps; "
+            "parameters: generator %s, discriminator %s",
+            config.dataset, data.num_examples, options.batch_size, strategy.num_replicas_in_sync, workers.count,
+            num_steps, f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
+        )  # fmt: skip
+        checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
+        checkpoints.restore_latest(tidy=workers.is_chief)
+        step = int(state.step.numpy())
+        pending = PendingMetrics(checkpoints.read_note())
+        batches_from = functools.partial(data.batches, strategy, text_encoder)
+        batches = batches_from(step)
+
+        # 3. The workdir is claimed for this run, and the last checkpoint is evaluated if that was missed.
+        workers.check_same(config_json.to_json(config), step, workdir)
+        if workers.is_chief:
+            claim_workdir(workdir, config)
+        if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
+            evaluate(checkpoints.latest)  # Does nothing if it was evaluated before the run was stopped.
+        if step >= num_steps and not pending.steps:
+            logging.info("%s is trained: step %d of %d", workdir, step, num_steps)
+            return None
+
+        # 4. The compiled step, validation and diagnosis.
+        stop = StopRequest()
+        run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
+        replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
+        validation = Validation(config, state, text_encoder, data.held_out)
+        batches = iter(batches)
+        held_out: HeldOut | None = None
+        saved_step = step
+
         folder = stack.enter_context(workers.own_folder(workdir))
         # Saving is a collective operation, so all workers save.
         saved = checkpoints if workers.is_chief else Checkpoints(folder, state, max_to_keep=1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from xmcgan import config as config_lib
-from xmcgan import config_json, handles, text_files
+from xmcgan import config_json, handles, locks, text_files
 from xmcgan.config import Config
 from xmcgan.files import write_text
 from xmcgan.training import checkpoint_files
@@ -80,6 +80,39 @@ def claim_workdir(workdir: str, config: Config) -> None:
     os.makedirs(workdir, exist_ok=True)
     path = config_path(workdir)
     write_text(path, config_json.to_json(config))
+
+
+@contextlib.contextmanager
+def held(workdir: str) -> Iterator[None]:
+    """Makes `workdir` if it is missing, and keeps other processes from training in it.
+
+    Raises:
+      InUseError: another process trains there.
+    """
+    os.makedirs(workdir, exist_ok=True)
+    with _explain_in_use():
+        lock = contextlib.ExitStack()
+        lock.enter_context(locks.lock(os.path.join(workdir, locks.FILE), wait=False))
+    with lock:
+        yield
+
+
+def check_not_held(workdir: str) -> None:
+    """Checks that no other process trains in `workdir`.
+
+    Raises:
+      InUseError: another process trains there.
+    """
+    with _explain_in_use():
+        locks.check_free(os.path.join(workdir, locks.FILE))
+
+
+@contextlib.contextmanager
+def _explain_in_use() -> Iterator[None]:
+    try:
+        yield
+    except locks.InUseError as error:
+        raise locks.InUseError(f"{error}: wait until it has ended, stop it, or give another --workdir") from error
 
 
 def checkpoint_folder(workdir: str) -> str:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import glob
-import os
-import re
-import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 
-import psutil
 import tensorflow as tf
 
 from xmcgan.replicas import gather
+from xmcgan.temporary_folders import temporary_folder
 from xmcgan.training import cluster
 
 _FOLDER = "xmcgan_worker"
@@ -114,13 +110,5 @@ class Workers:
         if self.is_chief:
             yield workdir
             return
-        folder = os.path.join(tempfile.gettempdir(), f"{_FOLDER}.{os.getpid()}")
-        for leftover in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_FOLDER}.*")):
-            number = leftover.rpartition(".")[2]
-            if re.fullmatch(r"[0-9]{1,9}", number) and not psutil.pid_exists(int(number)):  # Left by a killed process.
-                shutil.rmtree(leftover, ignore_errors=True)
-        os.makedirs(folder)
-        try:
+        with temporary_folder(tempfile.gettempdir(), _FOLDER, mode=0o700) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

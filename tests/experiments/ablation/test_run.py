@@ -146,7 +146,7 @@ def test_two_processes_do_not_work_in_one_folder(quick, tmp_path):
     (job,) = _jobs(tmp_path, ROWS[:1])
     with runner._locked(job.folder):
         failures = Runner("records", lambda table: None).run([job])
-    assert "another process works in" in failures[job.folder] and _trainings(job) == 0
+    assert f"{job.folder} is in use by process" in failures[job.folder] and _trainings(job) == 0
     assert Runner("records", lambda table: None).run([job]) == {}
 
 
