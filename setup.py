@@ -34,7 +34,7 @@ setup(
         f"numpy>=2; {_NEWEST}",
         "pillow>=10.1",  # The first whose default font can be scaled.
         "psutil>=5.9",
-        "requests>=2.28",
+        "requests>=2.30",  # The first for urllib3 2.
         "safetensors>=0.4.3",  # Weights of imported text encoders.
         "scipy>=1.10",
         "simplejpeg>=1.7",  # A strict decoder: it sees damage that TensorFlow's paints over.
@@ -53,6 +53,7 @@ setup(
         f"tf-keras==2.15.1; {_PAPER}",  # Keras 2. TensorFlow 2.15 has its own, but TensorFlow Hub asks for this.
         f"tf-keras==2.21.*; {_NEWEST}",
         "tqdm>=4.62",
+        "urllib3>=2.2",  # The first whose responses have read1.
     ],
     extras_require={
         "gpu": [f"tensorflow[and-cuda]==2.15.1; {_PAPER}", f"tensorflow[and-cuda]==2.21.*; {_NEWEST}"],

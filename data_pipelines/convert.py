@@ -34,7 +34,7 @@ with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is no
 
 _DATASET = command_line.define_dataset(datasets, "Dataset to convert.")
 _DATA_DIR = command_line.define_data_dir()
-_SOURCE = flags.DEFINE_string("source", None, "Folder with the published files.")
+_SOURCE = command_line.define_path("source", None, "Folder with the published files.", remote=True)
 _DOWNLOAD = flags.DEFINE_bool(
     "download", False, "First download what --source lacks and verify it; resumes an interrupted download."
 )

@@ -20,9 +20,10 @@ from absl import logging
 from data_pipelines import published_files
 from data_pipelines.fetching import archives, checksums, many_files, one_file, open_images, server
 from data_pipelines.published_files import Published
-from xmcgan.files import check_room
+from xmcgan import locks
+from xmcgan.files import READ_ONLY, check_room
 
-_WORK_FOLDER = ".incomplete"
+_WORK_FOLDER, _LOCK = ".incomplete", ".download.lock"
 
 
 def download(published: Published, source: str | os.PathLike, captions_only: bool = False) -> None:
@@ -40,6 +41,31 @@ def download(published: Published, source: str | os.PathLike, captions_only: boo
       OSError: the disk does not have enough free space.
     """
     source = pathlib.Path(source).expanduser()
+    with _alone_in(source):
+        _download(published, source, captions_only)
+
+
+@contextlib.contextmanager
+def _alone_in(source: pathlib.Path) -> Iterator[None]:
+    """Lets other downloads into the folder wait; one that cannot be written to is not locked, and may be complete."""
+    with contextlib.ExitStack() as stack:
+        if not source.exists():
+            stack.callback(_remove_if_empty, source)
+        try:
+            source.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.lock(os.path.join(source, _LOCK), remove=True))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+        yield
+
+
+def _remove_if_empty(folder: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _download(published: Published, source: pathlib.Path, captions_only: bool) -> None:
     files = published.light_files if captions_only and published.light_files else published.files
     folders = published.image_folders
     for file in files:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import pathlib
 
-from absl import app, flags
+from absl import app
 
 from xmcgan import command_line
 
-_RANKING = flags.DEFINE_string("ranking", "ranking", "Folder written by eval.export_ranking.")
-_ANSWERS = flags.DEFINE_multi_string("answers", [], "Export from Label Studio, as JSON or JSON-MIN; repeatable.")
+_RANKING = command_line.define_path("ranking", "ranking", "Folder written by eval.export_ranking.")
+_ANSWERS = command_line.define_paths("answers", "Export from Label Studio, as JSON or JSON-MIN; repeatable.")
 _SEED = command_line.define_seed("Seed of the bootstrap.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to. [<ranking>/results]")
+_OUTPUT = command_line.define_path("output", None, "Folder to write to. [<ranking>/results]")
 
 
 def main(argv: list[str]) -> None:

@@ -50,9 +50,9 @@ _FOLLOW_TIMEOUT = flags.DEFINE_float(
 _FID_CURVE = flags.DEFINE_bool(
     "fid_curve", False, "Also plot FID against the number of images, with its limit, beside the result."
 )
-_EXPORT = flags.DEFINE_string("export", None, "Folder of an export, or of one version of it, to evaluate.")
-_IMAGES = flags.DEFINE_string("images", None, "Folder of images to evaluate.")
-_CAPTIONS = flags.DEFINE_string("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
+_EXPORT = command_line.define_path("export", None, "Folder of an export, or of one version of it, to evaluate.")
+_IMAGES = command_line.define_path("images", None, "Folder of images to evaluate.")
+_CAPTIONS = command_line.define_path("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
 _DATASET = command_line.define_dataset(
     datasets, "With --export and --images: the dataset to compare with.", optional=True
 )
@@ -182,8 +182,9 @@ def _dataset_config() -> Config:
 def _with_options(config: Config) -> Config:
     """Returns the config, changed by the given flags."""
     given = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
-    config.evaluation = dataclasses.replace(config.evaluation, **given)
     try:
+        paths = {name: command_line.expand_home(value) for name, value in given.items() if isinstance(value, str)}
+        config.evaluation = dataclasses.replace(config.evaluation, **{**given, **paths})
         return config_checks.validate(config)
     except ValueError as error:
         raise app.UsageError(str(error).replace("config.evaluation.", "--")) from error

@@ -43,7 +43,7 @@ _IMAGE_SIZE = flags.DEFINE_integer(
 )
 _RATERS = flags.DEFINE_integer("raters", 5, "Number of people who answer each page.", lower_bound=1)
 _EMBED = flags.DEFINE_bool("embed", False, "Embed the images in the tasks: larger tasks, but no files to serve.")
-_OUTPUT = flags.DEFINE_string("output", "ranking", "Folder to write to.")
+_OUTPUT = command_line.define_path("output", "ranking", "Folder to write to.")
 
 
 def main(argv: list[str]) -> None:

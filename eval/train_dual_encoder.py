@@ -30,11 +30,11 @@ from xmcgan.config import LARGEST_BATCH
 if typing.TYPE_CHECKING:
     from eval.retrieval.caption_pairs import CaptionPairs
 
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write the SavedModel to.")
+_OUTPUT = command_line.define_path("output", None, "Folder to write the SavedModel to.")
 _DATASET = command_line.define_dataset(datasets, "A converted dataset to train on.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_IMAGES = flags.DEFINE_string("pictures", None, "Folder of images to train on.")
-_CAPTIONS = flags.DEFINE_string(
+_IMAGES = command_line.define_path("pictures", None, "Folder of images to train on.")
+_CAPTIONS = command_line.define_path(
     "captions",
     None,
     "Table of lines `caption<TAB>file`, with files relative to --pictures. [a .txt file beside each image]",
@@ -47,8 +47,11 @@ _IMAGE_TOWER = flags.DEFINE_enum(
     ("small", "resnet50", "efficientnetb4"),
     "Image network; the published ones need --image_size=224 or more, and --image_weights.",
 )
-_IMAGE_WEIGHTS = flags.DEFINE_string(
-    "image_weights", "none", "For a published --image_tower: 'imagenet', or a Keras weights file without classifier."
+_IMAGE_WEIGHTS = command_line.define_path(
+    "image_weights",
+    "none",
+    "For a published --image_tower: 'imagenet', or a Keras weights file without classifier.",
+    remote=True,
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Images are resized to this side length, in pixels.")
 _TEXT_TOWER = flags.DEFINE_enum(
@@ -57,8 +60,12 @@ _TEXT_TOWER = flags.DEFINE_enum(
     ("scratch", "bert"),
     "Caption network: a small one trained from scratch, or a published BERT.",
 )
-_TEXT_PREPROCESSOR = flags.DEFINE_string("text_preprocessor", "", "For --text_tower=bert: TF-Hub handle or folder.")
-_TEXT_ENCODER = flags.DEFINE_string("text_encoder", "", "For --text_tower=bert: TF-Hub handle or folder.")
+_TEXT_PREPROCESSOR = command_line.define_path(
+    "text_preprocessor", "", "For --text_tower=bert: TF-Hub handle or folder.", remote=True
+)
+_TEXT_ENCODER = command_line.define_path(
+    "text_encoder", "", "For --text_tower=bert: TF-Hub handle or folder.", remote=True
+)
 _TRAIN_TEXT_ENCODER = flags.DEFINE_bool("train_text_encoder", False, "Fine-tune the BERT; otherwise it is frozen.")
 _TEXT_LENGTH = flags.DEFINE_integer("text_length", 32, "Captions are cut to this many tokens, with [CLS] and [SEP].")
 _DIM = flags.DEFINE_integer("dim", 128, "Dimension of the embeddings.", lower_bound=1, upper_bound=65_536)

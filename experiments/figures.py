@@ -40,7 +40,7 @@ _DATA_DIR = command_line.define_data_dir()
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", lower_bound=1)
 _NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Noise vectors of noise; ways uses up to 2.", lower_bound=1)
 _SEED = command_line.define_seed("Seed of captions, images and noise.")
-_OUTPUT = flags.DEFINE_string("output", "figures", "Folder of the figures.")
+_OUTPUT = command_line.define_path("output", "figures", "Folder of the figures.")
 
 
 def main(argv: list[str]) -> None:
@@ -77,7 +77,8 @@ def _check() -> tuple[str, dict[str, str]]:
     kind = _FIGURE.value
     if kind is None:
         raise app.UsageError(f"--figure is missing: give one of {', '.join((*_BY_CAPTIONS, *_BY_DATASET))}")
-    folders = dict(model.split("=", 1) for model in _MODEL.value if "=" in model)
+    pairs = [model.split("=", 1) for model in _MODEL.value if "=" in model]
+    folders = {name: command_line.expand_home(folder) for name, folder in pairs}
     if not folders or len(folders) < len(_MODEL.value):
         raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
     if len(folders) > 1 and kind not in ("noise", "models"):

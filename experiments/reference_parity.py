@@ -12,7 +12,7 @@ parameters to 1e-3.
 
 from __future__ import annotations
 
-from absl import app, flags
+from absl import app
 from etils import epy
 
 from xmcgan import command_line
@@ -20,7 +20,7 @@ from xmcgan import command_line
 with epy.lazy_imports():
     from experiments.checks import parity
 
-_START = flags.DEFINE_string(
+_START = command_line.define_path(
     "start",
     None,
     "File with the initial parameters of training iterations. [model_X.npz beside trainstep_X.npz]",
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     """Checks a file; returns the exit status."""
     if len(argv) != 2:
         raise app.UsageError("give the path of one .npz file")
-    return 0 if parity.check_file(argv[1], _START.value or "").passed else 1
+    return 0 if parity.check_file(command_line.expand_home(argv[1]), _START.value or "").passed else 1
 
 
 if __name__ == "__main__":

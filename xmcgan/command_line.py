@@ -70,6 +70,59 @@ class Registry(typing.Protocol):
         """Returns the config of a preset, for a dataset."""
 
 
+class _PathParser(flags.ArgumentParser):
+    """Reads paths of flags: no shell expands `~` after `--flag=`, so this does."""
+
+    syntactic_help = "a path"
+
+    def __init__(self, remote: bool, may_be_empty: bool):
+        super().__init__()
+        self._remote, self._may_be_empty = remote, may_be_empty
+
+    def parse(self, argument: str) -> str:
+        if not argument and not self._may_be_empty:
+            raise ValueError("the path is empty: give a path, or leave out the flag")
+        if "://" in argument and not self._remote:
+            raise ValueError("give a path on this machine, and copy from or to other places yourself")
+        return expand_home(argument)
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+def define_path(
+    name: str, default: str | None, text: str, remote: bool = False, required: bool = False
+) -> flags.FlagHolder:
+    """Defines a flag for a path. All paths of a command line are read in one way, see `expand_home`.
+
+    Args:
+      name: of the flag.
+      default: a path, None if there is none, or "" if the flag may be empty.
+      text: the help text.
+      remote: whether addresses are allowed too, such as those of a bucket (gs://) or of TF Hub.
+      required: whether the flag must be given.
+    """
+    return flags.DEFINE(_PathParser(remote, default == ""), name, default, text, required=required)
+
+
+def define_paths(name: str, text: str) -> flags.FlagHolder:
+    """Defines a flag for a path that can be given several times; its value is a list."""
+    return flags.DEFINE_multi(_PathParser(False, False), flags.ArgumentSerializer(), name, [], text)
+
+
+def expand_home(path: str) -> str:
+    """Replaces `~` or `~user` at the beginning of a path by the home folder; all other characters mean themselves.
+
+    Raises:
+      ValueError: there is no such user.
+    """
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        user = expanded.split("/")[0]
+        raise ValueError(f"'{user}' has no home folder: write ./{path} for a path that begins with '~'")
+    return expanded
+
+
 _DATASET_HELP = "The dataset to use, and its config to start from."
 # Flags that the command has defined as optional.
 _optional: set[str] = set()
@@ -87,10 +140,11 @@ def define_dataset(datasets: Registry, text: str = _DATASET_HELP, optional: bool
 
 def define_data_dir() -> flags.FlagHolder[str]:
     """Defines `--data_dir`."""
-    return flags.DEFINE_string(
+    return define_path(
         "data_dir",
-        os.environ.get("XMCGAN_DATA_DIR", "data"),
+        os.environ.get("XMCGAN_DATA_DIR") or "data",
         "Folder of all converted datasets. The environment variable XMCGAN_DATA_DIR sets another default.",
+        remote=True,
     )
 
 
@@ -105,7 +159,7 @@ def define_workdir(
     require it.
     """
     _optional.update(["workdir"] if optional else [])
-    return flags.DEFINE_string("workdir", None, text)
+    return define_path("workdir", None, text)
 
 
 def define_seed(text: str) -> flags.FlagHolder[int]:
@@ -148,7 +202,13 @@ def get_config() -> config_lib.Config:
     """Returns the validated config that the command line describes; requires `define_config`."""
     # The newest ml_collections for Python 3.9 keeps the groups in a dict of its own, so the Config is built again.
     groups = {field.name: getattr(FLAGS.config, field.name) for field in dataclasses.fields(config_lib.Config)}
-    return config_lib.Config(**groups)
+    config = config_lib.Config(**groups)
+    for group in groups.values():
+        for field in dataclasses.fields(group) if dataclasses.is_dataclass(group) else ():
+            value = getattr(group, field.name)
+            if isinstance(value, str):  # Some are paths, and nothing else begins with '~'.
+                setattr(group, field.name, expand_home(value))
+    return config
 
 
 def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = False) -> typing.NoReturn:

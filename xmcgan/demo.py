@@ -16,7 +16,7 @@ from absl import app, flags
 
 from xmcgan import command_line
 
-_EXPORT = flags.DEFINE_string("export", None, "Folder of an exported model, see xmcgan.export.")
+_EXPORT = command_line.define_path("export", None, "Folder of an exported model, see xmcgan.export.")
 _WORKDIR = command_line.define_workdir("Folder of a training run, instead of an export.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
 _CHECKPOINT = flags.DEFINE_string(

@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --hel
 
 _WORKDIR = command_line.define_workdir()
 _DATA_DIR = command_line.define_data_dir()
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output", None, "Folder of the model's versions; the model is named after the folder. Required."
 )
 _CHECKPOINT = flags.DEFINE_string(
@@ -48,8 +48,6 @@ def main(argv: list[str]) -> None:
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: give the folder of the model's versions, such as exports/demo")
-    if "://" in _OUTPUT.value:
-        raise app.UsageError(f"--output={_OUTPUT.value}: give a folder on this machine, and copy it there afterwards")
     from absl import logging
 
     from xmcgan.serving import saved_model

@@ -27,10 +27,10 @@ if TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is qu
     from xmcgan.text_to_image import TextToImage
 
 _WORKDIR = command_line.define_workdir(optional=True)
-_EXPORT = flags.DEFINE_string("export", None, "Folder of an exported model, instead of a run.")
+_EXPORT = command_line.define_path("export", None, "Folder of an exported model, instead of a run.")
 _DATA_DIR = command_line.define_data_dir()
 _CAPTION = flags.DEFINE_multi_string("caption", [], "A caption to draw; may be given several times.")
-_CAPTIONS = flags.DEFINE_string("captions", None, "A text file of captions to draw, one per line.")
+_CAPTIONS = command_line.define_path("captions", None, "A text file of captions to draw, one per line.")
 _HELD_OUT = flags.DEFINE_integer(
     "held_out",
     0,
@@ -45,7 +45,7 @@ _NUM_NOISE = flags.DEFINE_integer(
     "num_noise", 4, "Images per caption, one for each noise vector.", lower_bound=1, upper_bound=1000
 )
 _SEED = command_line.define_seed("Seed of the noise vectors and of the choice of held-out captions.")
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = command_line.define_path(
     "output", None, "Folder for the images. Default: <workdir>/pictures, or ./pictures for an export."
 )
 

@@ -11,7 +11,7 @@ import google_crc32c
 import tqdm
 
 _CHUNK = 1 << 22
-_KINDS: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib.md5, "crc32c": google_crc32c.Checksum}
+KINDS: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": hashlib.md5, "crc32c": google_crc32c.Checksum}
 
 
 class Checksum(NamedTuple):
@@ -23,14 +23,14 @@ class Checksum(NamedTuple):
 
 def checksum_bytes(data: bytes, kind: str) -> Checksum:
     """Returns the checksum of `data`."""
-    digest = _KINDS[kind]()
+    digest = KINDS[kind]()
     digest.update(data)
     return Checksum(kind, digest.digest().hex())
 
 
 def checksum_file(path: pathlib.Path, kind: str) -> Checksum:
     """Returns the checksum of a file; shows a progress bar on a terminal."""
-    digest = _KINDS[kind]()
+    digest = KINDS[kind]()
     progress = tqdm.tqdm(
         total=path.stat().st_size, desc=f"checking {path.name}", unit="B", unit_scale=True, disable=None, leave=False
     )

@@ -16,6 +16,7 @@ from data_pipelines.fetching import checksums, server
 # Number of parallel requests. It is large, because for an image the server's latency is far longer than the transfer.
 _CONNECTIONS = 32
 _TRIES = 4
+_LARGEST = 64 << 20  # Bytes. The largest photograph of Open Images has half as many.
 
 
 class SmallFile(NamedTuple):
@@ -68,11 +69,12 @@ def _fetch(connection: requests.Session, file: SmallFile) -> bool:
     for _ in range(_TRIES):
         try:
             with server.get(connection, file.url) as response:
-                content, metadata = response.content, server.read_metadata(response)
+                metadata = server.read_metadata(response)
+                content = _read(response, file.url)
         except server.GoneError:
             return False
-        except requests.RequestException as error:  # The connection was lost during the transfer.
-            cause = server.reason(error)
+        except server.LostConnectionError as error:
+            cause = str(error)
             continue
         if metadata.size not in (None, len(content)):
             cause = f"received {len(content)} of {metadata.size} bytes"
@@ -84,3 +86,12 @@ def _fetch(connection: requests.Session, file: SmallFile) -> bool:
             part.replace(file.path)
             return True
     raise server.FetchError(f"{file.url} was damaged in {_TRIES} downloads ({cause})")
+
+
+def _read(response: requests.Response, url: str) -> bytes:
+    content = bytearray()
+    for chunk in server.read_chunks(response, server.Pace(url)):
+        content += chunk
+        if len(content) > _LARGEST:
+            raise server.FetchError(f"{url} sends more than {_LARGEST >> 20} MiB, which is no image")
+    return bytes(content)

@@ -20,10 +20,11 @@ from absl import logging
 from data_pipelines.fetching import checksums, server
 from xmcgan import text_files
 
-_CHUNK = 1 << 20
 _MAX_NOTE_BYTES = 1 << 20
-# Give up after more than this many consecutive requests that bring no new bytes.
-_MAX_FRUITLESS = 5
+# Give up after more than this many consecutive requests that bring no new bytes, and after starting over this often.
+_MAX_FRUITLESS, _MAX_RESTARTS = 5, 5
+# No published file has more bytes than this; a server that states no size is cut off there.
+_LARGEST = 1 << 36
 
 
 # The note beside an unfinished file: the fields of `server.FileMetadata`. The etag goes into the header of a request.
@@ -84,7 +85,8 @@ def fetch(
       sha256: known checksum in hexadecimal; if None, the checksum that the server states, of whatever kind.
 
     Raises:
-      server.FetchError: the server cannot be reached, repeatedly breaks off, or has no such file.
+      server.FetchError: the server cannot be reached, repeatedly breaks off, is too slow, sends too much, or lacks the
+        file.
       ValueError: the server's file is not the known one, or it was damaged; the damaged file is deleted.
     """
     part = _PartialFile(path)
@@ -118,26 +120,37 @@ def _receive_all(
     connection: requests.Session, url: str, part: _PartialFile, size: int | None, progress: tqdm.tqdm
 ) -> server.FileMetadata:
     """Sends requests until the file is complete; returns the server's metadata."""
-    fruitless = 0
+    fruitless = restarts = 0
+    pace = server.Pace(url)
     while True:
         metadata, before = part.metadata(), part.size()
         if metadata and metadata.size is not None and before == metadata.size:
             return metadata  # The previous run was killed after the last byte.
         cause = "the connection is lost"
         try:
-            ended = _receive(connection, url, part, size, progress)
-        except requests.RequestException as error:
-            ended, cause = False, server.reason(error)
+            ended = _receive(connection, url, part, size, progress, pace)
+        except server.LostConnectionError as error:
+            ended, cause = False, str(error)
         metadata = part.metadata()
         if ended and metadata and part.size() >= (metadata.size or size or 0):
             return metadata
         fruitless = 0 if part.size() > before else fruitless + 1
-        if fruitless > _MAX_FRUITLESS:
-            raise server.FetchError(f"cannot download more than {before} bytes of {url} ({cause})")
+        # The server had another version, or would not send the rest. A part that grows again is no progress yet.
+        restarts += part.size() < before or before == 0 < restarts
+        if fruitless > _MAX_FRUITLESS or restarts > _MAX_RESTARTS:
+            raise server.FetchError(f"cannot download more than {max(before, part.size())} bytes of {url} ({cause})")
+        pace.add(0)
         time.sleep(server.BACKOFF * 2**fruitless)
 
 
-def _receive(connection: requests.Session, url: str, part: _PartialFile, size: int | None, progress: tqdm.tqdm) -> bool:
+def _receive(
+    connection: requests.Session,
+    url: str,
+    part: _PartialFile,
+    size: int | None,
+    progress: tqdm.tqdm,
+    pace: server.Pace,
+) -> bool:
     """Receives the response to one request; returns False if the part could not be continued and was discarded."""
     known = part.metadata()
     etag = known.etag if known else None
@@ -160,8 +173,13 @@ def _receive(connection: requests.Session, url: str, part: _PartialFile, size: i
         progress.total = size or metadata.size
         progress.n = offset
         progress.refresh()
-        file = stack.enter_context(open(part.path, "ab"))
-        for chunk in response.iter_content(_CHUNK):
+        file = stack.enter_context(open(part.path, "ab", buffering=0))
+        most = progress.total if progress.total is not None else _LARGEST
+        for chunk in server.read_chunks(response, pace):
+            offset += len(chunk)
+            if offset > most:
+                part.discard()
+                raise server.FetchError(f"{url} sends more than {most} bytes: the file has been replaced")
             file.write(chunk)
             progress.update(len(chunk))
     return True

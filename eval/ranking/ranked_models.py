@@ -15,6 +15,7 @@ from eval import image_folder
 from eval.image_folder import CAPTIONS_FILE
 from eval.ranking.design import SLOTS
 from eval.sources import DatasetImages, FolderImages, GeneratedImages, Source
+from xmcgan.command_line import expand_home
 from xmcgan.text_to_image import TextToImage, is_run
 from xmcgan.training import checkpoints
 
@@ -64,7 +65,7 @@ def parse_models(arguments: Sequence[str]) -> dict[str, str]:
             )
         if name in models:
             raise ValueError(f"--model={argument}: there is already a model '{name}', choose another name")
-        models[name] = where
+        models[name] = expand_home(where)
     if not 2 <= len(models) <= len(SLOTS):
         raise ValueError(f"{len(models)} models cannot be ranked: give --model=NAME=WHERE 2 to {len(SLOTS)} times")
     return models

@@ -27,10 +27,10 @@ with epy.lazy_imports():
     from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Images to convert.", lower_bound=2)
-_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
+_SOURCE = command_line.define_path("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
 _BEAM_RUNNER = flags.DEFINE_string("beam_runner", None, "Runner of Apache Beam to convert with. [no Beam]")
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's]")
-_OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
+_SCRATCH = command_line.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
+_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
 _SPLITS = {"train2014": "train", "val2014": "validation"}

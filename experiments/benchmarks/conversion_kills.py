@@ -33,7 +33,7 @@ _KILLS = flags.DEFINE_integer("kills", 10, "How many times to kill the conversio
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 3000, "Training images to draw.", lower_bound=2)
 _ON_DISK = flags.DEFINE_bool("on_disk", False, "Sort the records on the disk, as TFDS does from 1 GB on.")
 _SEED = command_line.define_seed("Seed of the scenes and of the moments.")
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for all files, which are removed. [the system's]")
+_SCRATCH = command_line.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
 
 _CONVERT = """
 from tensorflow_datasets.core import shuffle

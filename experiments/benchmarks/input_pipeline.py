@@ -41,13 +41,13 @@ with epy.lazy_imports():
     from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset")
-_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
+_SOURCE = command_line.define_path("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Side of the images in a batch, in pixels.", lower_bound=1)
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "Like --config.data.cache.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds, each of the pipeline and of decoding alone.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 4.0, "Seconds of each measurement.", lower_bound=0)
-_SCRATCH = flags.DEFINE_string("scratch", None, "Folder for the records, which are removed. [the system's]")
-_OUTPUT = flags.DEFINE_string("output", None, "File for all numbers, as JSON.")
+_SCRATCH = command_line.define_path("scratch", None, "Folder for the records, which are removed. [the system's]")
+_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
 DATASET = "coco2014"

@@ -56,7 +56,7 @@ def define_flags(batch_size: str) -> Flags:
         flags.DEFINE_enum("dtype", None, _DTYPES, "Sets config.training.precision. [the config's: float32]"),
         flags.DEFINE_integer("rounds", 5, "Timed runs, for the median.", lower_bound=1),
         flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices in the reference product.", lower_bound=1),
-        flags.DEFINE_string("profile", None, "Folder for a TensorBoard trace; also prints where the time goes."),
+        command_line.define_path("profile", None, "Folder for a TensorBoard trace; also prints where the time goes."),
     )
     command_line.define_dataset(datasets, "Config to start from. [coco2014]", optional=True)
     flags.DEFINE_enum("preset", None, datasets.PRESETS, "Preset to start from, instead of the dataset's.")

@@ -37,7 +37,7 @@ from absl import flags
 from xmcgan import command_line
 
 _DATA_DIR = command_line.define_data_dir()
-_CODE = flags.DEFINE_string("code", ".", "Folder of the checkout to measure.")
+_CODE = command_line.define_path("code", ".", "Folder of the checkout to measure.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Counted starts.", lower_bound=1)
 
 PARTS = ("imports", "networks", "data", "tracing", "first_call")

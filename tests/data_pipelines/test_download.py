@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import io
 import json
@@ -20,6 +22,7 @@ import pytest
 from data_pipelines import download, published_files
 from tests.support import file_server
 from tests.support.processes import ROOT
+from xmcgan import locks
 
 # 16 hexadecimal digits, in folders by the first of them.
 TRAIN_IDS = [f"{number % 16:x}{number:015x}" for number in range(40)]
@@ -339,3 +342,26 @@ def test_clears_up_after_being_killed_while_unpacking(server, monkeypatch, tmp_p
     (tmp_path / ".incomplete" / "val2014.zip").write_bytes(server.files["/val2014.zip"])
     download.download(_published("coco2014"), tmp_path)
     assert not os.path.exists(tmp_path / ".incomplete")
+
+
+def test_two_downloads_take_turns(tmp_path, monkeypatch):
+    """Else each would append to the part that the other one writes."""
+    at_work = []
+    monkeypatch.setattr(
+        download, "_download", lambda published, source, captions_only: at_work.append(os.listdir(source))
+    )
+    with locks.lock(str(tmp_path / ".download.lock")), pytest.raises(locks.InUseError):
+        monkeypatch.setattr(locks, "lock", functools.partial(locks.lock, wait=False))
+        download.download(_published("coco2014"), tmp_path)
+    assert not at_work
+    download.download(_published("coco2014"), tmp_path)
+    assert at_work == [[".download.lock"]] and not os.listdir(tmp_path)
+
+
+def test_a_complete_source_may_be_read_only(tmp_path, monkeypatch):
+    def read_only(path, **options):
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(locks, "lock", read_only)
+    monkeypatch.setattr(download, "_download", lambda published, source, captions_only: None)
+    download.download(_published("coco2014"), tmp_path)

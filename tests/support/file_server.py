@@ -38,6 +38,8 @@ class FileServer(http.server.ThreadingHTTPServer):
       cuts: numbers of bytes by path; each breaks off one connection after that many bytes of the body.
       statuses: status codes by path, which are answered first, one per request.
       ignores_range: whether to answer with the whole file always.
+      refuses_range: whether to answer 416 to every request for a rest.
+      says: headers by name, which replace those of every answer.
       trusts_range: whether to send the rest of a file without checking that its version is the same.
       states_size: whether to send the size of a file; if not, it is sent in chunks.
       bytes_per_second: limit of the throughput, if any.
@@ -55,6 +57,8 @@ class FileServer(http.server.ThreadingHTTPServer):
         self.cuts: dict[str, list[int]] = {}
         self.statuses: dict[str, list[int]] = {}
         self.ignores_range = False
+        self.refuses_range = False
+        self.says: dict[str, str] = {}
         self.trusts_range = False
         self.states_size = True
         self.bytes_per_second: float | None = None
@@ -96,6 +100,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(body=False)
 
+    def send_header(self, name: str, value: str) -> None:
+        super().send_header(name, self.server.says.get(name, value))
+
     def log_message(self, *args) -> None:
         pass
 
@@ -115,7 +122,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         same = server.trusts_range or self.headers.get("If-Range", etag) == etag
         if asked and same and not server.ignores_range:
             start, status = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]), 206
-            if start >= len(content):
+            if start >= len(content) or server.refuses_range:
                 return self._refuse(416, {"Content-Range": f"bytes */{len(content)}"})
         self.send_response(status)
         self.send_header("ETag", etag)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from xmcgan.literal_paths import literal_folder
+
 _CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets delays the start by minutes.
 # The files that determine a SavedModel's outputs; the digest leaves out Keras' metadata, licenses and stray files.
 _GRAPH, _FOLDERS = "saved_model.pb", ("assets", "variables")
@@ -42,7 +44,7 @@ def load(handle: str, name: str) -> tf.Module:
             f"{name}='{handle}': this folder holds no SavedModel (no {_GRAPH}): pass {name}=FOLDER, or a TF-Hub handle"
         )
     try:
-        return hub.load(folder)
+        return hub.load(literal_folder(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise ValueError(
             f"{name}='{handle}': the SavedModel in '{folder}' cannot be read "

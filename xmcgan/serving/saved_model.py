@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401 (registers the ops of the tokenizer)
 
 from xmcgan import console
+from xmcgan.literal_paths import literal_folder
 from xmcgan.models import hub_files
 from xmcgan.serving import warm_up
 from xmcgan.serving.caption_to_image import CaptionToImage
@@ -36,7 +37,7 @@ class ExportedModel:
           ValueError: the SavedModel is broken, or was not written by `xmcgan.export`.
         """
         try:
-            self._loaded = tf.saved_model.load(folder)  # Kept because it owns the variables.
+            self._loaded = tf.saved_model.load(literal_folder(folder))  # Kept because it owns the variables.
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise ValueError(
                 f"{folder} cannot be read ({hub_files.one_line(error)}): export the model again"

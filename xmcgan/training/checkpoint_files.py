@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from xmcgan import text_files
 from xmcgan.files import sync, write_text
+from xmcgan.literal_paths import literal_path
 
 # The temporary folder in which a checkpoint is written, inside the folder of checkpoints.
 TEMPORARY = "incomplete"
@@ -115,13 +116,14 @@ def read_note(path: str) -> dict[str, Any]:
 
 def damage(path: str) -> str | None:
     """Reads a whole checkpoint, whose tensors have checksums; returns what is wrong, or None if it is intact."""
+    literal = literal_path(path)
     try:
-        reader = tf.train.load_checkpoint(path)
+        reader = tf.train.load_checkpoint(literal)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
         read_note(path)
     except (OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return (str(error).strip() or type(error).__name__).splitlines()[0].replace(literal, path)
     return None
 
 

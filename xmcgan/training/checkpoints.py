@@ -17,6 +17,7 @@ from absl import logging
 
 from xmcgan import text_files
 from xmcgan.files import READ_ONLY, remove_temporary, replaced, temporary_path
+from xmcgan.literal_paths import literal_path
 from xmcgan.temporary_folders import temporary_folder
 from xmcgan.training import checkpoint_files
 from xmcgan.training.checkpoint_files import step_of
@@ -88,7 +89,7 @@ class Checkpoints:
             return False
         _warn_of(damaged, path)
         with _explain_restore_errors(path):
-            self._state.restore(path).assert_consumed()
+            self._state.restore(literal_path(path)).assert_consumed()
         for other, _ in damaged if tidy else ():
             checkpoint_files.mark_damaged(other)
         logging.info("restored %s", path)
@@ -190,7 +191,7 @@ def restore_generator(path: str, generator: tf.keras.Model) -> int:
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     with _explain_restore_errors(path):
-        status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(path)
+        status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(literal_path(path))
         status.expect_partial().assert_existing_objects_matched()
     return int(step.numpy())
 

@@ -51,3 +51,10 @@ def test_stops_when_the_server_cannot_be_reached(wanted, tmp_path):
     with pytest.raises(client.FetchError, match="cannot reach"):
         many_files.fetch_all(unreachable, "images")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_image_without_end(server, wanted, monkeypatch):
+    monkeypatch.setattr(many_files, "_LARGEST", 1 << 12)
+    server.files[next(iter(server.files))] = bytes(1 << 20)
+    with pytest.raises(client.FetchError, match=r"http\S+ sends more than 0 MiB, which is no image"):
+        many_files.fetch_all(wanted, "try")

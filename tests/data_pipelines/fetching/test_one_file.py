@@ -145,6 +145,79 @@ def test_gives_up_on_a_server_that_always_breaks_off(server, fetch):
         fetch()
 
 
+def test_every_byte_counts(server, fetch):
+    """However little came before the connection was lost, the next request asks for the rest."""
+    server.cuts[PATH] = [100_000] * 100
+    assert fetch(size=len(CONTENT), sha256=SHA256) == CONTENT
+    assert len(server.requests) == 30
+    assert server.sent(PATH) == len(CONTENT)
+
+
+@pytest.mark.parametrize("fault", ["wrong range", "416", "another version each time"])
+def test_starting_over_ends(fault, server, fetch):
+    server.cuts[PATH] = [50_000, 40_000] * 1000
+    if fault == "wrong range":
+        server.says["Content-Range"] = f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}"
+    elif fault == "416":
+        server.refuses_range = True
+    else:
+        server.ignores_range = True
+    with pytest.raises(client.FetchError, match=r"cannot download more than \d+ bytes of http.+a\.zip"):
+        fetch()
+    assert len(server.requests) < 20
+
+
+def test_stops_at_the_size(server, fetch, tmp_path):
+    server.states_size = False
+    with pytest.raises(client.FetchError, match=r"a\.zip sends more than 1000 bytes"):
+        fetch(size=1000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_gives_up_on_a_server_that_is_too_slow(server, fetch, monkeypatch):
+    monkeypatch.setattr(client, "_WINDOW", 0.1)
+    monkeypatch.setattr(client, "_SLOWEST", 1e6)
+    server.bytes_per_second = 40_000
+    with pytest.raises(client.FetchError, match=r"a\.zip is too slow: \d+ bytes came in 0 s"):
+        fetch()
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"Content-Length": "many"}, r"states a size that is no number of bytes \('many'\)"),
+        ({"Content-Length": "-1"}, r"states a size that is no number of bytes \('-1'\)"),
+        ({"Content-Length": "9" * 5000}, r"states a size that is no number of bytes \('9{50}'\)"),
+        ({"x-goog-hash": "md5=%%%"}, r"states an unreadable md5 \('%%%'\)"),
+        ({"x-goog-hash": "crc32c=A"}, r"states an unreadable crc32c \('A'\)"),
+    ],
+)
+def test_metadata_that_cannot_be_read(headers, message, server, fetch):
+    server.kind, server.says = "gcs", headers
+    with pytest.raises(client.FetchError, match=r"^http\S+a\.zip " + message):
+        fetch()
+
+
+@pytest.mark.parametrize("status", [206, 416, 304, 418])
+def test_an_answer_to_another_question(status, server, fetch):
+    server.statuses[PATH] = [status]
+    with pytest.raises(client.FetchError, match=rf"a\.zip answers {status} "):
+        fetch()
+
+
+def test_does_not_wait_as_long_as_a_server_asks_for():
+    with client.session() as connection:
+        retries = connection.get_adapter("https://").max_retries
+    assert not retries.respect_retry_after_header
+
+
+@pytest.mark.parametrize("note", ["5", "[]", "[1, 2, 3]", '["\\"a\\"", 1, ["sha1", "0"]]', "[" * 100_000, "{"])
+def test_a_note_that_cannot_be_read_is_no_note(note, server, fetch, tmp_path):
+    (tmp_path / "a.zip.part").write_bytes(b"something else")
+    (tmp_path / "a.zip.part.json").write_text(note)
+    assert fetch() == CONTENT
+
+
 def test_says_what_is_not_there(server, fetch):
     del server.files[PATH]
     with pytest.raises(client.GoneError, match=r"a\.zip answers 404 Not Found"):
