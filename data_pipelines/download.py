@@ -53,7 +53,7 @@ def _alone_in(source: pathlib.Path) -> Iterator[None]:
             stack.callback(_remove_if_empty, source)
         try:
             source.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locks.lock(os.path.join(source, _LOCK), remove=True))
+            stack.enter_context(locks.lock(os.path.join(source, _LOCK)))
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise

@@ -55,13 +55,12 @@ def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
 
 
 @contextlib.contextmanager
-def lock(path: str, *, wait: bool = True, remove: bool = False) -> Iterator[int]:
-    """Holds the lock of a file, which is made if it is missing.
+def lock(path: str, *, wait: bool = True) -> Iterator[int]:
+    """Holds the lock of a file, which is made if it is missing, and removed at the end.
 
     Args:
       path: of the file; its folder must exist.
       wait: whether to wait for another process that holds the lock; from time to time a line says for which one.
-      remove: whether to remove the file at the end.
 
     Yields:
       The file's descriptor. A child process that inherits it keeps the lock if this process is killed.
@@ -75,7 +74,7 @@ def lock(path: str, *, wait: bool = True, remove: bool = False) -> Iterator[int]
     descriptor = _try(path)
     while descriptor is None:
         holder, waited = holder_of(path), time.monotonic() - began
-        where = os.path.dirname(path) if os.path.basename(path) == FILE else path
+        where = os.path.dirname(path) if os.path.basename(path).startswith(".") else path
         if not wait and waited > _SHORT:
             raise InUseError(f"{where} is in use by {holder}")
         if waited >= _QUIET and waited - told >= _SECONDS_BETWEEN_LINES:
@@ -89,10 +88,7 @@ def lock(path: str, *, wait: bool = True, remove: bool = False) -> Iterator[int]
         yield descriptor
     finally:
         with contextlib.suppress(OSError):  # On a full disk, or a disk that has vanished.
-            if remove:
-                os.unlink(path)
-            else:
-                os.ftruncate(descriptor, 0)
+            os.unlink(path)  # While it is locked, so that nobody else has it.
         os.close(descriptor)
 
 

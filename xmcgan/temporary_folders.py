@@ -32,7 +32,7 @@ def temporary_folder(parent: str | os.PathLike, name: str, mode: int = 0o777) ->
     """
     remove_abandoned(parent, name)
     path = os.path.join(parent, f"{name}.{secrets.token_hex(4)}")
-    with locks.lock(path + _LOCK, remove=True):
+    with locks.lock(path + _LOCK):
         try:
             os.mkdir(path, mode)
             yield path

@@ -87,4 +87,4 @@ def test_a_failed_pipeline_says_why_in_one_line_and_leaves_nothing(ln_coco, tmp_
     with pytest.raises(ValueError, match=message) as error:
         prepare.convert("ln_coco", ln_coco, tmp_path / "data", max_skipped, **RUNNER)
     assert "\n" not in str(error.value)
-    assert [path.name for path in (tmp_path / "data" / "ln_coco").iterdir()] == [".lock"]
+    assert [path.name for path in (tmp_path / "data" / "ln_coco").iterdir()] == []

@@ -77,4 +77,4 @@ def test_three_images_of_each_caption(config, scenes_dir, tmp_path):
     assert result.protocol["SOA"]["pictures"] == 12
     assert result.real == []
     assert checkpoints.step_of(path) == 0
-    assert sorted(path.name for path in (tmp_path / "run" / "eval").iterdir()) == [".lock", "0.json"]
+    assert sorted(path.name for path in (tmp_path / "run" / "eval").iterdir()) == ["0.json"]

@@ -49,7 +49,7 @@ def test_real_images_are_processed_once(tmp_path):
         assert reference.arrays["total"] == expected
         assert reference.scores == [Score("sum", expected, 0.5, HIGHER, "%")]
     # Nothing else is left, such as the rows of each image.
-    assert sorted(path.suffix for path in (tmp_path / "scenes" / "evaluation").iterdir()) == ["", ".npz"]  # The lock.
+    assert sorted(path.suffix for path in (tmp_path / "scenes" / "evaluation").iterdir()) == [".npz"]
 
 
 def test_only_missing_references_are_computed(tmp_path):

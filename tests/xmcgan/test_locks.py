@@ -96,7 +96,7 @@ def test_a_lock_that_is_held_names_its_holder(tmp_path):
         with locks.abandoned(str(path)) as is_abandoned:
             assert not is_abandoned
     locks.check_free(str(path))
-    assert path.read_text() == ""
+    assert not path.exists()
 
 
 def test_a_note_is_shown_only_if_it_can_be(tmp_path):
@@ -111,12 +111,12 @@ def test_a_note_is_shown_only_if_it_can_be(tmp_path):
 
 def test_a_file_that_its_holder_removes_locks_the_next_one(tmp_path):
     path = str(tmp_path / "lock")
-    with locks.lock(path, remove=True) as first:
+    with locks.lock(path) as first:
         waiting = os.open(path, os.O_RDWR)  # As another process that waits for this very file.
         assert os.fstat(first).st_ino == os.fstat(waiting).st_ino
     fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not os.path.exists(path)
-    with locks.lock(path, wait=False, remove=True):  # That file is no lock any more.
+    with locks.lock(path, wait=False):  # That file is no lock any more.
         assert os.path.exists(path)
     os.close(waiting)
 

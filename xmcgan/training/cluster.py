@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import reprlib
+import signal
 import socket
+import threading
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from absl import logging
 from etils import epy
 
 from xmcgan import text_files
+from xmcgan.training import rendezvous
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -53,7 +57,7 @@ def read_cluster() -> Cluster:
     if not tasks:
         raise _wrong("names no workers")
     for role, _, address in tasks:
-        if not (isinstance(address, str) and re.fullmatch(r".+:\d+", address)):
+        if not (isinstance(address, str) and re.fullmatch(r".+:[0-9]{1,5}", address) and _port(address) < 1 << 16):
             raise _wrong(f"has {reprlib.repr(address)} as the address of a {role}, which is not host:port")
     task = config.get("task")
     if not isinstance(task, dict):
@@ -140,12 +144,64 @@ def _tasks(config: dict[str, Any]) -> list[tuple[str, int, Any]]:
     return tasks
 
 
+def _port(address: str) -> int:
+    return rendezvous.split_address(address)[1]
+
+
 def _multi_worker() -> tf.distribute.Strategy:
     workers, index = read_cluster()
-    if index == 0 and len(workers) > 1:
-        logging.info("worker 0 of %d: waiting for %s", len(workers), ", ".join(workers[1:]))
+    if len(workers) > 1:
+        rendezvous.meet(workers, index)
     tf.get_logger().setLevel("WARNING")  # TensorFlow would log every collective that it compiles.
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    with _ended_by_signals():
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.OpError as error:
+            reason = (error.message.strip() or type(error).__name__).splitlines()[0]
+            raise ConnectionError(
+                f"worker {index} of {len(workers)} cannot connect to the others ({reason}): start all of them again"
+            ) from error
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Lets Ctrl-C end the process while TensorFlow waits for others, as Python could only react to it afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def is_lost_worker(error: tf.errors.OpError) -> bool:
+    """Tells whether an error of TensorFlow means that another worker has ended, and not that something is wrong here."""
+    lost = (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+    )
+    return isinstance(error, lost) or "ollective" in error.message
+
+
+def lost_workers(timeout: float = 2.0) -> list[int]:
+    """Returns the workers that cannot be reached any more, by their indices.
+
+    Args:
+      timeout: seconds to wait for each.
+    """
+    workers, own_index = read_cluster()
+    lost = []
+    for index, address in enumerate(workers):
+        try:
+            if index != own_index:
+                socket.create_connection(rendezvous.split_address(address), timeout).close()
+        except OSError:
+            lost.append(index)
+    return lost
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:

@@ -12,7 +12,7 @@ from xmcgan import config as config_lib
 from xmcgan import config_json, handles, locks, text_files
 from xmcgan.config import Config
 from xmcgan.files import write_text
-from xmcgan.training import checkpoint_files
+from xmcgan.training import checkpoint_files, cluster
 
 # Parts of the system's error messages, in lower case, and what to do about them.
 _REMEDIES = {
@@ -139,6 +139,8 @@ def explain_write_errors(what: str, workdir: str) -> Iterator[None]:
             raise FileNotFoundError("no such file or directory: it was there when the run began")
         yield
     except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, tf.errors.OpError) and cluster.is_lost_worker(error):
+            raise  # Saving is a collective operation, and the disk has nothing to do with this.
         raise OSError(f"cannot write {what} in {workdir}: {_explain(error)}; {_last_good(folder)}") from error
 
 

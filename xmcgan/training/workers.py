@@ -14,12 +14,6 @@ from xmcgan.temporary_folders import temporary_folder
 from xmcgan.training import cluster
 
 _FOLDER = "xmcgan_worker"
-_LOST_WORKER_ERRORS = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)
 
 
 class Workers:
@@ -97,11 +91,13 @@ class Workers:
         try:
             yield
         except tf.errors.OpError as error:
-            if self.count == 1 or not (isinstance(error, _LOST_WORKER_ERRORS) or "ollective" in error.message):
+            if self.count == 1 or not cluster.is_lost_worker(error):
                 raise
+            lost = [str(index) for index in cluster.lost_workers()]
+            who = f"worker {lost[0]} of {self.count} was" if len(lost) == 1 else f"workers {' and '.join(lost)} were"
             raise ConnectionError(
-                f"worker {self.index} of {self.count} lost the others: see what the first one to stop has printed, and "
-                "start all of them again to resume from the last checkpoint"
+                f"{who if lost else 'another worker was'} lost: see what was printed there, and start all workers again "
+                f"to resume from the last checkpoint (this is worker {self.index})"
             ) from error
 
     @contextlib.contextmanager

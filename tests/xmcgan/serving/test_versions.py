@@ -28,10 +28,10 @@ def test_what_fails_or_is_killed_leaves_no_version(tmp_path):
     with pytest.raises(RuntimeError), new_version(str(folder)) as draft:
         os.makedirs(draft.folder)
         raise RuntimeError
-    assert os.listdir(folder) == [".lock"]
+    assert os.listdir(folder) == []
     os.makedirs(folder / "incomplete" / "variables")  # Of a process that was killed.
     assert _write(folder).number == 1
-    assert sorted(os.listdir(folder)) == [".lock", "1"]
+    assert sorted(os.listdir(folder)) == ["1"]
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
