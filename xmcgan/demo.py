@@ -23,7 +23,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "latest", "Which checkpoint of a run to use: 'latest', 'best' (by FID, see eval.evaluate) or a step."
 )
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 shows the page to the network.")
-_PORT = flags.DEFINE_integer("port", 7860, "Port to listen on.", lower_bound=0, upper_bound=65535)
+_PORT = flags.DEFINE_integer("port", 7860, "Port to listen on; 0: any that is free.", lower_bound=0, upper_bound=65535)
 _QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones are turned away.", lower_bound=1)
 
 
@@ -38,31 +38,39 @@ def main(argv: list[str]) -> None:
         if error.name != "gradio":
             raise
         raise ValueError("the page needs Gradio (and Python 3.10 or newer): pip install -e '.[demo]'") from error
+    import tempfile
+
     from absl import logging
+    from starlette.middleware import Middleware
 
     from xmcgan.display.demo_actions import Actions
+    from xmcgan.display.page_door import PageDoor, free_port
+    from xmcgan.temporary_folders import temporary_folder
     from xmcgan.text_to_image import TextToImage
 
+    free_port(_HOST.value, _PORT.value)  # Now, not only after the model is loaded.
     if _EXPORT.value:
         model = TextToImage.from_export(_EXPORT.value)
     else:
         model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
     logging.info("drawing a first image, which takes longer than the next ones")
     model([""], [0])
-    blocks = demo_page.build(Actions(model)).queue(max_size=_QUEUE.value)
-    blocks.launch(
-        server_name=_HOST.value,
-        server_port=_PORT.value,
-        theme=demo_page.theme(),
-        css=demo_page.STYLE,
-        share=False,
-        ssr_mode=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        show_error=False,
-    )
-    print(f"{model.name}: look at {blocks.local_url}; Ctrl-C ends", flush=True)
-    blocks.block_thread()
+    with temporary_folder(tempfile.gettempdir(), "xmcgan_demo", mode=0o700) as folder:
+        blocks = demo_page.build(Actions(model), folder).queue(max_size=_QUEUE.value)
+        blocks.launch(
+            server_name=_HOST.value,
+            server_port=free_port(_HOST.value, _PORT.value),
+            theme=demo_page.theme(),
+            css=demo_page.STYLE,
+            app_kwargs={"middleware": [Middleware(PageDoor)]},
+            share=False,
+            ssr_mode=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            show_error=False,
+        )
+        print(f"{model.name}: look at {blocks.local_url}; Ctrl-C ends", flush=True)
+        blocks.block_thread()
 
 
 if __name__ == "__main__":

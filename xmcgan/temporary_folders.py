@@ -50,7 +50,7 @@ def remove_abandoned(parent: str | os.PathLike, name: str) -> str | None:
     Returns:
       Who holds one that is still in use, see `locks.holder_of`; None if there is none.
     """
-    pattern = re.compile(rf"({re.escape(name)}\.[0-9a-f]+)(?:{re.escape(_LOCK)})?")
+    pattern = re.compile(rf"({re.escape(name)}\.[0-9a-f]{{8}})(?:{re.escape(_LOCK)})?")
     found = {match[1] for match in map(pattern.fullmatch, os.listdir(parent)) if match}
     holder = None
     for path in (os.path.join(parent, each) for each in found):

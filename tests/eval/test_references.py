@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -66,6 +68,22 @@ def test_only_missing_references_are_computed(tmp_path):
     other.identity = {"image_size": 128}
     _references(tmp_path, other, [_Sums("a")])
     assert other.given == 3
+
+
+def test_references_that_exist_need_no_lock(tmp_path, monkeypatch):
+    """The records may be on a read-only disk; what is missing then is computed each time."""
+    (made,) = _references(tmp_path, Numbers(), [_Sums()])
+
+    def read_only(path):
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr("eval.references.locked", read_only)
+    source = Numbers()
+    for _ in range(2):
+        again, other = _references(tmp_path, source, [_Sums(), _Sums("b")])
+        assert again.arrays == made.arrays and other.arrays == made.arrays
+    assert source.given == 6
+    assert len(list((tmp_path / "scenes" / "evaluation").iterdir())) == 1
 
 
 def test_a_killed_computation_resumes(tmp_path, monkeypatch):

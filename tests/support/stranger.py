@@ -27,6 +27,10 @@ np.savez(
     mixed=signatures["mixed"](captions=twice, other_captions=twice[::-1], share=tf.zeros([4]), z=z)["images"],
     called=model(twice, seeds)["images"],
     called_without_seed=model(captions)["images"],
+    without_seed=signatures["without_seed"](captions=captions)["images"],
+    png_without_seed=[
+        tf.io.decode_png(each) for each in signatures["png_without_seed"](captions=captions)["png_bytes"]
+    ],
 )
 ours = {"xmcgan", "data_pipelines", "eval", "experiments"}
 assert not ours & {name.split(".")[0] for name in sys.modules}

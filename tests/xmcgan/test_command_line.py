@@ -1,6 +1,8 @@
 """Commands as a user types them, each in a process of its own."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -8,9 +10,11 @@ import textwrap
 import pytest
 
 from data_pipelines import datasets
+from tests.support.processes import ROOT
 from xmcgan import command_line, config_json
 from xmcgan import config as config_lib
 
+PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
 COMMAND = '''
 """Does something.
 
@@ -94,6 +98,58 @@ def test_fields_are_overridden_on_top_of_the_preset(call):
     expected.losses.rho_1 = 3.0
     expected.text.encoder = "/some=where"
     assert parsed(result) == ("w", "/elsewhere", expected)
+
+
+def test_the_home_folder_in_every_kind_of_path(call, tmp_path):
+    """No shell expands it after --flag=."""
+    environment = {"HOME": str(tmp_path), "XMCGAN_DATA_DIR": "~/data"}
+    result = call("--dataset=scenes", "--workdir=~/runs/a b", "--config.text.encoder=~/bert[1]", **environment)
+    workdir, data_dir, config = parsed(result)
+    assert (workdir, data_dir) == (f"{tmp_path}/runs/a b", f"{tmp_path}/data")
+    assert config.text.encoder == f"{tmp_path}/bert[1]"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("./~x", "./~x"),
+        ("runs/~", "runs/~"),
+        ("a[b]*?{c}", "a[b]*?{c}"),
+        ("字 é", "字 é"),
+        ("../x/", "../x/"),
+        ("", ""),
+    ],
+)
+def test_other_paths_mean_themselves(path, expected):
+    assert command_line.expand_home(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--workdir=~no_such_user/x", "'~no_such_user' has no home folder: write ./~no_such_user/x for a path that"),
+        ("--workdir=gs://bucket/run", "give a path on this machine"),
+        ("--workdir=", "the path is empty"),
+        ("--config.text.encoder=~no_such_user/x", "'~no_such_user' has no home folder"),
+    ],
+)
+def test_a_path_that_cannot_be_one(arguments, message, call):
+    result = call("--dataset=scenes", arguments)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ") and message in line
+
+
+def test_every_flag_that_takes_a_path_is_read_in_that_way():
+    """A flag that is not would make a folder named '~'."""
+    places = r"(?i)\b(folder|file|path|table of)\b"
+    sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    for path in sources:
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func).endswith("DEFINE_string")):
+                continue
+            text = " ".join(each.value for each in ast.walk(call) if isinstance(each, ast.Constant) and each.value)
+            assert not re.search(places, text), f"{path}: define_path for: {text}"
 
 
 @pytest.mark.parametrize("arguments", [("--preset=scenes",), ("--preset", "scenes", "--dataset", "scenes")])

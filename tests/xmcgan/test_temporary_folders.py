@@ -39,7 +39,7 @@ def test_those_of_killed_processes_go(tmp_path):
     assert remove_abandoned(tmp_path, "held") is None
 
 
-@pytest.mark.parametrize("name", ["held", "held.", "held.note", "held.1.txt", "holds.1", "x.held.1"])
+@pytest.mark.parametrize("name", ["held", "held.", "held.note", "held.1.txt", "held.1", "holds.01234567", "x.held.01234567"])
 def test_strange_names_stay(name, tmp_path):
     (tmp_path / name).mkdir()
     with temporary_folder(tmp_path, "held"):
@@ -48,7 +48,7 @@ def test_strange_names_stay(name, tmp_path):
 
 
 def test_the_folders_of_other_users_stay(tmp_path, monkeypatch):
-    (tmp_path / "held.1").mkdir()
+    (tmp_path / "held.01234567").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     assert remove_abandoned(tmp_path, "held") is None
-    assert os.listdir(tmp_path) == ["held.1"]
+    assert os.listdir(tmp_path) == ["held.01234567"]

@@ -6,7 +6,6 @@ import functools
 import itertools
 import logging
 import os
-import tempfile
 from typing import Any, Callable
 
 # Set before Gradio is imported: nothing is sent to, or loaded from, other hosts.
@@ -47,20 +46,20 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(actions: Actions) -> gr.Blocks:
+def build(actions: Actions, folder: str) -> gr.Blocks:
     """Builds the page.
 
     Args:
       actions: the actions of the page's controls.
+      folder: for the images that are drawn; only this user should be able to read it.
 
     Returns:
       The page, to be launched with `theme()` and `STYLE`.
     """
     model = actions.model
-    folder = tempfile.TemporaryDirectory(prefix="xmcgan_demo_")
-    places = itertools.cycle(os.path.join(folder.name, str(i), "pictures.png") for i in range(_DOWNLOADS))
+    os.environ["GRADIO_TEMP_DIR"] = os.path.join(folder, "shown")  # By default, a folder that all users can read.
+    places = itertools.cycle(os.path.join(folder, str(i), "pictures.png") for i in range(_DOWNLOADS))
     with gr.Blocks(title="XMC-GAN: text to image", analytics_enabled=False, delete_cache=_KEEP_FILES) as page:
-        page.folder = folder  # Removed together with the page.
         gr.Markdown(f"# Text to image\n{escapes.markdown(model.name)}, {model.image_size} x {model.image_size} pixels")
         caption = gr.Textbox(label="Caption", placeholder="a red ball on the beach", max_lines=4, elem_id="caption")
         with gr.Row():

@@ -103,6 +103,7 @@ def one_line(error: Exception) -> str:
 
 def _fetch(handle: str, name: str) -> str:
     """Downloads a handle into TF Hub's cache, and returns its folder there."""
+    _choose_cache()
     try:
         with connection_timeout():
             return hub.resolve(handle)
@@ -112,6 +113,31 @@ def _fetch(handle: str, name: str) -> str:
             f"{name}='{handle}' cannot be fetched ({one_line(error)}): fetch {compressed} by hand, "
             f"unpack it (tar -xzf) into a folder, and pass {name}=FOLDER"
         ) from error
+
+
+def _choose_cache() -> None:
+    """Sets a cache of the user's own, unless TFHUB_CACHE_DIR names one.
+
+    TF Hub's default is a folder in the system's temporary one. Other users can put a SavedModel there, which is a
+    program, under the name of one that we would fetch.
+
+    Raises:
+      OSError: the cache cannot be made, or belongs to another user.
+    """
+    if os.environ.get("TFHUB_CACHE_DIR"):
+        return
+    parent = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(parent, "tfhub_modules")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        owner = os.stat(folder).st_uid
+    except OSError as error:
+        raise OSError(
+            f"{folder}: {error.strerror}: set TFHUB_CACHE_DIR to a folder for networks from TF Hub"
+        ) from error
+    if owner != os.getuid():
+        raise OSError(f"{folder} belongs to another user: set TFHUB_CACHE_DIR to a folder of your own")
+    os.environ["TFHUB_CACHE_DIR"] = folder
 
 
 def _files(folder: str) -> Iterator[str]:

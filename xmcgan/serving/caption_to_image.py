@@ -19,6 +19,7 @@ from xmcgan.training.state import build_generator
 
 # Regions per side of the map from which the generator attends to words.
 REGIONS = 16
+_LARGEST_NOISE = 1000.0  # The largest number of a noise vector. Those of N(0, 1) hardly ever exceed 6.
 
 
 class CaptionToImage(tf.Module):
@@ -262,8 +263,9 @@ def _one_each(**rows: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _finite(z: tf.Tensor) -> tf.Tensor:
-    """Checks noise: one infinite number would make the whole image black."""
-    return _required(tf.reduce_all(tf.math.is_finite(z)), "z: give finite numbers", z)
+    """Checks noise: a number that is infinite, or overflows in the generator, would make the whole image black."""
+    in_range = tf.reduce_all(tf.abs(z) <= _LARGEST_NOISE)  # False for NaN
+    return _required(in_range, f"z: give finite numbers from -{_LARGEST_NOISE:.0f} to {_LARGEST_NOISE:.0f}", z)
 
 
 def _required(condition: tf.Tensor, message: str, x: tf.Tensor, *details: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,8 @@
 
   serving_default  captions, seed                      -> images
   png              captions, seed                      -> png_bytes
+  without_seed     captions                            -> images, as serving_default with the seed 0
+  png_without_seed captions                            -> png_bytes, as png with the seed 0
   from_noise       captions, z                         -> images
   attention        captions, z                         -> images, attention, words
   mixed            captions, other_captions, share, z  -> images
@@ -11,7 +13,8 @@
 Inputs and outputs, where N is any number, 0 included:
 
   captions, other_captions  string [N].
-  seed                      int64 [N], or one for all; 0 if it is left out. Determines a noise vector.
+  seed                      int64 [N], or one for all. Determines a noise vector. It is 0 if it is left out, which
+                            gRPC allows, but neither REST nor the signatures of a model that was loaded in Python.
   z                         float32 [N, noise_dim]: noise ~ N(0, I).
   share                     float32 [N] in [0, 1]: the share of the other caption.
   images                    uint8 [N, size, size, 3].
@@ -52,6 +55,14 @@ def signatures(model: CaptionToImage) -> dict[str, tf.types.experimental.Generic
         images = model.images(captions, model.noise(model.seed_of_each(seed, captions)))
         return {"png_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec([], tf.string))}
 
+    @tf.function(autograph=False, input_signature=[captions])
+    def without_seed(captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        return serving_default(captions, tf.constant(0, tf.int64))
+
+    @tf.function(autograph=False, input_signature=[captions])
+    def png_without_seed(captions: tf.Tensor) -> dict[str, tf.Tensor]:
+        return png(captions, tf.constant(0, tf.int64))
+
     @tf.function(autograph=False, input_signature=[captions, z])
     def from_noise(captions: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"images": model.images(captions, z)}
@@ -72,5 +83,6 @@ def signatures(model: CaptionToImage) -> dict[str, tf.types.experimental.Generic
     def tokens(captions: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(("words", "cut"), model.tokens(captions)))
 
-    functions = [serving_default, png, from_noise, mixed, noise, tokens, *([attention] if model.attends else [])]
+    functions = [serving_default, png, without_seed, png_without_seed, from_noise, mixed, noise, tokens]
+    functions += [attention] if model.attends else []
     return {function.python_function.__name__: function for function in functions}

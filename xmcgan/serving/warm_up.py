@@ -51,6 +51,8 @@ def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> st
             inputs = {
                 "serving_default": {"captions": captions, "seed": seed},
                 "png": {"captions": captions, "seed": seed},
+                "without_seed": {"captions": captions},
+                "png_without_seed": {"captions": captions},
                 "from_noise": {"captions": captions, "z": z},
                 "mixed": {"captions": captions, "other_captions": captions, "share": tf.fill([size], 0.5), "z": z},
                 "noise": {"seed": seed},

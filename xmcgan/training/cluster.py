@@ -177,7 +177,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def is_lost_worker(error: tf.errors.OpError) -> bool:
-    """Tells whether an error of TensorFlow means that another worker has ended, and not that something is wrong here."""
+    """Tells whether an error of TensorFlow means that another worker has ended; nothing is wrong here then."""
     lost = (
         tf.errors.UnavailableError,
         tf.errors.AbortedError,

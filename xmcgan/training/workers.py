@@ -96,8 +96,8 @@ class Workers:
             lost = [str(index) for index in cluster.lost_workers()]
             who = f"worker {lost[0]} of {self.count} was" if len(lost) == 1 else f"workers {' and '.join(lost)} were"
             raise ConnectionError(
-                f"{who if lost else 'another worker was'} lost: see what was printed there, and start all workers again "
-                f"to resume from the last checkpoint (this is worker {self.index})"
+                f"{who if lost else 'another worker was'} lost: see what was printed there, and start all workers "
+                f"again to resume from the last checkpoint (this is worker {self.index})"
             ) from error
 
     @contextlib.contextmanager

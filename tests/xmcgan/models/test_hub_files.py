@@ -70,6 +70,38 @@ def test_says_what_to_fetch_by_hand(monkeypatch, tmp_path):
     assert socket.getdefaulttimeout() is None
 
 
+def test_the_cache_is_the_users_own(monkeypatch, tmp_path):
+    """In the system's temporary folder, others could put a network under the name of the one that we want."""
+    fetched = []
+    monkeypatch.setattr(
+        "tensorflow_hub.resolve", lambda handle: fetched.append(os.environ["TFHUB_CACHE_DIR"]) or handle
+    )
+    monkeypatch.setattr("tensorflow_hub.load", lambda folder: folder)
+    for name in ("TFHUB_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    hub_files.load("https://tfhub.dev/bert/4", FLAG)
+    assert fetched == [str(tmp_path / ".cache" / "tfhub_modules")]
+    assert os.stat(fetched[0]).st_mode & 0o777 == 0o700
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "elsewhere")
+    hub_files.load("https://tfhub.dev/bert/4", FLAG)
+    assert fetched[1:] == ["elsewhere"]
+    monkeypatch.delenv("TFHUB_CACHE_DIR")
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    with pytest.raises(OSError, match=r"tfhub_modules belongs to another user: set TFHUB_CACHE_DIR"):
+        hub_files.load("https://tfhub.dev/bert/4", FLAG)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"tfhub_modules: Not a directory: set TFHUB_CACHE_DIR to a folder"):
+        hub_files.load("https://tfhub.dev/bert/4", FLAG)
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a*", "a?", "{a,b}", "a\\b", "ä b%d"])
+def test_the_path_of_a_folder_is_no_pattern(name, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / name / "model")
+    hub_files.load(str(copy), FLAG)
+
+
 def test_digest_is_of_what_computes(folder, tmp_path):
     digest = hub_files.saved_model_digest(str(folder))
     copy = shutil.copytree(folder, tmp_path / "copy")

@@ -56,7 +56,8 @@ def test_a_strangers_process_draws_what_sample_draws(export_dir, command, tmp_pa
     drawn = np.load(tmp_path / "drawn.npz")
     for name in ("serving_default", "png", "from_noise", "attention_images", "mixed", "called"):
         assert _levels(drawn[name], np.stack(sampled)) <= 1, name
-    assert _levels(drawn["called_without_seed"], np.stack(sampled[::2])) <= 1
+    for name in ("called_without_seed", "without_seed", "png_without_seed"):
+        assert _levels(drawn[name], np.stack(sampled[::2])) <= 1, name
     assert drawn["words"][0, 0] == "[CLS]" and "[SEP]" in drawn["words"][0]
     # Each region looks at the words of its caption, and at nothing behind them.
     np.testing.assert_allclose(drawn["attention"].sum(axis=-1), 1.0, rtol=1e-5)
@@ -76,6 +77,8 @@ def test_the_signatures_as_tensorflows_tool_prints_them(export_dir, command):
     inputs = {("in", "captions"): captions}
     assert found["serving_default"] == {**inputs, ("in", "seed"): seed, ("out", "images"): images}
     assert found["png"] == {**inputs, ("in", "seed"): seed, ("out", "png_bytes"): ("DT_STRING", "(-1)")}
+    assert found["without_seed"] == {**inputs, ("out", "images"): images}
+    assert found["png_without_seed"] == {**inputs, ("out", "png_bytes"): ("DT_STRING", "(-1)")}
     assert found["from_noise"] == {**inputs, ("in", "z"): z, ("out", "images"): images}
     assert found["attention"] == {
         **inputs,
@@ -157,6 +160,12 @@ def test_mixed_goes_from_one_to_the_other(exported):
     assert whole > 1 and max(steps) < 0.5 * whole  # No jump.
 
 
+def _noise(number: float) -> np.ndarray:
+    z = np.zeros([1, 32], np.float32)
+    z[0, 3] = number
+    return z
+
+
 @pytest.mark.parametrize(
     "signature, inputs, message",
     [
@@ -168,17 +177,22 @@ def test_mixed_goes_from_one_to_the_other(exported):
         ("from_noise", {"captions": ["a"], "z": np.zeros([1, 31], np.float32)}, r"z \[1,31\]"),
         ("from_noise", {"captions": ["a"], "z": np.zeros([32], np.float32)}, r"z \[32\]"),
         ("from_noise", {"captions": ["a"], "z": np.zeros([2, 32], np.float32)}, "z: give one for each caption"),
-        ("from_noise", {"captions": ["a"], "z": np.full([1, 32], np.nan, np.float32)}, "z: give finite numbers"),
-        ("attention", {"captions": ["a"], "z": np.full([1, 32], np.inf, np.float32)}, "z: give finite numbers"),
-        (
-            "mixed",
-            {"captions": ["a"], "other_captions": ["b"], "share": [0.5], "z": np.full([1, 32], -np.inf, np.float32)},
-            "z: give finite numbers",
+        *(
+            (
+                "mixed",
+                {"captions": ["a"], "other_captions": ["b"], "share": [share], "z": _noise(0.0)},
+                "share: give num",
+            )
+            for share in (1.5, -0.1, float("nan"), float("inf"))
         ),
-        (
-            "mixed",
-            {"captions": ["a"], "other_captions": ["b"], "share": [1.5], "z": np.zeros([1, 32], np.float32)},
-            "share: give numbers from 0 to 1",
+        *(
+            (signature, {"captions": ["a"], **others, "z": _noise(number)}, "z: give finite numbers from -1000 to 1000")
+            for number in (float("nan"), float("inf"), -float("inf"), 1e30)
+            for signature, others in (
+                ("from_noise", {}),
+                ("attention", {}),
+                ("mixed", {"other_captions": ["b"], "share": [0.5]}),
+            )
         ),
     ],
 )

@@ -1,6 +1,8 @@
+import errno
 import gc
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -363,3 +365,52 @@ def test_what_a_failed_restore_left_is_not_told_later(trained, caplog):
     del wider
     gc.collect()
     assert not [record for record in caplog.records if record.name == "tensorflow"]
+
+
+def test_a_checkpoint_that_the_run_has_removed_is_no_damage(damaged):
+    path = find(str(damaged), "1")
+    for own in (damaged / "checkpoints").glob("step-1.*"):
+        own.unlink()
+    with (
+        pytest.raises(FileNotFoundError, match=r"step-1 is no more: its run has removed it") as error,
+        held(damaged, path),
+    ):
+        pass
+    _one_line(error)
+    assert not list((damaged / "checkpoints").glob("held*"))
+
+
+def test_a_run_that_may_only_be_read(damaged, monkeypatch):
+    def read_only(path, mode=0o777):
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(os, "mkdir", read_only)
+    path = find(str(damaged), "1")
+    with held(str(damaged), path) as held_path:
+        assert held_path == path
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a*", "?", "{a,b}", "a\\b", "ä b%d"])
+def test_the_path_of_a_run_is_no_pattern(name, trained, tmp_path):
+    """TensorFlow looks for `ab` if it is to read a checkpoint in the folder `a[b]`."""
+    workdir = str(tmp_path / name)
+    shutil.copytree(trained[0], workdir)
+    fresh = TrainState(tiny_config(**CHANGES))
+    kept = Checkpoints(workdir, fresh, max_to_keep=2)
+    assert kept.restore_latest() and fresh.step == 2
+    fresh.step.assign(3)
+    kept.save()
+    generator = build_generator(read_config(workdir))
+    with held(workdir, find(workdir)) as path:
+        assert restore_generator(path, generator) == 3
+    keep_best(workdir, find(workdir), {})
+    assert restore_generator(find(workdir, "best"), generator) == 3
+    damage(f"{find(workdir, '3')}.index")
+    with pytest.raises(ValueError, match=re.escape(f"cannot restore {find(workdir, '3')}: it is damaged")) as error:
+        restore_generator(find(workdir, "3"), generator)
+    assert "xmcgan_links" not in _one_line(error)
+
+
+def damage(path):
+    with open(path, "r+b") as file:
+        file.truncate(20)

@@ -26,6 +26,7 @@ from xmcgan.training import batch_step, checkpoints, loop
 from xmcgan.training.diagnosis import stop_if_not_finite
 from xmcgan.training.preemption import Stopped
 from xmcgan.training.summaries import PendingMetrics
+from xmcgan.training.workdir import held
 
 SMALL = (
     "--dataset=scenes",
@@ -76,6 +77,20 @@ def runs(command, scenes_dir, tmp_path_factory):
 def trained(runs):
     """The folder of the undisturbed run, and what it printed."""
     return runs[:2]
+
+
+def test_a_second_training_in_the_folder_is_refused(trained, command, scenes_dir, tmp_path):
+    workdir, _ = trained
+    before = (workdir / "metrics.jsonl").read_bytes()
+    arguments = (*SMALL, f"--data_dir={scenes_dir}", f"--workdir={workdir}", "--config.training.num_steps=32")
+    with held(str(workdir)):
+        second = command("xmcgan.train", *arguments)
+        _, errors = second.communicate(timeout=120)
+    assert second.returncode == 1
+    line = errors.strip().splitlines()[-1]
+    assert line.startswith(f"error: {workdir} is in use by process {os.getpid()} on ")
+    assert line.endswith(": wait until it has ended, stop it, or give another --workdir")
+    assert (workdir / "metrics.jsonl").read_bytes() == before and not (workdir / ".lock").exists()
 
 
 def test_workdir(trained):
