@@ -72,12 +72,14 @@ def check_output(path: str | os.PathLike) -> str:
 
     Raises:
       ValueError: the path is a folder.
-      OSError: the file's folder cannot be created.
+      OSError: the file's folder cannot be created or written to.
     """
     file = epath.Path(path).expanduser()
     if file.is_dir():
         raise ValueError(f"{os.fspath(file)} is a folder: name a file in it")
     file.parent.mkdir(parents=True, exist_ok=True)
+    if "://" not in os.fspath(file) and not os.access(file.parent, os.W_OK):
+        raise OSError(f"{file.parent} cannot be written to: name the files with --sheet and --output")
     return os.fspath(file)
 
 

@@ -132,3 +132,9 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
     assert path.parent.is_dir() and not path.exists()
     with pytest.raises(ValueError, match="is a folder: name a file in it"):
         sheet.check_output(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_to_is_known_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # As on a read-only disk.
+    with pytest.raises(OSError, match="cannot be written to: name the files with --sheet and --output"):
+        sheet.check_output(tmp_path / "sheet.html")
