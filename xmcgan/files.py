@@ -72,7 +72,8 @@ def temporary_path(path: str | os.PathLike) -> Iterator[epath.Path]:
 def remove_temporary(folder: str | os.PathLike) -> None:
     """Removes the temporary files of killed processes from a folder that no other process writes to."""
     for left in matching(folder, f"*{_INCOMPLETE}"):
-        left.unlink()
+        if not left.is_dir():
+            left.unlink()
 
 
 def matching(folder: str | os.PathLike, pattern: str) -> list[epath.Path]:

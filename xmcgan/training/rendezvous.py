@@ -195,10 +195,8 @@ class _Call:
 def _listen(address: str, index: int) -> Iterator[socket.socket]:
     """Listens at the port of an address, on all interfaces, as TensorFlow will."""
     _, port = split_address(address)
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        listener = socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=1024)
+        listener = _listener(port)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
@@ -209,3 +207,13 @@ def _listen(address: str, index: int) -> Iterator[socket.socket]:
     with listener:
         listener.setblocking(False)
         yield listener
+
+
+def _listener(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # IPv6 may be switched off.
+                raise
+    return socket.create_server(("", port), backlog=1024)
