@@ -108,12 +108,12 @@ def abandoned(path: str) -> Iterator[bool]:
     """Holds the lock of a file if no process holds it, and removes the file at the end.
 
     Yields:
-      Whether the lock is held now. It never is on a disk without locks, where nobody can tell.
+      Whether the lock is held now.
+
+    Raises:
+      OSError: the disk has no locks, so nobody can tell; or it cannot be written to.
     """
-    try:
-        descriptor = _try(path, required=True)
-    except OSError:
-        descriptor = None
+    descriptor = _try(path, required=True)
     try:
         yield descriptor is not None
     finally:

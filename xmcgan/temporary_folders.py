@@ -56,7 +56,7 @@ def remove_abandoned(parent: str | os.PathLike, name: str) -> str | None:
     for path in (os.path.join(parent, each) for each in found):
         if not _is_own(path):
             continue
-        with locks.abandoned(path + _LOCK) as is_abandoned:
+        with contextlib.suppress(OSError), locks.abandoned(path + _LOCK) as is_abandoned:
             if is_abandoned:
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.processes import ROOT
 from xmcgan import locks
+from xmcgan.temporary_folders import remove_abandoned, temporary_folder
 
 # Without TensorFlow, which takes seconds to import.
 HOLD = """
@@ -131,8 +132,11 @@ def test_a_disk_without_locks(number, tmp_path, monkeypatch, caplog):
     with locks.locked(tmp_path), locks.locked(tmp_path):
         pass
     assert "has no locks" in caplog.text and "take care that no two processes work there" in caplog.text
-    with locks.abandoned(str(tmp_path / ".lock")) as is_abandoned:
-        assert not is_abandoned
+    with pytest.raises(OSError), locks.abandoned(str(tmp_path / ".lock")):
+        pass
+    with temporary_folder(tmp_path, "held") as folder:
+        assert remove_abandoned(tmp_path, "held") is None  # Nobody can tell.
+        assert os.path.isdir(folder)
 
 
 def _warn(level, message, count, *arguments):
