@@ -25,12 +25,12 @@ with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is no
     from xmcgan.hugging_face import bert, download
     from xmcgan.models import bert_model, text_encoder
 
-_SOURCE = flags.DEFINE_string("source", None, "Folder of the model.")
+_SOURCE = command_line.define_path("source", None, "Folder of the model.")
 _DOWNLOAD = flags.DEFINE_string(
     "download", None, "Instead of --source: name of the model at Hugging Face, such as google-bert/bert-base-uncased."
 )
 _REVISION = flags.DEFINE_string("revision", None, "For --download: branch, tag or commit; the newest by default.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to make, for both SavedModels. Required.")
+_OUTPUT = command_line.define_path("output", None, "Folder to make, for both SavedModels. Required.")
 
 
 def main(argv: list[str]) -> None:
