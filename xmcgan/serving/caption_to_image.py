@@ -147,7 +147,8 @@ class CaptionToImage(tf.Module):
         Returns:
           uint8 [batch, size, size, 3].
         """
-        captions, z = _one_each(captions=captions, z=_finite(z))
+        captions, z = _one_each(captions=captions, z=z)
+        z = _finite(z)
         return map_parts(self._images_of_part, [captions, z], [self._images_like], self._at_once)[0]
 
     def attention(self, captions: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
@@ -161,7 +162,8 @@ class CaptionToImage(tf.Module):
           The images; the attention of each region to each word, float32 [batch, 16, 16, text_length]; and the words
           (the caption's tokens), string [batch, text_length], '' for padding.
         """
-        captions, z = _one_each(captions=captions, z=_finite(z))
+        captions, z = _one_each(captions=captions, z=z)
+        z = _finite(z)
         outputs_like = [
             self._images_like,
             tf.TensorSpec([None, REGIONS, REGIONS, self.text_length], tf.float32),
@@ -194,7 +196,8 @@ class CaptionToImage(tf.Module):
         Returns:
           uint8 [batch, size, size, 3].
         """
-        captions, others, share, z = _one_each(captions=captions, other_captions=others, share=share, z=_finite(z))
+        captions, others, share, z = _one_each(captions=captions, other_captions=others, share=share, z=z)
+        z = _finite(z)
         in_range = tf.reduce_all((share >= 0.0) & (share <= 1.0))
         share = _required(in_range, "share: give numbers from 0 to 1", share)
         return map_parts(self._mixed_of_part, [captions, others, share, z], [self._images_like], self._at_once)[0]

@@ -225,7 +225,7 @@ def test_an_incomplete_folder_of_images_is_refused(folders, draw, tmp_path):
         ranked_models.find_model(str(folder), "latest", draw, SIZE)
     (folder / "captions.tsv").write_text("".join(lines))
     (folder / "zebra0.png").write_bytes((folder / "zebra0.png").read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"zebra0\.png is damaged: write it again"):
+    with pytest.raises(ValueError, match=r"zebra0\.png cannot be used \(damaged PNG\): replace it"):
         export.export(tmp_path / "damaged", {"a": str(folder), "real": "dataset"}, draw)
     (folder / "zebra0.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"zebra0\.png is missing"):

@@ -260,7 +260,7 @@ def test_what_the_card_shows_to_do_works(export_dir, exported, monkeypatch):
     [
         (["--output=x"], 2, "--workdir is missing"),
         (["--workdir=nowhere"], 2, "--output is missing"),
-        (["--workdir={run}", "--output=gs://models/x"], 2, "give a folder on this machine"),
+        (["--workdir={run}", "--output=gs://models/x"], 2, "give a path on this machine"),
         (["--workdir={run}", "--output={tmp}/x", "--checkpoint=7"], 1, "no checkpoint of step 7"),
         (["--workdir={run}", "--output={run}"], 1, "which is not a version of a model"),
     ],
