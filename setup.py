@@ -60,6 +60,7 @@ setup(
         "beam": ["apache-beam>=2.50"],
         "demo": [_GRADIO],
         "huggingface": [_HUGGINGFACE_HUB],
+        "parquet": ["pyarrow>=10"],
         # TensorFlow Addons and GAN: an independent spectral normalization, FID, KID and IS that the tests compare with.
         "dev": [
             "apache-beam>=2.50",
@@ -69,6 +70,7 @@ setup(
             "import-linter>=2",
             "mypy>=1.10",
             "playwright>=1.40",  # Drives an installed Chromium.
+            "pyarrow>=10",
             "pytest>=7",
             "pytest-xdist>=3",
             "ruff>=0.6",

@@ -1,15 +1,17 @@
 """The registry of datasets: the description, builder, published files and default experiment of each.
 
-No other module knows their names. To add a dataset, write its builder and an entry here (see CONTRIBUTING.md).
+No other module knows their names. To add a dataset, write its builder and an entry here (see CONTRIBUTING.md). The
+datasets that users make of their own images have names too: those that they gave them, see `own_datasets`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 from typing import TYPE_CHECKING, Callable
 
-from data_pipelines import published_files
+from data_pipelines import own_datasets, published_files
 from data_pipelines.published_files import Published
 from xmcgan.config import (
     Config,
@@ -166,27 +168,60 @@ _DATASETS = {entry.name: entry for entry in _ENTRIES}
 NAMES = tuple(_DATASETS)
 # Configs to start from: one for each dataset, and the one of the JAX release.
 PRESETS = (*NAMES, "reference")
+# What `convert --dataset` calls any folder of images with captions; the dataset made of it has the user's name.
+CAPTIONED_IMAGES = "captioned_images"
+_CAPTIONED_IMAGES_BUILDER = "data_pipelines.builders.captioned_images:CaptionedImages"
 
 
-def get(name: str) -> Dataset:
+def names(data_dir: str | os.PathLike | None = None) -> tuple[str, ...]:
+    """Returns the names of all datasets.
+
+    Args:
+      data_dir: folder of all records, whose datasets of users' own images are known too; None for none.
+    """
+    return (*NAMES, *(own_datasets.find(data_dir) if data_dir is not None else ()))
+
+
+def is_drawn(name: str) -> bool:
+    """Returns whether this package draws the images of a dataset; it does not draw users' own."""
+    return name in _DATASETS and _DATASETS[name].is_drawn
+
+
+def get(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Returns the dataset of that name.
+
+    Args:
+      name: of the dataset.
+      data_dir: folder of all records, where a dataset of a user's own images is found by its records.
 
     Raises:
       ValueError: no dataset has this name; the message lists all names.
     """
-    if name not in _DATASETS:
-        raise ValueError(f"unknown dataset '{name}': choose one of {', '.join(NAMES)}")
-    return _DATASETS[name]
+    if name in _DATASETS:
+        return _DATASETS[name]
+    known = names(data_dir)
+    if data_dir is None or name not in known:
+        own = f", or the name of your own images if they were converted into {data_dir}" if data_dir is not None else ""
+        raise ValueError(f"unknown dataset '{name}': choose one of {', '.join(known)}{own}")
+    facts = own_datasets.read_facts(name, data_dir)
+    return Dataset(
+        name=name,
+        description=f"{name}: images with captions of a user's own",
+        example=facts.example,
+        builder_class=_CAPTIONED_IMAGES_BUILDER,
+        config=lambda: Config(dataset=name).with_fields(facts.fields),
+    )
 
 
-def preset(name: str, dataset: str = "") -> Config:
+def preset(name: str, dataset: str = "", data_dir: str | os.PathLike | None = None) -> Config:
     """Returns the preset config called `name`.
 
     Args:
-      name: one of PRESETS.
+      name: one of PRESETS, or the name of a dataset of a user's own images.
       dataset: the dataset to use the preset with, if it is not the preset's own. The fields that belong to a dataset
         then come from it: text length, flips and text encoder, and for a drawn dataset also the image encoder and the
         networks of the metrics.
+      data_dir: folder of all records, see `get`.
 
     Returns:
       A new `Config`.
@@ -194,12 +229,10 @@ def preset(name: str, dataset: str = "") -> Config:
     Raises:
       ValueError: `name` is not a preset, or `dataset` is not a dataset.
     """
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset or dataset '{name}': choose one of {', '.join(PRESETS)}")
-    config = _reference() if name == "reference" else get(name).config()
+    config = _reference() if name == "reference" else get(name, data_dir).config()
     if dataset in ("", config.dataset):
         return config
-    entry = get(dataset)
+    entry = get(dataset, data_dir)
     own = entry.config()
     config.dataset = dataset
     config.data.text_length, config.data.random_flip = own.data.text_length, own.data.random_flip

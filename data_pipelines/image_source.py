@@ -11,7 +11,7 @@ import tensorflow as tf
 import tqdm
 
 from data_pipelines import records
-from data_pipelines.images import decode_image, resize_image
+from data_pipelines.images import decode_image, square_image
 from data_pipelines.record_index import RecordIndex
 
 # Number of images between two updates of the progress bar.
@@ -39,7 +39,7 @@ class ImageSource(NamedTuple):
     decode: Callable[[tf.Tensor], CaptionedImage]
 
 
-def reread(index: RecordIndex, image_size: int) -> ImageSource:
+def reread(index: RecordIndex, image_size: int, geometry: str = "squash") -> ImageSource:
     """Returns a source that reads and decodes an image each time it is requested.
 
     Memory does not grow with the split. If the files fit into memory, the operating system keeps them there anyway.
@@ -47,11 +47,12 @@ def reread(index: RecordIndex, image_size: int) -> ImageSource:
     Args:
       index: index of the split.
       image_size: pixels per side.
+      geometry: see `square_image`.
     """
-    return ImageSource(index.read, lambda serialized: _decode(serialized, image_size))
+    return ImageSource(index.read, lambda serialized: _decode(serialized, image_size, geometry))
 
 
-def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
+def in_memory(index: RecordIndex, image_size: int, geometry: str = "squash") -> ImageSource:
     """Reads and decodes all images now and caches them at their final size, size * size * 3 bytes each.
 
     Each host of a cluster caches the whole split, because a host's examples come from anywhere in the split.
@@ -59,6 +60,7 @@ def in_memory(index: RecordIndex, image_size: int) -> ImageSource:
     Args:
       index: index of the split.
       image_size: pixels per side.
+      geometry: see `square_image`.
 
     Returns:
       A source of the same images as `reread`, bit for bit.
@@ -130,7 +132,7 @@ def free_memory() -> int:
         return free  # No container, or one without a limit ('max').
 
 
-def _decode(serialized: tf.Tensor, size: int) -> CaptionedImage:
+def _decode(serialized: tf.Tensor, size: int, geometry: str) -> CaptionedImage:
     record = records.parse(serialized)
-    image = resize_image(decode_image(record.image), size)
+    image = square_image(decode_image(record.image), size, geometry)
     return CaptionedImage(image, record.captions, record.image_id)

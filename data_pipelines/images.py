@@ -63,3 +63,24 @@ def resize_image(image: tf.Tensor, size: int) -> tf.Tensor:
     """
     resized = tf.image.resize(image, (size, size), method="bilinear")  # float32 in [0, 255]
     return tf.cast(tf.round(resized), tf.uint8)
+
+
+def square_image(image: tf.Tensor, size: int, geometry: str = "squash") -> tf.Tensor:
+    """Makes an image square and resizes it, see `resize_image`.
+
+    Args:
+      image: [height, width, 3], levels 0 to 255, of any numeric type.
+      size: pixels per side.
+      geometry: 'squash' resizes width and height each; 'crop' first cuts out the central square.
+
+    Returns:
+      [size, size, 3] uint8.
+    """
+    if geometry == "squash":
+        return resize_image(image, size)
+    if geometry != "crop":
+        raise ValueError(f"geometry={geometry!r} is unknown: choose squash or crop")
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    side = tf.minimum(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize_image(image[top : top + side, left : left + side], size)

@@ -56,6 +56,7 @@ def training_batches(
     *,
     batch_size: int,
     image_size: int,
+    geometry: str = "squash",
     random_flip: bool = False,
     seed: int = 0,
     start_batch: int = 0,
@@ -77,7 +78,8 @@ def training_batches(
       dataset: name of a dataset, such as 'coco2014'.
       data_dir: folder of all records, on a disk that allows every host random reads.
       batch_size: images in a global batch, over all replicas of all hosts. All batches are full.
-      image_size: pixels per side; images are resized without cropping.
+      image_size: pixels per side.
+      geometry: how images become square, see `images.square_image`.
       random_flip: whether to mirror each image with probability 1/2.
       seed: seed of order, captions and flips, at least 0.
       start_batch: number of the first batch, at least 0.
@@ -102,7 +104,7 @@ def training_batches(
     replica_batch_size = context.get_per_replica_batch_size(batch_size)
     host_batch_size = batch_size // context.num_input_pipelines
     index = _index(dataset, "train", data_dir)
-    source = _source(index, image_size, cache)
+    source = _source(index, image_size, geometry, cache)
 
     def first_position(batch_number: tf.Tensor) -> tf.Tensor:
         """Returns the position of the host's first example in the batch; batches count from `start_batch`."""
@@ -169,6 +171,7 @@ def evaluation_batches(
     *,
     batch_size: int,
     image_size: int,
+    geometry: str = "squash",
     num_captions: int,
     seed: int = 0,
     first: int = 0,
@@ -185,7 +188,8 @@ def evaluation_batches(
       split: 'train' or 'validation'.
       data_dir: folder of all records.
       batch_size: images in a batch; the last batch may have fewer.
-      image_size: pixels per side; images are resized without cropping.
+      image_size: pixels per side.
+      geometry: how images become square, see `images.square_image`.
       num_captions: length of the list, at least 1.
       seed: seed of the list, at least 0.
       first: position in the list to start from; nothing before it is read.
@@ -200,7 +204,7 @@ def evaluation_batches(
         memory.
     """
     index = _index(dataset, split, data_dir)
-    source = _source(index, image_size, cache)
+    source = _source(index, image_size, geometry, cache)
     numbers, random_numbers = _listed(len(index), num_captions, seed)
 
     def example(fetched: tf.Tensor, random_number: tf.Tensor) -> Batch:
@@ -268,10 +272,10 @@ def _index(dataset: str, split: str, data_dir: str | os.PathLike) -> RecordIndex
     return record_index.load(records.directory(dataset, data_dir), split, info.filepaths, info.shard_lengths)
 
 
-def _source(index: RecordIndex, image_size: int, cache: str) -> ImageSource:
+def _source(index: RecordIndex, image_size: int, geometry: str, cache: str) -> ImageSource:
     if cache not in CACHES:
         raise ValueError(f"cache={cache!r} is unknown: choose one of {', '.join(CACHES)}")
-    return CACHES[cache](index, image_size)
+    return CACHES[cache](index, image_size, geometry)
 
 
 def _finish(batches: tf.data.Dataset, ahead: int) -> tf.data.Dataset:

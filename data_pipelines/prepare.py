@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import datasets, records
+from data_pipelines import datasets, own_datasets, records
+from data_pipelines.builders.captioned_images import CaptionedImages
+from data_pipelines.builders.image_builder import ImageBuilder
 from data_pipelines.scenes import bert, layouts
 from xmcgan import console, handles
 from xmcgan.config import Config
@@ -57,6 +61,43 @@ def convert(
     )
 
 
+def convert_own(
+    name: str,
+    source: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    max_skipped: float = 0.01,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+    **options: Any,
+) -> bool:
+    """Converts a user's own images with captions into a dataset of the name that the user gives; see `convert`.
+
+    Args:
+      name: of the dataset.
+      source: folder with images and captions, in one of the layouts of `data_pipelines.layouts`.
+      data_dir: see `convert`.
+      max_skipped: see `convert`.
+      beam_runner: see `convert`.
+      beam_options: see `convert`.
+      **options: further arguments of `CaptionedImages`.
+
+    Returns:
+      Whether anything had to be converted.
+
+    Raises:
+      FileExistsError: a dataset of another kind has this name.
+      FileNotFoundError, OSError: see `convert`.
+      ValueError: the name or the layout cannot be used, a table cannot be read, or too many images cannot be used.
+    """
+    own_datasets.check_name(name, {*datasets.PRESETS, datasets.CAPTIONED_IMAGES})
+    builder = functools.partial(CaptionedImages, **options)
+    return _make_once(
+        name,
+        data_dir,
+        lambda folder: _build(name, source, folder, max_skipped, beam_runner, beam_options, builder),
+    )
+
+
 def prepare_scenes(
     data_dir: str | os.PathLike, *, num_train: int = 12_000, num_val: int = 500, seed: int = 0, image_size: int = 128
 ) -> bool:
@@ -90,7 +131,7 @@ def prepare_for(config: Config, data_dir: str | os.PathLike) -> None:
       data_dir: folder of all records.
     """
     text_model = config.text.encoder.startswith(_TEXT_MODEL)
-    if text_model or datasets.get(config.dataset).is_drawn:
+    if text_model or datasets.is_drawn(config.dataset):
         prepare_scenes(data_dir)
     if text_model:
         prepare_text_model(data_dir)
@@ -132,8 +173,9 @@ def _build(
     max_skipped: float,
     beam_runner: str | None = None,
     beam_options: Sequence[str] = (),
+    builder_class: Callable[..., ImageBuilder] | None = None,
 ) -> None:
-    builder = datasets.get(dataset).builder()(
+    builder = (builder_class or datasets.get(dataset).builder())(
         name=dataset,
         source=source,
         max_skipped=max_skipped,

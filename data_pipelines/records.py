@@ -13,15 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from etils import epath
 
 from data_pipelines import datasets
+from data_pipelines.record_folders import SKIPPED_FILE as SKIPPED_FILE
+from data_pipelines.record_folders import VERSION as VERSION
+from data_pipelines.record_folders import directory, is_converted
 from xmcgan import console, failures
 
-# Version of the schema. It is part of the records' path, so records of another version are never mistaken for these.
-VERSION = "2.0.0"
-# File beside the records that lists what a conversion left out or mended, one JSON object per line.
-SKIPPED_FILE = "skipped.jsonl"
 # Resolution of stored coordinates (steps per image side) and times (steps per second), as in the published files.
 _STEPS_PER_SIDE, _STEPS_PER_SECOND = 10_000, 1_000
 
@@ -146,16 +144,6 @@ def parse(serialized: tf.Tensor) -> Record:
     )
 
 
-def directory(dataset: str, data_dir: str | os.PathLike) -> epath.Path:
-    """Returns the folder of a dataset's records, named as TFDS does: `<data_dir>/<dataset>/<version>`."""
-    return epath.Path(data_dir).expanduser() / dataset / VERSION
-
-
-def is_converted(dataset: str, data_dir: str | os.PathLike) -> bool:
-    """Returns whether a dataset's records are complete: a conversion renames its folder when it has finished."""
-    return (directory(dataset, data_dir) / "dataset_info.json").exists()
-
-
 def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.DatasetBuilder:
     """Opens a converted dataset, for its splits, file names and counts.
 
@@ -171,7 +159,7 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
       ValueError: the description of the records is damaged.
     """
     if not is_converted(dataset, data_dir):
-        source = "" if datasets.get(dataset).is_drawn else " --source=<folder with the published files>"
+        source = "" if datasets.is_drawn(dataset) else " --source=<folder with the published files>"
         raise FileNotFoundError(
             f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them with "
             f"`python -m data_pipelines.convert --dataset={dataset}{source} --data_dir={os.fspath(data_dir)}`"

@@ -154,7 +154,7 @@ def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> S
 
 def command(config: Config, data_dir: str | os.PathLike) -> str:
     """Returns the command that makes the features of an experiment."""
-    default, flat = config_lib.flatten(datasets.preset(config.dataset)), config_lib.flatten(config)
+    default, flat = config_lib.flatten(datasets.preset(config.dataset, data_dir=data_dir)), config_lib.flatten(config)
     fields = [field for field in (*_CONFIG_FIELDS.values(), "text.dim") if flat[field] != default[field]]
     return (
         f"python -m data_pipelines.precompute_text --dataset={config.dataset} "

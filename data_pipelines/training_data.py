@@ -71,6 +71,7 @@ class TrainingData:
                 self._data_dir,
                 batch_size=config.training.batch_size,
                 image_size=config.data.image_size,
+                geometry=config.data.geometry,
                 random_flip=config.data.random_flip,
                 seed=config.training.seed,
                 start_batch=step * config.training.batches_per_iteration,
@@ -99,6 +100,7 @@ class TrainingData:
             self._data_dir,
             batch_size=NUM_CAPTIONS,
             image_size=self._config.data.image_size,
+            geometry=self._config.data.geometry,
             num_captions=NUM_CAPTIONS,
             seed=self._config.training.seed,
         )

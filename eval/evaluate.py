@@ -58,6 +58,7 @@ _DATASET = command_line.define_dataset(
 )
 
 
+
 def _define_options() -> dict[str, flags.FlagHolder]:
     """Defines a flag for each field of `config.evaluation`; None means the value in the config."""
     define: dict[type, Callable[..., flags.FlagHolder]] = {
@@ -176,7 +177,7 @@ def _dataset_config() -> Config:
     if not _DATASET.value:
         flag = "--export" if _EXPORT.value else "--images"
         raise app.UsageError(f"{flag} needs --dataset: the dataset whose real images to compare with")
-    return _with_options(preset(_DATASET.value))
+    return _with_options(preset(_DATASET.value, data_dir=_DATA_DIR.value))
 
 
 def _with_options(config: Config) -> Config:

@@ -125,7 +125,7 @@ def _pairs(workdir: str) -> CaptionPairs:
 
     pairs: CaptionPairs
     if _DATASET.value:
-        if datasets.get(_DATASET.value).is_drawn:
+        if datasets.is_drawn(_DATASET.value):
             prepare.prepare_scenes(_DATA_DIR.value)
         pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value)
     else:

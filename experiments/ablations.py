@@ -22,6 +22,7 @@ from xmcgan import command_line
 _TABLE = flags.DEFINE_string("table", None, f"A table to list: {', '.join(TABLES)}, or a number.")
 _ROW = flags.DEFINE_string("row", None, "A row to list, such as table4/s_w.")
 _DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
+_DATA_DIR = command_line.define_data_dir()
 
 
 def main(argv: list[str]) -> None:
@@ -46,7 +47,7 @@ def _print(table: Table, names: list[str]) -> None:
         if row.name in names:
             numbers = ", ".join(f"{metric} {value:g}" for metric, value in row.published.items())
             print(f"\n{row.title}: {numbers or 'not in the paper'}")
-            print(f"  {tables.command(table, row, _DATASET.value or table.dataset)}")
+            print(f"  {tables.command(table, row, _DATASET.value or table.dataset, _DATA_DIR.value)}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ with epy.lazy_imports():
 _TABLE = flags.DEFINE_multi_string("table", [], f"A table: {', '.join(TABLES)}, or a number")
 _ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w")
 _DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
+_DATA_DIR = command_line.define_data_dir()
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 82_783_000, "Training images of each run.", lower_bound=1)
 _TFLOPS = flags.DEFINE_float("tflops", 312.0, "Peak rate of one GPU, in TFLOP/s.", lower_bound=0.001)
 _UTILIZATION = flags.DEFINE_float(
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> None:
     names = row_names(_TABLE.value, _ROW.value)
     if not names:
         raise app.UsageError("give what to count: --table or --row")
-    planned = jobs.jobs_of(names, "", dataset=_DATASET.value, num_images=_NUM_IMAGES.value)
+    planned = jobs.jobs_of(names, "", dataset=_DATASET.value, num_images=_NUM_IMAGES.value, data_dir=_DATA_DIR.value)
     rate = 1e12 * _TFLOPS.value * _UTILIZATION.value
     peak = f"{_UTILIZATION.value:.0%} of {_TFLOPS.value:g} TFLOP/s"
     print(f"each run draws {_NUM_IMAGES.value:,} images; a GPU reaches {peak}\n")

@@ -36,6 +36,7 @@ with epy.lazy_imports():
 _REPLICAS = flags.DEFINE_integer("replicas", 1, "Devices that share the batch.", lower_bound=1)
 _FIT = flags.DEFINE_float("fit", None, "GB of a device: finds the micro-batches for the run to fit.", lower_bound=0)
 _MEASURE = flags.DEFINE_bool("measure", False, "Also run the step on one device here, and compare.")
+command_line.define_data_dir()
 command_line.define_config(datasets)
 
 

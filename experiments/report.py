@@ -42,7 +42,7 @@ _OUTPUT = command_line.define_path("output", None, "Folder of the report. [WORKD
 def main(argv: list[str]) -> None:
     """Writes the report and prints its files."""
     del argv
-    results = finished_runs.read(_WORKDIR.value, _DATASET.value)
+    results = finished_runs.read(_WORKDIR.value, _DATASET.value, _DATA_DIR.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
     files = report_page.write(results, output, _DATA_DIR.value, _CAPTIONS.value, _NOTE.value)
     print(

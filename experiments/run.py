@@ -63,6 +63,7 @@ def main(argv: list[str]) -> None:
         seeds=_SEEDS.value,
         num_images=_NUM_IMAGES.value or jobs.default_budget(_DATASET.value),
         shared=jobs.parse_fields(_SET.value),
+        data_dir=_DATA_DIR.value,
     )
     if _DRY_RUN.value:
         for job in planned:

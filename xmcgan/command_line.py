@@ -66,7 +66,10 @@ class Registry(typing.Protocol):
     NAMES: tuple[str, ...]
     PRESETS: tuple[str, ...]
 
-    def preset(self, name: str, dataset: str = "") -> config_lib.Config:
+    def names(self, data_dir: str) -> tuple[str, ...]:
+        """Returns the names of all datasets, among them those of users' own images in a folder of records."""
+
+    def preset(self, name: str, dataset: str = "", data_dir: str | None = None) -> config_lib.Config:
         """Returns the config of a preset, for a dataset."""
 
 
@@ -126,23 +129,40 @@ def expand_home(path: str) -> str:
 _DATASET_HELP = "The dataset to use, and its config to start from."
 # Flags that the command has defined as optional.
 _optional: set[str] = set()
-# The datasets of the command, if it takes one.
+# The datasets of the command, if it takes one, and names that only this command takes for one.
 _registry: Registry | None = None
+_other_names: tuple[str, ...] = ()
 
 
-def define_dataset(datasets: Registry, text: str = _DATASET_HELP, optional: bool = False) -> flags.FlagHolder:
-    """Defines `--dataset`; if `optional`, the command itself checks that it is given where it is needed."""
-    global _registry
-    _registry = datasets
+def define_dataset(
+    datasets: Registry, text: str = _DATASET_HELP, optional: bool = False, others: tuple[str, ...] = ()
+) -> flags.FlagHolder:
+    """Defines `--dataset`.
+
+    Args:
+      datasets: the datasets to choose from. Those of users' own images are found in `--data_dir`.
+      text: the help text.
+      optional: the command itself checks that there is a dataset where it needs one.
+      others: further values, which only this command takes.
+    """
+    global _registry, _other_names
+    _registry, _other_names = datasets, others
     _optional.update(["dataset"] if optional else [])
-    return flags.DEFINE_enum("dataset", None, datasets.NAMES, text)
+    names = ", ".join([*datasets.NAMES, *others])
+    own = "" if others else ", or the name of your own images, converted into --data_dir"
+    return flags.DEFINE_string("dataset", None, f"{text} One of {names}{own}.")
+
+
+def default_data_dir() -> str:
+    """Returns the folder of all converted datasets, if no flag names another."""
+    return os.environ.get("XMCGAN_DATA_DIR") or "data"
 
 
 def define_data_dir() -> flags.FlagHolder[str]:
     """Defines `--data_dir`."""
     return define_path(
         "data_dir",
-        os.environ.get("XMCGAN_DATA_DIR") or "data",
+        default_data_dir(),
         "Folder of all converted datasets. The environment variable XMCGAN_DATA_DIR sets another default.",
         remote=True,
     )
@@ -190,12 +210,16 @@ def define_config(datasets: Registry, text: str = _DATASET_HELP, optional: bool 
       optional: the command itself checks that there is a dataset where it needs one.
     """
     define_dataset(datasets, text, optional)
-    flags.DEFINE_enum(
-        "preset",
-        None,
-        datasets.PRESETS,
+    define_preset(
+        datasets,
         "The config to start from, if not the dataset's own; 'reference' makes the choices of the public JAX release.",
     )
+
+
+def define_preset(datasets: Registry, text: str) -> None:
+    """Defines `--preset`, whose values are those of `--dataset` and the presets that belong to no dataset."""
+    further = ", ".join(name for name in datasets.PRESETS if name not in datasets.NAMES)
+    flags.DEFINE_string("preset", None, f"{text} A dataset, or {further}.")
 
 
 def get_config() -> config_lib.Config:
@@ -307,19 +331,39 @@ def _peek(argv: list[str]) -> flags.FlagValues:
     """Parses only those flags that must be known before the rest of `argv` can be parsed."""
     peeked = flags.FlagValues()
     if _registry is not None:
-        flags.DEFINE_enum("dataset", None, _registry.NAMES, "", flag_values=peeked)
-        flags.DEFINE_enum("preset", None, _registry.PRESETS, "", flag_values=peeked)
+        for name in ("dataset", "preset"):
+            flags.DEFINE_string(name, None, "", flag_values=peeked)
+        flags.DEFINE_string("data_dir", default_data_dir(), "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
     flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
     peeked.set_gnu_getopt(True)  # The values of unknown flags look like positional arguments: do not stop there.
     peeked(argv, known_only=True)
+    if _registry is not None and (peeked.dataset or peeked.preset):
+        _check_names(peeked, _registry)
     return peeked
+
+
+def _check_names(peeked: flags.FlagValues, registry: Registry) -> None:
+    """Refuses values of `--dataset` and `--preset` that are not known, here or in the folder of records."""
+    known = (*registry.names(peeked.data_dir), *_other_names)
+    presets = (*known, *(name for name in registry.PRESETS if name not in known))
+    for flag, choices in (("dataset", known), ("preset", presets)):
+        value = getattr(peeked, flag)
+        if value and value not in choices:
+            close = difflib.get_close_matches(value, choices, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise app.UsageError(
+                f"--{flag}={value} is not known{hint}: choose one of {', '.join(choices)}, or convert images of your "
+                f"own into --data_dir={peeked.data_dir} under that name, with python -m data_pipelines.convert "
+                f"--dataset=captioned_images --name={value}"
+            )
 
 
 def _starting_config(peeked: flags.FlagValues) -> config_lib.Config:
     """Returns the config of the preset or of the dataset; for a bare `--help`, that of the first dataset."""
     assert _registry is not None  # `define_config` was called.
-    return _registry.preset(peeked.preset or peeked.dataset or _registry.NAMES[0], peeked.dataset or "")
+    name = peeked.preset or peeked.dataset or _registry.NAMES[0]
+    return _registry.preset(name, peeked.dataset or "", peeked.data_dir)
 
 
 def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:

@@ -14,6 +14,7 @@ import types
 import typing
 
 IMAGE_SIZES = (64, 128, 256)
+GEOMETRIES = ("squash", "crop")
 METRICS = ("fid", "kid", "is", "r_precision", "soa")
 
 _T = typing.TypeVar("_T")
@@ -70,6 +71,11 @@ class DataConfig:
     """Images and captions as the models see them (paper section 5.1)."""
 
     image_size: int = setting(256, "Pixels per side; one of IMAGE_SIZES.", choices=IMAGE_SIZES)
+    geometry: str = setting(
+        "squash",
+        "How images become square: 'squash' resizes width and height each, 'crop' first cuts out the central square.",
+        choices=GEOMETRIES,
+    )
     text_length: int = setting(
         17, "Tokens per caption, [CLS] and [SEP] included; longer captions are cut off.", minimum=3
     )

@@ -91,7 +91,7 @@ def _facts(dataset: str, name: str, number: int, step: int, sizes: Mapping[str, 
     result = results.read(path) if os.path.exists(path) else None
     scores = [(score.name, str(score)) for score in result.scores] if result else []
     protocol = result.protocol if result else {}
-    known = datasets.get(dataset)
+    known = datasets.get(dataset, _DATA_DIR.value)
     return Facts(
         name,
         number,

@@ -18,7 +18,8 @@ def read_archive(archive: str, wanted: Mapping[str, T]) -> Iterator[tuple[T, Cal
 
     Args:
       archive: path of a tar file, compressed or not.
-      wanted: maps the name of each file to read, without its folder in the archive, to the value to yield for it.
+      wanted: maps the name of each file to read, with or without its folders in the archive, to the value to yield for
+        it.
 
     Yields:
       Each value of `wanted` once, with a function that returns the image for a record, or raises ValueError with the

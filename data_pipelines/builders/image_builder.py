@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
     image_id: str
     file_name: str  # Name within the folder of the split.
-    path: str  # Path of its file; empty if it is in the unit's archive.
+    path: str  # Path of its file, or within the unit's archive; empty if only its name in the archive is known.
     labels: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()  # As published.
     lines: tuple[narratives.Line, ...] = ()  # Locations of its narratives, given instead of captions.
@@ -75,7 +75,8 @@ class Plan(NamedTuple):
     @property
     def num_images(self) -> int:
         """Number of images in the source."""
-        return self.num_items + sum(issue.what == "image" for issue in self.issues)
+        left_out = sum((issue.action, issue.what) == (LEFT_OUT, "image") for issue in self.issues)
+        return self.num_items + left_out
 
 
 class Outcome(NamedTuple):
@@ -231,7 +232,7 @@ def _images(unit: Unit) -> Iterator[tuple[Item, Callable[[], StoredImage]]]:
     The function raises ValueError with the reason if the image cannot be used.
     """
     if unit.archive:
-        return archived_images.read_archive(unit.archive, {item.file_name: item for item in unit.items})
+        return archived_images.read_archive(unit.archive, {item.path or item.file_name: item for item in unit.items})
     return ((item, functools.partial(_read_file, item)) for item in unit.items)
 
 

@@ -13,7 +13,7 @@ import tqdm
 from absl import logging
 from etils import epath
 
-from data_pipelines import records
+from data_pipelines import record_folders
 from xmcgan import text_files
 
 # How many issues of each kind are named in the log and in an inspection. The file names all of them.
@@ -137,7 +137,7 @@ def read_kinds(folder: str | os.PathLike, splits: Sequence[str]) -> list[Kind]:
     Returns:
       The kinds of issues, sorted by split in the given order, then with the left-out ones first, then by frequency.
     """
-    path = epath.Path(folder) / records.SKIPPED_FILE
+    path = epath.Path(folder) / record_folders.SKIPPED_FILE
     if not path.exists():
         return []
     counts: collections.Counter[tuple[str, str, str, str]] = collections.Counter()

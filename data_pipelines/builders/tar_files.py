@@ -25,11 +25,12 @@ def read(archive: str | os.PathLike, wanted: Container[str], max_bytes: int) -> 
 
     Args:
       archive: path of the archive, compressed or not, on a disk or in a bucket (gs://).
-      wanted: names of the files to read, without their folders in the archive.
+      wanted: names of the files to read, with or without their folders in the archive.
       max_bytes: largest file to read.
 
     Yields:
-      The name of each wanted file and its content; None for the content of one that is larger than `max_bytes`.
+      The name of each wanted file, as in `wanted`, and its content; None for the content of one that is larger than
+      `max_bytes`.
 
     Raises:
       ValueError: the archive is missing or damaged; the files before the damage have been yielded.
@@ -38,7 +39,7 @@ def read(archive: str | os.PathLike, wanted: Container[str], max_bytes: int) -> 
         with epath.Path(archive).open("rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
             while (header := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # Otherwise all headers would stay in memory.
-                name = header.name.rpartition("/")[2]
+                name = header.name if header.name in wanted else header.name.rpartition("/")[2]
                 if header.isfile() and name in wanted:
                     yield name, _content(tar, header) if header.size <= max_bytes else None
     except Exception as error:  # Damage has many names: TarError, EOFError, zlib.error, RecursionError, ValueError, ...

@@ -50,6 +50,7 @@ class Results(NamedTuple):
     """Comparable runs for one report."""
 
     dataset: str
+    data_dir: str | None  # Folder of all records
     images: int  # Training images of each run, up to the rounding of the last call
     runs: dict[str, list[Run]]  # By full name of the row; rows of the same experiment have the same runs
     unfinished: list[str]  # Folders of unfinished runs
@@ -68,7 +69,7 @@ class Results(NamedTuple):
 
     def base(self) -> Config:
         """Returns the config that the rows of the ablations change, with the settings of these runs."""
-        config = tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset)
+        config = tables.base(next(table for table in TABLES.values() if table.is_ablation), self.dataset, self.data_dir)
         config = config.with_fields(self.settings)
         steps = math.ceil(self.images / config.training.images_per_iteration)
         return config.with_fields({"training.num_steps": steps})
@@ -116,12 +117,13 @@ class Difference(NamedTuple):
     margin: float  # Smaller differences may be noise; NaN if no row has two seeds
 
 
-def read(workdir: str, dataset: str) -> Results:
+def read(workdir: str, dataset: str, data_dir: str | None = None) -> Results:
     """Reads all finished runs.
 
     Args:
       workdir: folder of all runs, see `experiments.run`.
       dataset: dataset of the runs.
+      data_dir: folder of all records, see `datasets.get`.
 
     Raises:
       FileNotFoundError: there is no finished run.
@@ -133,7 +135,7 @@ def read(workdir: str, dataset: str) -> Results:
         if not table.is_ablation and table.dataset != dataset:
             continue
         for row in table.rows:
-            folder = folder_of(f"{table.name}/{row.name}", workdir, dataset)
+            folder = folder_of(f"{table.name}/{row.name}", workdir, dataset, data_dir)
             if folder not in by_folder:
                 by_folder[folder], missing = _read_seeds(folder)
                 unfinished += missing
@@ -145,17 +147,18 @@ def read(workdir: str, dataset: str) -> Results:
             f"no finished run on {dataset} in {workdir}: train some with "
             f"python -m experiments.run --table=4 --dataset={dataset} --workdir={workdir}"
         )
-    _check_alike(runs, dataset)
+    _check_alike(runs, dataset, data_dir)
     first = next(iter(runs.values()))[0]
     last = results.read(_result_path(first.folder, first.config.training.num_steps))
     return Results(
         dataset=dataset,
+        data_dir=data_dir,
         images=images_of(first.config),
         runs=runs,
         unfinished=unfinished,
         names={paper_name(score.name): score.name for score in last.scores},
         lower_is_better=frozenset(paper_name(score.name) for score in last.scores if score.better == LOWER),
-        settings=_settings(next(iter(runs)), first, dataset),
+        settings=_settings(next(iter(runs)), first, dataset, data_dir),
         real={paper_name(score.name): score.value for score in last.real},
     )
 
@@ -229,13 +232,13 @@ def _check_row(runs: Iterable[Run], table: Table, row: Row) -> None:
                 )
 
 
-def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
+def _check_alike(runs: dict[str, list[Run]], dataset: str, data_dir: str | None) -> None:
     """Refuses runs that differ in more than their rows, or that were evaluated in different ways."""
     each = [(name, run) for name, group in runs.items() for run in group]
     first_name, first = each[0]
-    shared, protocol = _settings(first_name, first, dataset), _protocol(first)
+    shared, protocol = _settings(first_name, first, dataset, data_dir), _protocol(first)
     for name, run in each[1:]:
-        own = _settings(name, run, dataset)
+        own = _settings(name, run, dataset, data_dir)
         for field in sorted(field for field in shared.keys() | own.keys() if not field.startswith("evaluation.")):
             unset = "the preset's"
             _refuse_unlike(run, first, f"config.{field}", own.get(field, unset), shared.get(field, unset))
@@ -245,9 +248,9 @@ def _check_alike(runs: dict[str, list[Run]], dataset: str) -> None:
         _refuse_unlike(run, first, "the protocol of the evaluation", _protocol(run), protocol)
 
 
-def _settings(name: str, run: Run, dataset: str) -> dict[str, Any]:
+def _settings(name: str, run: Run, dataset: str, data_dir: str | None) -> dict[str, Any]:
     """Returns the fields that a run changes in addition to its row: the fields given to `experiments.run --set`."""
-    changes = run.config.changes(since=config_of(*find(name), dataset))
+    changes = run.config.changes(since=config_of(*find(name), dataset, data_dir))
     return {field: value for field, value in changes.items() if field not in _OWN_FIELDS}
 
 

@@ -76,6 +76,7 @@ def jobs_of(
     seeds: int = 1,
     num_images: int,
     shared: Mapping[str, Any] | None = None,
+    data_dir: str | None = None,
 ) -> list[Job]:
     """Plans the runs of rows.
 
@@ -86,6 +87,7 @@ def jobs_of(
       seeds: runs of each row, with `training.seed` 0, 1, ...
       num_images: training images of each run, whatever its batch size and update rule.
       shared: fields of the config by dotted name, to set in all rows.
+      data_dir: folder of all records, see `datasets.get`.
 
     Returns:
       The runs: first those of seed 0 in the order of the rows, then those of seed 1, and so on.
@@ -98,8 +100,8 @@ def jobs_of(
         for name in rows:
             table, row = find(name)
             on = dataset or table.dataset
-            config = _with_budget(config_of(table, row, on).with_fields(shared or {}), num_images, seed)
-            folder = os.path.join(folder_of(name, workdir, on), f"seed_{seed}")
+            config = _with_budget(config_of(table, row, on, data_dir).with_fields(shared or {}), num_images, seed)
+            folder = os.path.join(folder_of(name, workdir, on, data_dir), f"seed_{seed}")
             if folder in jobs:
                 jobs[folder].rows.append(name)
             else:
@@ -107,7 +109,7 @@ def jobs_of(
     return list(jobs.values())
 
 
-def folder_of(name: str, workdir: str, dataset: str) -> str:
+def folder_of(name: str, workdir: str, dataset: str, data_dir: str | None = None) -> str:
     """Returns the folder of a row's runs, which has one folder for each seed: 'seed_0', 'seed_1', ...
 
     Rows that describe the same experiment have the same folder.
@@ -116,8 +118,9 @@ def folder_of(name: str, workdir: str, dataset: str) -> str:
       name: full name of the row.
       workdir: folder of all runs.
       dataset: dataset of the runs.
+      data_dir: folder of all records, see `datasets.get`.
     """
-    return os.path.join(workdir, dataset, _first_of_its_kind(name, dataset))
+    return os.path.join(workdir, dataset, _first_of_its_kind(name, dataset, data_dir))
 
 
 def default_budget(dataset: str | None) -> int:
@@ -126,7 +129,7 @@ def default_budget(dataset: str | None) -> int:
     Args:
       dataset: dataset to train on; None for the paper's.
     """
-    if dataset and datasets.get(dataset).is_drawn:
+    if dataset and datasets.is_drawn(dataset):
         return images_of(datasets.preset(dataset))
     return 1000 * 82_783
 
@@ -167,13 +170,13 @@ def _with_budget(config: Config, num_images: int, seed: int) -> Config:
 
 
 @functools.cache  # It builds the configs of all rows.
-def _first_of_its_kind(name: str, dataset: str) -> str:
+def _first_of_its_kind(name: str, dataset: str, data_dir: str | None) -> str:
     """Returns the first row, requested or not, that describes the same experiment on this dataset."""
-    config = config_of(*find(name), dataset)
+    config = config_of(*find(name), dataset, data_dir)
     for table in TABLES.values():
         if not table.is_ablation and table.dataset != dataset:
             continue  # A main result of another dataset.
         for row in table.rows:
-            if config_of(table, row, dataset) == config:
+            if config_of(table, row, dataset, data_dir) == config:
                 return f"{table.name}/{row.name}"
     raise AssertionError(name)

@@ -27,7 +27,7 @@ WAITING, TRAINING, EVALUATING, DONE, FAILED = "waiting", "training", "evaluating
 
 def commands_of(job: Job, data_dir: str) -> list[tuple[str, list[str]]]:
     """Returns the steps of a run with their commands: its training, and the evaluation of its last step."""
-    changes = job.config.changes(since=datasets.preset(job.config.dataset))
+    changes = job.config.changes(since=datasets.preset(job.config.dataset, data_dir=data_dir))
     where = [f"--workdir={job.folder}", f"--data_dir={data_dir}"]
     python = [sys.executable, "-m"]
     fields = [f"--config.{name}={value}" for name, value in changes.items()]

@@ -13,38 +13,40 @@ from xmcgan.config_checks import validate
 _ABLATION_CHANNELS = 64  # Footnote 3 of section 6.2, and Appendix A.
 
 
-def base(table: Table, dataset: str) -> Config:
+def base(table: Table, dataset: str, data_dir: str | None = None) -> Config:
     """Returns the config that the rows of a table change.
 
     Args:
       table: one of TABLES.
       dataset: dataset to train on.
+      data_dir: folder of all records, see `datasets.get`.
     """
     fields: dict[str, Any] = {}
     if table.is_ablation:
         fields["losses.generator_image_encoder"] = 1.0  # Some presets have it off.
-        if not datasets.get(dataset).is_drawn:  # The networks of drawn datasets are small already.
+        if not datasets.is_drawn(dataset):  # The networks of drawn datasets are small already.
             fields["generator.channels"] = fields["discriminator.channels"] = _ABLATION_CHANNELS
-    return validate(datasets.preset(dataset).with_fields(fields))
+    return validate(datasets.preset(dataset, data_dir=data_dir).with_fields(fields))
 
 
-def config_of(table: Table, row: Row, dataset: str) -> Config:
+def config_of(table: Table, row: Row, dataset: str, data_dir: str | None = None) -> Config:
     """Returns the whole config of a row.
 
     Args:
       table: one of TABLES.
       row: a row of the table.
       dataset: dataset to train on.
+      data_dir: folder of all records, see `datasets.get`.
 
     Raises:
       ValueError: the changes of the row do not fit the dataset's preset.
     """
-    return validate(base(table, dataset).with_fields(row.changes))
+    return validate(base(table, dataset, data_dir).with_fields(row.changes))
 
 
-def command(table: Table, row: Row, dataset: str) -> str:
+def command(table: Table, row: Row, dataset: str, data_dir: str | None = None) -> str:
     """Returns the command that trains a row."""
-    changes = config_of(table, row, dataset).changes(since=datasets.preset(dataset))
+    changes = config_of(table, row, dataset, data_dir).changes(since=datasets.preset(dataset, data_dir=data_dir))
     flags = [f"--config.{field}={value}" for field, value in changes.items()]
     workdir = f"--workdir=runs/{table.name}/{row.name}"
     return " ".join(["python -m xmcgan.train", f"--dataset={dataset}", workdir, *flags])

@@ -59,7 +59,7 @@ def define_flags(batch_size: str) -> Flags:
         command_line.define_path("profile", None, "Folder for a TensorBoard trace; also prints where the time goes."),
     )
     command_line.define_dataset(datasets, "Config to start from. [coco2014]", optional=True)
-    flags.DEFINE_enum("preset", None, datasets.PRESETS, "Preset to start from, instead of the dataset's.")
+    command_line.define_preset(datasets, "Preset to start from, instead of the dataset's.")
     return defined
 
 

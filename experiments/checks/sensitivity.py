@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -54,7 +55,7 @@ def measure(data_dir: str, num_images: int) -> dict[str, list[Score]]:
       The scores by degradation, those of unchanged images ('nothing') first.
     """
     config = preset("scenes")
-    options = {"num_captions": num_images, "seed": config.evaluation.seed}
+    options: dict[str, Any] = {"num_captions": num_images, "seed": config.evaluation.seed}
     listed = input_pipeline.evaluation_captions("scenes", SPLIT, data_dir, **options)
     first, second = slice(0, num_images // 2), slice(num_images // 2, num_images)
     shuffled = np.random.default_rng(0).permutation(num_images)  # The list is in the order of the files.

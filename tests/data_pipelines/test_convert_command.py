@@ -13,7 +13,10 @@ from data_pipelines import records
     ("arguments", "message"),
     [
         ([], "--dataset is missing"),
-        (["--dataset=flowers"], "coco2014|ln_coco|ln_openimages|scenes"),
+        (["--dataset=flowers"], "choose one of coco2014, ln_coco, ln_openimages, scenes, captioned_images, or convert"),
+        (["--dataset=captioned_images", "--source=x"], "--name is missing: give the folder of your images, and a name"),
+        (["--dataset=captioned_images", "--source=x", "--name=a/b"], "use letters, digits and '_', such as --name=bi"),
+        (["--dataset=coco2014", "--source=x", "--name=birds"], "--name is for your own images"),
         (["--dataset=ln_coco"], "--source is missing: the folder with the published files of ln_coco"),
         (["--dataset=scenes", "--download"], "--download does not apply to scenes: its files are not published"),
         (["--dataset=ln_coco", "--source=x", "--captions_only"], "--captions_only needs --download"),

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from data_pipelines import datasets
+from data_pipelines import datasets, own_datasets, record_folders
 from tests.support.processes import ROOT
 from xmcgan import command_line, config_json
 from xmcgan import config as config_lib
@@ -157,6 +157,18 @@ def test_a_preset_brings_its_dataset(call, arguments):
     assert parsed(call(*arguments))[::2] == ("runs/scenes", datasets.preset("scenes"))
 
 
+def test_users_own_images_are_found_in_the_folder_of_records(call, folder):
+    records = record_folders.directory("birds", folder / "own")
+    records.mkdir(parents=True)
+    advice = (own_datasets.Advice("data.text_length", 31, "why"),)
+    own_datasets.write_facts(records, own_datasets.Facts("source", "txt", "a bird", advice))
+    _, _, config = parsed(call("--dataset=birds", "--data_dir=own", "--config.training.seed=3"))
+    assert (config.dataset, config.data.text_length, config.training.seed) == ("birds", 31, 3)
+    assert parsed(call("--preset=birds", XMCGAN_DATA_DIR="own"))[2].data.text_length == 31
+    result = call("--dataset=birds")
+    assert result.returncode == 2 and "into --data_dir=data under that name" in result.stderr
+
+
 def test_reference_choices_on_another_dataset(call):
     _, _, config = parsed(call("--dataset=ln_coco", "--preset=reference", "--config.generator.channels=8"))
     assert config.dataset == "ln_coco"
@@ -175,8 +187,12 @@ def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
     ("arguments", "message"),
     [
         ([], f"--dataset is missing: choose one of {', '.join(datasets.NAMES)}"),
-        (["--dataset=flowers"], "|".join(datasets.NAMES)),
-        (["--dataset", "flowers"], "|".join(datasets.NAMES)),
+        (
+            ["--dataset=flowers"],
+            f"--dataset=flowers is not known: choose one of {', '.join(datasets.NAMES)}, or convert",
+        ),
+        (["--dataset", "scene"], "--dataset=scene is not known (did you mean scenes?)"),
+        (["--preset=jax"], "--preset=jax is not known: choose one of"),
         (["--datset=scenes"], "Did you mean: dataset"),
         (["--dataset=scenes", "runs/x"], "unexpected argument 'runs/x'"),
         (["--dataset=scenes", "--config.training.btach_size=3"], "did you mean --config.training.batch_size?"),

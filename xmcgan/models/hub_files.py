@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 import tensorflow_hub as hub
+from tensorflow_hub import resolver
 
 from xmcgan.literal_paths import literal_folder
 
@@ -50,6 +51,12 @@ def load(handle: str, name: str) -> tf.Module:
             f"{name}='{handle}': the SavedModel in '{folder}' cannot be read "
             f"({one_line(error)}): remove that folder and fetch it again"
         ) from error
+
+
+def is_fetched(handle: str) -> bool:
+    """Tells whether a SavedModel can be loaded without a network: a handle in TF Hub's cache, or a folder."""
+    folder = os.path.join(resolver.tfhub_cache_dir(), hashlib.sha1(handle.encode()).hexdigest())
+    return tf.io.gfile.exists(os.path.join(folder if "://" in handle else handle, _GRAPH))
 
 
 def saved_model_digest(handle: str) -> str:
