@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -48,23 +49,47 @@ class _Measured(NamedTuple):
     num_sided: int  # Captions that speak of left or right.
 
 
-def advise(files: Mapping[str, Sequence[epath.Path]], text_preprocessor: str = "") -> tuple[Advice, ...]:
+class Lengths(NamedTuple):
+    """How the lengths of captions are counted."""
+
+    counter: TokenCounter | None  # None to count words and marks of punctuation.
+    name: str  # What is counted, for the user.
+
+
+def lengths_by(text_preprocessor: str = "") -> Lengths:
+    """Returns how to count the lengths of captions.
+
+    Args:
+      text_preprocessor: TF-Hub handle, or folder of a SavedModel, that makes tokens. If empty, the default text
+        preprocessor is used if it is in TF Hub's cache.
+
+    Raises:
+      FileNotFoundError, ValueError: see `TokenCounter`.
+    """
+    if text_preprocessor:
+        return Lengths(TokenCounter(text_preprocessor, "--text_preprocessor"), f"tokens of {text_preprocessor}")
+    default = Config().text.preprocessor
+    if hub_files.is_fetched(default):
+        return Lengths(TokenCounter(default), "tokens of the default text encoder")
+    return Lengths(None, "words and marks; rare words are several tokens: count those with --text_preprocessor")
+
+
+def advise(files: Sequence[epath.Path], num_train: int, num_validation: int, lengths_by: Lengths) -> tuple[Advice, ...]:
     """Measures the training records, and returns the fields of the config that should follow from them.
 
     Args:
-      files: the TFRecord files of each split.
-      text_preprocessor: TF-Hub handle, or folder of a SavedModel, that counts tokens. If empty, the default text
-        preprocessor is used if it is in TF Hub's cache, else words are counted.
+      files: the TFRecord files of the training images.
+      num_train: number of training images.
+      num_validation: number of validation images.
+      lengths_by: how to count the lengths of captions.
 
     Returns:
       The fields with their values and reasons, in the order of the config.
     """
-    counter, how = _token_counter(text_preprocessor)
-    measured = _measure(files["train"], counter)
-    num_train, num_validation = _count(files["train"]), _count(files["validation"])
+    measured = _measure(files, lengths_by.counter)
     return (
         _image_size(measured.sides),
-        _text_length(measured.lengths, how),
+        _text_length(measured.lengths, lengths_by.name),
         _random_flip(measured.num_sided / measured.lengths.size),
         *_training(num_train),
         *_evaluation(num_validation),
@@ -73,18 +98,8 @@ def advise(files: Mapping[str, Sequence[epath.Path]], text_preprocessor: str = "
 
 def first_caption(files: Sequence[epath.Path]) -> str:
     """Returns a caption of the first record."""
-    names = [str(path) for path in files]
-    record = records.parse(next(iter(tf.data.TFRecordDataset(names))))
+    record = records.parse(next(iter(tf.data.TFRecordDataset(list(map(os.fspath, files))))))
     return tf.convert_to_tensor(record.captions)[0].numpy().decode()
-
-
-def _token_counter(handle: str) -> tuple[TokenCounter | None, str]:
-    if handle:
-        return TokenCounter(handle), f"tokens of {handle}"
-    handle = Config().text.preprocessor
-    if hub_files.is_fetched(handle):
-        return TokenCounter(handle), "tokens of the default text encoder"
-    return None, "words and marks; rare words are several tokens: count those with --text_preprocessor"
 
 
 def _measure(files: Sequence[epath.Path], counter: TokenCounter | None) -> _Measured:
@@ -92,7 +107,7 @@ def _measure(files: Sequence[epath.Path], counter: TokenCounter | None) -> _Meas
         record = records.parse(serialized)
         return tf.reduce_min(stored_size(record.image)), record.captions
 
-    dataset = tf.data.TFRecordDataset([str(path) for path in files]).take(_SAMPLED_RECORDS)
+    dataset = tf.data.TFRecordDataset(list(map(os.fspath, files))).take(_SAMPLED_RECORDS)
     batches = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).ragged_batch(_BATCH)
     sides: Histogram[int] = Histogram()
     lengths: Histogram[int] = Histogram()
@@ -106,10 +121,6 @@ def _measure(files: Sequence[epath.Path], counter: TokenCounter | None) -> _Meas
         else:
             lengths.add_values(counter.count(captions.flat_values).numpy())
     return _Measured(sides, lengths, num_sided)
-
-
-def _count(files: Sequence[epath.Path]) -> int:
-    return int(tf.data.TFRecordDataset([str(path) for path in files]).reduce(0, lambda count, _: count + 1))
 
 
 def _image_size(sides: Histogram[int]) -> Advice:

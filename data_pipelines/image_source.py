@@ -77,7 +77,7 @@ def in_memory(index: RecordIndex, image_size: int, geometry: str = "squash") -> 
         # that reading a variable makes the map sequential under enable_op_determinism. The map has little work here.
         images = tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         done = 0
-        for chunk in in_order(index, image_size).ragged_batch(_CHUNK).prefetch(1):
+        for chunk in in_order(index, image_size, geometry).ragged_batch(_CHUNK).prefetch(1):
             numbers = tf.range(done, done + chunk.image.shape[0])
             images.scatter_update(tf.IndexedSlices(chunk.image, numbers))
             captions.append(chunk.captions)
@@ -91,15 +91,18 @@ def in_memory(index: RecordIndex, image_size: int, geometry: str = "squash") -> 
     )
 
 
-def in_order(index: RecordIndex, image_size: int) -> tf.data.Dataset:
+def in_order(index: RecordIndex, image_size: int, geometry: str = "squash") -> tf.data.Dataset:
     """Returns a dataset of all records as `CaptionedImage`, in the order of their numbers.
 
     Args:
       index: index of the split.
       image_size: pixels per side.
+      geometry: see `square_image`.
     """
     return tf.data.TFRecordDataset(index.files).map(
-        lambda serialized: _decode(serialized, image_size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        lambda serialized: _decode(serialized, image_size, geometry),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
 
 

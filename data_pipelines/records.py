@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from etils import epath
 
 from data_pipelines import datasets
 from data_pipelines.record_folders import SKIPPED_FILE as SKIPPED_FILE

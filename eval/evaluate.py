@@ -58,7 +58,6 @@ _DATASET = command_line.define_dataset(
 )
 
 
-
 def _define_options() -> dict[str, flags.FlagHolder]:
     """Defines a flag for each field of `config.evaluation`; None means the value in the config."""
     define: dict[type, Callable[..., flags.FlagHolder]] = {

@@ -39,7 +39,7 @@ class CaptionedImages(image_builder.ImageBuilder):
           layout: a key of `layouts.names.LAYOUTS`; if empty, it is recognized by looking.
           caption_column: column of a table, or key of JSON, that holds the captions; if empty, one with a usual name.
           validation_share: share of the images for validation, if the source does not say which; 0 .. 1, exclusive.
-          text_preprocessor: text preprocessor that counts the captions' tokens, see `advice.advise`.
+          text_preprocessor: text preprocessor that counts the captions' tokens, see `advice.lengths_by`.
           **kwargs: see `ImageBuilder`.
         """
         self._layout = layout
@@ -86,14 +86,12 @@ class CaptionedImages(image_builder.ImageBuilder):
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         """Adds the facts to the finished records; TFDS renames their folder afterwards."""
+        lengths_by = advice.lengths_by(self._text_preprocessor)  # Fails before the work begins, if at all.
         super()._download_and_prepare(dl_manager, download_config)
-        folder = epath.Path(self.data_dir)
-        files = {
-            split: [folder / path.name for path in map(epath.Path, info.filepaths)]
-            for split, info in self.info.splits.items()
-        }
-        advised = advice.advise(files, self._text_preprocessor)
-        example = advice.first_caption(files[TRAIN])
+        folder, infos = epath.Path(self.data_dir), self.info.splits
+        files = [folder / epath.Path(path).name for path in infos[TRAIN].filepaths]
+        advised = advice.advise(files, infos[TRAIN].num_examples, infos[VALIDATION].num_examples, lengths_by)
+        example = advice.first_caption(files)
         source = os.fspath(self._source)
         source = source if "://" in source else os.path.abspath(source)
         facts = Facts(source, self._found_layout, example, advised)

@@ -14,17 +14,18 @@ _SPECIAL_TOKENS = 2
 class TokenCounter:
     """Counts tokens with the `tokenize` function of a TF Hub text preprocessor."""
 
-    def __init__(self, preprocessor: str):
+    def __init__(self, preprocessor: str, name: str = "text.preprocessor"):
         """Loads the preprocessor.
 
         Args:
           preprocessor: TF Hub handle, or folder of a SavedModel.
+          name: the name that the user knows; error messages begin with it.
 
         Raises:
           FileNotFoundError: it can be neither found nor downloaded.
           ValueError: it does not have the API of a text preprocessor.
         """
-        self._preprocessor = load_preprocessor(preprocessor)
+        self._preprocessor = load_preprocessor(preprocessor, name)
 
     def count(self, captions: tf.Tensor) -> tf.Tensor:
         """Counts tokens, including [CLS] and [SEP]; can be called within `Dataset.map`.

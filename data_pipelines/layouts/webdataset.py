@@ -64,7 +64,7 @@ def _read_archive(tree: Tree, archive: str, options: Options, listing: Listing) 
     for key, (member, digest) in images.items():
         by_kind = captions.pop(key, {})
         found = by_kind.get(".txt") or by_kind.get(".json") or []
-        listing.images.append(ListedImage(member, member, tuple(found), split, archive, digest))
+        listing.images.append(ListedImage(member, member.removeprefix("./"), tuple(found), split, archive, digest))
     for key in captions:
         listing.issues.append(Issue(LEFT_OUT, "caption", f"{archive}: {key}", "text without an image"))
 
