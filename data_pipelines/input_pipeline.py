@@ -139,7 +139,9 @@ def training_batches(
     return _finish(batches, ahead=_PREFETCHED_BATCHES * host_batch_size // replica_batch_size)
 
 
-def all_examples(dataset: str, split: str, data_dir: str | os.PathLike, image_size: int) -> tf.data.Dataset:
+def all_examples(
+    dataset: str, split: str, data_dir: str | os.PathLike, image_size: int, geometry: str = "squash"
+) -> tf.data.Dataset:
     """Returns each image of a split once, with all its captions, in the order of `stream.record_numbers`.
 
     Args:
@@ -147,6 +149,7 @@ def all_examples(dataset: str, split: str, data_dir: str | os.PathLike, image_si
       split: 'train' or 'validation'.
       data_dir: folder of all records.
       image_size: pixels per side.
+      geometry: how images become square, see `images.square_image`.
 
     Returns:
       A dataset of `image_source.CaptionedImage`.
@@ -154,7 +157,7 @@ def all_examples(dataset: str, split: str, data_dir: str | os.PathLike, image_si
     Raises:
       FileNotFoundError: the dataset has not been converted; the message names the command.
     """
-    return image_source.in_order(_index(dataset, split, data_dir), image_size)
+    return image_source.in_order(_index(dataset, split, data_dir), image_size, geometry)
 
 
 class CaptionList(NamedTuple):

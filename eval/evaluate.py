@@ -32,7 +32,7 @@ from absl import app, flags
 from data_pipelines import datasets
 from data_pipelines.datasets import preset
 from xmcgan import command_line, config_checks
-from xmcgan.config import Config, EvaluationConfig
+from xmcgan.config import GEOMETRIES, Config, EvaluationConfig
 from xmcgan.locks import locked
 
 _WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
@@ -55,6 +55,10 @@ _IMAGES = command_line.define_path("images", None, "Folder of images to evaluate
 _CAPTIONS = command_line.define_path("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
 _DATASET = command_line.define_dataset(
     datasets, "With --export and --images: the dataset to compare with.", optional=True
+)
+
+_GEOMETRY = flags.DEFINE_enum(
+    "geometry", None, GEOMETRIES, "With --export and --images: as --config.data.geometry of the runs to compare with."
 )
 
 
@@ -176,7 +180,9 @@ def _dataset_config() -> Config:
     if not _DATASET.value:
         flag = "--export" if _EXPORT.value else "--images"
         raise app.UsageError(f"{flag} needs --dataset: the dataset whose real images to compare with")
-    return _with_options(preset(_DATASET.value, data_dir=_DATA_DIR.value))
+    config = preset(_DATASET.value, data_dir=_DATA_DIR.value)
+    config.data.geometry = _GEOMETRY.value or config.data.geometry
+    return _with_options(config)
 
 
 def _with_options(config: Config) -> Config:

@@ -97,7 +97,7 @@ class Evaluation:
           ValueError: a network is not of the kind that the config says.
         """
         options = config.evaluation
-        captions = {"num_captions": options.num_samples, "seed": options.seed}
+        captions: dict[str, Any] = {"num_captions": options.num_samples, "seed": options.seed}
         listed = input_pipeline.evaluation_captions(config.dataset, SPLIT, data_dir, **captions)
         captions_identity = protocol.identify_captions(config.dataset, SPLIT, options.seed, listed)
         prepare_networks(config, data_dir)
@@ -106,7 +106,8 @@ class Evaluation:
             official_soa = _build_official_soa(config, data_dir, flag_prefix)
         for measure in measures:
             measure.prepare(listed)
-        real = DatasetImages(config.dataset, SPLIT, data_dir, image_size=config.data.image_size, **captions)
+        shape: dict[str, Any] = {"image_size": config.data.image_size, "geometry": config.data.geometry}
+        real = DatasetImages(config.dataset, SPLIT, data_dir, **shape, **captions)
         references = find_references(
             measures,
             real,
@@ -180,7 +181,10 @@ class Evaluation:
         rules = {"rules": image_files.RULES} if changes else {}
         name = os.path.basename(os.path.abspath(images.path))
         identity = {"folder": name, "files": protocol.fingerprint_files(images.files)}
-        source = FolderImages(images.files, image_size=self._config.data.image_size, identity={**identity, **rules})
+        data = self._config.data
+        source = FolderImages(
+            images.files, image_size=data.image_size, geometry=data.geometry, identity={**identity, **rules}
+        )
         incomplete = os.path.join(images.path, "eval", "incomplete")
         result = self.evaluate_source(source, images.captions, identity, incomplete, curve_path)
         own = {"sha256": protocol.fingerprint(images.captions._asdict()), "num_samples": len(images.files), **rules}

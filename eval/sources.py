@@ -14,12 +14,15 @@ import tensorflow as tf
 
 from data_pipelines import image_files, input_pipeline, records
 from data_pipelines.builders import skipped
-from data_pipelines.images import resize_image
+from data_pipelines.images import square_image
 from data_pipelines.in_order import map_in_order
 from xmcgan.text_to_image import TextToImage
 
 # How images of the dataset and of folders are resized. The metrics depend on it, so it is part of the identity.
-_RESIZE = "bilinear without antialias, no crop"
+_RESIZE = {
+    "squash": "bilinear without antialias, no crop",
+    "crop": "bilinear without antialias, of the central square",
+}
 # How many batches of images from files are read ahead.
 _BATCHES_AHEAD = 3
 
@@ -47,7 +50,17 @@ class Source(abc.ABC):
 class DatasetImages(Source):
     """The real images of a list of captions."""
 
-    def __init__(self, dataset: str, split: str, data_dir: str, *, image_size: int, num_captions: int, seed: int):
+    def __init__(
+        self,
+        dataset: str,
+        split: str,
+        data_dir: str,
+        *,
+        image_size: int,
+        num_captions: int,
+        seed: int,
+        geometry: str = "squash",
+    ):
         """Stores what determines the list.
 
         Args:
@@ -57,14 +70,15 @@ class DatasetImages(Source):
           image_size: side length of the images, in pixels.
           num_captions: length of the list, see `input_pipeline.evaluation_batches`.
           seed: seed that the list is drawn with.
+          geometry: how images become square, see `data_pipelines.images.square_image`.
         """
         kinds = skipped.read_kinds(records.directory(dataset, data_dir), [split])
         is_changed = any((kind.action, kind.what) == (skipped.MENDED, "image") for kind in kinds)
         rules = {"rules": image_files.RULES} if is_changed else {}
-        self.identity = {"pictures": "real", "image_size": image_size, "resize": _RESIZE, **rules}
+        self.identity = {"pictures": "real", "image_size": image_size, "resize": _RESIZE[geometry], **rules}
         self.size = num_captions
         self._dataset, self._split, self._data_dir = dataset, split, data_dir
-        self._image_size, self._seed = image_size, seed
+        self._image_size, self._seed, self._geometry = image_size, seed, geometry
 
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
         """See `Source.batches`."""
@@ -74,6 +88,7 @@ class DatasetImages(Source):
             self._data_dir,
             batch_size=batch_size,
             image_size=self._image_size,
+            geometry=self._geometry,
             num_captions=self.size,
             seed=self._seed,
             first=first,
@@ -113,18 +128,26 @@ class GeneratedImages(Source):
 class FolderImages(Source):
     """Images from files, see `image_files.read`."""
 
-    def __init__(self, files: Sequence[str], *, image_size: int | None = None, identity: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        files: Sequence[str],
+        *,
+        image_size: int | None = None,
+        geometry: str = "squash",
+        identity: dict[str, Any] | None = None,
+    ):
         """Stores the files and their identity.
 
         Args:
           files: image files, in the order of their captions.
           image_size: side length in pixels, to which images are resized like the dataset's. With None, images keep
             their sizes, and each is a batch of its own.
+          geometry: see `DatasetImages`.
           identity: identifies the images, as JSON values.
         """
-        self.identity = {"pictures": "files", "image_size": image_size, "resize": _RESIZE, **(identity or {})}
+        self.identity = {"pictures": "files", "image_size": image_size, "resize": _RESIZE[geometry], **(identity or {})}
         self.size = len(files)
-        self._files, self._image_size = files, image_size
+        self._files, self._image_size, self._geometry = files, image_size, geometry
 
     def batches(self, first: int, batch_size: int) -> Iterator[dict[str, tf.Tensor]]:
         """See `Source.batches`.
@@ -147,7 +170,9 @@ class FolderImages(Source):
 
     def _read(self, file: str) -> tf.Tensor:
         image = image_files.read(file).rgb  # [height, width, 3] uint8
-        return _on_cpu(resize_image, image, self._image_size) if self._image_size else _on_cpu(tf.constant, image)
+        if not self._image_size:
+            return _on_cpu(tf.constant, image)
+        return _on_cpu(square_image, image, self._image_size, self._geometry)
 
 
 def _on_cpu(function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:

@@ -162,6 +162,7 @@ def held_out(config: Config | None, page_rows: int) -> Iterator[Page]:
         _DATA_DIR.value,
         batch_size=page_rows,
         image_size=config.data.image_size,
+        geometry=config.data.geometry,
         num_captions=_HELD_OUT.value,
         seed=_SEED.value,
     )

@@ -25,6 +25,16 @@ def test_real_images_are_those_of_the_list(first, scenes_dir):
     np.testing.assert_array_equal(_images(source, first, 4), expected[first:])
 
 
+def test_geometry_is_part_of_the_identity_and_the_default_is_as_ever(scenes_dir):
+    listed = {"num_captions": 3, "seed": 3, "image_size": 64}
+    squashed, cropped = (
+        DatasetImages("scenes", "validation", str(scenes_dir), geometry=geometry, **listed).identity
+        for geometry in ("squash", "crop")
+    )
+    assert squashed == {"pictures": "real", "image_size": 64, "resize": "bilinear without antialias, no crop"}
+    assert cropped == {**squashed, "resize": "bilinear without antialias, of the central square"}
+
+
 CAPTIONS = ["a red ball on the beach", "a blue star at night", "a red ball on the beach", "two boxes", "a moon"]
 SEEDS = [(5 << 32) + place for place in (0, 1, 2, 2, 9)]
 
