@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from data_pipelines.builders.skipped import KEPT, LEFT_OUT, Issue
@@ -69,16 +69,15 @@ def divide(tree: Tree, images: Sequence[ListedImage], validation_share: float) -
     given, how = _given(tree, images, depth)
     names = _names(images, given, depth)
     groups = _equal_images(tree, images, names)
-    splits = dict(given)
-    if TRAIN in given.values():
-        for index, image in enumerate(images):
-            if index not in given:
-                splits[index] = TRAIN
-                if image.captions:
-                    issues[TRAIN].append(Issue(KEPT, "image", names[index], "image of no split: used for training"))
-    if VALIDATION not in splits.values():
-        free = [index for index in range(len(images)) if splits.get(index, TRAIN) == TRAIN]
-        splits.update(_by_hash(free, names, groups, validation_share))
+    splits = {**dict.fromkeys(range(len(images)), TRAIN), **given}
+    if given:
+        rest = [index for index, image in enumerate(images) if index not in given and image.captions]
+        reason = "image of no split: used for training"
+        issues[TRAIN] += [Issue(KEPT, "image", names[index], reason) for index in rest]
+    if VALIDATION not in given.values():
+        usable = {index for index, image in enumerate(images) if image.path and image.captions}
+        free = [index for index, split in splits.items() if split == TRAIN]
+        splits.update(_by_hash(free, usable, names, groups, validation_share))
         part = f"about {validation_share:.0%} of the {'training ' if given else ''}images are for validation, by a hash"
         how = f"{how}; {part}" if given else part
     division = Division({}, issues, how)
@@ -169,12 +168,19 @@ def _equal_images(tree: Tree, images: Sequence[ListedImage], names: Sequence[str
 
 
 def _by_hash(
-    free: Sequence[int], names: Sequence[str], groups: Iterable[Sequence[int]], validation_share: float
+    free: Sequence[int],
+    usable: Collection[int],
+    names: Sequence[str],
+    groups: Iterable[Sequence[int]],
+    validation_share: float,
 ) -> dict[int, str]:
-    """Divides images by a hash of their names; images of equal content go together."""
+    """Divides images by a hash of their names, with at least one usable image for validation.
+
+    Images of equal content go together.
+    """
     first = {index: names[group[0]] for group in groups for index in group}
     ranks = {index: _rank(first[index]) for index in free}
-    limit = max(validation_share, min(ranks.values(), default=0.0))
+    limit = max(validation_share, min((ranks[index] for index in free if index in usable), default=0.0))
     return {index: VALIDATION if ranks[index] <= limit else TRAIN for index in free}
 
 
