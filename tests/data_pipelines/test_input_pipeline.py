@@ -117,7 +117,7 @@ def test_hosts_share_the_stream_and_read_their_rows_alone(hosts, replicas, data_
     ids = list(serialized.map(lambda record: records.parse(record).image_id).as_numpy_iterator())
     read = []
 
-    def recording(index, image_size):
+    def recording(index, image_size, geometry):
         def note(numbers):
             read.extend(numbers.tolist())
             return numbers
@@ -125,7 +125,7 @@ def test_hosts_share_the_stream_and_read_their_rows_alone(hosts, replicas, data_
         def noted(numbers):
             return tf.ensure_shape(tf.numpy_function(note, [numbers], tf.int64), [batch_size // hosts])
 
-        source = image_source.reread(index, image_size)
+        source = image_source.reread(index, image_size, geometry)
         # Ends behind the last batch, so that nothing is read ahead.
         return source._replace(fetch=lambda numbers: source.fetch(numbers.take(number).map(noted)))
 

@@ -55,7 +55,7 @@ def load(handle: str, name: str) -> tf.Module:
 
 def is_fetched(handle: str) -> bool:
     """Tells whether a SavedModel can be loaded without a network: a handle in TF Hub's cache, or a folder."""
-    folder = os.path.join(resolver.tfhub_cache_dir(), hashlib.sha1(handle.encode()).hexdigest())
+    folder = os.path.join(resolver.tfhub_cache_dir(use_temp=True), hashlib.sha1(handle.encode()).hexdigest())
     return tf.io.gfile.exists(os.path.join(folder if "://" in handle else handle, _GRAPH))
 
 
