@@ -65,11 +65,12 @@ _VALIDATION_SHARE = flags.DEFINE_float(
     lower_bound=0,
     upper_bound=0.9,
 )
-_TEXT_PREPROCESSOR = flags.DEFINE_string(
+_TEXT_PREPROCESSOR = command_line.define_path(
     "text_preprocessor",
     "",
     "Your own images: text preprocessor to count tokens with, as in --config.text.preprocessor. [the default one, if "
     "it has been downloaded]",
+    remote=True,
 )
 _MAX_SKIPPED = flags.DEFINE_float(
     "max_skipped",

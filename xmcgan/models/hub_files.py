@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 import tensorflow_hub as hub
-from tensorflow_hub import resolver
 
 from xmcgan.literal_paths import literal_folder
 
@@ -55,8 +54,11 @@ def load(handle: str, name: str) -> tf.Module:
 
 def is_fetched(handle: str) -> bool:
     """Tells whether a SavedModel can be loaded without a network: a handle in TF Hub's cache, or a folder."""
-    folder = os.path.join(resolver.tfhub_cache_dir(use_temp=True), hashlib.sha1(handle.encode()).hexdigest())
-    return tf.io.gfile.exists(os.path.join(folder if "://" in handle else handle, _GRAPH))
+    folder = handle
+    if "://" in handle:
+        _choose_cache()
+        folder = os.path.join(os.environ["TFHUB_CACHE_DIR"], hashlib.sha1(handle.encode()).hexdigest())
+    return tf.io.gfile.exists(os.path.join(folder, _GRAPH))
 
 
 def saved_model_digest(handle: str) -> str:
