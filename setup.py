@@ -8,6 +8,8 @@ _GRADIO = "gradio>=6,<7; python_version >= '3.10'"
 # TensorFlow 2.15, the paper's, has wheels up to Python 3.11; from 3.12 on it is the newest that TensorFlow Text has.
 _PAPER = "python_version < '3.12'"
 _NEWEST = "python_version >= '3.12'"
+# The last for Python 3.9, and the last that goes with the ml_dtypes of TensorFlow 2.15.
+_JAX = f"jax[cpu]==0.4.30; {_PAPER}"
 
 setup(
     name="xmcgan",
@@ -60,12 +62,17 @@ setup(
         "beam": ["apache-beam>=2.50"],
         "demo": [_GRADIO],
         "huggingface": [_HUGGINGFACE_HUB],
+<<<<<<< HEAD
         "parquet": ["pyarrow>=10"],
+=======
+        "lowered": [_JAX],
+>>>>>>> fa22674 (experiments.lowered: a run trained with JAX where there is no TensorFlow, and brought back)
         # TensorFlow Addons and GAN: an independent spectral normalization, FID, KID and IS that the tests compare with.
         "dev": [
             "apache-beam>=2.50",
             _GRADIO,
             _HUGGINGFACE_HUB,
+            _JAX,
             "hypothesis>=6.100",
             "import-linter>=2",
             "mypy>=1.10",

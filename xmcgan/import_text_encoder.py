@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("give either --source=FOLDER or --download=NAME")
     output = os.path.normpath(_OUTPUT.value)
     with files.new_folder(output) as folder:
-        source = _SOURCE.value or download.download(_DOWNLOAD.value, _REVISION.value)
+        source = _SOURCE.value or download.download(_DOWNLOAD.value or "", _REVISION.value)
         imported = bert.load(source)
         with console.quiet_libraries():
             bert_model.save(imported.preprocessor, imported.encoder, folder)

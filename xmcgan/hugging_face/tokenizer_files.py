@@ -94,13 +94,13 @@ def read(folder: str | os.PathLike) -> TokenizerFiles:
     if config.tokenize_chinese_chars is False:
         raise ValueError(f"{paths['tokenizer_config.json']}: tokenize_chinese_chars is false: {_TAKEN}")
     _check_vocabulary(vocabulary, path)
-    lower_case = _first(config.do_lower_case, normalizer and normalizer.lowercase)
+    lower_case = _first(config.do_lower_case, normalizer.lowercase if normalizer else None)
     if lower_case is None:
         raise ValueError(
             f"{os.fspath(folder)} does not say whether its words are lower-cased: write a tokenizer_config.json there, "
             '{"do_lower_case": true} or {"do_lower_case": false}'
         )
-    strip_accents = _first(config.strip_accents, normalizer and normalizer.strip_accents, lower_case)
+    strip_accents = _first(config.strip_accents, normalizer.strip_accents if normalizer else None, lower_case)
     return TokenizerFiles(vocabulary, lower_case, bool(strip_accents))
 
 
