@@ -33,8 +33,8 @@ with epy.lazy_imports():
 
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = command_line.define_workdir()
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write the lowered run to.")
-_READ = flags.DEFINE_string("read", None, "Folder of a lowered run, whose state to bring back into its run.")
+_OUTPUT = command_line.define_path("output", None, "Folder to write the lowered run to.")
+_READ = command_line.define_path("read", None, "Folder of a lowered run, whose state to bring back into its run.")
 command_line.define_config(datasets, optional=True)
 
 

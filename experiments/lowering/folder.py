@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import shutil
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -14,15 +14,15 @@ import tqdm
 
 from data_pipelines import input_pipeline, stream
 from experiments.lowering import lower, runner
-from xmcgan import config_json
+from xmcgan import config_json, text_files
 from xmcgan.config import Config
-from xmcgan.files import replaced, sync
+from xmcgan.files import new_folder, replaced
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.training import random_numbers
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.state import TrainState
 from xmcgan.training.summaries import METRICS_FILE, PendingMetrics, drop_steps_after
-from xmcgan.training.workdir import check_workdir, claim_workdir
+from xmcgan.training.workdir import check_workdir, claim_workdir, held
 
 RUNNER = "run.py"
 _CHUNK = 64  # Images that are decoded together.
@@ -57,9 +57,8 @@ def write(
       FileNotFoundError: the dataset has not been converted.
       ValueError: the config cannot be lowered, the workdir belongs to another run, or nothing is left to train.
     """
-    target = pathlib.Path(folder)
-    if target.exists():
-        raise FileExistsError(f"{target} exists: remove it, or name another folder by --output")
+    if os.path.exists(folder):
+        raise FileExistsError(f"{folder} exists: remove it, or name another folder by --output")
     if config.text.precomputed:
         raise ValueError("text.precomputed=True cannot be lowered: the lowered step encodes captions, so leave it off")
     check_workdir(workdir, config)
@@ -72,37 +71,18 @@ def write(
     if step >= num_steps:
         raise ValueError(f"{workdir} is trained: step {step} of {num_steps}")
 
-    temporary = target.with_name(f"{target.name}.incomplete")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    iteration = lower.lower(config, state, text_encoder, image_encoder)
-    (temporary / runner.STEP).write_bytes(iteration.serialized)
-    np.savez(temporary / runner.CONSTANTS, **iteration.constants)
-    values = [variable.numpy() for variable in lower.variables(state)]
-    pending = PendingMetrics(checkpoints.read_note()).note()
-    runner.write_state(temporary / runner.STATE, runner.Checkpoint(step, values, pending))
-    caption_counts = _write_images(temporary, config, data_dir, num_images, text_encoder)
-    _write_stream(temporary, config, caption_counts, step, num_steps)
-    options = config.training
-    manifest = {
-        "config": json.loads(config_json.to_json(config)),
-        "workdir": os.path.abspath(workdir),
-        "first_step": step,
-        "num_steps": num_steps,
-        "log_every": options.log_every,
-        "images_per_step": options.images_per_iteration,
-        "arguments": iteration.arguments,
-        "metrics": iteration.metrics,
-        "random_numbers": [
-            {"distribution": draw.distribution, "shape": draw.shape, "key": _key(draw, options.seed)}
-            for draw in random_numbers.draws(config)
-        ],
-    }
-    (temporary / runner.MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-    shutil.copyfile(runner.__file__, temporary / RUNNER)
-    for path in temporary.iterdir():
-        sync(path)
-    temporary.rename(target)
+    with new_folder(folder) as temporary:
+        iteration = lower.lower(config, state, text_encoder, image_encoder)
+        (temporary / runner.STEP).write_bytes(iteration.serialized)
+        np.savez(temporary / runner.CONSTANTS, **iteration.constants)
+        values = [variable.numpy() for variable in lower.variables(state)]
+        pending = PendingMetrics(checkpoints.read_note()).note()
+        runner.write_state(temporary / runner.STATE, runner.Checkpoint(step, values, pending))
+        caption_counts = _write_images(temporary, config, data_dir, num_images, text_encoder)
+        _write_stream(temporary, config, caption_counts, step, num_steps)
+        manifest = _manifest(config, workdir, step, num_steps, iteration)
+        (temporary / runner.MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        shutil.copyfile(runner.__file__, temporary / RUNNER)
     return step
 
 
@@ -122,7 +102,7 @@ def read(folder: str | os.PathLike) -> tuple[str, int]:
     source = pathlib.Path(folder)
     if not (source / runner.MANIFEST).exists():
         raise FileNotFoundError(f"no lowered run in {source}: write one by --workdir and --output")
-    manifest = json.loads((source / runner.MANIFEST).read_text(encoding="utf-8"))
+    manifest = text_files.read_json(source / runner.MANIFEST, dict[str, Any])
     config, workdir = config_json.from_json(json.dumps(manifest["config"])), manifest["workdir"]
     trained = runner.newest_checkpoint(source)
     if trained.step == manifest["first_step"]:
@@ -135,10 +115,32 @@ def read(folder: str | os.PathLike) -> tuple[str, int]:
     for target, value in zip(targets, trained.state):
         target.assign(value)
     os.makedirs(workdir, exist_ok=True)
-    claim_workdir(workdir, config)
-    _append_metrics(source, workdir, manifest["first_step"], trained.step)
-    Checkpoints(workdir, state, config.training.max_checkpoints, config.training.keep_every).save(trained.pending)
+    with held(workdir):
+        claim_workdir(workdir, config)
+        _append_metrics(source, workdir, manifest["first_step"], trained.step)
+        Checkpoints(workdir, state, config.training.max_checkpoints, config.training.keep_every).save(trained.pending)
     return workdir, trained.step
+
+
+def _manifest(
+    config: Config, workdir: str, first_step: int, num_steps: int, iteration: lower.LoweredIteration
+) -> dict[str, Any]:
+    """Returns what `runner.py` has to know, as JSON values."""
+    options = config.training
+    return {
+        "config": json.loads(config_json.to_json(config)),
+        "workdir": os.path.abspath(workdir),
+        "first_step": first_step,
+        "num_steps": num_steps,
+        "log_every": options.log_every,
+        "images_per_step": options.images_per_iteration,
+        "arguments": iteration.arguments,
+        "metrics": iteration.metrics,
+        "random_numbers": [
+            {"distribution": draw.distribution, "shape": draw.shape, "key": _key(draw, options.seed)}
+            for draw in random_numbers.draws(config)
+        ],
+    }
 
 
 def _write_images(
