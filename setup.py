@@ -62,11 +62,8 @@ setup(
         "beam": ["apache-beam>=2.50"],
         "demo": [_GRADIO],
         "huggingface": [_HUGGINGFACE_HUB],
-<<<<<<< HEAD
         "parquet": ["pyarrow>=10"],
-=======
         "lowered": [_JAX],
->>>>>>> fa22674 (experiments.lowered: a run trained with JAX where there is no TensorFlow, and brought back)
         # TensorFlow Addons and GAN: an independent spectral normalization, FID, KID and IS that the tests compare with.
         "dev": [
             "apache-beam>=2.50",

@@ -42,15 +42,15 @@ def main(argv: list[str]) -> None:
     """Writes the folder of a lowered run, or reads it."""
     del argv
     output = _OUTPUT.value
-    if bool(output) == bool(_READ.value):
+    if (output is None) == (_READ.value is None):
         raise app.UsageError("give --output to write a lowered run, or --read to bring one back")
     if importlib.util.find_spec("jax") is None:
         raise ValueError("lowering needs JAX: pip install 'xmcgan[lowered]'")
-    if _READ.value:
+    if output is None:
         workdir, step = lowered_folder.read(_READ.value)
         print(f"{workdir} is at step {step}")
         return
-    if not flags.FLAGS.dataset:
+    if flags.FLAGS.dataset is None:
         raise app.UsageError("--dataset is missing: it names the run's config")
     config, data_dir = command_line.get_config(), _DATA_DIR.value
     prepare.prepare_for(config, data_dir)

@@ -150,7 +150,7 @@ def _write_images(
     size = config.data.image_size
     shape = (num_images, size, size, 3)
     images = np.lib.format.open_memmap(folder / runner.IMAGES, mode="w+", dtype=np.uint8, shape=shape)
-    examples = input_pipeline.all_examples(config.dataset, "train", data_dir, size)
+    examples = input_pipeline.all_examples(config.dataset, "train", data_dir, size, config.data.geometry)
     counts, tokens, done = [], [], 0
     with tqdm.tqdm(total=num_images, desc="decoding", unit="image", disable=None) as bar:
         for chunk in examples.ragged_batch(_CHUNK).prefetch(1):
