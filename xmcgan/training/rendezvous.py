@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import select
 import socket
@@ -202,7 +203,7 @@ def _listen(address: str, index: int) -> Iterator[socket.socket]:
             raise
         raise OSError(
             f"port {port}, which TF_CONFIG gives to worker {index}, cannot be used on this machine "
-            f"({(error.strerror or '').lower()}): end what uses it, or name another port on all machines"
+            f"({os.strerror(error.errno).lower()}): end what uses it, or name another port on all machines"
         ) from error
     with listener:
         listener.setblocking(False)
