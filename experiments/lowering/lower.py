@@ -121,10 +121,10 @@ def _exported(hlo: bytes, num_outputs: int) -> bytes:
 
     def lowering(context: mlir.LoweringRuleContext, *arguments: mlir.ir.Value) -> list[mlir.ir.Value]:
         module = mlir.xla_computation_to_mlir_module(computation)
-        types = mlir.ir.SymbolTable(module.operation)["main"].type.results
+        entry: Any = mlir.ir.SymbolTable(module.operation)["main"]
         symbols = context.module_context.symbol_table
         name = mlir.merge_mlir_modules(context.module_context.module, _NAME, module, dst_symtab=symbols)
-        call = mlir.func_dialect.CallOp(types, mlir.ir.FlatSymbolRefAttr.get(name), arguments)
+        call = mlir.func_dialect.CallOp(entry.type.results, mlir.ir.FlatSymbolRefAttr.get(name), arguments)
         int32 = mlir.ir.IntegerType.get_signless(32)
         return [mlir.hlo.get_tuple_element(call, mlir.ir.IntegerAttr.get(int32, index)) for index in range(num_outputs)]
 

@@ -128,9 +128,10 @@ def load_iteration(folder: pathlib.Path, manifest: dict[str, Any]) -> Any:
       state; both stay on the device.
     """
     import jax
+    from jax import export
 
     jax.config.update("jax_enable_x64", True)  # For the 64-bit counters of steps.
-    exported = jax.export.deserialize(bytearray((folder / STEP).read_bytes()))
+    exported = export.deserialize(bytearray((folder / STEP).read_bytes()))
     with np.load(folder / CONSTANTS) as stored:
         constants = {name: jax.device_put(stored[name]) for name in stored.files}
     slots, names = manifest["arguments"], manifest["metrics"]
