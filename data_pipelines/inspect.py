@@ -34,7 +34,7 @@ _SPLIT = flags.DEFINE_string("split", None, "The split to inspect, such as valid
 _SHEET = command_line.define_path(
     "sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.", remote=True
 )
-_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0)
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0, upper_bound=10_000)
 _SEED = command_line.define_seed("Seed of the random choice of records.")
 _OUTPUT = command_line.define_path("output", None, "JSON file to write the numbers to.", remote=True)
 command_line.define_config(datasets)

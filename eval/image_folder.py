@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -160,7 +161,8 @@ def _kind(entry: os.DirEntry) -> str:
         return "hidden"
     if _is_image(entry):
         return "that the table does not name"
-    return os.path.splitext(entry.name)[1] or "without an ending"
+    ending = os.path.splitext(entry.name)[1]
+    return ending if re.fullmatch(r"\.\w{1,8}", ending, re.ASCII) else "of other kinds"
 
 
 def _images_below(folder: str) -> Iterable[str]:

@@ -37,8 +37,10 @@ _MODEL = flags.DEFINE_multi_string("model", [], "NAME=FOLDER of a run or an expo
 _CAPTION = flags.DEFINE_multi_string("caption", [], "A caption, for noise, ways and attention")
 _DATASET = command_line.define_dataset(datasets, "Dataset of captions and models: its validation split.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", lower_bound=1)
-_NUM_NOISE = flags.DEFINE_integer("num_noise", 8, "Noise vectors of noise; ways uses up to 2.", lower_bound=1)
+_NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", lower_bound=1, upper_bound=200)
+_NUM_NOISE = flags.DEFINE_integer(
+    "num_noise", 8, "Noise vectors of noise; ways uses up to 2.", lower_bound=1, upper_bound=64
+)
 _SEED = command_line.define_seed("Seed of captions, images and noise.")
 _OUTPUT = command_line.define_path("output", "figures", "Folder of the figures.")
 

@@ -28,7 +28,7 @@ _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Number of training image
 _NUM_VAL_IMAGES = flags.DEFINE_integer(
     "num_val_images", None, "Number of validation images; by default a tenth of --num_images.", lower_bound=1
 )
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", draw.DEFAULT_SIZE, "Pixels a side.", lower_bound=32)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", draw.DEFAULT_SIZE, "Pixels a side.", lower_bound=32, upper_bound=4096)
 _SEED = command_line.define_seed("Seed of the scenes.")
 _CAPTIONS_ONLY = flags.DEFINE_bool(
     "captions_only", False, "With ln_*: write the smaller *_captions.jsonl, without timed words and traces."

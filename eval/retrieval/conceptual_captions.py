@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypedDict
 
@@ -29,7 +30,7 @@ from data_pipelines import image_files
 from data_pipelines.images import resize_image
 from data_pipelines.input_pipeline import Batch
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
-from xmcgan import text_files
+from xmcgan import failures, text_files
 from xmcgan.files import replaced
 
 _MAX_UNFIT = 0.5
@@ -79,6 +80,7 @@ class ConceptualCaptions(CaptionPairs):
         self.num_images = len(files) - num_held_out
         self.identity = {"pictures": self.num_images, "pairs": len(pairs), "sha256": digest(pairs)}
         self._images = os.path.abspath(images)
+        failures.add_explainer(self._images, _explain)
         self._training = [pair for pair in pairs if pair.file not in held_out]
         first = {pair.file: pair for pair in reversed(pairs) if pair.file in held_out}  # One caption for each image.
         self._held_out = [first[file] for file in files[:num_held_out]]
@@ -275,6 +277,12 @@ def _read_memo(memo: str | os.PathLike, pairs_digest: str) -> dict[str, str] | N
     except (FileNotFoundError, ValueError):
         return None
     return found["unfit"] if found["pairs"] == pairs_digest else None
+
+
+def _explain(error: Exception) -> str | None:
+    """Finds our own words in TensorFlow's error about an image that was damaged or removed during training."""
+    found = re.search(r"ValueError: (.* cannot be used \(.*\): .*)", str(error))
+    return found[1] if found else None
 
 
 def _hash(file: str) -> bytes:

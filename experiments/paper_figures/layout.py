@@ -22,6 +22,7 @@ _FONT_SIZE = 8.0  # Points.
 _LINE = _FONT_SIZE * 1.25 / 72  # Inches.
 _CHARACTER = _FONT_SIZE * 0.52 / 72  # Inches; mean width of a letter.
 _IMAGE, _GAP, _LABEL = 1.0, 0.06, 1.7  # Inches.
+_LONGEST_LABEL, _MOST_LINES = 4000, 40  # The rest of a text is cut off.
 
 
 class Cell(NamedTuple):
@@ -105,4 +106,5 @@ def save(drawn: figure.Figure, path: str) -> list[str]:
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    return textwrap.wrap(text, max(1, int(width / _CHARACTER)))
+    shown = text[:_LONGEST_LABEL]
+    return textwrap.wrap(shown, max(1, int(width / _CHARACTER)), max_lines=_MOST_LINES, placeholder=" ...")

@@ -50,7 +50,7 @@ def test_what_was_taken_and_what_was_passed_over_is_said(folder):
     for name in ("x/g.png", "x/y/h.jpg", "x/notes.txt", "eval/curve.png", ".cache/i.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
-    found = {"images in subfolders": 2, "hidden": 1, ".txt": 1, "without an ending": 1}
+    found = {"images in subfolders": 2, "hidden": 1, ".txt": 1, "of other kinds": 1}
     images = image_folder.read(str(folder))
     assert images.passed_over == {"that the table does not name": 2, **found}
     (folder / "captions.tsv").unlink()

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from eval.retrieval import conceptual_captions
 from eval.retrieval.conceptual_captions import ConceptualCaptions, Pair, fit_pairs, read_pairs
+from xmcgan import failures
 
 COUNT = 40
 
@@ -110,6 +112,18 @@ def test_names_that_are_not_utf8_and_odd_images_are_trained_on(folder):
     held_out = [row for batch in pairs.held_out_batches(batch_size=8, image_size=16) for row in batch.image.numpy()]
     levels = sorted(round(image.mean() / 6) for image in [*batch.image.numpy(), *held_out])
     assert levels == list(range(COUNT))
+
+
+def test_an_image_that_is_damaged_during_training_is_named(folder):
+    pairs = ConceptualCaptions(folder, read_pairs(folder))
+    for path in folder.glob("0*/*.jpg"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(tf.errors.OpError) as raised:
+        list(pairs.held_out_batches(batch_size=8, image_size=16))
+    line = failures.explanation(raised.value)
+    assert re.fullmatch(
+        rf"{folder}/0000./\d+\.jpg cannot be used \(truncated JPEG\): replace it, or leave it out", line
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"pairs": 1, "unfit": {}}', "[]"])
