@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from etils import epath
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from data_pipelines import jpegs
 from data_pipelines.jpegs import MAX_PIXELS
@@ -146,8 +146,10 @@ def decode(content: bytes) -> ImageFile:
     image = _open(content)
     try:
         return _decode_opened(content, image)
-    except (MemoryError, _Refusal):
+    except _Refusal:
         raise
+    except MemoryError as error:
+        raise ValueError("image too large") from error
     except Exception as error:  # Pillow's decoders raise errors of many types for damaged files.
         raise ValueError(f"damaged {image.format}") from error
 
@@ -199,11 +201,7 @@ def _open(content: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise ValueError("image too large") from error
-    except UnidentifiedImageError as error:
-        raise ValueError("unknown or damaged format") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # See `decode`.
+    except Exception as error:  # UnidentifiedImageError, and others: see `decode`.
         raise ValueError("unknown or damaged format") from error
     if image.width * image.height > MAX_PIXELS:
         raise ValueError("image too large")
@@ -216,8 +214,6 @@ def _open_jpeg(content: bytes) -> Image.Image | None:
     """Reads the header of a JPEG file; None if Pillow cannot, although TensorFlow may."""
     try:
         return Image.open(io.BytesIO(content), formats=("JPEG",))
-    except MemoryError:
-        raise
     except Exception:  # See `decode`.
         return None
 
@@ -271,8 +267,6 @@ def _turn(image: Image.Image | None) -> Image.Transpose | None:
     try:
         orientation: Any = image.getexif().get(ExifTags.Base.Orientation) if image else None
         return _TURNS.get(orientation)
-    except MemoryError:
-        raise
     except Exception:  # EXIF data come in many broken forms.
         return None
 
