@@ -15,7 +15,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import datasets
+from data_pipelines import datasets, record_damage
+from data_pipelines.images import decode_image
 from data_pipelines.record_folders import SKIPPED_FILE as SKIPPED_FILE
 from data_pipelines.record_folders import VERSION as VERSION
 from data_pipelines.record_folders import directory, is_converted
@@ -170,7 +171,12 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
     try:
         with console.quiet_libraries():
             builder = tfds.builder_from_directory(folder)
-            files = [file for split in builder.info.splits.values() for file in split.filepaths]
+            splits = builder.info.splits.values()
+            lengths = {
+                os.fspath(file): length
+                for split in splits
+                for file, length in zip(split.filepaths, split.shard_lengths)
+            }
             sizes = {name: builder.info.splits[name].num_examples for name in ("train", "validation")}
     except PermissionError:
         raise
@@ -179,19 +185,26 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
         raise ValueError(
             f"{os.fspath(folder)} has no usable dataset_info.json or features.json ({reason}): {remedy}"
         ) from error
-    if any(epath.Path(file).parent != folder for file in files):
+    if any(epath.Path(file).parent != folder for file in lengths):
         raise ValueError(f"{os.fspath(folder / 'dataset_info.json')} names files in other folders: {remedy}")
     empty = [name for name, size in sizes.items() if size < 1]
     if empty:
         raise ValueError(f"{os.fspath(folder)} has no records in {' and '.join(empty)}: {remedy}")
-    failures.add_explainer(os.fspath(folder), functools.partial(_explain, builder))
+    failures.add_explainer(
+        os.fspath(folder), functools.partial(record_damage.explain, folder, lengths, remedy, check_record)
+    )
     return builder
 
 
-def _explain(builder: tfds.core.DatasetBuilder, error: Exception) -> str | None:
-    from data_pipelines import record_damage  # It needs this module.
+def check_record(serialized: tf.Tensor) -> tf.Tensor:
+    """Raises TensorFlow's error, in a graph, if a serialized record has no readable image or no captions.
 
-    return record_damage.explain(builder, error)
+    Returns:
+      The size of its image, [3] int32.
+    """
+    record = parse(serialized)
+    tf.debugging.assert_positive(tf.size(record.captions))
+    return tf.shape(decode_image(record.image))
 
 
 def _to_int(values: np.ndarray, steps: int) -> np.ndarray:

@@ -9,6 +9,7 @@ They are in the dataset's folder of records. Each text encoder has its own folde
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -19,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from data_pipelines import datasets, record_index, records
+from data_pipelines import datasets, record_damage, record_index, records
 from data_pipelines.record_index import RecordIndex
 from data_pipelines.text_features import StoredText
 from xmcgan import config as config_lib
-from xmcgan import handles, text_files
+from xmcgan import failures, handles, text_files
 from xmcgan.config import Config
 from xmcgan.files import matching, write_text
 from xmcgan.models import hub_files
@@ -144,6 +145,10 @@ def load(config: Config, data_dir: str | os.PathLike, split: str = "train") -> S
     except (FileNotFoundError, ValueError) as error:
         what, _, _ = str(error).partition(": ")  # The rest says what to do about damaged records of the dataset.
         raise ValueError(f"the stored text features are damaged: {what}: {remedy}") from error
+    lengths = {os.fspath(target / file): size for file, size in zip(sorted(info.filenames), info.shard_lengths)}
+    failures.add_explainer(
+        os.fspath(target), functools.partial(record_damage.explain, target, lengths, remedy, tf.identity)
+    )
     stored = StoredText(index, config.data.text_length, config.text.dim, remedy)
     dataset_index = record_index.load(
         records.directory(config.dataset, data_dir), split, info.filepaths, info.shard_lengths
