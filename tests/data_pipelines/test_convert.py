@@ -16,7 +16,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data_pipelines import input_pipeline, prepare, record_index, records
+from data_pipelines import image_files, images, input_pipeline, prepare, record_index, records
+from eval.sources import DatasetImages
 from tests.support.converted import left_out, notes
 
 SPLITS = {"train": "train2014", "validation": "val2014"}
@@ -196,6 +197,41 @@ def test_unfit_images_are_left_out_and_listed(source, tmp_path, caplog):
         (train[1].name, "missing"),
     ]:
         assert f"train, {name}: left out: {reason}" in caplog.text
+
+
+def test_images_that_are_changed_are_listed_and_names_lead_nowhere_else(source, tmp_path, caplog):
+    validation = sorted((source / "val2014").iterdir())
+    upright = np.asarray(PIL.Image.open(validation[0]))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # Turned by a quarter.
+    PIL.Image.fromarray(np.rot90(upright)).save(validation[0], quality=95, exif=exif)
+    PIL.Image.open(validation[1]).quantize(64).save(validation[1], "BMP")
+    outside = tmp_path / "outside.jpg"
+    shutil.copy(validation[2], outside)
+
+    def lead_out(content):
+        content["images"][2]["file_name"] = "../../outside.jpg"
+        content["images"][3]["file_name"] = str(outside)
+
+    _edit_captions(source, "val2014", lead_out)
+    with caplog.at_level("WARNING"):
+        prepare.convert("coco2014", source, tmp_path / "data", max_skipped=0.5)
+    assert [(entry["action"], entry["reason"]) for entry in notes("coco2014", tmp_path / "data")] == [
+        ("mended", "turned upright"),
+        ("mended", "palette expanded"),
+        ("mended", "BMP stored as PNG"),
+        ("left out", "file outside of the source"),
+        ("left out", "file outside of the source"),
+    ]
+    assert "validation: mended: 1 x turned upright (image), 1 x palette expanded (image), 1 x BMP st" in caplog.text
+    found = {record.file_name.numpy().decode(): record for record in _read(tmp_path / "data", "validation").values()}
+    turned = images.decode_image(found[validation[0].name].image).numpy()
+    assert turned.shape == upright.shape and np.abs(turned.astype(int) - upright).mean() < 4
+    listed = {
+        split: DatasetImages("coco2014", split, str(tmp_path / "data"), image_size=64, num_captions=5, seed=0).identity
+        for split in SPLITS
+    }
+    assert listed["validation"]["rules"] == image_files.RULES and "rules" not in listed["train"]
 
 
 def test_the_log_names_the_first_three_of_a_reason(source, tmp_path, caplog):
