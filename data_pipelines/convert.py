@@ -24,10 +24,11 @@ Your own images (--dataset=captioned_images) may be in any of these layouts, and
 Folders (train/, val/, test/), lists of names (val.txt), names of files (captions_val.csv) or a column 'split' say which
 images are for validation; otherwise a hash of the names does. Afterwards all commands take --dataset=birds.
 
-Images keep their original JPEG bytes. Unusable images and captions are left out, and stray spaces and line breaks are
-mended; skipped.jsonl beside the records lists all of them. The conversion uses all cores, or with --beam_runner a
-cluster (pip install 'xmcgan[beam]'). An interrupted conversion leaves no partial records and can be started again
-immediately. A finished conversion is not repeated. Scenes are drawn if no --source is given.
+Plain JPEG and PNG files are kept byte for byte; other images are turned upright, laid over white and so on. Unusable
+images and captions are left out, and stray spaces and line breaks are mended. skipped.jsonl beside the records lists
+all of them. The conversion uses all cores, or with --beam_runner a cluster (pip install 'xmcgan[beam]'). An interrupted
+conversion leaves no partial records and can be started again immediately. A finished conversion is not repeated. Scenes
+are drawn if no --source is given.
 """
 
 from __future__ import annotations

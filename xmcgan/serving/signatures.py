@@ -15,7 +15,7 @@ Inputs and outputs, where N is any number, 0 included:
   captions, other_captions  string [N].
   seed                      int64 [N], or one for all. Determines a noise vector. It is 0 if it is left out, which
                             gRPC allows, but neither REST nor the signatures of a model that was loaded in Python.
-  z                         float32 [N, noise_dim]: noise ~ N(0, I).
+  z                         float32 [N, noise_dim], finite: noise ~ N(0, I).
   share                     float32 [N] in [0, 1]: the share of the other caption.
   images                    uint8 [N, size, size, 3].
   png_bytes                 string [N]: the images as PNG files, which TensorFlow Serving's REST API returns in base64.
