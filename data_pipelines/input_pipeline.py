@@ -47,7 +47,7 @@ def num_examples(dataset: str, split: str, data_dir: str | os.PathLike) -> int:
     Raises:
       FileNotFoundError: the dataset has not been converted; the message names the command.
     """
-    return records.open_dataset(dataset, data_dir).info.splits[split].num_examples
+    return records.split_info(dataset, split, data_dir).num_examples
 
 
 def training_batches(
@@ -271,7 +271,7 @@ def _caption_of(captions: tf.Tensor, random_number: tf.Tensor) -> tf.Tensor:
 
 
 def _index(dataset: str, split: str, data_dir: str | os.PathLike) -> RecordIndex:
-    info = records.open_dataset(dataset, data_dir).info.splits[split]
+    info = records.split_info(dataset, split, data_dir)
     return record_index.load(records.directory(dataset, data_dir), split, info.filepaths, info.shard_lengths)
 
 

@@ -177,7 +177,7 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
                 for split in splits
                 for file, length in zip(split.filepaths, split.shard_lengths)
             }
-            sizes = {name: builder.info.splits[name].num_examples for name in ("train", "validation")}
+            sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
     except PermissionError:
         raise
     except Exception as error:  # TFDS raises errors of many types for descriptions that are damaged.
@@ -188,12 +188,26 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
     if any(epath.Path(file).parent != folder for file in lengths):
         raise ValueError(f"{os.fspath(folder / 'dataset_info.json')} names files in other folders: {remedy}")
     empty = [name for name, size in sizes.items() if size < 1]
-    if empty:
-        raise ValueError(f"{os.fspath(folder)} has no records in {' and '.join(empty)}: {remedy}")
+    if empty or not sizes:
+        raise ValueError(f"{os.fspath(folder)} has no records{' of '.join(['', *empty])}: {remedy}")
     failures.add_explainer(
         os.fspath(folder), functools.partial(record_damage.explain, folder, lengths, remedy, check_record)
     )
     return builder
+
+
+def split_info(dataset: str, split: str, data_dir: str | os.PathLike) -> tfds.core.SplitInfo:
+    """Returns what is known about a split of a converted dataset: its files, and the number of records in each.
+
+    Raises:
+      FileNotFoundError: see `open_dataset`.
+      ValueError: see `open_dataset`, or there is no such split.
+    """
+    splits = open_dataset(dataset, data_dir).info.splits
+    if split not in splits:
+        folder = os.fspath(directory(dataset, data_dir))
+        raise ValueError(f"{folder} has no split '{split}': remove {folder} and convert the dataset again")
+    return splits[split]
 
 
 def check_record(serialized: tf.Tensor) -> tf.Tensor:
