@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import sys
 from typing import Any
 
-from absl import logging
+import tqdm
 from etils import epath
 
 from data_pipelines import advice, own_datasets
@@ -81,7 +82,8 @@ class CaptionedImages(image_builder.ImageBuilder):
         division.issues[TRAIN] += listing.issues
         self._found_layout = layout.name
         counts = ", ".join(f"{len(images):,} {split}" for split, images in division.images.items())
-        logging.info("layout %s (%s); %s: %s", layout.name, layout.see(tree, self._options), division.how, counts)
+        seen = layout.see(tree, self._options)
+        tqdm.tqdm.write(f"layout '{layout.name}' ({seen}); {division.how}: {counts}", file=sys.stderr)
         return division
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:

@@ -172,6 +172,10 @@ def test_command_line(command, tmp_path):
         output, error = process.communicate()
         assert process.returncode == 0, error
         assert output.startswith(expected)
+        layout = (
+            "layout 'txt' (24 of 24 images with a text file beside them); about 10% of the images are for validation"
+        )
+        assert (layout in error) == (expected == "converted: ")
         assert f"  python -m xmcgan.train --dataset=birds --data_dir={tmp_path / 'data'}" in output.splitlines()
         assert "--config.data.random_flip=true " in output and "--config.data.text_length=" in output
     facts = json.loads((records.directory("birds", tmp_path / "data") / own_datasets.FACTS_FILE).read_text())
