@@ -48,10 +48,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_UPRIGHT, _OVER_WHITE, _UNUSED_TRANSPARENCY, _EIGHT_BITS, _PALETTE, _FIRST = (
+_UPRIGHT, _OVER_WHITE, _EIGHT_BITS, _PALETTE, _FIRST = (
     "turned upright",
     "transparency laid over white",
-    "unused transparency removed",
     "16 bits reduced to 8",
     "palette expanded",
     "first of several frames",
@@ -175,23 +174,13 @@ def encoded_for_records(content: bytes) -> StoredImage:
     image = decode(content)
     format_ = "JPEG" if is_jpeg else _open(content).format or ""
     if format_ == "PNG" and not image.changes:
-        if _tensorflow_decodes(content, image.rgb):
-            return StoredImage(content, ())
-        image = image._replace(changes=(_UNUSED_TRANSPARENCY,))
+        return StoredImage(content, ())
     is_lossy = is_jpeg or content[12:16] == b"VP8 "  # The chunk of a lossy WebP file.
     stored = io.BytesIO()
     Image.fromarray(image.rgb).save(stored, **(_JPEG_OPTIONS if is_lossy else {"format": "PNG"}))
     kept = "JPEG" if is_lossy else "PNG"
     converted = [] if format_ == kept else [f"{format_} stored as {kept}"]
     return StoredImage(stored.getvalue(), (*image.changes, *converted))
-
-
-def _tensorflow_decodes(content: bytes, rgb: np.ndarray) -> bool:
-    """Returns whether TensorFlow decodes a PNG file to these pixels; it refuses some with a color for transparency."""
-    try:
-        return np.array_equal(tf.io.decode_png(content, channels=3), rgb)
-    except tf.errors.InvalidArgumentError:
-        return False
 
 
 class _Refusal(ValueError):

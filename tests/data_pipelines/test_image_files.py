@@ -170,17 +170,6 @@ def test_odd_images_follow_one_rule_each(content, expected, changes):
     assert (stored.content == content) == (stored.changes == ())
 
 
-def test_a_png_file_that_tensorflow_refuses_is_encoded_again():
-    """TensorFlow refuses gray PNG files with a color for transparency, also if no pixel has that color."""
-    levels = np.where(GRAY == 95, 96, GRAY)
-    content = encode(levels, "PNG", transparency=95)
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        tf.io.decode_png(content, channels=3)
-    stored = image_files.encoded_for_records(content)
-    assert stored.changes == ("unused transparency removed",)
-    np.testing.assert_array_equal(decode_image(stored.content), np.stack([levels] * 3, axis=-1))
-
-
 def test_what_was_lossy_is_stored_as_jpeg():
     turned = encode(SMOOTH, "JPEG", quality=90, exif=with_orientation(6))
     for content, changes in (
