@@ -199,6 +199,7 @@ def _png_of_size(width: int, height: int) -> bytes:
         (encode(RGB, "PPM"), "unknown or damaged format"),
         (PLAIN["png"][:-600], "damaged PNG"),
         (encode(RGBA, "PNG")[:-600], "damaged PNG"),
+        (encode(RGBA, "PNG").replace(b"IDAT\x78", b"IDAT\x00"), "damaged PNG"),
         (encode(RGB, "BMP")[:-600], "damaged BMP"),
         (encode(Image.fromarray(GRAY), "GIF")[:-300], "damaged GIF"),
         (encode(RGB, "TIFF")[:-600], "damaged TIFF"),
