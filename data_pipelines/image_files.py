@@ -219,11 +219,12 @@ def _open_jpeg(content: bytes) -> Image.Image | None:
 
 
 def _decode_opened(content: bytes, image: Image.Image) -> ImageFile:
-    is_plain = image.format == "PNG" and not image.has_transparency_data
-    if not is_plain:
-        image.load()  # Before its EXIF data: reading those loads a PNG file too, and Pillow tells of damage only once.
+    is_png = image.format == "PNG"
+    is_opaque = not image.has_transparency_data
+    if is_png and not is_opaque:
+        image.load()  # Before its EXIF data: reading those loads the file too, and Pillow tells of damage only once.
     turn = _turn(image)
-    if is_plain:
+    if is_png and is_opaque:
         is_deep = content[_PNG_DEPTH] == 16
         try:
             pixels = tf.io.decode_png(content, channels=3).numpy()
@@ -240,7 +241,8 @@ def _decode_opened(content: bytes, image: Image.Image) -> ImageFile:
 
 
 def _rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
-    """Returns the pixels of an image that Pillow has loaded, [height, width, 3] uint8, and what was changed."""
+    """Decodes an opened image with Pillow; returns its pixels, [height, width, 3] uint8, and what was changed."""
+    image.load()
     changes = [_PALETTE] if image.mode == "P" and image.format == "BMP" else []
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         levels = np.asarray(image).astype(np.int64)  # [height, width], 0 to 65,535
