@@ -21,8 +21,9 @@ from xmcgan.temporary_folders import remove_abandoned, temporary_folder
 
 # Without TensorFlow, which takes seconds to import.
 HOLD = """
-import sys
+import signal, sys
 from xmcgan import locks
+signal.signal(signal.SIGINT, signal.default_int_handler)  # It is ignored if the tests run in the background.
 locks._QUIET = 0.0
 with locks.locked(sys.argv[1]) as folder:
     print(folder, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -60,7 +61,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 
 
 def test_what_a_killed_run_left_is_replaced(tmp_path):
-    (tmp_path / "scenes.incomplete" / "train2014").mkdir(parents=True)
+    (tmp_path / "scenes.incomplete.0123abcd" / "train2014").mkdir(parents=True)
     layouts.write_coco2014(tmp_path / "scenes", num_train=2, num_val=1, image_size=64)
-    assert not (tmp_path / "scenes.incomplete").exists()
+    assert os.listdir(tmp_path) == ["scenes"]
     assert len(list((tmp_path / "scenes" / "train2014").iterdir())) == 2

@@ -85,7 +85,9 @@ sys.exit(1 if fails else 0)
 _EVALUATE = """
 import os, sys
 os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
-open(sys.argv[1], "w").write('{"scores": {"FD/scenes": {"value": 44.608}}}')
+scores = '{"FD/scenes": {"value": 44.608, "deviation": null, "better": "lower"}}'
+with open(sys.argv[1], "w") as file:
+    file.write('{"scores": %s, "real": {}, "pictures": {}, "protocol": {}, "details": {}}' % scores)
 """
 
 

@@ -43,7 +43,7 @@ def test_all_go_on_when_the_last_has_come():
 
 
 def test_whom_a_worker_waits_for(caplog, monkeypatch):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     monkeypatch.setattr(rendezvous, "_QUIET", 0.3)
     workers = [*_free_ports(2), "no.such.host.invalid:5000"]
     with pytest.raises(TimeoutError) as caught:
