@@ -222,6 +222,16 @@ def define_preset(datasets: Registry, text: str) -> None:
     flags.DEFINE_string("preset", None, f"{text} A dataset, or {further}.")
 
 
+def define_init_from() -> None:
+    """Defines `--init_from`, which sets `training.init_from` and takes the networks' config from that run."""
+    define_path(
+        "init_from",
+        None,
+        "Start with the weights of this run, or of 'pretrained:NAME'. The generator, the discriminator, the text "
+        "encoder and the image size are those of that run, unless their --config flags say otherwise.",
+    )
+
+
 def get_config() -> config_lib.Config:
     """Returns the validated config that the command line describes; requires `define_config`."""
     # The newest ml_collections for Python 3.9 keeps the groups in a dict of its own, so the Config is built again.
@@ -318,7 +328,7 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     if "workdir" in FLAGS and FLAGS.workdir is None and "workdir" not in _optional:
         if "dataset" not in FLAGS:
             raise app.UsageError("--workdir is missing: give the folder of a training run")
-        FLAGS["workdir"].value = os.path.join("runs", FLAGS.dataset)
+        FLAGS["workdir"].value = _default_workdir(FLAGS.dataset)
     if tree is not None:
         try:
             config_checks.validate(get_config())
@@ -334,6 +344,8 @@ def _peek(argv: list[str]) -> flags.FlagValues:
         for name in ("dataset", "preset"):
             flags.DEFINE_string(name, None, "", flag_values=peeked)
         flags.DEFINE_string("data_dir", default_data_dir(), "", flag_values=peeked)
+    for name in ("init_from", "workdir") if "init_from" in FLAGS else ():
+        flags.DEFINE(_PathParser(False, False), name, None, "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
     flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
     peeked.set_gnu_getopt(True)  # The values of unknown flags look like positional arguments: do not stop there.
@@ -363,7 +375,17 @@ def _starting_config(peeked: flags.FlagValues) -> config_lib.Config:
     """Returns the config of the preset or of the dataset; for a bare `--help`, that of the first dataset."""
     assert _registry is not None  # `define_config` was called.
     name = peeked.preset or peeked.dataset or _registry.NAMES[0]
-    return _registry.preset(name, peeked.dataset or "", peeked.data_dir)
+    config = _registry.preset(name, peeked.dataset or "", peeked.data_dir)
+    if "init_from" in peeked and peeked.init_from:
+        from xmcgan.training import initial_weights  # Imports TensorFlow.
+
+        workdir = peeked.workdir or _default_workdir(config.dataset)
+        return initial_weights.starting_config(config, peeked.init_from, workdir)
+    return config
+
+
+def _default_workdir(dataset: str) -> str:
+    return os.path.join("runs", dataset)
 
 
 def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:

@@ -284,6 +284,9 @@ class TrainingConfig:
     ema_warmup: bool = setting(
         False, "Start with a short average that grows longer: the decay of step t is at most (1 + t) / (10 + t)."
     )
+    init_from: str = setting(
+        "", "Folder of a run, or 'pretrained:NAME', whose weights the run starts with; empty: random weights."
+    )
     seed: int = setting(
         0, "Seed of weights, noise, and the order of images, captions and flips.", minimum=0, maximum=LARGEST_SEED
     )

@@ -1,7 +1,8 @@
-"""Handles of networks in a config: a TF-Hub handle, a path, or `DATASET:PATH` for a network that was prepared here.
+"""Handles of networks in a config: a TF-Hub handle, a path, or a name that means a folder on every machine.
 
-`scenes:bert/encoder` is the folder `bert/encoder` beside the records of the dataset `scenes`, wherever the records are.
-So a config is the same on every machine.
+`scenes:bert/encoder` (`DATASET:PATH`) is the folder `bert/encoder` beside the records of the dataset `scenes`, wherever
+the records are. `pretrained:NAME` is a model that experiments.pretrained has made part of this package; its folder has
+the layout of a run, so it is given wherever a run's folder is; `pretrained:NAME/bert/encoder` is a folder in it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 from xmcgan import config as config_lib
 from xmcgan.config import Config, TextConfig
 
+PRETRAINED = "pretrained:"
+_PRETRAINED_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pretrained")
 _PREPARED = re.compile(r"(\w{2,}):(?!//)(.+)")  # Neither https://... nor C:\...
 
 
@@ -61,10 +64,43 @@ def resolve(handle: str, data_dir: str | os.PathLike) -> str:
       data_dir: folder of all records.
 
     Returns:
-      `<data_dir>/DATASET/PATH`; any other handle unchanged.
+      `<data_dir>/DATASET/PATH`, or the path within this package for `pretrained:NAME/PATH`; any other handle unchanged.
     """
+    if handle.startswith(PRETRAINED):
+        return resolve_run(handle)
     match = _PREPARED.fullmatch(handle)
     return os.path.join(data_dir, match[1], match[2]) if match else handle
+
+
+def resolve_run(run: str) -> str:
+    """Turns `pretrained:NAME` into the folder of that model; returns the folder of a run unchanged.
+
+    Raises:
+      FileNotFoundError: this installation has no such model.
+    """
+    if not run.startswith(PRETRAINED):
+        return run
+    path = pretrained_folder(run[len(PRETRAINED) :])
+    if not os.path.isdir(path):
+        models = ", ".join(pretrained_models()) or "none"
+        raise FileNotFoundError(
+            f"no model '{run}' in this installation (it has {models}): train one with python -m xmcgan.train, and give "
+            "the folder of its run"
+        )
+    return path
+
+
+def pretrained_folder(name: str) -> str:
+    """Returns the folder of the model `pretrained:NAME`, whether or not there is one."""
+    return os.path.join(_PRETRAINED_FOLDER, name)
+
+
+def pretrained_models() -> list[str]:
+    """Returns the names of the models that are part of this package."""
+    try:
+        return sorted(entry.name for entry in os.scandir(_PRETRAINED_FOLDER) if entry.is_dir())
+    except FileNotFoundError:
+        return []
 
 
 def resolve_text(options: TextConfig, data_dir: str | os.PathLike) -> tuple[str, str]:

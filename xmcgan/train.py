@@ -12,6 +12,10 @@ resumes from its last checkpoint when the same command is given again.
 
 also evaluates every 5,000 steps, as python -m eval.evaluate does, and keeps the best checkpoint by FID.
 
+  python -m xmcgan.train --dataset=birds --workdir=runs/birds --init_from=runs/coco
+
+starts with the weights of a trained model, and with new optimizers.
+
 All GPUs of the machine train together. To train on several machines, give the same command on each. The environment
 variable TF_CONFIG names all machines and the machine's own index; --data_dir and --workdir are shared folders.
 
@@ -36,6 +40,7 @@ if typing.TYPE_CHECKING:
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = command_line.define_workdir()
 _STRATEGY, _TPU = command_line.define_strategy()
+command_line.define_init_from()
 command_line.define_config(datasets)
 
 
@@ -57,9 +62,9 @@ def main(argv: list[str]) -> None:
         check_not_held(workdir)  # Now, not only after everything is loaded.
     else:
         logging.set_verbosity(logging.WARNING)
+    loop.check_run(config, workdir, strategy)
     prepare.prepare_for(config, data_dir)
     data = training_data.TrainingData(config, data_dir)
-    loop.check_run(config, workdir, strategy)
     with strategy.scope():
         text_encoder = load_text_encoder(config, data_dir)
     data.check_stored_text()

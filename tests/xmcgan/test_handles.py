@@ -42,3 +42,15 @@ def test_a_run_names_unknown_addresses_only_if_allowed(field, address, monkeypat
     monkeypatch.setattr(handles, "_addresses_are_allowed", False)  # So that it is put back.
     handles.allow_addresses()
     handles.check_addresses(config, "c.json")
+
+
+def test_models_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(tmp_path / "pretrained"))
+    assert handles.pretrained_models() == []
+    with pytest.raises(FileNotFoundError, match=r"^no model 'pretrained:a' .* \(it has none\): train one with"):
+        handles.resolve_run("pretrained:a")
+    (tmp_path / "pretrained" / "a" / "bert").mkdir(parents=True)
+    assert handles.pretrained_models() == ["a"]
+    assert handles.resolve_run("pretrained:a") == str(tmp_path / "pretrained" / "a")
+    assert handles.resolve("pretrained:a/bert", "records") == str(tmp_path / "pretrained" / "a" / "bert")
+    assert handles.resolve_run("runs/a") == "runs/a"

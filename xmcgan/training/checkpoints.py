@@ -19,7 +19,7 @@ from xmcgan import text_files
 from xmcgan.files import READ_ONLY, remove_temporary, replaced, temporary_path
 from xmcgan.literal_paths import literal_path
 from xmcgan.temporary_folders import temporary_folder
-from xmcgan.training import checkpoint_files
+from xmcgan.training import checkpoint_files, half_weights
 from xmcgan.training.checkpoint_files import step_of
 from xmcgan.training.workdir import checkpoint_folder as _folder
 from xmcgan.training.workdir import explain_write_errors
@@ -177,22 +177,33 @@ def find_all(workdir: str) -> list[str]:
 
 
 def restore_generator(path: str, generator: tf.keras.Model) -> int:
-    """Restores the averaged weights of a checkpoint into a generator.
+    """Restores the averaged weights of a checkpoint into a generator, see `restore_networks`."""
+    return restore_networks(path, ema_generator=generator)
+
+
+def restore_networks(path: str, **networks: tf.keras.Model) -> int:
+    """Restores some of a checkpoint's networks, of 32 or 16 bits.
 
     Args:
       path: of the checkpoint, see `find`.
-      generator: a built generator of the run's config.
+      **networks: built networks of the run's config, by their names in `TrainState`.
 
     Returns:
       The step of the checkpoint.
 
     Raises:
-      ValueError: the checkpoint is damaged, or belongs to another generator.
+      ValueError: the checkpoint is damaged, or belongs to other networks.
     """
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     with _explain_restore_errors(path):
-        status = tf.train.Checkpoint(ema_generator=generator, step=step).restore(literal_path(path))
+        halves = {}
+        if half_weights.are_in(path):
+            halves = {name: half_weights.halve(network) for name, network in networks.items()}
+        trackables = {name: half.trackable for name, half in halves.items()} or networks
+        status = tf.train.Checkpoint(step=step, **trackables).read(literal_path(path))
         status.expect_partial().assert_existing_objects_matched()
+    for half in halves.values():
+        half.write_back()
     return int(step.numpy())
 
 

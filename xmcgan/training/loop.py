@@ -16,9 +16,9 @@ from xmcgan import config_json
 from xmcgan.config import Config
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.replicas import check_groups, mean_over_replicas
-from xmcgan.training import cluster, diagnosis, random_numbers
+from xmcgan.training import cluster, diagnosis, initial_weights, random_numbers
 from xmcgan.training.batch_step import step_on_batches
-from xmcgan.training.checkpoints import Checkpoints
+from xmcgan.training.checkpoints import Checkpoints, newest
 from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState, decay_at, set_learning_rates, update_average
 from xmcgan.training.summaries import PendingMetrics, RunLog
@@ -113,7 +113,9 @@ def train(
             num_steps, f"{_count(state.generator):,}", f"{_count(state.discriminator):,}",
         )  # fmt: skip
         checkpoints = Checkpoints(workdir, state, options.max_checkpoints, options.keep_every)
-        checkpoints.restore_latest(tidy=workers.is_chief)
+        is_new = not checkpoints.restore_latest(tidy=workers.is_chief)
+        if is_new and options.init_from:
+            initial_weights.restore(config, state, strategy)
         step = int(state.step.numpy())
         pending = PendingMetrics(checkpoints.read_note())
         batches_from = functools.partial(data.batches, strategy, text_encoder)
@@ -136,7 +138,8 @@ def train(
         validation = Validation(config, state, text_encoder, data.held_out)
         batches = iter(batches)
         held_out: HeldOut | None = None
-        saved_step = step
+        # Weights of another run are saved before the first step, so that the run does not need them any more.
+        saved_step = -1 if is_new and options.init_from else step
 
         folder = stack.enter_context(workers.own_folder(workdir))
         # Saving is a collective operation, so all workers save.
@@ -186,7 +189,7 @@ def train(
 
 
 def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) -> None:
-    """Refuses runs that cannot be trained, before anything is loaded.
+    """Refuses runs that cannot be trained, before any data or networks are loaded.
 
     Args:
       config: the experiment.
@@ -194,12 +197,16 @@ def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) ->
       strategy: the devices that will train.
 
     Raises:
-      ValueError: the devices cannot share the batch, or the workdir belongs to another run.
+      ValueError: the devices cannot share the batch, the workdir belongs to another run, or the networks of
+        `training.init_from` do not fit.
+      FileNotFoundError: there is no run or model `training.init_from`.
     """
     options, replicas = config.training, strategy.num_replicas_in_sync
     cluster.check_divides(options.batch_size, replicas, options.micro_batches)
     check_groups(config.generator.batch_norm_replicas, replicas)
     check_workdir(workdir, config)
+    if options.init_from and newest(workdir) is None:
+        initial_weights.check(config)
 
 
 class StepsDone(NamedTuple):
