@@ -20,6 +20,7 @@ setup(
     packages=find_packages(include=[pattern for package in _PACKAGES for pattern in (package, f"{package}.*")]),
     package_data={
         **{package: ["py.typed"] for package in _PACKAGES},
+        "xmcgan": ["py.typed", "pretrained/**"],  # Models that experiments.pretrained makes.
         "data_pipelines.inspection": ["*.jinja"],
     },
     python_requires=">=3.9,<3.14",

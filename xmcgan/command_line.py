@@ -52,6 +52,9 @@ FLAGS = flags.FLAGS
 # The flags defined below belong to the command that calls these functions, and its `--help` lists them.
 flags.disclaim_key_flags()
 
+# The flags that name a trained model, and how they are written.
+_MODELS = {"workdir": "--workdir=RUN", "export": "--export=FOLDER", "pretrained": "--pretrained=NAME"}
+_DEFAULT_MODEL = "scenes"  # Of this package, if the installation has it.
 _REMEDIES = {
     errno.ENOSPC: "free some space there, or name another disk",
     errno.EDQUOT: "free some space there, or name another disk",
@@ -185,6 +188,32 @@ def define_workdir(
 def define_seed(text: str) -> flags.FlagHolder[int]:
     """Defines `--seed`, 0 by default, with the bounds that all random generators share."""
     return flags.DEFINE_integer("seed", 0, text, lower_bound=0, upper_bound=config_lib.LARGEST_SEED)
+
+
+def define_pretrained() -> None:
+    """Defines `--pretrained`: a model that is part of this package, for commands that use a trained model."""
+    flags.DEFINE_string("pretrained", None, "Name of a model that experiments.pretrained has made part of the package.")
+
+
+def get_run() -> str | None:
+    """Returns the run whose model the flags name, or `pretrained:NAME`; None if they name an export.
+
+    If no flag names a model, it is `pretrained:scenes`, where the installation has that model.
+
+    Raises:
+      app.UsageError: the flags name no model, or several.
+    """
+    named = {name: FLAGS[name].value for name in _MODELS if name in FLAGS}
+    given = {name: value for name, value in named.items() if value}
+    installed = handles.pretrained_models()
+    if not given and _DEFAULT_MODEL in installed:
+        return handles.PRETRAINED + _DEFAULT_MODEL
+    if len(given) != 1:
+        choices = [_MODELS[name] for name in named if installed or name != "pretrained"]
+        raise app.UsageError(f"give one model: {' or '.join(choices)}")
+    if "pretrained" in given:
+        return handles.PRETRAINED + given["pretrained"]
+    return given.get("workdir")
 
 
 def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:

@@ -12,12 +12,13 @@ serve a model, give the folder of its export to TensorFlow Serving.
 
 from __future__ import annotations
 
-from absl import app, flags
+from absl import flags
 
 from xmcgan import command_line
 
 _EXPORT = command_line.define_path("export", None, "Folder of an exported model, see xmcgan.export.")
 _WORKDIR = command_line.define_workdir("Folder of a training run, instead of an export.", optional=True)
+command_line.define_pretrained()
 _DATA_DIR = command_line.define_data_dir()
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "latest", "Which checkpoint of a run to use: 'latest', 'best' (by FID, see eval.evaluate) or a step."
@@ -30,8 +31,7 @@ _QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones
 def main(argv: list[str]) -> None:
     """Loads the model, and serves the page until it is stopped."""
     del argv
-    if bool(_EXPORT.value) == bool(_WORKDIR.value):
-        raise app.UsageError("give the model to use: either --export=FOLDER or --workdir=RUN")
+    run = command_line.get_run()
     try:
         from xmcgan.display import demo_page
     except ModuleNotFoundError as error:
@@ -49,10 +49,10 @@ def main(argv: list[str]) -> None:
     from xmcgan.text_to_image import TextToImage
 
     free_port(_HOST.value, _PORT.value)  # Now, not only after the model is loaded.
-    if _EXPORT.value:
+    if run is None:
         model = TextToImage.from_export(_EXPORT.value)
     else:
-        model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
+        model = TextToImage.from_run(run, _DATA_DIR.value, _CHECKPOINT.value)
     logging.info("drawing a first image, which takes longer than the next ones")
     model([""], [0])
     with temporary_folder(tempfile.gettempdir(), "xmcgan_demo", mode=0o700) as folder:

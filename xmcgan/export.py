@@ -21,7 +21,8 @@ from xmcgan import command_line, config_json
 if typing.TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is quick.
     from xmcgan.serving.model_card import Facts
 
-_WORKDIR = command_line.define_workdir()
+_WORKDIR = command_line.define_workdir("Folder of the training run to export.", optional=True)
+command_line.define_pretrained()
 _DATA_DIR = command_line.define_data_dir()
 _OUTPUT = command_line.define_path(
     "output", None, "Folder of the model's versions; the model is named after the folder. Required."
@@ -48,8 +49,11 @@ def main(argv: list[str]) -> None:
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: give the folder of the model's versions, such as exports/demo")
+    run = command_line.get_run()
+    assert run is not None  # The command has no --export.
     from absl import logging
 
+    from xmcgan import handles
     from xmcgan.serving import saved_model
     from xmcgan.serving.caption_to_image import CaptionToImage
     from xmcgan.serving.model_card import model_card
@@ -57,12 +61,12 @@ def main(argv: list[str]) -> None:
     from xmcgan.training import checkpoints
     from xmcgan.training.workdir import read_config
 
-    workdir, output = _WORKDIR.value, os.path.normpath(_OUTPUT.value)
+    workdir, output = handles.resolve_run(run), os.path.normpath(_OUTPUT.value)
     config = read_config(workdir)
     checkpoint = checkpoints.find(workdir, _CHECKPOINT.value)
     step = checkpoints.step_of(checkpoint)
     with checkpoints.held(workdir, checkpoint) as held, new_version(output) as draft:
-        logging.info("writing step %d of %s to %s", step, workdir, draft.path)
+        logging.info("writing step %d of %s to %s", step, run, draft.path)
         model = CaptionToImage.from_checkpoint(
             config,
             held,
@@ -76,18 +80,20 @@ def main(argv: list[str]) -> None:
         with open(os.path.join(draft.folder, "config.json"), "w", encoding="utf-8") as file:
             file.write(config_json.to_json(config))
         with open(os.path.join(draft.folder, "README.md"), "w", encoding="utf-8") as file:
-            file.write(model_card(config, _facts(config.dataset, os.path.basename(output), draft.number, step, sizes)))
+            file.write(
+                model_card(config, _facts(config.dataset, workdir, os.path.basename(output), draft.number, step, sizes))
+            )
     parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())
     print(f"step {step}: {draft.path} ({parts}); read {os.path.join(draft.path, 'README.md')}")
 
 
-def _facts(dataset: str, name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:
+def _facts(dataset: str, workdir: str, name: str, number: int, step: int, sizes: Mapping[str, int]) -> Facts:
     """Collects the facts for the model card, with the run's evaluation of that step if there is one."""
     from data_pipelines import datasets
     from eval import results
     from xmcgan.serving.model_card import Facts
 
-    path = os.path.join(_WORKDIR.value, "eval", f"{step}.json")
+    path = os.path.join(workdir, "eval", f"{step}.json")
     result = results.read(path) if os.path.exists(path) else None
     scores = [(score.name, str(score)) for score in result.scores] if result else []
     protocol = result.protocol if result else {}

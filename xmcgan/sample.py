@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is qu
     from xmcgan.text_to_image import TextToImage
 
 _WORKDIR = command_line.define_workdir(optional=True)
+command_line.define_pretrained()
 _EXPORT = command_line.define_path("export", None, "Folder of an exported model, instead of a run.")
 _DATA_DIR = command_line.define_data_dir()
 _CAPTION = flags.DEFINE_multi_string("caption", [], "A caption to draw; may be given several times.")
@@ -46,15 +47,14 @@ _NUM_NOISE = flags.DEFINE_integer(
 )
 _SEED = command_line.define_seed("Seed of the noise vectors and of the choice of held-out captions.")
 _OUTPUT = command_line.define_path(
-    "output", None, "Folder for the images. Default: <workdir>/pictures, or ./pictures for an export."
+    "output", None, "Folder for the images. Default: <workdir>/pictures, or ./pictures without a run."
 )
 
 
 def main(argv: list[str]) -> None:
     """Draws the captions that the flags name, and writes the images."""
     del argv
-    if bool(_WORKDIR.value) == bool(_EXPORT.value):
-        raise app.UsageError("give the model to use: either --workdir=RUN or --export=FOLDER")
+    run = command_line.get_run()
     captions = read_captions(_CAPTION.value, _CAPTIONS.value)
     if bool(captions) == bool(_HELD_OUT.value):
         raise app.UsageError("give the captions: either --caption and --captions, or --held_out")
@@ -65,10 +65,10 @@ def main(argv: list[str]) -> None:
 
     if captions:
         check_captions(captions)
-    if _EXPORT.value:
+    if run is None:
         model = TextToImage.from_export(_EXPORT.value)
     else:
-        model = TextToImage.from_run(_WORKDIR.value, _DATA_DIR.value, _CHECKPOINT.value)
+        model = TextToImage.from_run(run, _DATA_DIR.value, _CHECKPOINT.value)
     seeds = [_SEED.value + i for i in range(_NUM_NOISE.value)]
     page_rows = grid.rows_of_page(len(seeds), model.image_size)
     if captions:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.models import hub_files
 from xmcgan.models.generator import Generator
@@ -84,14 +85,15 @@ class TextToImage:
     @classmethod
     def load(cls, path: str, data_dir: str = "data", checkpoint: str = "latest") -> TextToImage:
         """Loads a run's model or an export, depending on what `path` is; see `from_run` and `from_export`."""
-        return cls.from_run(path, data_dir, checkpoint) if is_run(path) else cls.from_export(path)
+        is_of_run = is_run(handles.resolve_run(path))
+        return cls.from_run(path, data_dir, checkpoint) if is_of_run else cls.from_export(path)
 
     @classmethod
     def from_run(cls, workdir: str, data_dir: str = "data", checkpoint: str = "latest") -> TextToImage:
         """Loads the averaged generator of a training run, and its text encoder.
 
         Args:
-          workdir: the run's folder.
+          workdir: the run's folder, or `pretrained:NAME`.
           data_dir: folder of all records.
           checkpoint: see `checkpoints.find`.
 
@@ -99,12 +101,13 @@ class TextToImage:
           FileNotFoundError: there is no such run or checkpoint, or its text encoder cannot be fetched.
           ValueError: the checkpoint or the text encoder cannot be read.
         """
-        config = read_config(workdir)
-        path = checkpoints.find(workdir, checkpoint)
-        with checkpoints.held(workdir, path) as held:
+        folder = handles.resolve_run(workdir)
+        config = read_config(folder)
+        path = checkpoints.find(folder, checkpoint)
+        with checkpoints.held(folder, path) as held:
             model = CaptionToImage.from_checkpoint(config, held, data_dir)
-        name, identity = _describe(workdir, checkpoints.step_of(path))
-        return cls(model, signatures(model), name, identity, config, workdir)
+        name, identity = _describe(folder, checkpoints.step_of(path))
+        return cls(model, signatures(model), name, identity, config, folder)
 
     @classmethod
     def from_export(cls, path: str) -> TextToImage:

@@ -8,10 +8,11 @@ import sys
 import textwrap
 
 import pytest
+from absl import app, flags
 
 from data_pipelines import datasets, own_datasets, record_folders
 from tests.support.processes import ROOT
-from xmcgan import command_line, config_json
+from xmcgan import command_line, config_json, handles
 from xmcgan import config as config_lib
 
 PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
@@ -312,3 +313,35 @@ def test_fields_in_messages_become_flags():
     assert command_line.spell_flags("set config.training.seed") == "set --config.training.seed"
     for message in ("no records of dataset 'scenes'", "give --config.text.encoder", "my/text.encoder", "a_text.dim"):
         assert command_line.spell_flags(message) == message
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The folder of the package's models, which has none yet."""
+    monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(tmp_path))
+    return tmp_path
+
+
+def _run_of(monkeypatch, **given):
+    values = flags.FlagValues()
+    for name in ("workdir", "export", "pretrained"):
+        flags.DEFINE_string(name, given.get(name), "", flag_values=values)
+    values(["command"])
+    monkeypatch.setattr(command_line, "FLAGS", values)
+    return command_line.get_run()
+
+
+def test_a_command_takes_one_model(installed, monkeypatch):
+    assert _run_of(monkeypatch, workdir="a") == "a"
+    assert _run_of(monkeypatch, export="a") is None
+    assert _run_of(monkeypatch, pretrained="a") == "pretrained:a"
+    for given in ({}, {"workdir": "a", "export": "b"}, {"workdir": "a", "pretrained": "b"}):
+        with pytest.raises(app.UsageError, match=r"^give one model: --workdir=RUN or --export=FOLDER$"):
+            _run_of(monkeypatch, **given)
+
+
+def test_the_default_is_the_model_of_the_package(installed, monkeypatch):
+    (installed / "scenes").mkdir()
+    assert _run_of(monkeypatch) == "pretrained:scenes"
+    with pytest.raises(app.UsageError, match=r"--workdir=RUN or --export=FOLDER or --pretrained=NAME$"):
+        _run_of(monkeypatch, workdir="a", pretrained="b")

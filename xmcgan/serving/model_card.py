@@ -123,11 +123,11 @@ def model_card(config: Config, facts: Facts) -> str:
         "",
         "## How good it is",
         "",
-        *_scores(facts),
+        *scores(facts.scores, facts.protocol),
         "",
         "## Limits",
         "",
-        *(f"- {limit}" for limit in _limits(config)),
+        *(f"- {limit}" for limit in limits(config)),
         "",
         "## Size",
         "",
@@ -139,19 +139,21 @@ def model_card(config: Config, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _scores(facts: Facts) -> list[str]:
-    if not facts.scores:
+def scores(values: Sequence[tuple[str, str]], protocol: Mapping[str, object]) -> list[str]:
+    """Returns the lines of a table of scores, see `Facts`, or one that tells how to get them."""
+    if not values:
         return ["Not measured. To have results here, run `python -m eval.evaluate --workdir=...` before the export."]
-    captions = facts.protocol.get("captions", {})
+    captions = protocol.get("captions", {})
     where = ""
     if isinstance(captions, Mapping) and isinstance(captions.get("num_samples"), int):
         dataset, split = (escapes.markdown(str(captions.get(name))) for name in ("dataset", "split"))
         where = f"{captions['num_samples']:,} captions of {dataset}, {split} split."
-    rows = [f"| {escapes.markdown(name)} | {escapes.markdown(value)} |" for name, value in facts.scores]
+    rows = [f"| {escapes.markdown(name)} | {escapes.markdown(value)} |" for name, value in values]
     return [where, "", "| metric | value |", "| --- | --- |", *rows]
 
 
-def _limits(config: Config) -> list[str]:
+def limits(config: Config) -> list[str]:
+    """Returns sentences on what a model cannot do."""
     return [
         "The model draws only what its dataset shows, in that dataset's style, and reads only the language of the "
         "dataset's captions.",

@@ -258,7 +258,8 @@ def test_what_the_card_shows_to_do_works(export_dir, exported, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        (["--output=x"], 2, "--workdir is missing"),
+        (["--output=x"], 2, "give one model: --workdir=RUN (see --help)"),
+        (["--output={tmp}/x", "--pretrained=dogs"], 1, "no model 'pretrained:dogs' in this installation"),
         (["--workdir=nowhere"], 2, "--output is missing"),
         (["--workdir={run}", "--output=gs://models/x"], 2, "give a path on this machine"),
         (["--workdir={run}", "--output={tmp}/x", "--checkpoint=7"], 1, "no checkpoint of step 7"),

@@ -1,0 +1,59 @@
+"""Tests of models that are part of the package, made from a run with random weights."""
+
+import os
+
+import numpy as np
+import pytest
+
+from experiments import pretrained
+from xmcgan import handles
+from xmcgan.text_to_image import TextToImage
+from xmcgan.training.workdir import read_config
+
+CAPTIONS, SEEDS = ["a red ball on the beach", "a blue star"], [3, 4]
+
+
+@pytest.fixture(scope="module")
+def folder(drawing_run, scenes_dir, tmp_path_factory):
+    """A folder of pretrained models with one, `ball`."""
+    models = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handles, "_PRETRAINED_FOLDER", str(models))
+        written = pretrained.package(str(drawing_run), "ball", str(scenes_dir), half=False, num_images=4)
+        assert (written.step, written.change) == (12, 0)
+        assert written.size == sum(path.stat().st_size for path in models.rglob("*") if path.is_file())
+        yield models
+
+
+def test_it_draws_without_data(folder, drawing_run, scenes_dir, tmp_path):
+    expected = TextToImage.from_run(str(drawing_run), str(scenes_dir))(CAPTIONS, SEEDS)
+    model = TextToImage.load("pretrained:ball", str(tmp_path / "no_data"))
+    assert model.name == "ball, step 12"
+    assert np.ptp(expected) > 100
+    np.testing.assert_array_equal(model(CAPTIONS, SEEDS), expected)
+
+
+def test_it_is_complete(folder):
+    names = sorted(os.listdir(folder / "ball"))
+    assert names == ["README.md", "bert", "checkpoints", "config.json"]
+    config = read_config(handles.resolve_run("pretrained:ball"))
+    assert config.text.encoder == "pretrained:ball/bert/encoder"
+    assert handles.resolve(config.text.encoder, "data") == str(folder / "ball" / "bert" / "encoder")
+    card = (folder / "ball" / "README.md").read_text()
+    assert "after 12 steps (24 images)" in card
+    assert "--config.generator.channels=2" in card
+    assert "--pretrained=ball" in card
+    assert handles.pretrained_models() == ["ball"]
+
+
+def test_too_coarse_weights_are_refused(drawing_run, scenes_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(tmp_path))
+    monkeypatch.setattr(pretrained, "_largest_change", lambda *args: 2)
+    with pytest.raises(ValueError, match=r"16 bits change an image of .* by 2 of 255 levels, .* --nohalf_weights"):
+        pretrained.package(str(drawing_run), "ball", str(scenes_dir), num_images=1)
+    assert not os.listdir(tmp_path)
+
+
+def test_an_unknown_model_is_refused(folder):
+    with pytest.raises(FileNotFoundError, match=r"no model 'pretrained:cube' in this installation \(it has ball\)"):
+        TextToImage.load("pretrained:cube")
