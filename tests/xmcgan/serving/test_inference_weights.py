@@ -43,7 +43,9 @@ def _draw(generator, config, dtype="float32"):
     return generator(example.z, example.text).image.numpy()
 
 
-def test_folded_statistics_draw_the_same(config, float64):
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+def test_folded_statistics_draw_the_same(config, upsampling, float64):
+    config.generator.context_upsampling = upsampling
     generator = _trained(config, "float64")
     before = _draw(generator, config, "float64")
     fold_statistics(generator)
