@@ -79,10 +79,7 @@ def _check() -> tuple[str, dict[str, str]]:
     kind = _FIGURE.value
     if kind is None:
         raise app.UsageError(f"--figure is missing: give one of {', '.join((*_BY_CAPTIONS, *_BY_DATASET))}")
-    pairs = [model.split("=", 1) for model in _MODEL.value if "=" in model]
-    folders = {name: command_line.expand_home(folder) for name, folder in pairs}
-    if not folders or len(folders) < len(_MODEL.value):
-        raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
+    folders = command_line.named_folders(_MODEL.value)
     if len(folders) > 1 and kind not in ("noise", "models"):
         raise app.UsageError(f"--figure={kind} is of one model: give --model once")
     if kind in _BY_CAPTIONS and not _CAPTION.value:

@@ -216,6 +216,19 @@ def get_run() -> str | None:
     return given.get("workdir")
 
 
+def named_folders(models: typing.Sequence[str]) -> dict[str, str]:
+    """Reads the values of a flag `--model=NAME=FOLDER`, which may be given several times: {name: folder}.
+
+    Raises:
+      app.UsageError: there is no value, one has another form, or two have the same name.
+    """
+    pairs = [model.split("=", 1) for model in models if "=" in model]
+    folders = {name: expand_home(folder) for name, folder in pairs}
+    if not folders or len(folders) < len(models):
+        raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
+    return folders
+
+
 def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
     """Defines `--strategy` and `--tpu`: the devices that train, which are not part of the experiment's config."""
     strategy = flags.DEFINE_enum(
