@@ -131,7 +131,7 @@ def _convert_own() -> None:
         raise app.UsageError("--download does not apply to your own images")
     _check_beam()
     try:
-        own_datasets.check_name(name, {*datasets.PRESETS, datasets.CAPTIONED_IMAGES})
+        own_datasets.check_name(name, datasets.TAKEN)
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     converted = prepare.convert_own(

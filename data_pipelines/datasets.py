@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Callable
 
 from data_pipelines import own_datasets, published_files
 from data_pipelines.published_files import Published
+from xmcgan import handles
 from xmcgan.config import (
     Config,
     DataConfig,
@@ -170,6 +171,8 @@ NAMES = tuple(_DATASETS)
 PRESETS = (*NAMES, "reference")
 # What `convert --dataset` calls any folder of images with captions; the dataset made of it has the user's name.
 CAPTIONED_IMAGES = "captioned_images"
+# Names that a user's own dataset cannot have. `pretrained:NAME` is a model, where `birds:NAME` is a network of birds.
+TAKEN = (*PRESETS, CAPTIONED_IMAGES, handles.PRETRAINED.rstrip(":"))
 _CAPTIONED_IMAGES_BUILDER = "data_pipelines.builders.captioned_images:CaptionedImages"
 
 

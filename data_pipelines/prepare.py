@@ -89,7 +89,7 @@ def convert_own(
       FileNotFoundError, OSError: see `convert`.
       ValueError: the name or the layout cannot be used, a table cannot be read, or too many images cannot be used.
     """
-    own_datasets.check_name(name, {*datasets.PRESETS, datasets.CAPTIONED_IMAGES})
+    own_datasets.check_name(name, datasets.TAKEN)
     builder = functools.partial(CaptionedImages, **options)
     return _make_once(
         name,

@@ -88,7 +88,7 @@ def test_names_of_folders_that_are_not_safe_are_refused(name, tmp_path):
         _convert(tmp_path, tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["coco2014", "Scenes", "reference", "captioned_images"])
+@pytest.mark.parametrize("name", ["coco2014", "Scenes", "reference", "captioned_images", "pretrained"])
 def test_names_of_this_project_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match="is taken by a dataset or preset of this project"):
         _convert(tmp_path, tmp_path, name)
