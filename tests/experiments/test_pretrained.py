@@ -5,10 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from experiments import pretrained
+from tests.support.command_modules import load
 from xmcgan import handles
 from xmcgan.text_to_image import TextToImage
 from xmcgan.training.workdir import read_config
+
+pretrained = load("experiments.pretrained")
 
 CAPTIONS, SEEDS = ["a red ball on the beach", "a blue star"], [3, 4]
 

@@ -28,13 +28,13 @@ from data_pipelines.fetching import archives, one_file
 from eval.networks import label_maps
 from eval.objects import soa_captions
 from eval.ranking import answers, design
-from tests.support import command_modules
+from tests.support.command_modules import load
 from tests.support.mutations import mutated, swapped
 from xmcgan import config_json, text_files
 from xmcgan.config import Config
 from xmcgan.training import cluster
 
-sample = command_modules.load("xmcgan.sample")
+sample = load("xmcgan.sample")
 
 _SECONDS = 2.0  # Of this process, for one small file.
 
