@@ -33,7 +33,9 @@ def _config() -> Config:
     options.batch_size, options.num_steps, options.log_every, options.steps_per_call = 4, STEPS, 5, 5
     options.sample_every, options.checkpoint_every, options.max_checkpoints = 0, 10, 9
     options.augmentation, options.learning_rate_decay_steps, options.ema_warmup = "translation,cutout", 8, True
-    options.adam_epsilon = 1e-3  # Without it, Adam turns a gradient of 1e-9, which is rounding, into a full step.
+    # Otherwise Adam turns a gradient of 1e-9, which is rounding, into a full step. The test's BERT is hardly trained:
+    # captions look alike to it, and at higher rates the contrastive losses double a difference every step.
+    options.adam_epsilon, options.generator_learning_rate, options.discriminator_learning_rate = 1e-3, 1e-4, 1e-4
     return validate(config)
 
 
@@ -104,13 +106,13 @@ def test_twenty_steps_there_and_back_are_those_of_tensorflow(scenes_dir, tmp_pat
     for name, value in actual.items():
         assert "save_counter" in name or value.tobytes() in written, name
         scale = np.abs(expected[name]).max() + 1e-3
-        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-5 * scale, err_msg=name)
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * scale, err_msg=name)
     lines, expected_lines = _lines(workdir), _lines(tmp_path / "expected")
     assert [line["step"] for line in lines] == [5, 10, 15, 20]
     for actual_line, expected_line in zip(lines, expected_lines):
         assert actual_line.keys() == expected_line.keys()
         for name, number in expected_line.items():
-            assert actual_line[name] == pytest.approx(number, rel=1e-4, abs=1e-4), name
+            assert actual_line[name] == pytest.approx(number, rel=1e-5, abs=1e-5), name
 
     # A run that is trained to its end is not lowered again.
     with pytest.raises(ValueError, match="is trained: step 20 of 20"):
