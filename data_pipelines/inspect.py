@@ -21,7 +21,7 @@ from absl import flags, logging
 from etils import epy
 
 from data_pipelines import datasets
-from xmcgan import command_line
+from xmcgan import command_line, error_lines
 from xmcgan.files import write_text
 
 with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is not needed for --help.
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     try:
         token_counter = tokens.TokenCounter(handles.resolve_text(config.text, data_dir)[0])
     except (FileNotFoundError, ValueError) as error:
-        hint = command_line.spell_flags(f"Tokens are not counted: {error}")
+        hint = error_lines.spell_flags(f"Tokens are not counted: {error}")
         logging.warning("%s", hint)
     found = report.inspect(dataset, data_dir, splits, config.data.text_length, token_counter)
     sampled = samples.draw(

@@ -1,4 +1,4 @@
-"""The parts that all commands share: flags, config, log format and error handling.
+"""The parts that all commands share: flags, config and log format; `error_lines` has what becomes of errors.
 
 A command is a module with a docstring (shown by `--help`), a few flags, and
 
@@ -12,23 +12,18 @@ A command is a module with a docstring (shown by `--help`), a few flags, and
     if __name__ == "__main__":
         command_line.run(main)
 
-A user's mistake ends in one line on stderr, `error: what, where, what to do`, and in exit status 2 (the command line)
-or 1 (anything else); `--traceback` shows where it was raised. An error that no user can cause keeps its traceback.
 TensorFlow is not imported here, so a command that imports it inside `main` answers `--help` at once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
-import errno
 import gc
 import io
 import logging
 import os
 import re
-import select
 import sys
 import typing
 import warnings
@@ -38,7 +33,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from xmcgan import config as config_lib
-from xmcgan import config_checks, escapes, failures, flag_help, handles
+from xmcgan import config_checks, error_lines, escapes, flag_help, handles
 from xmcgan.training import cluster
 
 # TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
@@ -55,12 +50,6 @@ flags.disclaim_key_flags()
 # The flags that name a trained model, and how they are written.
 _MODELS = {"workdir": "--workdir=RUN", "export": "--export=FOLDER", "pretrained": "--pretrained=NAME"}
 _DEFAULT_MODEL = "scenes"  # Of this package, if the installation has it.
-_REMEDIES = {
-    errno.ENOSPC: "free some space there, or name another disk",
-    errno.EDQUOT: "free some space there, or name another disk",
-    errno.EACCES: "name a folder that you may read and write",
-    errno.EROFS: "name a folder that you may read and write",
-}
 
 
 class Registry(typing.Protocol):
@@ -314,22 +303,16 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     def guarded_main(argv: list[str]) -> typing.Any:
         if FLAGS.allow_addresses:
             handles.allow_addresses()
-        with _one_line_errors():  # absl.app would print its own long usage after a UsageError.
+        with error_lines.reported():  # absl.app would print its own long usage after a UsageError.
             result = main(argv)
             sys.stdout.flush()  # Here, a closed pipe is not reported as an error.
             return result
 
-    with _one_line_errors():
+    with error_lines.reported():
         # Flag files are expanded here, once, because ml_collections also reads the config's fields from sys.argv.
         expanded = FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=True)
         sys.argv[1:] = [argument.removeprefix("\ufeff") for argument in expanded]  # A file's byte order mark.
         app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
-
-
-def spell_flags(message: str) -> str:
-    """Replaces names of config fields by flags: the library's `text.encoder` becomes `--config.text.encoder`."""
-    fields = "|".join(map(re.escape, config_lib.settings()))
-    return re.sub(rf"(?<![\w./-])(?:config\.)?({fields})\b", r"--config.\1", message)
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
@@ -441,68 +424,6 @@ def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:
             close = difflib.get_close_matches(match[1], fields, n=1)
             hint = f"did you mean --config.{close[0]}?" if close else "--help lists the fields"
             raise app.UsageError(f"the config has no field '{match[1]}': {hint}")
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> typing.Iterator[None]:
-    """Turns errors that a user can cause into one line on stderr and an exit status."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:  # From a run that stopped in good order, it has a message and a status.
-        _exit(str(stop) or "interrupted", getattr(stop, "status", 130))
-    except (app.UsageError, flags.Error) as error:
-        _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
-    except _user_errors() as error:
-        if isinstance(error, BrokenPipeError) and _stdout_is_closed():
-            sys.exit(141)  # The shell's status for a program that SIGPIPE ends, as when piped into 'head'.
-        if FLAGS.is_parsed() and FLAGS.traceback:
-            raise
-        _exit(f"error: {_describe(error)}", 1)
-    except Exception as error:
-        line = None if FLAGS.is_parsed() and FLAGS.traceback else failures.explanation(error)
-        if line is None:
-            raise
-        _exit(f"error: {line}", 1)
-
-
-def _stdout_is_closed() -> bool:
-    """Tells whether the reader of stdout has gone; if so, redirects stdout to the null device."""
-    poll = select.poll()
-    poll.register(sys.stdout, 0)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
-        return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Otherwise Python's flush at exit would fail.
-    return True
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """Returns the types of errors that a user or the machine can cause; TensorFlow's are among them if it is loaded."""
-    tensorflow = sys.modules.get("tensorflow")
-    errors: tuple[type[Exception], ...] = (ValueError, OSError, FloatingPointError)
-    if tensorflow is not None:
-        errors += (tensorflow.errors.ResourceExhaustedError, tensorflow.errors.PermissionDeniedError)
-    return errors
-
-
-def _describe(error: Exception) -> str:
-    """Describes an error in one line, with a remedy where one is known."""
-    if "OOM when allocating" in str(error):
-        return (
-            "the device is out of memory: set a smaller --config.training.batch_size, or fewer channels "
-            "(--config.generator.channels, --config.discriminator.channels) (--traceback shows the rest)"
-        )
-    if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        parts = (error.filename, error.strerror, _REMEDIES.get(error.errno))
-        return ": ".join(str(part) for part in parts if part)
-    message = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).strip())  # TensorFlow adds these to its messages.
-    first, *others = spell_flags(message).splitlines() or [type(error).__name__]
-    # Our own messages have one line. A library's may have more, and may not be the user's fault.
-    return f"{first} (--traceback shows the rest)" if others else first
-
-
-def _exit(line: str, status: int) -> typing.NoReturn:
-    print(escapes.terminal(line), file=sys.stderr, flush=True)  # File names and servers' words are in it.
-    sys.exit(status)
 
 
 class _LogFormatter(logging.Formatter):

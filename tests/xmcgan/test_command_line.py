@@ -12,7 +12,7 @@ from absl import app, flags
 
 from data_pipelines import datasets, own_datasets, record_folders
 from tests.support.processes import ROOT
-from xmcgan import command_line, config_json, handles
+from xmcgan import command_line, config_json, error_lines, handles
 from xmcgan import config as config_lib
 
 PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
@@ -309,10 +309,10 @@ def test_tensorflow_is_quiet_and_its_errors_are_one_line(call, folder):
 
 
 def test_fields_in_messages_become_flags():
-    assert command_line.spell_flags("text.encoder='x' is no BERT") == "--config.text.encoder='x' is no BERT"
-    assert command_line.spell_flags("set config.training.seed") == "set --config.training.seed"
+    assert error_lines.spell_flags("text.encoder='x' is no BERT") == "--config.text.encoder='x' is no BERT"
+    assert error_lines.spell_flags("set config.training.seed") == "set --config.training.seed"
     for message in ("no records of dataset 'scenes'", "give --config.text.encoder", "my/text.encoder", "a_text.dim"):
-        assert command_line.spell_flags(message) == message
+        assert error_lines.spell_flags(message) == message
 
 
 @pytest.fixture
