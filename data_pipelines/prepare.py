@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines import datasets, own_datasets, records
+from data_pipelines import datasets, own_datasets, packaged_networks, records
 from data_pipelines.builders.captioned_images import CaptionedImages
 from data_pipelines.builders.image_builder import ImageBuilder
 from data_pipelines.scenes import bert, layouts
@@ -22,7 +22,7 @@ from xmcgan.config import Config
 from xmcgan.files import matching
 from xmcgan.locks import locked
 
-_TEXT_MODEL = "scenes:bert"
+_TEXT_MODEL, _TEXT_MODEL_STEPS = "scenes:bert", 800
 # Matches the names of unfinished folders, ours and those of TFDS. Older versions of TFDS put 'incomplete' at the end.
 _REMNANTS = "*incomplete*"
 
@@ -142,16 +142,16 @@ def text_model_folder(data_dir: str | os.PathLike) -> str:
     return handles.resolve(_TEXT_MODEL, data_dir)
 
 
-def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int = 800) -> bool:
-    """Trains the scenes' small BERT on their training captions, unless it has been trained already.
+def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int | None = None) -> bool:
+    """Provides the scenes' small BERT: that of the package if it has one, or one trained on their training captions.
 
     Args:
       data_dir: folder of all records, including those of the scenes.
       seed: seed of the pre-training.
-      steps: steps of the pre-training.
+      steps: steps of the pre-training, if it shall be trained here; None for the package's BERT, or else 800 steps.
 
     Returns:
-      Whether the BERT had to be trained.
+      Whether it had to be provided.
     """
     output = text_model_folder(data_dir)
     if bert.is_built(output):  # Nothing is written then, as on a read-only disk.
@@ -159,10 +159,12 @@ def prepare_text_model(data_dir: str | os.PathLike, *, seed: int = 0, steps: int
     with lock_dataset("scenes", data_dir):
         if bert.is_built(output):
             return False
+        if steps is None and packaged_networks.copy(_TEXT_MODEL, data_dir):
+            return True
         with console.quiet_libraries():
             examples = records.open_dataset("scenes", data_dir).as_dataset(split="train").as_numpy_iterator()
         captions = [[caption.decode() for caption in example["captions"]] for example in examples]
-        bert.build(captions, output, seed=seed, steps=steps)
+        bert.build(captions, output, seed=seed, steps=steps or _TEXT_MODEL_STEPS)
         return True
 
 

@@ -4,6 +4,7 @@
   python -m eval.evaluate --workdir=runs/coco2014 --metrics=fid,is,r_precision,soa --dual_encoder=FOLDER
   python -m eval.evaluate --workdir=runs/coco2014 --checkpoint=all --metrics=fid
   python -m eval.evaluate --workdir=runs/coco2014 --follow
+  python -m eval.evaluate --workdir=runs/demo --beside=pretrained:scenes
   python -m eval.evaluate --export=exports/coco --dataset=coco2014
   python -m eval.evaluate --images=FOLDER --captions=captions.tsv --dataset=coco2014
 
@@ -46,6 +47,10 @@ _FOLLOW_TIMEOUT = flags.DEFINE_float(
     24 * 3600.0,
     "With --follow: seconds to wait for a new checkpoint before stopping.",
     lower_bound=0.0,
+)
+_BESIDE = command_line.define_paths(
+    "beside",
+    "With --workdir: also show the kept result of this run, or 'pretrained:NAME', if it was measured in the same way.",
 )
 _FID_CURVE = flags.DEFINE_bool(
     "fid_curve", False, "Also plot FID against the number of images, with its limit, beside the result."
@@ -96,6 +101,7 @@ def _evaluate_run(workdir: str) -> None:
     from data_pipelines import input_pipeline
     from eval import results, run_evaluation
     from eval.evaluation import Evaluation
+    from xmcgan import handles
     from xmcgan.models.text_encoder import load_text_encoder
     from xmcgan.text_to_image import TextToImage
     from xmcgan.training import checkpoints, cluster
@@ -104,6 +110,7 @@ def _evaluate_run(workdir: str) -> None:
 
     data_dir = _DATA_DIR.value
     config = _with_options(read_config(workdir))
+    others = {run: handles.resolve_run(run) for run in _BESIDE.value}
     paths: Iterable[str]
     if _FOLLOW.value:
         last_step = config.training.steps(input_pipeline.num_examples(config.dataset, "train", data_dir))
@@ -126,6 +133,8 @@ def _evaluate_run(workdir: str) -> None:
         if _FOLLOW.value:
             logging.info("evaluation\n%s", results.table(rows[-1:]))
     if rows:
+        for run, folder in others.items():
+            rows += [(f"{run}, step {step}", kept) for step, kept in run_evaluation.newest_alike(folder, rows[-1][1])]
         print(results.table(rows))
         print(f"protocol and details: {os.path.join(workdir, 'eval')}")
 

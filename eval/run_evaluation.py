@@ -15,6 +15,7 @@ from eval import protocol, results
 from eval.evaluation import Evaluation
 from eval.results import Result
 from eval.score import LOWER
+from xmcgan import files
 from xmcgan.config import Config
 from xmcgan.locks import locked
 from xmcgan.models.text_encoder import TextEncoder
@@ -111,6 +112,24 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
         "best so far: step %d, %s %.4g; kept as %s", checkpoints.step_of(checkpoint), score.name, score.value, kept
     )
     return True
+
+
+def newest_alike(workdir: str, result: Result) -> list[tuple[int, Result]]:
+    """Returns the kept result of a run's newest step among those that were measured in the same way as another result.
+
+    Args:
+      workdir: the run's folder.
+      result: to compare with.
+
+    Returns:
+      The step and the result; an empty list, with a warning, if there is none.
+    """
+    folder = os.path.join(workdir, "eval")
+    found = [results.read(os.fspath(path)) for path in files.matching(folder, "*.json")]
+    alike = [(each.images.get("step", 0), each) for each in found if each.fingerprint == result.fingerprint]
+    if not alike:
+        logging.warning("%s has no result that was measured in the same way: left out", folder)
+    return sorted(alike, key=lambda pair: pair[0])[-1:]
 
 
 def kept(workdir: str, which: str) -> Iterator[str]:

@@ -6,6 +6,9 @@ The model is the folder xmcgan/pretrained/demo. It has the layout of a run, with
 and the discriminator, in 16 bits if that changes no image by more than one level of 255. The text encoder, the run's
 evaluation of that step and a model card lie beside it. `pretrained:demo` names it wherever a run is expected, also in
 --init_from.
+
+A model that is called as its dataset also brings the networks that its config names by `DATASET:PATH`, such as those of
+the metrics. They are then copied to the dataset's folder on first use, instead of being trained there.
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ class Packaged(typing.NamedTuple):
 
     step: int  # Of the checkpoint
     change: int  # The largest difference between an image of the run and one of the model, in levels of 255
-    size: int  # Bytes
+    size: int  # Bytes, without the networks of the dataset
 
 
 def main(argv: list[str]) -> None:
@@ -134,6 +137,8 @@ def package(
             raise ValueError(
                 f"the model has {size / 1e6:.1f} MB, but at most {_LARGEST_SIZE / 1e6:.0f} MB are packaged"
             )
+        if name == config.dataset:
+            _copy_networks(config, data_dir, folder)
     return Packaged(step, change, size)
 
 
@@ -180,10 +185,25 @@ def _copy_text_encoder(config: Config, data_dir: str, folder: os.PathLike, name:
     """Copies the text preprocessor and encoder into the model's folder; returns the config that names the copies."""
     import tensorflow_hub as hub
 
+    from data_pipelines.scenes import bert
+
     parts = ("preprocessor", "encoder")
     for part, handle in zip(parts, handles.resolve_text(config.text, data_dir)):
         shutil.copytree(hub.resolve(handle), os.path.join(folder, "bert", part))
+    report = os.path.join(os.path.dirname(handles.resolve(config.text.encoder, data_dir)), bert.REPORT)
+    if os.path.exists(report):  # The mark of a complete small BERT.
+        shutil.copy(report, os.path.join(folder, "bert"))
     return config.with_fields({f"text.{part}": f"{handles.PRETRAINED}{name}/bert/{part}" for part in parts})
+
+
+def _copy_networks(config: Config, data_dir: str, folder: os.PathLike) -> None:
+    """Copies the networks that a config names by `DATASET:PATH`, those that exist, into the model's folder."""
+    prefix = f"{config.dataset}:"
+    for value in config_lib.flatten(config).values():
+        if isinstance(value, str) and value.startswith(prefix):
+            source, target = handles.resolve(value, data_dir), os.path.join(folder, value[len(prefix) :])
+            if os.path.isdir(source) and not os.path.exists(target):
+                shutil.copytree(source, target)
 
 
 def _card(

@@ -95,6 +95,17 @@ def pretrained_folder(name: str) -> str:
     return os.path.join(_PRETRAINED_FOLDER, name)
 
 
+def packaged(handle: str) -> str | None:
+    """Returns the folder of `DATASET:PATH` in this package: the folder PATH of the model called as the dataset, if any.
+
+    Args:
+      handle: of the form `DATASET:PATH`.
+    """
+    match = _PREPARED.fullmatch(handle)
+    path = os.path.join(pretrained_folder(match[1]), match[2]) if match else ""
+    return path if os.path.isdir(path) else None
+
+
 def pretrained_models() -> list[str]:
     """Returns the names of the models that are part of this package."""
     try:

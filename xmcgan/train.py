@@ -14,7 +14,8 @@ also evaluates every 5,000 steps, as python -m eval.evaluate does, and keeps the
 
   python -m xmcgan.train --dataset=birds --workdir=runs/birds --init_from=runs/coco
 
-starts with the weights of a trained model, and with new optimizers.
+starts with the weights of a trained model, and with new optimizers. `--minutes=50` saves and stops in good order within
+a time limit, such as a queue's.
 
 All GPUs of the machine train together. To train on several machines, give the same command on each. The environment
 variable TF_CONFIG names all machines and the machine's own index; --data_dir and --workdir are shared folders.
@@ -25,9 +26,11 @@ variable TF_CONFIG names all machines and the machine's own index; --data_dir an
 
 from __future__ import annotations
 
+import math
+import time
 import typing
 
-from absl import logging
+from absl import flags, logging
 
 from data_pipelines import datasets
 from xmcgan import command_line, handles
@@ -40,6 +43,9 @@ if typing.TYPE_CHECKING:
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = command_line.define_workdir()
 _STRATEGY, _TPU = command_line.define_strategy()
+_MINUTES = flags.DEFINE_float(
+    "minutes", math.inf, "Save and stop this many minutes after the command began; the same command resumes.", 0.0
+)
 command_line.define_init_from()
 command_line.define_config(datasets)
 
@@ -47,6 +53,7 @@ command_line.define_config(datasets)
 def main(argv: list[str]) -> None:
     """Loads the data and the networks of a run, and trains it."""
     del argv
+    began = time.monotonic()
     config, data_dir, workdir = command_line.get_config(), _DATA_DIR.value, _WORKDIR.value
     _check_evaluation(config)
     from data_pipelines import prepare, training_data
@@ -75,7 +82,8 @@ def main(argv: list[str]) -> None:
 
         evaluate = run_evaluation.evaluator(config, data_dir, workdir, strategy, text_encoder)
     with workers.explained():
-        held_out = loop.train(config, workdir, data, text_encoder, image_encoder, evaluate, strategy)
+        time_limit = began + 60.0 * _MINUTES.value - time.monotonic()
+        held_out = loop.train(config, workdir, data, text_encoder, image_encoder, evaluate, strategy, time_limit)
     if held_out is not None:
         logging.info("%s", held_out.summary())
     logging.info("the run is in %s; watch it with: tensorboard --logdir %s", workdir, workdir)

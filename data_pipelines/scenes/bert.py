@@ -22,7 +22,7 @@ from xmcgan import text_files
 from xmcgan.models import bert_model
 
 _MAX_VOCABULARY = 2000
-_REPORT = "pretraining.json"  # Written last, so it marks a complete model.
+REPORT = "pretraining.json"  # Written last, so it marks a complete model.
 
 
 def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, steps: int = 600) -> dict[str, float]:
@@ -43,7 +43,7 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     Raises:
       ValueError: there are fewer than four images, or the captions of an image are not a list of one or more strings.
     """
-    report_path = os.path.join(output_dir, _REPORT)
+    report_path = os.path.join(output_dir, REPORT)
     if os.path.exists(report_path):
         with text_files.advice(f"remove {output_dir}, and it will be made again"):
             return text_files.read_json(report_path, dict[str, float])
@@ -65,10 +65,10 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
     bert_model.save(preprocessor, encoder, temporary)
-    with open(os.path.join(temporary, _REPORT), "w", encoding="utf-8") as file:
+    with open(os.path.join(temporary, REPORT), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
     os.makedirs(output_dir, exist_ok=True)
-    for name in ("preprocessor", "encoder", _REPORT):
+    for name in ("preprocessor", "encoder", REPORT):
         target = os.path.join(output_dir, name)
         shutil.rmtree(target, ignore_errors=True)
         os.rename(os.path.join(temporary, name), target)
@@ -78,7 +78,7 @@ def build(captions: Sequence[Sequence[str]], output_dir: str, *, seed: int = 0, 
 
 def is_built(output_dir: str) -> bool:
     """Returns whether `build` has finished there."""
-    return os.path.exists(os.path.join(output_dir, _REPORT))
+    return os.path.exists(os.path.join(output_dir, REPORT))
 
 
 def learn_vocabulary(captions: Sequence[str]) -> list[str]:

@@ -1,9 +1,13 @@
-"""Trains, on first use, the networks that replace Inception, the detector and the dual encoder on scenes."""
+"""Provides, on first use, the networks that replace Inception, the detector, the dual encoder and VGG on scenes."""
 
 from __future__ import annotations
 
 import os
+from typing import Callable, NamedTuple
 
+from absl import logging
+
+from data_pipelines import packaged_networks
 from data_pipelines.prepare import lock_dataset
 from eval.retrieval import dual_encoder, dual_encoder_training
 from eval.scenes import scene_image_encoder, scene_recognizer_training
@@ -14,8 +18,26 @@ RECOGNIZER, DUAL_ENCODER = "scenes:evaluators/recognizer", "scenes:evaluators/du
 IMAGE_ENCODER = "scenes:image_encoder"
 
 
+class _Network(NamedTuple):
+    is_built: Callable[[str], bool]  # Of the network's folder
+    build: Callable[[str, str | os.PathLike], object]  # Of the network's folder and the folder of all records
+
+
+_NETWORKS = {
+    RECOGNIZER: _Network(
+        scene_recognizer_training.is_built, lambda folder, data_dir: scene_recognizer_training.build(folder)
+    ),
+    DUAL_ENCODER: _Network(dual_encoder.is_saved, dual_encoder_training.build_for_scenes),
+    IMAGE_ENCODER: _Network(
+        scene_recognizer_training.is_built, lambda folder, data_dir: scene_image_encoder.build(folder)
+    ),
+}
+
+
 def prepare(handle: str, data_dir: str | os.PathLike) -> None:
-    """Trains the network that a handle names, if it is one for scenes and does not exist yet; a minute on 2 cores.
+    """Provides the network that a handle names, if it is one for scenes and does not exist yet.
+
+    It is copied from the package, or trained, in a minute on 2 cores, if the package has none.
 
     Call it outside any strategy's scope: the networks are not trained with that strategy.
 
@@ -23,12 +45,16 @@ def prepare(handle: str, data_dir: str | os.PathLike) -> None:
       handle: handle of any network.
       data_dir: folder of all records; the dual encoder needs the scenes in it.
     """
-    if handle == RECOGNIZER:
-        prepare_recognizer(data_dir)
-    elif handle == DUAL_ENCODER:
-        prepare_dual_encoder(data_dir)
-    elif handle == IMAGE_ENCODER:
-        scene_image_encoder.prepare(data_dir)
+    network = _NETWORKS.get(handle)
+    if network is None:
+        return
+    folder = handles.resolve(handle, data_dir)
+    if network.is_built(folder):  # Nothing is written then, as on a read-only disk.
+        return
+    with lock_dataset("scenes", data_dir):
+        if not network.is_built(folder) and not packaged_networks.copy(handle, data_dir):
+            logging.info("preparing %s: training it, which takes a minute", handle)
+            network.build(folder, data_dir)
 
 
 def recognizer_folder(data_dir: str | os.PathLike) -> str:
@@ -39,29 +65,3 @@ def recognizer_folder(data_dir: str | os.PathLike) -> str:
 def dual_encoder_folder(data_dir: str | os.PathLike) -> str:
     """Returns the folder of the dual encoder for scenes, which may not exist yet."""
     return handles.resolve(DUAL_ENCODER, data_dir)
-
-
-def prepare_recognizer(data_dir: str | os.PathLike) -> None:
-    """Trains the scene recognizer, unless it exists; takes a minute on 2 cores.
-
-    Args:
-      data_dir: folder of all records.
-    """
-    folder = recognizer_folder(data_dir)
-    if scene_recognizer_training.is_built(folder):  # Nothing is written then, as on a read-only disk.
-        return
-    with lock_dataset("scenes", data_dir):
-        scene_recognizer_training.build(folder)
-
-
-def prepare_dual_encoder(data_dir: str | os.PathLike) -> None:
-    """Trains the dual encoder for scenes on their training split, unless it exists; takes a minute on 2 cores.
-
-    Args:
-      data_dir: folder of all records, with the scenes.
-    """
-    folder = dual_encoder_folder(data_dir)
-    if dual_encoder.is_saved(folder):
-        return
-    with lock_dataset("scenes", data_dir):
-        dual_encoder_training.build_for_scenes(folder, data_dir)

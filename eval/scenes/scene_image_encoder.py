@@ -9,11 +9,8 @@ from __future__ import annotations
 import os
 
 import tensorflow as tf
-from absl import logging
 
-from data_pipelines import prepare as records_preparation
 from eval.scenes import scene_images, scene_recognizer, scene_recognizer_training
-from xmcgan import handles
 
 _SEED = 7919  # Different from the evaluator's: its scenes have the seeds 4127 and 4128.
 
@@ -30,21 +27,6 @@ class SceneImageEncoder(tf.Module):
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Maps images [batch, 64, 64, 3] float32 RGB in [0, 1] to features [batch, 128] float32; differentiable."""
         return self.network(2.0 * images - 1.0, training=False)
-
-
-def prepare(data_dir: str | os.PathLike) -> None:
-    """Trains the image encoder for scenes, unless it exists; takes a minute on 2 cores.
-
-    Args:
-      data_dir: folder of all records.
-    """
-    folder = handles.resolve("scenes:image_encoder", data_dir)
-    if scene_recognizer_training.is_built(folder):  # Nothing is written then, as on a read-only disk.
-        return
-    with records_preparation.lock_dataset("scenes", data_dir):
-        if not scene_recognizer_training.is_built(folder):
-            logging.info("preparing the image encoder for scenes: training another scene recognizer")
-        build(folder)
 
 
 def build(folder: str | os.PathLike, *, steps: int = 800) -> dict[str, float]:

@@ -101,17 +101,16 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, model, m
 def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, monkeypatch):
     # Variables that are created inside the scope could only be trained on replicas.
     prepared = []
-    for name in ("prepare_recognizer", "prepare_dual_encoder"):
 
-        def prepare(data_dir, name=name):
-            assert not tf.distribute.has_strategy()
-            prepared.append((name, str(data_dir)))
+    def prepare(handle, data_dir):
+        assert not tf.distribute.has_strategy()
+        prepared.append((handle, str(data_dir)))
 
-        monkeypatch.setattr(scene_evaluators, name, prepare)
+    monkeypatch.setattr(scene_evaluators, "prepare", prepare)
     _prepare.__wrapped__(evaluators_dir, tf.distribute.MirroredStrategy(["CPU:0"]))
     _prepare.__wrapped__(evaluators_dir, metrics="is")
-    names = [name for name, data_dir in prepared if data_dir == str(evaluators_dir)]
-    assert names == ["prepare_recognizer", "prepare_dual_encoder", "prepare_recognizer"]
+    names = [handle for handle, data_dir in prepared if data_dir == str(evaluators_dir)]
+    assert names == [scene_evaluators.RECOGNIZER, scene_evaluators.DUAL_ENCODER, scene_evaluators.RECOGNIZER]
 
 
 @pytest.mark.slow  # Three evaluations. Batches of any size: test_collection; images of each place: test_sources.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple, Protocol
 
@@ -67,6 +68,7 @@ def train(
     image_encoder: Callable | None = None,
     evaluate: Callable[[str], Any] | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    time_limit: float = math.inf,
 ) -> HeldOut | None:
     """Trains up to `config.training.num_steps`, and resumes from the run's last checkpoint if there is one.
 
@@ -81,9 +83,10 @@ def train(
       image_encoder: images -> features [batch, dim]; needed if one of its losses is on.
       evaluate: called with the path of each checkpoint whose step is a multiple of `config.evaluation.every`.
       strategy: the devices that train; by default all of this machine's.
+      time_limit: seconds after which the run saves and returns, wherever it is; the first step is always done.
 
     Returns:
-      The last validation; None if there was nothing left to train.
+      The last validation; None if there was none.
 
     Raises:
       ValueError: the config does not fit the machine or the data, or the workdir belongs to another run.
@@ -92,7 +95,7 @@ def train(
       Stopped: a signal stopped the run, which is saved.
     """
     # 1. The devices, and the number of steps.
-    options = config.training
+    options, began = config.training, time.monotonic()
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy or cluster.create_strategy()
@@ -132,7 +135,7 @@ def train(
             return None
 
         # 4. The compiled step, validation and diagnosis.
-        stop = StopRequest()
+        stop = StopRequest(began + time_limit - time.monotonic())
         run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
         replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
         validation = Validation(config, state, text_encoder, data.held_out)
@@ -185,6 +188,9 @@ def train(
             if done.stopped and step < num_steps:
                 saved.save(pending.note())
                 workers.wait()
+                if stop.time_is_up:
+                    logging.info("the time is up at step %d, which is saved: the same command resumes there", step)
+                    return held_out
                 raise stop.stopped(step)
 
 

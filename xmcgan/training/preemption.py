@@ -1,8 +1,9 @@
-"""Handling of SIGTERM and SIGINT during training: the run saves its state, and stops."""
+"""Requests to stop a training run, by SIGTERM, SIGINT or a time limit: the run saves its state, and stops."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -32,25 +33,35 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopRequest:
-    """A request to stop, made by a signal; as a context, it replaces the handlers of SIGTERM and SIGINT.
+    """A request to stop, made by a signal or a time limit; a context, which replaces the handlers of both signals.
 
     Python handles a signal only when the main thread returns from TensorFlow, whose compiled loop may run for minutes.
     Therefore the signal wakes a thread. The thread sets a variable, which the compiled loop reads before every step. A
     second signal ends the process at once.
 
-    Outside of the main thread, where signals cannot be handled, the context does nothing.
+    Outside of the main thread, where signals cannot be handled, only the time limit counts.
 
     Attributes:
       flag: a variable on the host, 0 until there is a request and above 0 from then on.
     """
 
-    def __init__(self) -> None:
-        """Makes the variable; signals are handled only within the context."""
+    def __init__(self, time_limit: float = math.inf) -> None:
+        """Makes the variable; there are requests only within the context.
+
+        Args:
+          time_limit: seconds after which the context makes a request by itself.
+        """
         with tf.device("CPU:0"):
             self.flag = tf.Variable(0.0, trainable=False, name="stop")
         self._received: signal.Signals | None = None
         self._saved_step: int | None = None  # Set only while a signal may interrupt at once.
         self._installed = contextlib.ExitStack()
+        self._time_limit = time_limit
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether there is a time limit, and no signal came before it was reached."""
+        return math.isfinite(self._time_limit) and not self._received
 
     def stopped(self, step: int) -> Stopped:
         """Makes the exception to raise once `step` is saved; it names SIGTERM if only another worker got the signal."""
@@ -72,7 +83,13 @@ class StopRequest:
             self._saved_step = None
 
     def __enter__(self) -> StopRequest:
-        """Replaces the signals' handlers, and starts the thread."""
+        """Replaces the signals' handlers, and starts the threads."""
+        if math.isfinite(self._time_limit):
+            timer = threading.Timer(max(0.0, self._time_limit), self.flag.assign, [1.0])
+            timer.daemon = True
+            timer.start()
+            self._installed.callback(timer.join)
+            self._installed.callback(timer.cancel)
         if threading.current_thread() is not threading.main_thread():
             return self
         woken, wakes = os.pipe()
@@ -87,11 +104,11 @@ class StopRequest:
             undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(wakes, warn_on_full_buffer=False))
             for number in _SIGNALS:
                 undo.callback(signal.signal, number, signal.signal(number, self._handle) or signal.SIG_DFL)
-            self._installed = undo.pop_all()
+            self._installed.push(undo.pop_all())
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Restores the previous handlers, and ends the thread."""
+        """Restores the previous handlers, and ends the threads."""
         self._installed.close()
 
     def _listen(self, woken: int) -> None:

@@ -161,6 +161,19 @@ def test_killed_stopped_and_started_again_gives_the_same_numbers(trained, comman
 
 
 @pytest.mark.slow
+def test_a_run_whose_time_is_up_is_saved_and_goes_on(scenes_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_step, "TrainingStep", QuickStep)
+    undisturbed, workdir = tmp_path / "undisturbed", tmp_path / "stopped"
+    config = _small_config()
+    config.training.num_steps = 8
+    train_here(config, scenes_dir, undisturbed)
+    assert train_here(config, scenes_dir, workdir, time_limit=0.0) is None
+    assert checkpoints.step_of(checkpoints.newest(str(workdir))) == 1
+    train_here(config, scenes_dir, workdir)
+    _assert_the_same(workdir, undisturbed)
+
+
+@pytest.mark.slow
 def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(scenes_dir, tmp_path, monkeypatch):
     """The signal comes at step 15, with one step a call: it ends at step 16, and what is due there waits."""
     monkeypatch.setattr(batch_step, "TrainingStep", QuickStep)

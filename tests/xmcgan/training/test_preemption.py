@@ -80,6 +80,32 @@ def test_other_work_is_not_interrupted_and_later_work_not_begun():
         assert stop.stopped(21).status == 143
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_time_limit_is_a_request_too(in_thread):
+    def work():
+        with StopRequest(time_limit=0.05) as stop:
+            assert stop.flag == 0.0
+            time.sleep(0.3)
+            assert stop.flag == 1.0 and stop.time_is_up
+            done.append(True)
+
+    done = []
+    thread = threading.Thread(target=work)
+    (thread.start if in_thread else work)()
+    if in_thread:
+        thread.join()
+    assert done
+
+
+def test_a_signal_before_the_time_limit_is_told_as_a_signal():
+    threads = threading.active_count()
+    with StopRequest(time_limit=60.0) as stop:
+        _send(signal.SIGTERM)
+        assert stop.flag == 1.0 and not stop.time_is_up
+    assert threading.active_count() == threads  # The timer has ended.
+    assert not StopRequest().time_is_up
+
+
 def test_the_handlers_before_come_back():
     received = []
     woken, wakes = os.pipe()
