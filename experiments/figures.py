@@ -12,8 +12,8 @@
   ways        interpolations from one caption to the next, and from one noise vector to another
   attention   the generator's attention map of each word
 
-A model is the folder of a training run (its newest checkpoint) or of an export. Images are not selected by hand:
---seed determines captions, images and noise.
+A model is the folder of a training run (its newest checkpoint) or of an export; without --model, it is the one that
+comes with the package. Images are not selected by hand: --seed determines captions, images and noise.
 """
 
 from __future__ import annotations

@@ -208,11 +208,15 @@ def get_run() -> str | None:
 def named_folders(models: typing.Sequence[str]) -> dict[str, str]:
     """Reads the values of a flag `--model=NAME=FOLDER`, which may be given several times: {name: folder}.
 
+    If it is not given, the model is `pretrained:scenes`, where the installation has that model.
+
     Raises:
       app.UsageError: there is no value, one has another form, or two have the same name.
     """
     pairs = [model.split("=", 1) for model in models if "=" in model]
     folders = {name: expand_home(folder) for name, folder in pairs}
+    if not models and _DEFAULT_MODEL in handles.pretrained_models():
+        folders = {_DEFAULT_MODEL: handles.PRETRAINED + _DEFAULT_MODEL}
     if not folders or len(folders) < len(models):
         raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
     return folders

@@ -341,7 +341,11 @@ def test_a_command_takes_one_model(installed, monkeypatch):
 
 
 def test_the_default_is_the_model_of_the_package(installed, monkeypatch):
+    with pytest.raises(app.UsageError, match="give models as --model=NAME=FOLDER"):
+        command_line.named_folders([])
     (installed / "scenes").mkdir()
     assert _run_of(monkeypatch) == "pretrained:scenes"
+    assert command_line.named_folders([]) == {"scenes": "pretrained:scenes"}
+    assert command_line.named_folders(["a=b"]) == {"a": "b"}
     with pytest.raises(app.UsageError, match=r"--workdir=RUN or --export=FOLDER or --pretrained=NAME$"):
         _run_of(monkeypatch, workdir="a", pretrained="b")

@@ -138,7 +138,7 @@ def test_the_command(drawing_run, export_dir, scenes_dir, command, tmp_path):
     "arguments, message",
     [
         ([], "--figure is missing"),
-        (["--figure=noise"], "give models as --model=NAME=FOLDER"),
+        (["--figure=noise", "--model=x"], "give models as --model=NAME=FOLDER"),
         (["--figure=noise", "--model=a=x", "--model=a=y", "--caption=c"], "each with a name of its own"),
         (["--figure=attention", "--model=a=x", "--model=b=y", "--caption=c"], "is of one model"),
         (["--figure=noise", "--model=a=x"], "needs a --caption"),

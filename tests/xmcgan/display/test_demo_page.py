@@ -155,7 +155,7 @@ def test_many_at_once_wait_for_their_own(address, exported):
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        ([], 2, "give one model: --workdir=RUN or --export=FOLDER (see --help)"),
+        (["--workdir=a", "--export=b"], 2, "give one model: --workdir=RUN or --export=FOLDER or --pretrained=NAME ("),
         (["--export={tmp}/nothing"], 1, "no exported model in"),
     ],
 )

@@ -258,7 +258,7 @@ def test_what_the_card_shows_to_do_works(export_dir, exported, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        (["--output=x"], 2, "give one model: --workdir=RUN (see --help)"),
+        (["--output=x", "--workdir=a", "--pretrained=b"], 2, "give one model: --workdir=RUN or --pretrained=NAME (see"),
         (["--output={tmp}/x", "--pretrained=dogs"], 1, "no model 'pretrained:dogs' in this installation"),
         (["--workdir=nowhere"], 2, "--output is missing"),
         (["--workdir={run}", "--output=gs://models/x"], 2, "give a path on this machine"),
