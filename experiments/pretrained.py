@@ -214,7 +214,8 @@ def _card(
     from xmcgan.serving import model_card
 
     result = results.read(result_path) if os.path.exists(result_path) else None
-    scores = [(score.name, str(score)) for score in result.scores] if result else []
+    real = {score.name: f" (real images: {score})" for score in result.real} if result else {}
+    scores = [(score.name, f"{score}{real.get(score.name, '')}") for score in result.scores] if result else []
     dataset = datasets.get(config.dataset, data_dir)
     return _CARD.format(
         name=name,

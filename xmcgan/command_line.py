@@ -181,7 +181,7 @@ def define_seed(text: str) -> flags.FlagHolder[int]:
 
 def define_pretrained() -> None:
     """Defines `--pretrained`: a model that is part of this package, for commands that use a trained model."""
-    flags.DEFINE_string("pretrained", None, "Name of a model that experiments.pretrained has made part of the package.")
+    flags.DEFINE_string("pretrained", None, "Name of a model of this package. ['scenes', if no model is named]")
 
 
 def get_run() -> str | None:

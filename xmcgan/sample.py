@@ -1,10 +1,12 @@
 """Draws images from captions with a trained XMC-GAN.
 
+  python -m xmcgan.sample --caption="a red heart on the snow"
   python -m xmcgan.sample --workdir=runs/demo --caption="a red ball on the beach"
   python -m xmcgan.sample --workdir=runs/demo --captions=captions.txt --num_noise=8 --output=images
   python -m xmcgan.sample --workdir=runs/demo --held_out=16
   python -m xmcgan.sample --export=exports/demo --caption="a red ball on the beach" --output=images
 
+Without --workdir, --pretrained or --export, the model that comes with the package draws: scenes of simple objects.
 Writes each image as a PNG file, and a labeled grid, grid.png (a row for each caption, a column for each noise vector).
 Many captions get several grids, grid.png, grid_002.png and so on. The same captions, seed and checkpoint give the same
 images.
@@ -110,7 +112,7 @@ def draw_page(model: TextToImage, page: Page, seeds: list[int], first: int, grid
 
     from xmcgan.display import grid
 
-    warn_of_truncation(model, page.captions)
+    warn(model, page.captions)
     drawn = model([caption for caption in page.captions for _ in seeds], seeds * len(page.captions))
     images = drawn.reshape(len(page.captions), len(seeds), *drawn.shape[1:])
     for row, images_of_caption in enumerate(images, start=first):
@@ -171,17 +173,13 @@ def held_out(config: Config | None, page_rows: int) -> Iterator[Page]:
         yield Page(captions, batch.image.numpy())
 
 
-def warn_of_truncation(model: TextToImage, captions: Sequence[str]) -> None:
-    """Warns of captions that have more tokens than the model reads."""
+def warn(model: TextToImage, captions: Sequence[str]) -> None:
+    """Warns of captions that the model does not read whole, and of words that it does not know."""
     from absl import logging
 
     for caption, tokens in zip(captions, model.tokens(captions)):
-        if tokens.is_cut:
-            logging.warning(
-                "the model reads only the first %d tokens of: %.60s...",
-                len(tokens.words) - 2,
-                " ".join(caption.split()),
-            )
+        for notice in tokens.notices():
+            logging.warning("%.60s: %s", " ".join(caption.split()), notice)
 
 
 if __name__ == "__main__":

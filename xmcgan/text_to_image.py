@@ -15,7 +15,7 @@ from xmcgan.config import Config
 from xmcgan.models import hub_files
 from xmcgan.models.generator import Generator
 from xmcgan.models.text_encoder import TextEncoder
-from xmcgan.models.vocabulary import read_vocabulary
+from xmcgan.models.vocabulary import pieces_of_words, read_vocabulary
 from xmcgan.serving.caption_to_image import CaptionToImage
 from xmcgan.serving.saved_model import ExportedModel
 from xmcgan.serving.signatures import signatures
@@ -37,6 +37,24 @@ class Tokens(NamedTuple):
 
     words: list[str]  # [CLS], words and pieces of words ('##' marks pieces that continue a word), [SEP]
     is_cut: bool  # Whether the caption has more tokens than these
+
+    def notices(self) -> list[str]:
+        """Returns sentences that tell a user which part of the caption the model does not read or know."""
+        words = pieces_of_words(self.words[1:-1])
+        names = ["".join(pieces) for pieces in words]
+        # A vocabulary that was learned from captions has their words. It spells all others, letter by letter.
+        unknown = [
+            name
+            for name, pieces in zip(names, words)
+            if name == "[UNK]" or (len(pieces) > 2 and max(map(len, pieces)) == 1)
+        ]
+        notices = []
+        if unknown:
+            notices.append(f"This model was not trained on these words, and cannot draw them: {', '.join(unknown)}.")
+        if self.is_cut:
+            end = " ".join(names[-4:])
+            notices.append(f"This model reads only the first {len(names)} words: “... {end}”. The rest is ignored.")
+        return notices
 
 
 class TextToImage:

@@ -7,7 +7,7 @@ from tests.support.tiny_networks import tiny_config
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.serving.caption_to_image import CaptionToImage
 from xmcgan.serving.signatures import signatures
-from xmcgan.text_to_image import TextToImage
+from xmcgan.text_to_image import TextToImage, Tokens
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
 
@@ -53,6 +53,15 @@ def _levels(a, b) -> int:
     """The largest difference, in levels of 255."""
     assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
     return np.max(np.abs(a.astype(int) - b.astype(int)))
+
+
+def test_notices_of_what_is_not_read():
+    assert Tokens(["[CLS]", "a", "red", "sun", "##set", "[SEP]"], False).notices() == []
+    (unknown,) = Tokens(["[CLS]", "a", "c", "##a", "##t", "[UNK]", "red", "[SEP]"], False).notices()
+    assert unknown == "This model was not trained on these words, and cannot draw them: cat, [UNK]."
+    (cut,) = Tokens(["[CLS]", "a", "red", "sun", "##set", "[SEP]"], True).notices()
+    assert cut == "This model reads only the first 3 words: “... a red sunset”. The rest is ignored."
+    assert Tokens(["[CLS]", "[SEP]"], False).notices() == []
 
 
 def test_images_do_not_depend_on_the_batch(model):

@@ -77,13 +77,10 @@ class Actions:
         first, second = self.model.noise([_checked_seed(seed), _checked_seed(other_seed)])
         return self.model.from_noise([caption] * _STEPS, interpolate(first, second, np.linspace(0.0, 1.0, _STEPS)))
 
-    def truncation_notice(self, caption: str) -> str | None:
-        """Returns a sentence that says which part of a caption the model reads; None if it reads all of it."""
+    def notices(self, caption: str) -> list[str]:
+        """Returns sentences about what the model does not read or know of a caption, see `Tokens.notices`."""
         (tokens,) = self.model.tokens([_checked_caption(caption)])
-        if not tokens.is_cut:
-            return None
-        read, _ = whole_words(tokens.words[1:-1], np.zeros([1, 1, len(tokens.words)]))
-        return f"This model reads only the first {len(read)} words: “... {' '.join(read[-4:])}”. The rest is ignored."
+        return tokens.notices()
 
 
 def _checked_caption(caption: str | None, name: str = "a caption") -> str:

@@ -87,7 +87,7 @@ def build(actions: Actions, folder: str) -> gr.Blocks:
         @_shows_errors(outputs=5)
         def on_draw(caption: str, seed: float, count: float) -> list:
             drawn = actions.draw(caption, seed, count)
-            _warn_of_truncation(actions, caption)
+            _warn(actions, caption)
             path = next(places)
             save_png(path, drawn.grid)
             labeled = [(image, f"seed {number}") for image, number in zip(drawn.images, drawn.seeds)]
@@ -101,8 +101,8 @@ def build(actions: Actions, folder: str) -> gr.Blocks:
         @_shows_errors(outputs=4)
         def on_mix(caption: str, other: str, seed: float) -> list:
             frames = actions.between_captions(caption, other, seed)
-            _warn_of_truncation(actions, caption)
-            _warn_of_truncation(actions, other)
+            _warn(actions, caption)
+            _warn(actions, other)
             return _frames(frames)
 
         @_shows_errors(outputs=4)
@@ -187,7 +187,6 @@ def _shows_errors(outputs: int) -> Callable[[Callable], Callable]:
     return decorated
 
 
-def _warn_of_truncation(actions: Actions, caption: str) -> None:
-    message = actions.truncation_notice(caption)
-    if message:
-        gr.Warning(message)
+def _warn(actions: Actions, caption: str) -> None:
+    for notice in actions.notices(caption):
+        gr.Warning(notice)

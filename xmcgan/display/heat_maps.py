@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from xmcgan.models.vocabulary import pieces_of_words
+
 _SMALLEST_IMAGE = 128  # Smaller images are enlarged to at least this.
-_PIECE = "##"  # Prefix of a token that continues the word of the previous token.
 _HEAT = np.array([255, 64, 0], np.float32)  # The color of the strongest attention.
 _REST = 0.35  # Brightness of the image where there is no attention.
 
@@ -23,16 +24,9 @@ def whole_words(words: Sequence[str], attention: np.ndarray) -> tuple[list[str],
     Returns:
       The words, and [height, width, words].
     """
-    joined: list[str] = []
-    maps: list[np.ndarray] = []
-    for i, word in enumerate(words):
-        if word.startswith(_PIECE) and joined:
-            joined[-1] += word[len(_PIECE) :]
-            maps[-1] = maps[-1] + attention[..., i]
-        else:
-            joined.append(word)
-            maps.append(attention[..., i])
-    return joined, np.stack(maps, axis=-1)
+    pieces = pieces_of_words(words)
+    starts = np.cumsum([0, *map(len, pieces[:-1])])
+    return ["".join(each) for each in pieces], np.add.reduceat(attention[..., : len(words)], starts, axis=-1)
 
 
 def heat_maps(image: np.ndarray, attention: np.ndarray) -> np.ndarray:

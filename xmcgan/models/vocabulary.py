@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_hub as hub
 
 # Where the published preprocessors, and ours, keep the tokens: one per line, beginning with id 0.
 _FILE = os.path.join("assets", "vocab.txt")
+_PIECE = "##"  # Prefix of a token that continues the word of the previous token.
 
 
 def read_vocabulary(preprocessor: str) -> list[str]:
@@ -42,3 +44,14 @@ def name_tokens(vocabulary: list[str], token_ids: tf.Tensor, mask: tf.Tensor) ->
     """
     names = tf.gather(tf.constant(vocabulary), token_ids) if vocabulary else tf.strings.as_string(token_ids)
     return tf.where(mask > 0, names, "")
+
+
+def pieces_of_words(tokens: Sequence[str]) -> list[list[str]]:
+    """Returns the pieces of each word, without '##': ['a', 'sun', '##set'] -> [['a'], ['sun', 'set']]."""
+    words: list[list[str]] = []
+    for token in tokens:
+        if token.startswith(_PIECE) and words:
+            words[-1].append(token[len(_PIECE) :])
+        else:
+            words.append([token])
+    return words

@@ -22,7 +22,7 @@ from xmcgan.training.batch_step import step_on_batches
 from xmcgan.training.checkpoints import Checkpoints, newest
 from xmcgan.training.preemption import StopRequest
 from xmcgan.training.state import TrainState, decay_at, set_learning_rates, update_average
-from xmcgan.training.summaries import PendingMetrics, RunLog
+from xmcgan.training.summaries import PendingMetrics, RunLog, format_seconds
 from xmcgan.training.validation import HeldOut, Validation
 from xmcgan.training.workdir import check_workdir, claim_workdir, explain_write_errors, held
 from xmcgan.training.workers import Workers
@@ -135,7 +135,10 @@ def train(
             return None
 
         # 4. The compiled step, validation and diagnosis.
-        stop = StopRequest(began + time_limit - time.monotonic())
+        seconds = max(0.0, began + time_limit - time.monotonic())
+        if math.isfinite(seconds):
+            logging.info("the time limit stops this command in %s, wherever the run is then", format_seconds(seconds))
+        stop = StopRequest(seconds)
         run_steps = compiled_steps(strategy, config, state, text_encoder, image_encoder, stop.flag)
         replay = diagnosis.Replay(strategy, config, state, checkpoints, batches_from, run_steps)
         validation = Validation(config, state, text_encoder, data.held_out)

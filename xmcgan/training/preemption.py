@@ -85,7 +85,7 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         """Replaces the signals' handlers, and starts the threads."""
         if math.isfinite(self._time_limit):
-            timer = threading.Timer(max(0.0, self._time_limit), self.flag.assign, [1.0])
+            timer = threading.Timer(self._time_limit, self.flag.assign, [1.0])
             timer.daemon = True
             timer.start()
             self._installed.callback(timer.join)

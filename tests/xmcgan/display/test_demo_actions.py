@@ -39,9 +39,9 @@ def test_ways_begin_and_end_where_they_should(actions, exported):
     assert _levels(frames[0], first) <= 1 and _levels(frames[-1], other) <= 1
 
 
-def test_truncation_notice(actions):
-    assert actions.truncation_notice(CAPTION) is None
-    message = actions.truncation_notice("ball " * 40)
+def test_notices(actions):
+    assert actions.notices(CAPTION) == []
+    (message,) = actions.notices("red " * 40)
     assert "reads only the first" in message
     assert "ignored" in message
 
