@@ -39,6 +39,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # noqa: F401 (registers the ops of the tokenizers)
 
+from eval.retrieval.towers import Towers
 from xmcgan import console, text_files
 from xmcgan.files import new_folder
 from xmcgan.models import hub_files
@@ -146,11 +147,11 @@ def load_dual_encoder(folder: str, *, flag: str = "--dual_encoder") -> DualEncod
         raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error
 
 
-def save_dual_encoder(module: tf.Module, folder: str, report: Mapping[str, Any]) -> None:
+def save_dual_encoder(towers: Towers, folder: str, report: Mapping[str, Any]) -> None:
     """Saves a dual encoder and its report; adds the weights' SHA-256 to the report.
 
     Args:
-      module: module with the methods `encode_images` and `encode_captions`.
+      towers: the dual encoder.
       folder: folder to create, atomically.
       report: JSON values by name, including 'name'.
 
@@ -158,9 +159,10 @@ def save_dual_encoder(module: tf.Module, folder: str, report: Mapping[str, Any])
       FileExistsError: the folder exists and is not empty.
     """
     with new_folder(folder) as staging, console.quiet_libraries():
-        tf.saved_model.save(module, os.fspath(staging))
+        methods = {method: getattr(towers, method) for method in _METHODS}
+        hub_files.save_functions(staging, methods, {"weights": towers.weights}, preprocessor=towers.preprocessor)
         with open(staging / REPORT, "w", encoding="utf-8") as file:
-            json.dump({**report, "weights_sha256": hub_files.weights_digest(module.variables)}, file, indent=2)
+            json.dump({**report, "weights_sha256": hub_files.weights_digest(towers.variables)}, file, indent=2)
 
 
 def is_saved(folder: str) -> bool:

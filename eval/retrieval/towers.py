@@ -69,6 +69,17 @@ class Towers(tf.Module):
         self.log_temperature = tf.Variable(math.log(_FIRST_TEMPERATURE), name="log_temperature")
 
     @property
+    def weights(self) -> list[tf.Variable]:
+        """The weights of both towers; unlike `variables`, with those of a frozen BERT."""
+        networks = self.image_tower, self.text_tower.encoder, self.text_tower.projection
+        return [variable for network in networks for variable in network.variables]
+
+    @property
+    def preprocessor(self) -> tf.Module:
+        """The preprocessor of the captions, with TF Hub's text API."""
+        return self.text_tower.preprocessor
+
+    @property
     def temperature(self) -> tf.Tensor:
         """The learned temperature of the contrastive loss, in [0.01, 1]."""
         return tf.clip_by_value(tf.exp(self.log_temperature), *_TEMPERATURES)
@@ -152,7 +163,7 @@ class _ScratchText(tf.Module):
 
     def __init__(self, options: TowerOptions, vocabulary: Sequence[str]):
         super().__init__(name="text_tower")
-        self._preprocessor = bert_model.Preprocessor(vocabulary)
+        self.preprocessor = bert_model.Preprocessor(vocabulary)
         architecture = bert_model.SMALL._replace(positions=options.text_length)
         self.encoder = bert_model.Encoder(len(vocabulary), options.seed, architecture)
         self.projection = tf.keras.layers.Dense(options.dim)
@@ -161,7 +172,7 @@ class _ScratchText(tf.Module):
         self._text_length = options.text_length
 
     def tokenize(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _pack(self._preprocessor, captions, self._text_length)
+        return _pack(self.preprocessor, captions, self._text_length)
 
     def __call__(self, tokens: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
         del training  # It behaves the same in training.
@@ -174,7 +185,7 @@ class _PublishedText(tf.Module):
 
     def __init__(self, options: TowerOptions):
         super().__init__(name="text_tower")
-        self._preprocessor = load_preprocessor(options.text_preprocessor, "--text_preprocessor")
+        self.preprocessor = load_preprocessor(options.text_preprocessor, "--text_preprocessor")
         loaded = hub_files.load(options.text_encoder, "--text_encoder")
         if options.train_text_encoder and not getattr(loaded, "trainable_variables", None):
             raise ValueError(
@@ -189,7 +200,7 @@ class _PublishedText(tf.Module):
         _draw(self.projection.weights, [options.seed, 1])
 
     def tokenize(self, captions: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _pack(self._preprocessor, captions, self._text_length)
+        return _pack(self.preprocessor, captions, self._text_length)
 
     def __call__(self, tokens: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
         training = training and self.encoder.trainable  # A frozen BERT uses no dropout.

@@ -24,6 +24,7 @@ class SceneImageEncoder(tf.Module):
         self.network = tf.keras.Model(network.input, network.get_layer(scene_recognizer.LATE_MEANS).output)
 
     @tf.function(input_signature=[tf.TensorSpec([None, *[scene_images.IMAGE_SIZE] * 2, 3], name="images")])
+    @tf.autograph.experimental.do_not_convert  # Converting the layers would take most of the tracing.
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Maps images [batch, 64, 64, 3] float32 RGB in [0, 1] to features [batch, 128] float32; differentiable."""
         return self.network(2.0 * images - 1.0, training=False)

@@ -23,6 +23,7 @@ from eval.scenes.scene_images import LabeledImages, SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs, SceneRecognizer
 from xmcgan import console, text_files
 from xmcgan.files import new_folder
+from xmcgan.models import hub_files
 
 _BATCH_SIZE = 32
 _EPOCHS = 2  # How often each image is seen.
@@ -76,8 +77,9 @@ def build(
         recognizer = SceneRecognizer(seed)
         train(recognizer, training, steps=steps, seed=seed)
         report = {"seed": seed, "steps": steps, "scenes": len(training.images), **measure(recognizer, held_out)}
+        network = part(recognizer)
         with console.quiet_libraries():
-            tf.saved_model.save(part(recognizer), os.fspath(staging))
+            hub_files.save_functions(staging, {"__call__": network.__call__}, {"weights": network.variables})
         report["seconds"] = time.time() - start
         with open(staging / _REPORT, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

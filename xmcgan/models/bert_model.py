@@ -10,6 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from xmcgan.models import hub_files
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Their ids in the vocabularies that are learned here; published ones have others.
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL_TOKENS))
@@ -190,7 +192,8 @@ def save(preprocessor: Preprocessor, encoder: Encoder, folder: str | os.PathLike
             file.writelines(f"{token}\n" for token in preprocessor.vocabulary)
         preprocessor.vocabulary_file = tf.saved_model.Asset(path)
         tf.saved_model.save(preprocessor, os.path.join(folder, "preprocessor"))
-    reusable = tf.train.Checkpoint()  # A trackable object whose attributes are saved, whatever their names.
-    reusable.encoder, reusable.__call__ = encoder, encoder.__call__
-    reusable.trainable_variables = list(encoder.trainable_variables)
-    tf.saved_model.save(reusable, os.path.join(folder, "encoder"))
+    hub_files.save_functions(
+        os.path.join(folder, "encoder"),
+        {"__call__": encoder.__call__},
+        {"trainable_variables": encoder.trainable_variables},
+    )

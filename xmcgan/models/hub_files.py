@@ -1,4 +1,4 @@
-"""Published networks as SavedModels from TF Hub or a local folder, identified by digests of their content."""
+"""Networks as SavedModels from TF Hub or a local folder, identified by digests of their content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow as tf
 import tensorflow_hub as hub
@@ -50,6 +50,31 @@ def load(handle: str, name: str) -> tf.Module:
             f"{name}='{handle}': the SavedModel in '{folder}' cannot be read "
             f"({one_line(error)}): remove that folder and fetch it again"
         ) from error
+
+
+def save_functions(
+    folder: str | os.PathLike,
+    functions: Mapping[str, Callable],
+    variables: Mapping[str, Iterable[tf.Variable]],
+    **parts: tf.Module,
+) -> None:
+    """Saves functions, their variables, and nothing else.
+
+    If a Keras layer were part of a SavedModel, Keras would also save functions of each layer, in its own format. These
+    take most of the time in which a network is saved, and loaded again by whoever uses it.
+
+    Args:
+      folder: folder of the SavedModel, which is overwritten.
+      functions: `tf.function`s with a signature, by the names of the loaded object's methods.
+      variables: all variables that the functions use, in lists, by the names of the loaded object's attributes.
+      **parts: what else the functions use, such as a tokenizer with its tables; without Keras layers.
+    """
+    saved = tf.train.Checkpoint()  # A trackable object whose attributes are saved, whatever their names.
+    for name, value in {**functions, **parts}.items():
+        setattr(saved, name, value)
+    for name, values in variables.items():
+        setattr(saved, name, list(values))
+    tf.saved_model.save(saved, os.fspath(folder))
 
 
 def is_fetched(handle: str) -> bool:

@@ -5,6 +5,7 @@ import socket
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from xmcgan.models import hub_files, keras_weights
 
@@ -138,3 +139,17 @@ def test_downloads_pass_on_other_errors():
     message = r"--some\.flag: .*https://host/a\.h5.*pass --some\.flag=FILE"
     with pytest.raises(FileNotFoundError, match=message), keras_weights.downloading(FLAG):
         raise Exception("URL fetch failure on https://host/a.h5: None -- no route")  # As Keras does.
+
+
+def test_functions_are_saved_without_those_of_their_layers(tmp_path):
+    dense = tf.keras.layers.Dense(2)
+    dense(tf.ones([1, 3]))
+    apply = tf.function(lambda x: dense(x), input_signature=[tf.TensorSpec([None, 3])])
+    hub_files.save_functions(tmp_path, {"__call__": apply}, {"trainable_variables": dense.variables})
+    loaded = hub_files.load(str(tmp_path), "--network")
+    x = tf.random.stateless_normal([4, 3], [1, 2])
+    np.testing.assert_allclose(loaded(x), dense(x))
+    assert [variable.shape for variable in loaded.trainable_variables] == [[3, 2], [2]]
+    nodes = saved_model_pb2.SavedModel.FromString((tmp_path / "saved_model.pb").read_bytes())
+    kinds = [node.WhichOneof("kind") for node in nodes.meta_graphs[0].object_graph_def.nodes]
+    assert kinds.count("function") == 1
