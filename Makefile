@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint style clean
 
 PYTHON :=
 # Where PYTHON is given, the version of that interpreter, such as 3.12.
@@ -34,15 +34,21 @@ demo: $(STAMP)
 	@$(VENV)/bin/python -m xmcgan.sample --workdir=runs/demo --held_out=16
 	@$(VENV)/bin/python -m eval.evaluate --workdir=runs/demo --data_dir=data --checkpoint=all
 
-test: lint
-	@$(VENV)/bin/python -m pytest -n auto --dist loadfile
+# Types take one core a minute the first time, so they are checked beside the tests.
+test: style
+	@$(VENV)/bin/mypy --no-error-summary > .mypy.txt & types=$$!; \
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile && failed=0 || failed=$$?; \
+	wait $$types || { cat .mypy.txt; failed=1; }; \
+	rm -f .mypy.txt; exit $$failed
 
-lint: $(STAMP)
+lint: style
+	@$(VENV)/bin/mypy --no-error-summary
+
+style: $(STAMP)
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check . || { echo "error: not formatted: run $(VENV)/bin/ruff format ." >&2; exit 1; }
 	@$(VENV)/bin/lint-imports > .lint-imports.txt || { cat .lint-imports.txt; rm -f .lint-imports.txt; exit 1; }
 	@rm -f .lint-imports.txt
-	@$(VENV)/bin/mypy --no-error-summary
 
 $(STAMP): setup.py pyproject.toml
 	@if ! $(VENV)/bin/python -m pip --version > /dev/null 2>&1; then \

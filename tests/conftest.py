@@ -7,8 +7,9 @@ import pathlib
 
 import pytest
 
-from tests.support import garbage  # noqa: F401
+from tests.support import garbage, one_core  # noqa: F401
 from tests.support.commands import Command
+from tests.support.order import pytest_collection_modifyitems, pytest_configure  # noqa: F401
 from tests.support.processes import finish
 from tests.support.shared import make_once
 
@@ -17,10 +18,12 @@ from tests.support.shared import make_once
 def scenes_dir(tmp_path_factory) -> pathlib.Path:
     """A data_dir with a few scenes, converted, and a BERT that has hardly been trained."""
     from data_pipelines import prepare
+    from tests.support.eagerly import eagerly
 
     def make(data_dir: pathlib.Path) -> None:
         prepare.prepare_scenes(data_dir, num_train=60, num_val=20)
-        prepare.prepare_text_model(data_dir, steps=2)
+        with eagerly():
+            prepare.prepare_text_model(data_dir, steps=2)
 
     return make_once(tmp_path_factory, "scenes_data", make)
 

@@ -14,14 +14,15 @@ def evaluators_dir(scenes_dir, tmp_path_factory) -> pathlib.Path:
     """The `scenes_dir`, with a scene recognizer and a dual encoder that were trained for two steps."""
     from eval.retrieval import dual_encoder_training
     from eval.scenes import scene_evaluators, scene_recognizer_training
+    from tests.support.eagerly import eagerly
 
     def make(_) -> None:
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, eagerly():
             patch.setattr(scene_recognizer_training, "_HELD_OUT", 16)  # Drawing them takes longest.
             scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
-        dual_encoder_training.build_for_scenes(
-            scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16
-        )
+            dual_encoder_training.build_for_scenes(
+                scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16
+            )
 
     make_once(tmp_path_factory, "evaluators", make)
     return scenes_dir

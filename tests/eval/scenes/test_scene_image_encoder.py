@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from eval.scenes import scene_image_encoder, scene_images, scene_recognizer_training
+from tests.support.eagerly import eagerly
 from xmcgan.models.image_encoder import build_image_encoder
 
 
@@ -18,7 +19,8 @@ def _build(folder, steps):
 def folder(tmp_path_factory):
     """An encoder that has hardly been trained."""
     folder = tmp_path_factory.mktemp("encoder") / "built"
-    _build(folder, steps=4)
+    with eagerly():
+        _build(folder, steps=2)
     return folder
 
 
