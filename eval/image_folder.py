@@ -58,7 +58,8 @@ def read(folder: str, captions: str = "", needs_captions: bool = True) -> ImageF
 
     Raises:
       FileNotFoundError: the table, or an image that it names, is missing.
-      ValueError: a line of the table has another form, or there are fewer than two images.
+      ValueError: a line of the table has another form, or names a file outside of the folder; or there are fewer than
+        two images.
     """
     path = captions or os.path.join(folder, CAPTIONS_FILE)
     if os.path.lexists(path):
@@ -117,6 +118,10 @@ def _read_table(path: str, folder: str) -> list[_Line]:
         fields = text.split("\t")
         if len(fields) not in (2, 3) or not fields[0] or not fields[1].strip():
             raise ValueError(f"{path}, line {number}: not 'file<TAB>caption' (or 'file<TAB>caption<TAB>image id')")
+        if not image_files.stays_within(fields[0]):
+            raise ValueError(
+                f"{path}, line {number}: '{fields[0][:80]}' is outside of the folder: write names relative to {folder}"
+            )
         file = os.path.join(folder, fields[0])
         if not os.path.lexists(file):
             raise FileNotFoundError(f"{file} is missing: line {number} of {path} names it")

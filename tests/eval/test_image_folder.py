@@ -79,6 +79,9 @@ def test_every_damaged_image_is_found_before_the_work_begins(folder):
         ("a.png\t \n", ValueError, "line 1: not 'file<TAB>caption'"),
         ("a.png\ta\t1\t2\n", ValueError, "line 1: not 'file<TAB>caption'"),
         ("a.png\ta cat\n", ValueError, "names 1 images: metrics need two or more"),
+        ("a.png\ta cat\n/dev/zero\ta dog\n", ValueError, "line 2: '/dev/zero' is outside of the folder: write names"),
+        ("../a.png\ta cat\n", ValueError, r"line 1: '\.\./a\.png' is outside of the folder"),
+        ("x/../../a.png\ta cat\n", ValueError, "line 1: .* is outside of the folder"),
     ],
 )
 def test_a_bad_table_is_refused(table, error, words, folder):
@@ -102,7 +105,7 @@ def test_a_byte_order_mark_is_no_part_of_the_table(folder):
     assert image_folder.read(str(folder)) == before
 
 
-@pytest.mark.parametrize("name", ["pipe.png", "x", "/dev/zero"])
+@pytest.mark.parametrize("name", ["pipe.png", "x"])
 def test_only_regular_files_are_images(name, folder):
     os.mkfifo(folder / "pipe.png")
     (folder / "x").mkdir()
