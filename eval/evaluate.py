@@ -34,6 +34,7 @@ from data_pipelines import datasets
 from data_pipelines.datasets import preset
 from xmcgan import command_line, config_checks
 from xmcgan.config import GEOMETRIES, Config, EvaluationConfig
+from xmcgan.home_folder import expand_home
 from xmcgan.locks import locked
 
 _WORKDIR = command_line.define_workdir("Folder of the training run to evaluate.", optional=True)
@@ -198,7 +199,7 @@ def _with_options(config: Config) -> Config:
     """Returns the config, changed by the given flags."""
     given = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
     try:
-        paths = {name: command_line.expand_home(value) for name, value in given.items() if isinstance(value, str)}
+        paths = {name: expand_home(value) for name, value in given.items() if isinstance(value, str)}
         config.evaluation = dataclasses.replace(config.evaluation, **{**given, **paths})
         return config_checks.validate(config)
     except ValueError as error:

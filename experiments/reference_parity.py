@@ -16,6 +16,7 @@ from absl import app
 from etils import epy
 
 from xmcgan import command_line
+from xmcgan.home_folder import expand_home
 
 with epy.lazy_imports():
     from experiments.checks import parity
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> int:
     """Checks a file; returns the exit status."""
     if len(argv) != 2:
         raise app.UsageError("give the path of one .npz file")
-    return 0 if parity.check_file(command_line.expand_home(argv[1]), _START.value or "").passed else 1
+    return 0 if parity.check_file(expand_home(argv[1]), _START.value or "").passed else 1
 
 
 if __name__ == "__main__":

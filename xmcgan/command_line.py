@@ -34,6 +34,7 @@ from ml_collections import config_flags
 
 from xmcgan import config as config_lib
 from xmcgan import config_checks, error_lines, escapes, flag_help, handles
+from xmcgan.home_folder import expand_home, path_in_environment
 from xmcgan.training import cluster
 
 # TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
@@ -105,19 +106,6 @@ def define_paths(name: str, text: str) -> flags.FlagHolder:
     return flags.DEFINE_multi(_PathParser(False, False), flags.ArgumentSerializer(), name, [], text)
 
 
-def expand_home(path: str) -> str:
-    """Replaces `~` or `~user` at the beginning of a path by the home folder; all other characters mean themselves.
-
-    Raises:
-      ValueError: there is no such user.
-    """
-    expanded = os.path.expanduser(path)
-    if expanded.startswith("~"):
-        user = expanded.split("/")[0]
-        raise ValueError(f"'{user}' has no home folder: write ./{path} for a path that begins with '~'")
-    return expanded
-
-
 _DATASET_HELP = "The dataset to use, and its config to start from."
 # Flags that the command has defined as optional.
 _optional: set[str] = set()
@@ -145,16 +133,11 @@ def define_dataset(
     return flags.DEFINE_string("dataset", None, f"{text} One of {names}{own}.")
 
 
-def default_data_dir() -> str:
-    """Returns the folder of all converted datasets, if no flag names another."""
-    return os.environ.get("XMCGAN_DATA_DIR") or "data"
-
-
 def define_data_dir() -> flags.FlagHolder[str]:
-    """Defines `--data_dir`."""
+    """Defines `--data_dir`; `run` replaces its default by that of the environment, and reports a wrong one."""
     return define_path(
         "data_dir",
-        default_data_dir(),
+        "data",
         "Folder of all converted datasets. The environment variable XMCGAN_DATA_DIR sets another default.",
         remote=True,
     )
@@ -335,6 +318,8 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     Raises:
       app.UsageError, flags.Error: the command line is wrong.
     """
+    if "data_dir" in FLAGS:
+        FLAGS.set_default("data_dir", _default_data_dir())
     peeked = _peek(argv)
     takes_config = "preset" in FLAGS
     tree = _starting_config(peeked) if takes_config else None
@@ -372,7 +357,7 @@ def _peek(argv: list[str]) -> flags.FlagValues:
     if _registry is not None:
         for name in ("dataset", "preset"):
             flags.DEFINE_string(name, None, "", flag_values=peeked)
-        flags.DEFINE_string("data_dir", default_data_dir(), "", flag_values=peeked)
+        flags.DEFINE(_PathParser(True, False), "data_dir", _default_data_dir(), "", flag_values=peeked)
     for name in ("init_from", "workdir") if "init_from" in FLAGS else ():
         flags.DEFINE(_PathParser(False, False), name, None, "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
@@ -411,6 +396,10 @@ def _starting_config(peeked: flags.FlagValues) -> config_lib.Config:
         workdir = peeked.workdir or _default_workdir(config.dataset)
         return initial_weights.starting_config(config, peeked.init_from, workdir)
     return config
+
+
+def _default_data_dir() -> str:
+    return path_in_environment("XMCGAN_DATA_DIR") or "data"
 
 
 def _default_workdir(dataset: str) -> str:

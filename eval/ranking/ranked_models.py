@@ -15,7 +15,7 @@ from eval import image_folder
 from eval.image_folder import CAPTIONS_FILE
 from eval.ranking.design import SLOTS
 from eval.sources import DatasetImages, FolderImages, GeneratedImages, Source
-from xmcgan.command_line import expand_home
+from xmcgan.home_folder import expand_home
 from xmcgan.text_to_image import TextToImage, is_run
 from xmcgan.training import checkpoints
 

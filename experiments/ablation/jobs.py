@@ -16,10 +16,10 @@ from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import config_of, find
 from xmcgan import config as config_lib
 from xmcgan import text_files
-from xmcgan.command_line import expand_home
 from xmcgan.config import Config
 from xmcgan.config_checks import validate
 from xmcgan.files import replaced
+from xmcgan.home_folder import expand_home
 from xmcgan.training.workdir import check_workdir
 
 FINISHED = "finished.json"  # Written last: marks a run as trained and evaluated.
@@ -156,10 +156,10 @@ def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
         kind = type(fields[name])
         try:
             parsed[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
-            if kind is str:
-                parsed[name] = expand_home(value)  # Some are paths.
         except (KeyError, ValueError) as error:
             raise ValueError(f"'{setting}': {name} takes a value of type {kind.__name__}") from error
+        if kind is str:
+            parsed[name] = expand_home(value)  # Some are paths.
     return parsed
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from xmcgan.home_folder import path_in_environment
 from xmcgan.literal_paths import literal_folder
 
 _CONNECTION_TIMEOUT = 20.0  # Seconds; without one, a firewall that drops packets delays the start by minutes.
@@ -157,10 +158,15 @@ def _choose_cache() -> None:
 
     Raises:
       OSError: the cache cannot be made, or belongs to another user.
+      ValueError: the environment variable names the home folder of a user that does not exist.
     """
-    if os.environ.get("TFHUB_CACHE_DIR"):
+    given = path_in_environment("TFHUB_CACHE_DIR")
+    if given:
+        os.environ["TFHUB_CACHE_DIR"] = given
         return
-    parent = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    parent = path_in_environment("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if parent.startswith("~"):  # In a container, the user may be unknown.
+        raise OSError("this user has no home folder: set TFHUB_CACHE_DIR to a folder for networks from TF Hub")
     folder = os.path.join(parent, "tfhub_modules")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -97,6 +97,27 @@ def test_the_cache_is_the_users_own(monkeypatch, tmp_path):
         hub_files.load("https://tfhub.dev/bert/4", FLAG)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "^this user has no home folder: set TFHUB_CACHE_DIR"),  # As in a container, for a user it does not know.
+        (
+            {"TFHUB_CACHE_DIR": "~no_such_user/x"},
+            "^TFHUB_CACHE_DIR=~no_such_user/x: '~no_such_user' has no home folder",
+        ),
+        ({"XDG_CACHE_HOME": "~no_such_user"}, "^XDG_CACHE_HOME=~no_such_user: '~no_such_user' has no"),
+    ],
+)
+def test_a_cache_in_a_home_folder_that_does_not_exist(given, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("TFHUB_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, given.get(name, ""))
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises((OSError, ValueError), match=words):
+        hub_files.load("https://tfhub.dev/bert/4", FLAG)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["a[b]", "a*", "a?", "{a,b}", "a\\b", "ä b%d"])
 def test_the_path_of_a_folder_is_no_pattern(name, folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / name / "model")
