@@ -7,11 +7,14 @@ import json
 import os
 import re
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
+import msgspec
 from etils import epath
 
 from data_pipelines import record_folders
+from xmcgan import config_json, escapes, text_files
+from xmcgan.config import Config
 
 # File beside the records; it says that they were made of a user's own images.
 FACTS_FILE = "captioned_images.json"
@@ -46,6 +49,19 @@ class Facts:
     def fields(self) -> dict[str, Any]:
         """The advised values by dotted name."""
         return {each.field: each.value for each in self.advice}
+
+
+class _StoredAdvice(msgspec.Struct):
+    field: str
+    value: Union[bool, int, float]  # No text: a network that a stranger's file names would be loaded.
+    reason: str
+
+
+class _StoredFacts(msgspec.Struct):
+    source: str
+    layout: str
+    example: str
+    advice: list[_StoredAdvice]
 
 
 def check_name(name: str, taken: Collection[str]) -> None:
@@ -83,13 +99,16 @@ def read_facts(name: str, data_dir: str | os.PathLike) -> Facts:
       FileNotFoundError: no user has converted a dataset of this name.
       ValueError: the file is damaged.
     """
-    path = record_folders.directory(name, data_dir) / FACTS_FILE
-    try:
-        content = json.loads(path.read_text())
-        advice = tuple(Advice(**each) for each in content.pop("advice"))
-        return Facts(**content, advice=advice)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): remove its folder, and convert '{name}' again") from error
+    path = os.fspath(record_folders.directory(name, data_dir) / FACTS_FILE)
+    with text_files.advice(f"remove its folder, and convert '{name}' again"):
+        stored: _StoredFacts = text_files.read_json(path, _StoredFacts)
+        advice = tuple(Advice(each.field, each.value, each.reason) for each in stored.advice)
+        facts = Facts(stored.source, stored.layout, stored.example, advice)
+        try:
+            config_json.from_json(config_json.to_json(Config(dataset=name).with_fields(facts.fields)))
+        except ValueError as error:
+            raise ValueError(f"{path}: {escapes.excerpt(str(error))}") from error
+    return facts
 
 
 def explain(name: str, data_dir: str | os.PathLike, facts: Facts) -> str:

@@ -14,7 +14,7 @@ import tqdm
 from data_pipelines import image_files
 from data_pipelines.in_order import map_in_order
 from data_pipelines.input_pipeline import CaptionList
-from xmcgan import text_files
+from xmcgan import escapes, text_files
 
 CAPTIONS_FILE = "captions.tsv"
 # How many images are checked before their results are collected.
@@ -120,11 +120,12 @@ def _read_table(path: str, folder: str) -> list[_Line]:
             raise ValueError(f"{path}, line {number}: not 'file<TAB>caption' (or 'file<TAB>caption<TAB>image id')")
         if not image_files.stays_within(fields[0]):
             raise ValueError(
-                f"{path}, line {number}: '{fields[0][:80]}' is outside of the folder: write names relative to {folder}"
+                f"{path}, line {number}: '{escapes.excerpt(fields[0])}' is outside of the folder: write names relative "
+                f"to {folder}"
             )
         file = os.path.join(folder, fields[0])
         if not os.path.lexists(file):
-            raise FileNotFoundError(f"{file} is missing: line {number} of {path} names it")
+            raise FileNotFoundError(f"{escapes.excerpt(file, 1000)} is missing: line {number} of {path} names it")
         lines.append(_Line(fields[0], fields[1].strip(), fields[2] if len(fields) == 3 else fields[0]))
     if len(lines) < 2:
         raise ValueError(f"{path} names {len(lines)} images: metrics need two or more")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import typing
 
-from xmcgan import config_checks, text_files
+from xmcgan import config_checks, escapes, text_files
 from xmcgan.config import Config
 
 
@@ -27,7 +27,7 @@ def from_json(text: str | bytes) -> Config:
     _update_old_fields(values)
     unknown = _unknown_fields(values)
     if unknown:
-        raise ValueError(f"unknown config field '{unknown[0]}': written by another version of xmcgan?")
+        raise ValueError(f"unknown config field '{escapes.excerpt(unknown[0])}': written by another version of xmcgan?")
     config = text_files.check(values, Config, "config")
     config_checks.check_values(config)
     return config

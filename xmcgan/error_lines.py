@@ -19,6 +19,7 @@ from absl import app, flags
 from xmcgan import config as config_lib
 from xmcgan import escapes, failures
 
+_LONGEST_LINE = 8000  # Two of the longest paths.
 _REMEDIES = {
     errno.ENOSPC: "free some space there, or name another disk",
     errno.EDQUOT: "free some space there, or name another disk",
@@ -91,5 +92,5 @@ def _describe(error: Exception) -> str:
 
 
 def _exit(line: str, status: int) -> typing.NoReturn:
-    print(escapes.terminal(line), file=sys.stderr, flush=True)  # File names and servers' words are in it.
+    print(escapes.excerpt(line, _LONGEST_LINE), file=sys.stderr, flush=True)  # File names and servers' words are in it.
     sys.exit(status)

@@ -40,6 +40,12 @@ def terminal(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+def excerpt(text: str, longest: int = 200) -> str:
+    """Returns text from a file for the middle of an error: in one line, and without its middle if it is longer."""
+    half = longest // 2
+    return terminal(text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}")
+
+
 def markdown(text: str) -> str:
     """Escapes text for a cell or the middle of a line of Markdown."""
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", terminal(text))

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 import msgspec
 from etils import epath
 
+from xmcgan import escapes
+
 MAX_BYTES = 64 << 20
 # Python's own limit is near 1000, and depends on what else is running.
 MAX_DEPTH = 100
@@ -27,7 +29,7 @@ MAX_DEPTH = 100
 MAX_LINE = 1 << 20
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# What a shell's `<(command)` and `-` stand for. Any other pipe or device may never end, or never begin.
+# What a shell's `<(command)` and `-` stand for.
 _PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 _AT = re.compile(r"(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?", re.DOTALL)
 
@@ -64,7 +66,7 @@ def read_lines(
     Raises:
       OSError, ValueError: see `read_text`; the errors occur when the line is reached.
     """
-    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline) as text:
+    with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline) as text:
         number = 0
         while True:
             try:
@@ -83,7 +85,7 @@ def read_lines(
 
 def read_bytes(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Reads a file that must be regular and of limited size; see `read_text` for the arguments and errors."""
-    with _open(path) as file:
+    with open_regular(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ValueError(f"{os.fspath(path)} is larger than {max_bytes:,} bytes, the most that such a file may have")
@@ -165,6 +167,24 @@ def check(content: Any, kind: Any, name: str) -> Any:
         raise ValueError(": ".join([name, *_explain(error)])) from error
 
 
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a file to read bytes, unless it is a pipe or a device, which may never end, or never begin.
+
+    Args:
+      path: of the file, on a disk or in a bucket (gs://). What a shell's `<(command)` stands for is allowed.
+
+    Raises:
+      OSError: there is no such file, or it cannot be read.
+      ValueError: it is a pipe or a device.
+    """
+    name = os.fspath(path)
+    if "://" not in name and not name.startswith(_PIPES):
+        mode = os.stat(name).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # A folder has an error of its own.
+            raise ValueError(f"{name} is a pipe or a device, not a file")
+    return epath.Path(path).open("rb")
+
+
 @contextlib.contextmanager
 def advice(remedy: str) -> Iterator[None]:
     """Adds what to do, such as "restore it from a copy", to the errors that the functions above raise in the body."""
@@ -172,15 +192,6 @@ def advice(remedy: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{error}: {remedy}") from error
-
-
-def _open(path: str | os.PathLike) -> BinaryIO:
-    name = os.fspath(path)
-    if "://" not in name and not name.startswith(_PIPES):
-        mode = os.stat(name).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # A folder has an error of its own.
-            raise ValueError(f"{name} is a pipe or a device, not a file")
-    return epath.Path(path).open("rb")
 
 
 def _decode(data: bytes, name: str, errors: str = "strict") -> str:
@@ -204,7 +215,7 @@ def _place(data: bytes, offset: int, name: str) -> str:
 
 def _not_utf8(path: str | os.PathLike) -> ValueError:
     """Finds the line of a file that is not UTF-8, and returns the error."""
-    with _open(path) as file:
+    with open_regular(path) as file:
         if file.read(2) in _UTF16:
             return ValueError(f"{os.fspath(path)} is UTF-16 text: save it as UTF-8")
         file.seek(0)
@@ -230,7 +241,7 @@ def _explain(error: Exception) -> list[str]:
     found = _AT.fullmatch(str(error))
     assert found is not None  # The second part is optional.
     reason = found[1].replace("`", "")
-    return [part for part in (found[2], reason[:1].lower() + reason[1:]) if part]
+    return [escapes.excerpt(part) for part in (found[2], reason[:1].lower() + reason[1:]) if part]
 
 
 def _check_depth(content: Any, name: str) -> None:
@@ -257,5 +268,5 @@ def _refuse_surrogates(content: Any, name: str) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                where = place.removeprefix(".").encode(errors="backslashreplace").decode()
+                where = escapes.excerpt(place.removeprefix("."))
                 raise ValueError(f"{name}: {where or 'it'} is not text: it has a lone surrogate") from error

@@ -20,6 +20,7 @@ from data_pipelines.layouts.listing import Options
 from data_pipelines.layouts.splits import TEST, TRAIN, VALIDATION, Division, PlacedImage, divide
 from data_pipelines.layouts.tree import Tree
 from data_pipelines.own_datasets import Facts
+from xmcgan import escapes
 
 
 class CaptionedImages(image_builder.ImageBuilder):
@@ -95,7 +96,7 @@ class CaptionedImages(image_builder.ImageBuilder):
         advised = advice.advise(files, infos[TRAIN].num_examples, infos[VALIDATION].num_examples, lengths_by)
         example = advice.first_caption(files)
         source = os.fspath(self._source)
-        source = source if "://" in source else os.path.abspath(source)
+        source = escapes.terminal(source if "://" in source else os.path.abspath(source))
         facts = Facts(source, self._found_layout, example, advised)
         own_datasets.write_facts(folder, facts)
 

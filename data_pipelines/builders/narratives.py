@@ -146,7 +146,7 @@ def _scan_lines(path: epath.Path, progress: tqdm.tqdm) -> Iterator[tuple[str, Li
     Finds the id with a regular expression, because parsing half a million lines with their traces would take minutes.
     """
     offset = 0
-    with path.open("rb") as file:
+    with text_files.open_regular(path) as file:
         for number in itertools.count(1):
             content = file.readline(_LONGEST_LINE)
             if not content:

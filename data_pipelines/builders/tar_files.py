@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Container, Iterator
 from typing import Any, NoReturn
 
-from etils import epath
+from xmcgan import text_files
 
 # Long names and attributes of a file are stored in a block of their own before it, which is read into memory.
 _LARGEST_EXTENSION = 1 << 20
@@ -36,7 +36,7 @@ def read(archive: str | os.PathLike, wanted: Container[str], max_bytes: int) -> 
       ValueError: the archive is missing or damaged; the files before the damage have been yielded.
     """
     try:
-        with epath.Path(archive).open("rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
+        with text_files.open_regular(archive) as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
             while (header := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # Otherwise all headers would stay in memory.
                 name = header.name if header.name in wanted else header.name.rpartition("/")[2]

@@ -7,6 +7,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from xmcgan import escapes
+
 IMAGE_COLUMNS = ("file_name", "filename", "image", "image_name", "image_file", "image_path", "file", "path", "img")
 CAPTION_COLUMNS = ("text", "caption", "captions", "comment", "sentence", "sentences", "description")
 SPLIT_COLUMN = "split"
@@ -36,7 +38,8 @@ def caption_column(columns: Collection[str], wanted: str, where: str) -> str:
     found = _first(columns, (normal(wanted),) if wanted else CAPTION_COLUMNS)
     if not found:
         missing = f"no column '{wanted}'" if wanted else f"no column {', '.join(CAPTION_COLUMNS[:-1])} or description"
-        raise ValueError(f"{where} has {missing}, but {', '.join(map(str, columns))}: name one by --caption_column")
+        present = escapes.excerpt(", ".join(map(str, columns)))
+        raise ValueError(f"{where} has {missing}, but {present}: name one by --caption_column")
     return found
 
 

@@ -13,7 +13,7 @@ from data_pipelines.layouts import columns, tables
 from data_pipelines.layouts.listing import CaptionCollector, Listing, Options
 from data_pipelines.layouts.split_words import split_of
 from data_pipelines.layouts.tree import Tree
-from xmcgan import text_files
+from xmcgan import escapes, text_files
 
 _FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -74,15 +74,16 @@ def _parquet_rows(path: str, options: Options) -> Iterator[Mapping[str, Any]]:
         from pyarrow import parquet
     except ImportError as error:
         raise ValueError(f"reading {path} needs pyarrow: pip install 'xmcgan[parquet]'") from error
-    try:
-        with epath.Path(path).open("rb") as opened:
+    with epath.Path(path).open("rb") as opened:
+        try:
             file = parquet.ParquetFile(opened)
             names = file.schema_arrow.names
             image, caption = columns.image_column(names), columns.caption_column(names, options.caption_column, path)
             if not image:
-                raise ValueError(f"{path} has no column file_name, but {', '.join(names)}: save the images as files")
+                present = escapes.excerpt(", ".join(names))
+                raise ValueError(f"{path} has no column file_name, but {present}: save the images as files")
             split = [name for name in names if columns.normal(name) == columns.SPLIT_COLUMN]
             for batch in file.iter_batches(columns=[image, caption, *split]):
                 yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"{path} is not a Parquet file, or is damaged ({error})") from error
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not a Parquet file, or is damaged ({escapes.excerpt(str(error))})") from error

@@ -37,9 +37,12 @@ def form_of(text: str) -> Form | None:
     Args:
       text: the table, or its beginning.
     """
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = _first_line(text)
     for separator in _SEPARATORS:
-        cells = [cell.strip() for cell in next(_parse(first, separator, quoted=separator != "|"), (0, [""]))[1]]
+        try:
+            cells = [cell.strip() for cell in next(_parse(first, separator, quoted=separator != "|"), (0, [""]))[1]]
+        except csv.Error:  # A cell of 130,000 characters.
+            continue
         if len(cells) < 2:
             continue
         names = [position for position, cell in enumerate(cells) if is_image(_image_name(cell))]
@@ -70,6 +73,13 @@ def read(text: str, form: Form) -> Iterator[Row]:
             cells = [*cells[: width - 1], form.separator.join(cells[width - 1 :])]
         cells = [cell.strip(" ") for cell in cells] if form.separator == "|" else cells
         yield Row(line, _image_name(cells[form.image]) if form.image < len(cells) else "", cells)
+
+
+def _first_line(text: str) -> str:
+    """Returns the first line that is not empty."""
+    inside = len(text) - len(text.lstrip())
+    end = text.find("\n", inside)
+    return text[text.rfind("\n", 0, inside) + 1 : end if end >= 0 else None]
 
 
 def _image_name(cell: str) -> str:

@@ -29,7 +29,7 @@ class Tree:
 
     Attributes:
       root: the folder.
-      files: path of each file within the folder, with '/' between its parts; sorted, without hidden files.
+      files: path of each regular file within the folder, with '/' between its parts; sorted, without hidden files.
       images: those of `files` that are images.
     """
 
@@ -105,7 +105,9 @@ def _walk(root: epath.Path) -> Iterator[str]:
             os.path.relpath(folder, top).replace(os.sep, "/") if "://" not in top else folder[len(top) :].strip("/")
         )
         prefix = "" if within in (".", "") else f"{within}/"
-        yield from (prefix + name for name in names if _is_visible(name))
+        for name in filter(_is_visible, names):
+            if "://" in top or os.path.isfile(os.path.join(folder, name)):  # A pipe would have to be waited for.
+                yield prefix + name
 
 
 def _is_visible(name: str) -> bool:

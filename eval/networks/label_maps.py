@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from data_pipelines.scenes import spec
-from xmcgan import text_files
+from xmcgan import escapes, text_files
 
 # COCO's 80 classes in the order of their category ids. The ids run from 1 to 90; ten of them were never used.
 COCO_NAMES = (
@@ -58,7 +59,8 @@ def load_label_map(labels: str, *, flag: str = "--detector_labels") -> LabelMap:
         raise ValueError(f"{flag}='{labels}' is not a text file with one name per line: {error}") from error
     names = [line for line in lines if line]
     if not names or len(set(names)) < len(names):
-        problem = next((f"the name '{name}' twice" for name in names if names.count(name) > 1), "no names")
+        twice = next((name for name, count in collections.Counter(names).items() if count > 1), None)
+        problem = "no names" if twice is None else f"the name '{escapes.excerpt(twice)}' twice"
         raise ValueError(f"{flag}='{labels}' has {problem}: give each class a line of its own")
     return _label_map(lines)
 

@@ -20,7 +20,7 @@ from etils import epath
 
 from eval.objects import plain_pickle
 from eval.objects.soa_classes import COCO_CLASSES
-from xmcgan import text_files
+from xmcgan import escapes, text_files
 
 _FILE_NAME = re.compile(r"label_(\d{1,2})(?:_\w*)?\.pkl")
 _MAX_BYTES = 32 << 20  # The largest published list has 10 MB.
@@ -133,11 +133,11 @@ def _captions(path: epath.Path) -> list[str]:
         entries = plain_pickle.loads(text_files.read_bytes(path, max_bytes=_MAX_BYTES))
     except plain_pickle.NotPlainError as error:
         raise ValueError(
-            f"{path} asks to load {error}, which a list of captions does not need; it was not run. "
-            "Download the list again from where it is published"
+            f"{path} asks to load {escapes.excerpt(str(error))}, which a list of captions does not need; it was not "
+            "run. Download the list again from where it is published"
         ) from error
     except Exception as error:  # Damaged pickles fail in many ways: EOFError, KeyError, AttributeError, MemoryError.
-        reason = reprlib.repr(str(error) or type(error).__name__)[1:-1]
+        reason = escapes.excerpt(str(error) or type(error).__name__)
         raise ValueError(f"{path} is not a readable pickle ({reason}): download it again") from error
     if not isinstance(entries, (list, tuple)) or not entries:
         raise ValueError(f"{path} holds {_kind(entries)}, not a list of captions: download it again")

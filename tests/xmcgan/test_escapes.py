@@ -18,6 +18,12 @@ def test_a_terminal_gets_nothing_that_it_obeys():
     assert escapes.terminal("a\nb\tc\x07", keep="\n\t") == "a\nb\tc\\x07"
 
 
+def test_an_excerpt_is_one_short_line():
+    assert escapes.excerpt("a\nb") == r"a\nb"
+    assert escapes.excerpt("x" * 200) == "x" * 200
+    assert escapes.excerpt("a" * 5000 + "b" * 5000, 10) == "aaaaa ... bbbbb"
+
+
 def test_markdown_shows_the_text_and_marks_nothing():
     shown = escapes.markdown(HOSTILE)
     for mark in "<>[]|`*~\\\n":

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple, Optional
 
 import msgspec
 
-from xmcgan import text_files
+from xmcgan import escapes, text_files
 from xmcgan.hugging_face import tokenizer_files, weights
 from xmcgan.models.bert_model import Architecture, Encoder, Preprocessor
 
@@ -101,7 +101,7 @@ def load(folder: str | os.PathLike) -> ImportedBert:
     kind: _ModelType = text_files.read_json(path, _ModelType)
     model_type = kind.model_type
     if model_type not in _CONFIGS:
-        raise ValueError(f"{path}: model_type is {model_type!r}: pass a {' or a '.join(_CONFIGS)}")
+        raise ValueError(f"{path}: model_type is {escapes.excerpt(repr(model_type))}: pass a {' or a '.join(_CONFIGS)}")
     config: _BertConfig | _DistilBertConfig = text_files.read_json(path, _CONFIGS[model_type])
     architecture = _checked(config.architecture(), config, path)
     tokenizer = tokenizer_files.read(folder)
@@ -112,6 +112,7 @@ def load(folder: str | os.PathLike) -> ImportedBert:
         )
     stored = weights.Weights(folder)
     architecture = architecture._replace(pooler=stored.has(weights.POOLER))
+    stored.check_sizes(model_type, architecture, config.vocab_size)
     encoder = Encoder(config.vocab_size, seed=0, architecture=architecture)
     weights.assign(encoder, stored, model_type)
     length = min(_DEFAULT_LENGTH, architecture.positions)
@@ -123,10 +124,12 @@ def _checked(architecture: Architecture, config: _BertConfig | _DistilBertConfig
     """Returns the architecture with our name of its activation, if a config describes one that `Encoder` has."""
     if architecture.activation not in _ACTIVATIONS:
         known = ", ".join(_ACTIVATIONS)
-        raise ValueError(f"{path}: the activation is {architecture.activation!r}: pass a model with one of {known}")
+        found = escapes.excerpt(repr(architecture.activation))
+        raise ValueError(f"{path}: the activation is {found}: pass a model with one of {known}")
     if config.position_embedding_type not in (None, "absolute"):
         raise ValueError(
-            f"{path}: position_embedding_type is {config.position_embedding_type!r}: pass a model with 'absolute'"
+            f"{path}: position_embedding_type is {escapes.excerpt(repr(config.position_embedding_type))}: pass a model "
+            "with 'absolute'"
         )
     if config.is_decoder:
         raise ValueError(f"{path}: is_decoder is true: pass an encoder")

@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 
 import msgspec
 
-from xmcgan import text_files
+from xmcgan import escapes, text_files
 
 _FILES = ("tokenizer.json", "vocab.txt")
 _CLASSES = (
@@ -90,7 +90,8 @@ def read(folder: str | os.PathLike) -> TokenizerFiles:
     else:
         raise FileNotFoundError(f"{os.fspath(folder)} has no {' or '.join(_FILES)}: {_TAKEN}")
     if config.tokenizer_class not in (None, *_CLASSES):
-        raise ValueError(f"{paths['tokenizer_config.json']}: tokenizer_class is {config.tokenizer_class}: {_TAKEN}")
+        found = escapes.excerpt(config.tokenizer_class or "")
+        raise ValueError(f"{paths['tokenizer_config.json']}: tokenizer_class is {found}: {_TAKEN}")
     if config.tokenize_chinese_chars is False:
         raise ValueError(f"{paths['tokenizer_config.json']}: tokenize_chinese_chars is false: {_TAKEN}")
     _check_vocabulary(vocabulary, path)
@@ -121,7 +122,7 @@ def _check_kind(content: _TokenizerJson, normalizer: _Normalizer, path: str) -> 
         ("pre_tokenizer.type", pre_tokenizer.type, "BertPreTokenizer"),
     ):
         if found != wanted:
-            raise ValueError(f"{path}: {what} is {found!r}, not {wanted!r}: {_TAKEN}")
+            raise ValueError(f"{path}: {what} is {escapes.excerpt(repr(found))}, not {wanted!r}: {_TAKEN}")
 
 
 def _in_order(ids: Mapping[str, int], path: str) -> list[str]:
@@ -137,7 +138,7 @@ def _check_vocabulary(vocabulary: list[str], path: str) -> None:
         raise ValueError(f"{path} has no token {missing[0]}: {_TAKEN}")
     twice = _repeated(vocabulary)
     if twice is not None:
-        raise ValueError(f"{path} has the token {twice!r} twice: get the file again")
+        raise ValueError(f"{path} has the token {escapes.excerpt(repr(twice))} twice: get the file again")
 
 
 def _repeated(tokens: Iterable[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ import safetensors
 import tensorflow as tf
 
 from xmcgan import text_files
-from xmcgan.models.bert_model import Encoder
+from xmcgan.models.bert_model import Architecture, Encoder
 from xmcgan.models.hub_files import one_line
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -103,17 +103,43 @@ class Weights:
         Raises:
           ValueError: there is no such tensor, its shape differs, or it is not made of finite numbers.
         """
-        where = f"{self.folder}: the tensor {self._prefix}{name}"
-        if self._prefix + name not in self._tensors:
-            raise ValueError(f"{where} is missing: pass a complete model of the type that its config.json names")
-        file, stored = self._tensors[self._prefix + name]
-        tensor = file.get_tensor(stored)
-        if tensor.shape != shape:
-            raise ValueError(f"{where} is {list(tensor.shape)}, but config.json says {list(shape)}: get both again")
-        tensor = tensor.astype(np.float32)
+        file, stored = self._find(name, shape)
+        tensor = file.get_tensor(stored).astype(np.float32)
         if not np.isfinite(tensor).all():
-            raise ValueError(f"{where} has numbers that are not finite: get the file again")
+            raise ValueError(f"{self._described(name)} has numbers that are not finite: get the file again")
         return tensor
+
+    def check_sizes(self, model_type: str, architecture: Architecture, vocabulary_size: int) -> None:
+        """Checks by the headers of the files that they have the sizes of a config, before memory is taken for it.
+
+        Raises:
+          ValueError: a tensor is missing, or its shape differs.
+        """
+        width, names = architecture.width, _NAMES[model_type]
+        self._find("embeddings.word_embeddings.weight", (vocabulary_size, width))
+        self._find("embeddings.position_embeddings.weight", (architecture.positions, width))
+        if model_type != "distilbert":
+            self._find("embeddings.token_type_embeddings.weight", (architecture.types, width))
+        for number in range(architecture.layers):
+            shape = (architecture.hidden_width or 4 * width, width)
+            self._find(f"{names.block.format(number)}.{names.expansion}.weight", shape)
+
+    def _find(self, name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
+        """Returns the file of a tensor, and its name there."""
+        if self._prefix + name not in self._tensors:
+            raise ValueError(
+                f"{self._described(name)} is missing: pass a complete model of the type that its config.json names"
+            )
+        file, stored = self._tensors[self._prefix + name]
+        found = tuple(file.get_slice(stored).get_shape())
+        if found != shape:
+            raise ValueError(
+                f"{self._described(name)} is {list(found)}, but config.json says {list(shape)}: get both again"
+            )
+        return file, stored
+
+    def _described(self, name: str) -> str:
+        return f"{self.folder}: the tensor {self._prefix}{name}"
 
     def _files(self) -> list[str]:
         single, index = (os.path.join(self.folder, name) for name in (FILE, INDEX))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 from etils import epath
 
-from data_pipelines.layouts import recognize, splits
+from data_pipelines.builders import narratives, tar_files
+from data_pipelines.layouts import recognize, rows, splits
 from data_pipelines.layouts.listing import Options
 from data_pipelines.layouts.tree import Tree
 from tests.support import own_images
@@ -150,6 +152,24 @@ def test_a_caption_column_is_chosen_by_name(tmp_path):
     assert captions_of(images) == {"a.jpg": ("x", "y"), "b.jpg": ("z",)}
     with pytest.raises(ValueError, match=r"row 1 has no column 'wide', but file_name, text, Long Text: name one"):
         read(tmp_path, caption_column="wide")
+
+
+def test_pipes_are_passed_over_and_not_waited_for(tmp_path):
+    for name in ("captions.csv", "captions.json", "metadata.jsonl", "a.tar", "a.jpg", "a.txt"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "b.jpg").write_bytes(b"image")
+    assert Tree(epath.Path(tmp_path)).files == ["b.jpg"]
+    with pytest.raises(ValueError, match=r"damaged archive a\.tar"):
+        list(tar_files.read(tmp_path / "a.tar", ["a.jpg"], 10))
+    with pytest.raises(ValueError, match=r"captions\.json is a pipe or a device, not a file"):
+        narratives.by_image([epath.Path(tmp_path / "captions.json")])
+
+
+@pytest.mark.parametrize("first", ["", "\n \n"])
+def test_a_first_line_of_any_length(first):
+    assert rows.form_of(f"{first}image,caption\n1.jpg,a") == rows.Form(",", ("image", "caption"), 0)
+    assert rows.form_of(f"{first}\timage\tcaption") == rows.Form("\t", ("", "image", "caption"), 1)
+    assert rows.form_of(first + "a" * 200_000 + ",1.jpg") is None
 
 
 def test_parquet_needs_pyarrow(tmp_path, monkeypatch):

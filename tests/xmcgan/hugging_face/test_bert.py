@@ -129,6 +129,22 @@ def _edit_tokenizer(path, part, **changes):
         ("config.json", {"hidden_act": "silu"}, "the activation is 'silu'"),
         ("config.json", {"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ("config.json", {"is_decoder": True}, "is_decoder is true: pass an encoder"),
+        (
+            "config.json",
+            {"hidden_size": 3 * 2**40},
+            r"word_embeddings.weight is \[189, 12\], but config.json says \[189,",
+        ),
+        (
+            "config.json",
+            {"max_position_embeddings": 2**40},
+            r"position_embeddings.weight is \[20, 12\], but config.json",
+        ),
+        ("config.json", {"intermediate_size": 2**40}, r"intermediate.dense.weight is \[20, 12\], but config.json says"),
+        (
+            "config.json",
+            {"num_hidden_layers": 2**40},
+            "the tensor encoder.layer.3.intermediate.dense.weight is missing",
+        ),
         ("config.json", {"vocab_size": 100}, "vocab_size is 100, but the tokenizer of .* has 186 tokens"),
         (
             "tokenizer_config.json",
