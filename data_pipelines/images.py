@@ -66,7 +66,7 @@ def resize_image(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def square_image(image: tf.Tensor, size: int, geometry: str = "squash") -> tf.Tensor:
-    """Makes an image square and resizes it, see `resize_image`.
+    """Makes an image square and resizes it, see `cropped_image` and `resize_image`.
 
     Args:
       image: [height, width, 3], levels 0 to 255, of any numeric type.
@@ -76,11 +76,24 @@ def square_image(image: tf.Tensor, size: int, geometry: str = "squash") -> tf.Te
     Returns:
       [size, size, 3] uint8.
     """
+    return resize_image(cropped_image(image, geometry), size)
+
+
+def cropped_image(image: tf.Tensor, geometry: str) -> tf.Tensor:
+    """Returns the part of an image that becomes square: all of it for 'squash', the central square for 'crop'.
+
+    Args:
+      image: [height, width, 3].
+      geometry: see `square_image`.
+
+    Returns:
+      [height, width, 3], or [side, side, 3] with the shorter of both.
+    """
     if geometry == "squash":
-        return resize_image(image, size)
+        return image
     if geometry != "crop":
         raise ValueError(f"geometry={geometry!r} is unknown: choose squash or crop")
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return resize_image(image[top : top + side, left : left + side], size)
+    return image[top : top + side, left : left + side]

@@ -64,7 +64,10 @@ _DATASET = command_line.define_dataset(
 )
 
 _GEOMETRY = flags.DEFINE_enum(
-    "geometry", None, GEOMETRIES, "With --export and --images: as --config.data.geometry of the runs to compare with."
+    "geometry",
+    None,
+    GEOMETRIES,
+    "With --export and --images: as --config.data.geometry of the runs to compare with. [that of the export]",
 )
 
 
@@ -151,6 +154,7 @@ def _evaluate_export(path: str) -> None:
     with strategy.scope():
         model = TextToImage.from_export(folder)
     config.data.image_size = model.image_size
+    config.data.geometry = _GEOMETRY.value or model.geometry or config.data.geometry
     evaluation = Evaluation.prepare(config, _DATA_DIR.value, strategy, flag_prefix="--")
     versions, version = os.path.split(os.path.abspath(folder))
     stem = os.path.join(versions, "eval", version)

@@ -27,6 +27,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from xmcgan import command_line
+from xmcgan.config import GEOMETRIES
 
 _DATASET = command_line.define_dataset(datasets)
 _DATA_DIR = command_line.define_data_dir()
@@ -40,6 +41,12 @@ _NUM_CAPTIONS = flags.DEFINE_integer(
 _SEED = command_line.define_seed("Seed of the captions and of the noise vectors.")
 _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size", 256, "Side length of all images shown, in pixels.", lower_bound=1, upper_bound=4096
+)
+_GEOMETRY = flags.DEFINE_enum(
+    "geometry",
+    None,
+    GEOMETRIES,
+    "How images of the dataset and of folders become square. [as --config.data.geometry of the trained models]",
 )
 _RATERS = flags.DEFINE_integer("raters", 5, "Number of people who answer each page.", lower_bound=1)
 _EMBED = flags.DEFINE_bool("embed", False, "Embed the images in the tasks: larger tasks, but no files to serve.")
@@ -63,6 +70,7 @@ def main(argv: list[str]) -> None:
         draw,
         checkpoint=_CHECKPOINT.value,
         image_size=_IMAGE_SIZE.value,
+        geometry=_GEOMETRY.value,
         raters=_RATERS.value,
         embed=_EMBED.value,
     )

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from data_pipelines import image_files, input_pipeline, records
 from data_pipelines.builders import skipped
-from data_pipelines.images import square_image
+from data_pipelines.images import cropped_image, square_image
 from data_pipelines.in_order import map_in_order
 from xmcgan.text_to_image import TextToImage
 
@@ -140,8 +140,8 @@ class FolderImages(Source):
 
         Args:
           files: image files, in the order of their captions.
-          image_size: side length in pixels, to which images are resized like the dataset's. With None, images keep
-            their sizes, and each is a batch of its own.
+          image_size: side length in pixels, to which images are resized like the dataset's. With None, images are not
+            resized, and each is a batch of its own.
           geometry: see `DatasetImages`.
           identity: identifies the images, as JSON values.
         """
@@ -171,7 +171,7 @@ class FolderImages(Source):
     def _read(self, file: str) -> tf.Tensor:
         image = image_files.read(file).rgb  # [height, width, 3] uint8
         if not self._image_size:
-            return _on_cpu(tf.constant, image)
+            return _on_cpu(cropped_image, tf.constant(image), self._geometry)
         return _on_cpu(square_image, image, self._image_size, self._geometry)
 
 

@@ -25,7 +25,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from xmcgan import command_line
-from xmcgan.config import LARGEST_BATCH
+from xmcgan.config import GEOMETRIES, LARGEST_BATCH
 
 if typing.TYPE_CHECKING:
     from eval.retrieval.caption_pairs import CaptionPairs
@@ -54,6 +54,9 @@ _IMAGE_WEIGHTS = command_line.define_path(
     remote=True,
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Images are resized to this side length, in pixels.")
+_GEOMETRY = flags.DEFINE_enum(
+    "geometry", "squash", GEOMETRIES, "How images become square: as --config.data.geometry of the runs to evaluate."
+)
 _TEXT_TOWER = flags.DEFINE_enum(
     "text_tower",
     "scratch",
@@ -127,12 +130,12 @@ def _pairs(workdir: str) -> CaptionPairs:
     if _DATASET.value:
         if datasets.is_drawn(_DATASET.value):
             prepare.prepare_scenes(_DATA_DIR.value)
-        pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value)
+        pairs = ConvertedPairs(_DATASET.value, _DATA_DIR.value, _GEOMETRY.value)
     else:
         images = _IMAGES.value or ""
         read = conceptual_captions.read_pairs(images, _CAPTIONS.value)
         fit = conceptual_captions.fit_pairs(images, read, os.path.join(workdir, "unfit_pictures.json"))
-        pairs = conceptual_captions.ConceptualCaptions(images, fit)
+        pairs = conceptual_captions.ConceptualCaptions(images, fit, geometry=_GEOMETRY.value)
     pairs.name = _NAME.value or pairs.name
     return pairs
 

@@ -24,7 +24,9 @@ from absl import app, flags
 from etils import epy
 
 from data_pipelines import datasets
+from eval.geometry import common_geometry
 from xmcgan import command_line
+from xmcgan.config import GEOMETRIES
 
 with epy.lazy_imports():
     from experiments.paper_figures import layout, sheets
@@ -41,6 +43,9 @@ _NUM_ROWS = flags.DEFINE_integer("num_rows", 6, "Rows of captions and models.", 
 _NUM_NOISE = flags.DEFINE_integer(
     "num_noise", 8, "Noise vectors of noise; ways uses up to 2.", lower_bound=1, upper_bound=64
 )
+_GEOMETRY = flags.DEFINE_enum(
+    "geometry", None, GEOMETRIES, "How real images become square. [as --config.data.geometry of the models]"
+)
 _SEED = command_line.define_seed("Seed of captions, images and noise.")
 _OUTPUT = command_line.define_path("output", "figures", "Folder of the figures.")
 
@@ -55,11 +60,12 @@ def main(argv: list[str]) -> None:
     models = {name: text_to_image.TextToImage.load(folder, _DATA_DIR.value) for name, folder in folders.items()}
     first = next(iter(models.values()))
     seeds = list(range(seed, seed + _NUM_NOISE.value))
+    geometry = _GEOMETRY.value or common_geometry({name: model.geometry for name, model in models.items()})
     listed = (_DATASET.value, _DATA_DIR.value, _NUM_ROWS.value, seed)
     figures = {
         "noise": lambda: sheets.noise_sheet(models, captions, seeds),
-        "captions": lambda: sheets.captions_sheet(first, *listed),
-        "models": lambda: sheets.models_sheet(models, *listed),
+        "captions": lambda: sheets.captions_sheet(first, *listed, geometry=geometry),
+        "models": lambda: sheets.models_sheet(models, *listed, geometry=geometry),
         "ways": lambda: sheets.ways_sheet(first, captions, seeds[:2]),
         "attention": lambda: sheets.attention_sheet(first, captions, seed),
     }

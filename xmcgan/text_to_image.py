@@ -160,6 +160,11 @@ class TextToImage:
         model = CaptionToImage(generator, text_encoder, config, read_vocabulary(text_encoder.preprocessor))
         return cls(model, signatures(model), "networks in memory", {}, config, workdir)
 
+    @property
+    def geometry(self) -> str | None:
+        """How images became square in training, see `config.data.geometry`; None if an export has no config."""
+        return self.config.data.geometry if self.config else None
+
     def restore(self, checkpoint: str) -> int:
         """Restores the averaged weights of another checkpoint of the same run.
 

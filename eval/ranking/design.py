@@ -174,9 +174,10 @@ def claim_key(folder: pathlib.Path, settings: Mapping[str, Any], captions: Seque
         return made
     old = read_key(folder)
     asked = {**settings, "captions": list(captions)}
-    for name, before in {**old.settings, "captions": old.captions}.items():
-        if before != asked.get(name):
-            difference = "" if name == "captions" else f": {_short(before)}, not {_short(asked.get(name))}"
+    found = {**old.settings, "captions": old.captions}
+    for name in {**found, **asked}:
+        if found.get(name) != asked.get(name):
+            difference = "" if name == "captions" else f": {_short(found.get(name))}, not {_short(asked.get(name))}"
             raise ValueError(f"{folder} holds a ranking with other {name}{difference}: give another --output")
     return old
 

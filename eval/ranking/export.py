@@ -15,6 +15,7 @@ import tqdm
 from absl import logging
 from PIL import Image
 
+from eval.geometry import common_geometry, identify_geometry
 from eval.image_folder import CAPTIONS_FILE
 from eval.ranking import design, label_studio
 from eval.ranking.design import QUESTIONS, Key
@@ -38,6 +39,7 @@ def export(
     *,
     checkpoint: str = "latest",
     image_size: int = 256,
+    geometry: str | None = None,
     raters: int = 5,
     embed: bool = False,
 ) -> Key:
@@ -50,6 +52,8 @@ def export(
       draw: the captions.
       checkpoint: checkpoint of training runs, see `checkpoints.find`.
       image_size: side length of all images in pixels, whatever size a model draws; different sizes would reveal models.
+      geometry: how images of the dataset and of folders become square, see `images.square_image`; None for that of the
+        trained models.
       raters: number of raters of each page.
       embed: whether to embed the images in the tasks, instead of paths to files.
 
@@ -58,7 +62,8 @@ def export(
 
     Raises:
       FileNotFoundError: the images of a model do not exist.
-      ValueError: a model has no images for some captions, or `output` contains another ranking.
+      ValueError: a model has no images for some captions, trained models have different geometries, or `output`
+        contains another ranking.
     """
     names = [f"{row:06d}.png" for row in range(len(draw.captions))]
     lines = [f"{name}\t{caption}\n" for name, caption in zip(names, draw.captions)]
@@ -68,11 +73,13 @@ def export(
         write_text(output / CAPTIONS_FILE, "".join(lines))
     with contextlib.ExitStack() as stack:
         found = {name: find_model(where, checkpoint, draw, image_size, stack) for name, where in models.items()}
+        chosen = geometry or common_geometry({name: model.geometry for name, model in found.items()})
         settings = {
             "dataset": draw.dataset,
             "split": SPLIT,
             "seed": draw.seed,
             "image_size": image_size,
+            **identify_geometry(chosen),
             "models": {name: model.identity for name, model in found.items()},
         }
         stack.enter_context(locked(output))
@@ -80,18 +87,20 @@ def export(
         importable = output / IMPORTABLE
         remove_temporary(importable / label_studio.IMAGES)  # Left by an export that was killed.
         for name, model in found.items():
-            _write_images(importable / label_studio.IMAGES, name, model, claimed, image_size)
+            _write_images(importable / label_studio.IMAGES, name, model, claimed, image_size, chosen)
         _write_tasks(importable, claimed, raters, embed)
     return claimed
 
 
-def _write_images(folder: pathlib.Path, name: str, model: RankedModel, claimed: Key, image_size: int) -> None:
+def _write_images(
+    folder: pathlib.Path, name: str, model: RankedModel, claimed: Key, image_size: int, geometry: str
+) -> None:
     """Writes the images of a model that do not exist yet."""
     paths = [folder / design.image_name(claimed.secret, row, name) for row in range(len(claimed.captions))]
     left = [row for row, path in enumerate(paths) if not path.exists()]
     bar = tqdm.tqdm(desc=name, total=len(paths), initial=len(paths) - len(left), unit="image", disable=None)
     with bar:
-        for row, image in _images(model, left):
+        for row, image in _images(model, left, geometry):
             # Only the pixels are written: no metadata of the original file is kept.
             grid.save_png(paths[row], _resized(image, image_size))
             bar.update()
@@ -99,11 +108,11 @@ def _write_images(folder: pathlib.Path, name: str, model: RankedModel, claimed: 
         os.utime(path, (_TIME, _TIME))
 
 
-def _images(model: RankedModel, rows: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+def _images(model: RankedModel, rows: Sequence[int], geometry: str) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the images of ascending rows, each uint8 [height, width, 3] of any size; loads the model if needed."""
     if not rows:
         return
-    source, wanted = model.load(), set(rows)
+    source, wanted = model.load(geometry), set(rows)
     draw = tf.function(source.images, reduce_retracing=True)
     batches = source.batches(rows[0], _BATCH_SIZE)
     images = itertools.chain.from_iterable(draw(batch).numpy() for batch in batches)
@@ -143,7 +152,7 @@ def _write_tasks(importable: pathlib.Path, claimed: Key, raters: int, embed: boo
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes an image to a square of `size` px, without cropping."""
+    """Resizes width and height of an image to `size` px each."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))

@@ -15,9 +15,11 @@ from eval import image_folder
 from eval.image_folder import CAPTIONS_FILE
 from eval.ranking.design import SLOTS
 from eval.sources import DatasetImages, FolderImages, GeneratedImages, Source
+from xmcgan import escapes
 from xmcgan.home_folder import expand_home
 from xmcgan.text_to_image import TextToImage, is_run
 from xmcgan.training import checkpoints
+from xmcgan.training.workdir import read_config
 
 DATASET = "dataset"  # Given instead of a folder, it means the real images of the captions.
 SPLIT = "validation"
@@ -36,7 +38,8 @@ class RankedModel(NamedTuple):
     """A model whose images are ranked."""
 
     identity: dict[str, Any]  # JSON values; equal identities mean equal images.
-    load: Callable[[], Source]  # Returns its images, in the order of the captions.
+    load: Callable[[str], Source]  # Returns its images, in the order of the captions, for a geometry of other images.
+    geometry: str | None = None  # In which a trained model draws, see `images.square_image`.
 
 
 def draw_captions(dataset: str, data_dir: str, num_captions: int, seed: int) -> CaptionDraw:
@@ -87,7 +90,7 @@ def find_model(
       FileNotFoundError, ValueError: there are no images, or some captions have none.
     """
     if where == DATASET:
-        return RankedModel({DATASET: draw.dataset}, lambda: _dataset_images(draw, image_size))
+        return RankedModel({DATASET: draw.dataset}, lambda geometry: _dataset_images(draw, image_size, geometry))
     if is_run(where):
         return _find_run(where, checkpoint, draw, holds)
     if os.path.isfile(os.path.join(where, CAPTIONS_FILE)):
@@ -101,12 +104,13 @@ def find_model(
         ) from error
 
 
-def _dataset_images(draw: CaptionDraw, image_size: int) -> Source:
+def _dataset_images(draw: CaptionDraw, image_size: int, geometry: str) -> Source:
     return DatasetImages(
         draw.dataset,
         SPLIT,
         draw.data_dir,
         image_size=image_size,
+        geometry=geometry,
         num_captions=len(draw.captions),
         seed=draw.seed,
     )
@@ -116,17 +120,19 @@ def _find_run(workdir: str, checkpoint: str, draw: CaptionDraw, holds: contextli
     path = checkpoints.find(workdir, checkpoint)
     held = holds.enter_context(checkpoints.held(workdir, path)) if holds else path
 
-    def load() -> Source:
+    def load(geometry: str) -> Source:
+        del geometry  # The model has its own.
         model = TextToImage.from_run(workdir, draw.data_dir)
         model.restore(held)  # The run may have written newer checkpoints, and removed this one.
         return _generated(model, draw)
 
-    return RankedModel({"run": workdir, "step": checkpoints.step_of(path), "seed": draw.seed}, load)
+    identity = {"run": workdir, "step": checkpoints.step_of(path), "seed": draw.seed}
+    return RankedModel(identity, load, read_config(workdir).data.geometry)
 
 
 def _find_export(path: str, draw: CaptionDraw) -> RankedModel:
     model = TextToImage.from_export(path)
-    return RankedModel({**model.identity, "seed": draw.seed}, lambda: _generated(model, draw))
+    return RankedModel({**model.identity, "seed": draw.seed}, lambda _: _generated(model, draw), model.geometry)
 
 
 def _generated(model: TextToImage, draw: CaptionDraw) -> Source:
@@ -140,7 +146,8 @@ def _find_folder(folder: str, draw: CaptionDraw) -> RankedModel:
     digest = hashlib.sha256()
     for file in files:
         digest.update(image_files.read_bytes(file))
-    return RankedModel({"folder": folder, "sha256": digest.hexdigest(), **rules}, lambda: FolderImages(files))
+    identity = {"folder": folder, "sha256": digest.hexdigest(), **rules}
+    return RankedModel(identity, lambda geometry: FolderImages(files, geometry=geometry))
 
 
 def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
@@ -152,8 +159,9 @@ def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
     missing = [caption for caption in captions if caption not in listed]
     if missing:
         raise ValueError(
-            f"{folder} has no image of {len(missing)} of the {len(captions)} captions, such as '{missing[0]}': "
-            f"draw the captions of {CAPTIONS_FILE} in the ranking's folder, and copy that file to the images"
+            f"{folder} has no image of {len(missing)} of the {len(captions)} captions, such as "
+            f"'{escapes.excerpt(missing[0])}': draw the captions of {CAPTIONS_FILE} in the ranking's folder, and copy "
+            "that file to the images"
         )
     turns = {caption: itertools.cycle(paths) for caption, paths in listed.items()}
     return [next(turns[caption]) for caption in captions]

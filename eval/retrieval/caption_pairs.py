@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from data_pipelines import input_pipeline, records
+from eval.geometry import identify_geometry
 
 MAX_HELD_OUT = 1000
 
@@ -48,12 +49,13 @@ class CaptionPairs(abc.ABC):
 class ConvertedPairs(CaptionPairs):
     """The pairs of a converted dataset: its training split, with held-out pairs from its validation split."""
 
-    def __init__(self, dataset: str, data_dir: str | os.PathLike):
+    def __init__(self, dataset: str, data_dir: str | os.PathLike, geometry: str = "squash"):
         """Opens the records.
 
         Args:
           dataset: name of a dataset, such as 'coco2014'.
           data_dir: folder of all records.
+          geometry: how images become square, see `data_pipelines.images.square_image`.
 
         Raises:
           FileNotFoundError: the dataset has not been converted; the message names the command to do so.
@@ -61,7 +63,8 @@ class ConvertedPairs(CaptionPairs):
         self.name = dataset
         self.num_images = input_pipeline.num_examples(dataset, "train", data_dir)
         self.identity = {"dataset": dataset, "split": "train", "pictures": self.num_images}
-        self._dataset, self._data_dir = dataset, data_dir
+        self.identity.update(identify_geometry(geometry))
+        self._dataset, self._data_dir, self._geometry = dataset, data_dir, geometry
 
     def captions(self) -> tf.data.Dataset:
         """See `CaptionPairs.captions`."""
@@ -75,6 +78,7 @@ class ConvertedPairs(CaptionPairs):
             self._data_dir,
             batch_size=batch_size,
             image_size=image_size,
+            geometry=self._geometry,
             seed=seed,
             start_batch=start_batch,
         )
@@ -88,5 +92,6 @@ class ConvertedPairs(CaptionPairs):
             self._data_dir,
             batch_size=batch_size,
             image_size=image_size,
+            geometry=self._geometry,
             num_captions=min(available, MAX_HELD_OUT),
         )

@@ -27,8 +27,9 @@ import tqdm
 from absl import logging
 
 from data_pipelines import image_files
-from data_pipelines.images import resize_image
+from data_pipelines.images import square_image
 from data_pipelines.input_pipeline import Batch
+from eval.geometry import identify_geometry
 from eval.retrieval.caption_pairs import MAX_HELD_OUT, CaptionPairs
 from xmcgan import failures, text_files
 from xmcgan.files import replaced
@@ -60,13 +61,14 @@ class ConceptualCaptions(CaptionPairs):
     captions of a held-out image are held out.
     """
 
-    def __init__(self, images: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC"):
+    def __init__(self, images: str | os.PathLike, pairs: Sequence[Pair], name: str = "CC", geometry: str = "squash"):
         """Splits the pairs.
 
         Args:
           images: folder of the images.
           pairs: pairs with usable images, see `fit_pairs`.
           name: name of the dual encoder in results.
+          geometry: how images become square, see `data_pipelines.images.square_image`.
 
         Raises:
           ValueError: there are fewer than 20 images.
@@ -79,6 +81,8 @@ class ConceptualCaptions(CaptionPairs):
         self.name = name
         self.num_images = len(files) - num_held_out
         self.identity = {"pictures": self.num_images, "pairs": len(pairs), "sha256": digest(pairs)}
+        self.identity.update(identify_geometry(geometry))
+        self._geometry = geometry
         self._images = os.path.abspath(images)
         failures.add_explainer(self._images, _explain)
         self._training = [pair for pair in pairs if pair.file not in held_out]
@@ -117,7 +121,7 @@ class ConceptualCaptions(CaptionPairs):
         def example(number: tf.Tensor) -> Batch:
             # Not stateful: otherwise tf.data would run it sequentially under enable_op_determinism.
             image = tf.numpy_function(read, [files[number]], tf.uint8, stateful=False)
-            image = resize_image(tf.ensure_shape(image, [None, None, 3]), image_size)
+            image = square_image(tf.ensure_shape(image, [None, None, 3]), image_size, self._geometry)
             return Batch(image, captions[number], files[number])
 
         options = tf.data.Options()

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_pipelines import input_pipeline, records
-from data_pipelines.images import decode_image, resize_image
+from data_pipelines.images import decode_image, square_image
 from experiments.paper_figures.layout import Cell, Row
 from xmcgan.display.heat_maps import heat_maps, whole_words
 from xmcgan.noise import interpolate
@@ -38,18 +38,33 @@ def noise_sheet(models: Mapping[str, TextToImage], captions: Sequence[str], seed
 
 
 def captions_sheet(
-    model: TextToImage, dataset: str, data_dir: str, num_images: int, seed: int, most_captions: int = 5
+    model: TextToImage,
+    dataset: str,
+    data_dir: str,
+    num_images: int,
+    seed: int,
+    *,
+    geometry: str = "squash",
+    most_captions: int = 5,
 ) -> Sheet:
     """Draws random validation images, each followed by images generated from its captions (Fig. 9)."""
     rows = []
-    for image, captions in _described_images(dataset, data_dir, num_images, seed, model.image_size):
+    for image, captions in _described_images(dataset, data_dir, num_images, seed, model.image_size, geometry):
         captions = captions[:most_captions]
         drawn = model(captions, [seed] * len(captions))
         rows.append(Row([Cell(image, "real"), *map(Cell, drawn, captions)]))
     return Sheet(rows, [])
 
 
-def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str, num_captions: int, seed: int) -> Sheet:
+def models_sheet(
+    models: Mapping[str, TextToImage],
+    dataset: str,
+    data_dir: str,
+    num_captions: int,
+    seed: int,
+    *,
+    geometry: str = "squash",
+) -> Sheet:
     """Draws, for random captions, the real image and each model's image side by side (Figs. 10 to 12)."""
     image_size = max(model.image_size for model in models.values())
     batches = input_pipeline.evaluation_batches(
@@ -58,6 +73,7 @@ def models_sheet(models: Mapping[str, TextToImage], dataset: str, data_dir: str,
         data_dir,
         batch_size=num_captions,
         image_size=image_size,
+        geometry=geometry,
         num_captions=num_captions,
         seed=seed,
     )
@@ -105,7 +121,7 @@ def attention_sheet(model: TextToImage, captions: Sequence[str], seed: int) -> S
 
 
 def _described_images(
-    dataset: str, data_dir: str, count: int, seed: int, image_size: int
+    dataset: str, data_dir: str, count: int, seed: int, image_size: int, geometry: str
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Yields random validation images, uint8 [size, size, 3], with all of their captions."""
     builder = records.open_dataset(dataset, data_dir)
@@ -116,5 +132,5 @@ def _described_images(
     for number, example in enumerate(tfds.as_numpy(examples)):
         if number in chosen:
             record = records.from_example(example)
-            image = resize_image(decode_image(record.image), image_size)
+            image = square_image(decode_image(record.image), image_size, geometry)
             yield image.numpy(), list(record.captions)

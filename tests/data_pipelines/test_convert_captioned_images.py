@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-import PIL.Image
 import pytest
 
 from data_pipelines import advice, datasets, input_pipeline, own_datasets, prepare, records
@@ -78,7 +76,7 @@ def test_damaged_facts_are_named(data_dir, tmp_path):
     folder = records.directory("mine", tmp_path)
     folder.mkdir(parents=True)
     (folder / own_datasets.FACTS_FILE).write_text('{"source": "x"}')
-    with pytest.raises(ValueError, match=r"captioned_images.json is damaged .*convert 'mine' again"):
+    with pytest.raises(ValueError, match=r"captioned_images.json: .*missing required field .*convert 'mine' again"):
         datasets.get("mine", tmp_path)
 
 
@@ -112,11 +110,7 @@ def test_what_cannot_be_used_is_counted_and_named(tmp_path):
 
 
 def test_the_central_square_or_the_whole_image(tmp_path):
-    pixels = np.zeros((40, 80, 3), np.uint8)
-    pixels[:, 20:60] = 200
-    for name in ("a", "b"):
-        PIL.Image.fromarray(pixels + (name == "b")).save(tmp_path / f"{name}.png")
-        (tmp_path / f"{name}.txt").write_text("a gray square")
+    own_images.write_wide(tmp_path, 2)
     _convert(tmp_path, tmp_path / "data")
 
     def image(geometry):

@@ -144,3 +144,14 @@ WRITERS: dict[str, tuple[str, Callable[[pathlib.Path, Images], None]]] = {
     "tar of json": ("webdataset", webdataset_json),
     "coco": ("coco", coco_json),
 }
+
+
+def write_wide(folder: pathlib.Path, count: int) -> None:
+    """Writes images 80 px wide and 40 px high: the central square is of levels from 200, the rest from 0 to 30."""
+    for number in range(count):
+        pixels = np.full((40, 80, 3), number, np.uint8)
+        pixels[:, 20:60] = 200 + number
+        path = folder / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels).save(path)
+        path.with_suffix(".txt").write_text(f"gray square number {number}\n")

@@ -237,6 +237,6 @@ def test_a_repeated_caption_uses_its_images_in_turn(tmp_path):
         Image.new("L", (4, 4), level).save(tmp_path / f"{name}.png")
     (tmp_path / "captions.tsv").write_text("a.png\ttwo\nb.png\tone\nc.png\ttwo \n\n")
     draw = ranked_models.CaptionDraw("scenes", "", ["two", "one", "two", "two"], 0)
-    source = ranked_models.find_model(str(tmp_path), "latest", draw, SIZE).load()
+    source = ranked_models.find_model(str(tmp_path), "latest", draw, SIZE).load("squash")
     levels = [source.images(batch)[0, 0, 0].numpy().tolist() for batch in source.batches(0, 16)]
     assert levels == [[10] * 3, [20] * 3, [30] * 3, [10] * 3]

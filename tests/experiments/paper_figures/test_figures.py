@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_pipelines import prepare
 from experiments.paper_figures import layout, sheets
 from experiments.paper_figures.layout import Cell, Row, sheet
+from tests.support import own_images
 from xmcgan.text_to_image import TextToImage
 
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
@@ -66,6 +68,18 @@ def test_models_side_by_side(drawn_by_run, exported, scenes_dir):
     for row in drawn.rows:
         assert _levels(row.cells[1].image, row.cells[2].image) <= 1
         assert _levels(row.cells[0].image, row.cells[1].image) > 10
+
+
+@pytest.mark.parametrize("geometry", ["squash", "crop"])
+def test_real_images_become_square_as_in_training(geometry, exported, tmp_path):
+    own_images.write_wide(tmp_path / "birds", 2)
+    prepare.convert_own("birds", tmp_path / "birds", tmp_path / "data")
+    listed = ("birds", str(tmp_path / "data"), 1, 0)
+    for drawn in (
+        sheets.captions_sheet(exported, *listed, geometry=geometry),
+        sheets.models_sheet({"a": exported}, *listed, geometry=geometry),
+    ):
+        assert (drawn.rows[0].cells[0].image.min() >= 199) == (geometry == "crop")
 
 
 def test_ways(exported):
