@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 from collections.abc import Collection
 from typing import Any, NamedTuple, Union
 
@@ -15,6 +16,7 @@ from etils import epath
 from data_pipelines import record_folders
 from xmcgan import config_json, escapes, text_files
 from xmcgan.config import Config
+from xmcgan.files import matching
 
 # File beside the records; it says that they were made of a user's own images.
 FACTS_FILE = "captioned_images.json"
@@ -84,8 +86,8 @@ def check_name(name: str, taken: Collection[str]) -> None:
 
 def find(data_dir: str | os.PathLike) -> list[str]:
     """Returns the names of the users' datasets whose records are in a folder, sorted."""
-    paths = epath.Path(data_dir).expanduser().glob(f"*/{record_folders.VERSION}/{FACTS_FILE}")
-    return sorted(path.parent.parent.name for path in paths)
+    folders = matching(epath.Path(data_dir).expanduser(), "*")
+    return [folder.name for folder in folders if (folder / record_folders.VERSION / FACTS_FILE).exists()]
 
 
 def read_facts(name: str, data_dir: str | os.PathLike) -> Facts:
@@ -113,7 +115,7 @@ def read_facts(name: str, data_dir: str | os.PathLike) -> Facts:
 
 def explain(name: str, data_dir: str | os.PathLike, facts: Facts) -> str:
     """Returns, for a terminal, the flags that suit the images and captions, and the commands to go on with."""
-    where = f"--dataset={name} --data_dir={os.fspath(data_dir)}"
+    where = f"--dataset={name} {shlex.quote(f'--data_dir={os.fspath(data_dir)}')}"
     flags = [f"--config.{each.field}={str(each.value).lower()}" for each in facts.advice]
     width = max(map(len, flags))
     return "\n".join(
@@ -121,7 +123,8 @@ def explain(name: str, data_dir: str | os.PathLike, facts: Facts) -> str:
             f"what these images and captions ask for; --dataset={name} starts from these values:",
             *(f"  {flag:{width}}  {each.reason}" for flag, each in zip(flags, facts.advice)),
             "",
-            "to look at the records, predict the memory that training needs, and train:",
+            "to look at the records, predict the memory that training needs, and train; with another text encoder than",
+            "the default one, add its --config.text flags:",
             f"  python -m data_pipelines.inspect {where}",
             f"  python -m experiments.memory {where}",
             f"  python -m xmcgan.train {where}",

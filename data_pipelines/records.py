@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -164,7 +165,8 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike) -> tfds.core.Dataset
         source = "" if datasets.is_drawn(dataset) else " --source=<folder with the published files>"
         raise FileNotFoundError(
             f"no records of dataset '{dataset}' in {directory(dataset, data_dir)}: make them with "
-            f"`python -m data_pipelines.convert --dataset={dataset}{source} --data_dir={os.fspath(data_dir)}`"
+            f"`python -m data_pipelines.convert --dataset={dataset}{source} "
+            f"{shlex.quote(f'--data_dir={os.fspath(data_dir)}')}`"
         )
     folder = directory(dataset, data_dir)
     remedy = f"remove {os.fspath(folder)} and convert the dataset again"

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+import shlex
 from typing import Any, NamedTuple
 
 import msgspec
@@ -161,10 +162,9 @@ def command(config: Config, data_dir: str | os.PathLike) -> str:
     """Returns the command that makes the features of an experiment."""
     default, flat = config_lib.flatten(datasets.preset(config.dataset, data_dir=data_dir)), config_lib.flatten(config)
     fields = [field for field in (*_CONFIG_FIELDS.values(), "text.dim") if flat[field] != default[field]]
-    return (
-        f"python -m data_pipelines.precompute_text --dataset={config.dataset} "
-        f"--data_dir={os.fspath(data_dir)}{''.join(f' --config.{field}={flat[field]}' for field in fields)}"
-    )
+    flags = [f"--dataset={config.dataset}", f"--data_dir={os.fspath(data_dir)}"]
+    flags += [f"--config.{field}={flat[field]}" for field in fields]
+    return f"python -m data_pipelines.precompute_text {' '.join(map(shlex.quote, flags))}"
 
 
 def _description(target: epath.Path, split: str) -> epath.Path:

@@ -19,6 +19,7 @@ eval/retrieval/dual_encoder.py explains how to wrap another model.
 from __future__ import annotations
 
 import os
+import shlex
 import typing
 
 from absl import app, flags
@@ -117,7 +118,7 @@ def main(argv: list[str]) -> None:
         f"{'trained' if trains else 'nothing to do, already trained'}: {held_out['r_precision']:.1%} of "
         f"{held_out['pairs']} held-out images find their caption among {held_out['mismatches'] + 1}"
     )
-    print(f"dual encoder '{report['name']}' in {output}: evaluate with --dual_encoder={output}")
+    print(f"dual encoder '{report['name']}' in {output}: evaluate with {shlex.quote(f'--dual_encoder={output}')}")
 
 
 def _pairs(workdir: str) -> CaptionPairs:

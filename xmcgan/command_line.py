@@ -22,6 +22,7 @@ import difflib
 import gc
 import io
 import logging
+import math
 import os
 import re
 import sys
@@ -297,9 +298,23 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
 
     with error_lines.reported():
         # Flag files are expanded here, once, because ml_collections also reads the config's fields from sys.argv.
-        expanded = FLAGS.read_flags_from_files(sys.argv[1:], force_gnu=True)
-        sys.argv[1:] = [argument.removeprefix("\ufeff") for argument in expanded]  # A file's byte order mark.
+        sys.argv[1:] = _with_flag_files(sys.argv[1:])
         app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
+
+
+def _with_flag_files(arguments: list[str]) -> list[str]:
+    """Replaces each `--flagfile=FILE` by the flags in that file.
+
+    Raises:
+      app.UsageError: a file is missing or is not text.
+    """
+    try:
+        expanded = FLAGS.read_flags_from_files(arguments, force_gnu=True)
+    except UnicodeDecodeError as error:
+        raise app.UsageError("a --flagfile is not UTF-8 text: save it as UTF-8, with one flag a line") from error
+    except flags.Error as error:
+        raise app.UsageError(str(error).removeprefix("ERROR:: ")) from error
+    return [argument.removeprefix("\ufeff") for argument in expanded]  # A file's byte order mark.
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
@@ -335,6 +350,10 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
     rest = FLAGS(argv)
     if len(rest) > 1 and not takes_arguments:
         raise app.UsageError(f"unexpected argument '{rest[1]}': flags are written --name=value")
+    for name in FLAGS:
+        value = FLAGS[name].value
+        if isinstance(value, float) and math.isnan(value):  # It is neither below nor above the bounds of the flag.
+            raise app.UsageError(f"--{name}=nan is not a number: give one")
     if _registry is not None and FLAGS.dataset is None and "dataset" not in _optional:
         if tree is None or not peeked.preset:
             raise app.UsageError(f"--dataset is missing: choose one of {', '.join(_registry.NAMES)}")

@@ -14,6 +14,7 @@ with the flags that train with them. --download needs: pip install -e '.[hugging
 from __future__ import annotations
 
 import os
+import shlex
 
 from absl import app, flags
 from etils import epy
@@ -61,10 +62,9 @@ def _report(imported: bert.ImportedBert, output: str) -> None:
     )
     if not size.pooler:
         print("it has no pooler: --config.text.sentence_pooling=pooled_output would take the output at [CLS]")
-    print(
-        f"train with: --config.text.dim={size.width} --config.text.preprocessor={os.path.join(output, 'preprocessor')} "
-        f"--config.text.encoder={os.path.join(output, 'encoder')}"
-    )
+    preprocessor, encoder = (os.path.join(output, name) for name in ("preprocessor", "encoder"))
+    paths = (f"--config.text.preprocessor={preprocessor}", f"--config.text.encoder={encoder}")
+    print(f"train with: --config.text.dim={size.width} {' '.join(map(shlex.quote, paths))}")
 
 
 if __name__ == "__main__":

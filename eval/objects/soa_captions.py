@@ -21,6 +21,7 @@ from etils import epath
 from eval.objects import plain_pickle
 from eval.objects.soa_classes import COCO_CLASSES
 from xmcgan import escapes, text_files
+from xmcgan.files import matching
 
 _FILE_NAME = re.compile(r"label_(\d{1,2})(?:_\w*)?\.pkl")
 _MAX_BYTES = 32 << 20  # The largest published list has 10 MB.
@@ -57,8 +58,7 @@ def load_caption_lists(folder: str | os.PathLike) -> list[LabelCaptions]:
       FileNotFoundError: the folder does not exist, or has no list.
       ValueError: a file is not such a list or refers to a function or class, or two files have the same label.
     """
-    root = epath.Path(folder)
-    paths = sorted(root.glob("label_*.pkl")) if root.is_dir() else []
+    paths = matching(folder, "label_*.pkl")
     if not paths:
         raise FileNotFoundError(
             f"No caption lists label_00_person.pkl, label_01_bicycle.pkl, ... in {folder}: download the folder "

@@ -271,11 +271,15 @@ def load(path: str) -> dict[str, np.ndarray]:
 
     Raises:
       FileNotFoundError: there is no such file.
+      ValueError: it is not an .npz file, or it is damaged.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no recorded numbers at {path}: give the path of an .npz file")
-    with np.load(path) as archive:
-        return {name: archive[name] for name in archive.files}
+    try:
+        with np.load(path) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # NumPy tells of damage by errors of many types.
+        raise ValueError(f"{path} is not an .npz file, or is damaged: give one with recorded numbers") from error
 
 
 def check_file(path: str, start: str = "") -> Report:

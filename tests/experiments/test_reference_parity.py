@@ -41,6 +41,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         parity.check_file(str(tmp_path / "missing.npz"))
 
 
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY"])
+def test_what_is_not_npz_is_refused(content, tmp_path):
+    (tmp_path / "odd.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"odd\.npz is not an \.npz file, or is damaged"):
+        parity.check_file(str(tmp_path / "odd.npz"))
+
+
 def test_contrastive_loss(losses):
     images, conditions = (tf.constant(losses[f"c/{name}"]) for name in ("image_feat", "cond_feat"))
     with tf.GradientTape() as tape:

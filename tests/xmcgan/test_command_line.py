@@ -30,6 +30,7 @@ from xmcgan import command_line, config_json
 DATA_DIR = command_line.define_data_dir()
 WORKDIR = command_line.define_workdir()
 command_line.define_config(datasets)
+SHARE = flags.DEFINE_float("share", 0.5, "A share.", lower_bound=0.0, upper_bound=1.0)
 RAISE = flags.DEFINE_string("raise", "", "An error to raise.")
 
 
@@ -164,13 +165,13 @@ def test_a_preset_brings_its_dataset(call, arguments):
 
 
 def test_users_own_images_are_found_in_the_folder_of_records(call, folder):
-    records = record_folders.directory("birds", folder / "own")
+    records = record_folders.directory("birds", folder / "o[w]n")
     records.mkdir(parents=True)
     advice = (own_datasets.Advice("data.text_length", 31, "why"),)
     own_datasets.write_facts(records, own_datasets.Facts("source", "txt", "a bird", advice))
-    _, _, config = parsed(call("--dataset=birds", "--data_dir=own", "--config.training.seed=3"))
+    _, _, config = parsed(call("--dataset=birds", "--data_dir=o[w]n", "--config.training.seed=3"))
     assert (config.dataset, config.data.text_length, config.training.seed) == ("birds", 31, 3)
-    assert parsed(call("--preset=birds", XMCGAN_DATA_DIR="own"))[2].data.text_length == 31
+    assert parsed(call("--preset=birds", XMCGAN_DATA_DIR="o[w]n"))[2].data.text_length == 31
     result = call("--dataset=birds")
     assert result.returncode == 2 and "into --data_dir=data under that name" in result.stderr
 
@@ -190,6 +191,19 @@ def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing.flags", "error: Unable to open flagfile: [Errno 2] No such file or directory: 'nothing.flags'"),
+        ("latin.flags", "error: a --flagfile is not UTF-8 text: save it as UTF-8, with one flag a line"),
+    ],
+)
+def test_a_flagfile_that_cannot_be_read(name, message, call, folder):
+    (folder / "latin.flags").write_bytes("--workdir=Käfer\n".encode("latin-1"))
+    result = call("--dataset=scenes", f"--flagfile={name}")
+    assert (result.returncode, result.stderr) == (2, f"{message} (see --help)\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], f"--dataset is missing: choose one of {', '.join(datasets.NAMES)}"),
@@ -201,6 +215,7 @@ def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
         (["--preset=jax"], "--preset=jax is not known: choose one of"),
         (["--datset=scenes"], "Did you mean: dataset"),
         (["--dataset=scenes", "runs/x"], "unexpected argument 'runs/x'"),
+        (["--dataset=scenes", "--share=nan"], "--share=nan is not a number"),
         (["--dataset=scenes", "--config.training.btach_size=3"], "did you mean --config.training.batch_size?"),
         (["--dataset=scenes", "--config.training.batch_size=many"], "--config.training.batch_size=many"),
         (["--dataset=scenes", "--config.dataset=coco2014"], "--dataset sets it"),

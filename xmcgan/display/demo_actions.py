@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Actions:
     def draw(self, caption: str, first_seed: float, count: float) -> CaptionImages:
         """Draws a caption with `count` consecutive seeds, at most MOST_IMAGES."""
         caption, seed = _checked_caption(caption), _checked_seed(first_seed)
-        if not 1 <= int(count) <= MOST_IMAGES:
+        if not _is_whole(count, 1, MOST_IMAGES):
             raise ValueError(f"Choose between 1 and {MOST_IMAGES} images.")
         seeds = [seed + i for i in range(int(count))]
         images = self.model([caption] * len(seeds), seeds)
@@ -92,7 +92,12 @@ def _checked_caption(caption: str | None, name: str = "a caption") -> str:
     return caption
 
 
-def _checked_seed(seed: float | None) -> int:
-    if seed is None or seed != int(seed) or not 0 <= seed <= _LARGEST_SEED:
+def _checked_seed(seed: Any) -> int:
+    if not _is_whole(seed, 0, _LARGEST_SEED):
         raise ValueError(f"A seed is a whole number from 0 to {_LARGEST_SEED:,}.")
     return int(seed)
+
+
+def _is_whole(number: object, lowest: int, highest: int) -> bool:
+    """Tells whether a number, which the page's API takes as any JSON value, is whole and within bounds."""
+    return isinstance(number, (int, float)) and lowest <= number <= highest and number == int(number)

@@ -62,10 +62,12 @@ def test_lists_written_by_python_3(tmp_path, protocol):
 
 
 def test_labels_and_names(tmp_path):
+    folder = tmp_path / "l[i]sts"  # Not a pattern.
+    folder.mkdir()
     for name in ("label_49_oranges.pkl", "label_04_plane.pkl", "label_0_person.pkl", "label_62.pkl"):
-        _write(tmp_path, name, _entries(name))
-    (tmp_path / "captions.pickle").write_bytes(b"another file")
-    lists = soa_captions.load_caption_lists(tmp_path)
+        _write(folder, name, _entries(name))
+    (folder / "captions.pickle").write_bytes(b"another file")
+    lists = soa_captions.load_caption_lists(folder)
     assert [(one.label, one.name) for one in lists] == [(0, "person"), (4, "airplane"), (49, "orange"), (62, "tv")]
     assert lists[2].captions == ["label_49_oranges.pkl"]
 

@@ -139,6 +139,33 @@ def test_slide_from_one_caption_to_another(page, exported):
     assert _levels(_pixels(page, page.query_selector("#mixed_shown img")), second) <= 1
 
 
+@pytest.mark.parametrize(
+    ("request_line", "length", "status"),
+    [
+        ("GET / HTTP/1.1", 0, 200),
+        ("POST /gradio_api/upload HTTP/1.1", 3_000_000, 403),
+        ("POST /gradio_api/upload?upload_id=x HTTP/1.1", 5, 403),
+        ("POST /gradio_api/%75pload HTTP/1.1", 5, 403),
+        ("POST /gradio_api/queue/join HTTP/1.1", 3_000_000, 413),
+        ("POST /gradio_api/call/draw HTTP/1.1", 3_000_000, 413),
+        ("GET /gradio_api/file=/etc/passwd HTTP/1.1", 0, 403),
+    ],
+)
+def test_it_takes_no_files_and_gives_none_but_its_own(request_line, length, status, address):
+    """Refused before the body comes: it is never sent here."""
+    with socket.create_connection(("127.0.0.1", int(address.split(":")[-1].strip("/"))), timeout=60) as connection:
+        head = [
+            request_line,
+            "Host: localhost",
+            "Content-Type: multipart/form-data",
+            f"Content-Length: {length}",
+            "",
+            "",
+        ]
+        connection.sendall("\r\n".join(head).encode())
+        assert connection.recv(100).split()[1] == b"%d" % status
+
+
 def test_many_at_once_wait_for_their_own(address, exported):
     from gradio_client import Client
 
