@@ -24,7 +24,7 @@ import tqdm
 from etils import epath
 
 from data_pipelines import image_files, record_index, records
-from data_pipelines.builders import archived_images, captions, narratives, skipped
+from data_pipelines.builders import archived_images, captions, narratives, repeatable_writer, skipped
 from data_pipelines.builders.skipped import LEFT_OUT, MENDED, Issue
 from data_pipelines.image_files import StoredImage
 from data_pipelines.in_order import map_in_order
@@ -209,6 +209,10 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         for split, info in self.info.splits.items():
             self._logs[split].write(folder / records.SKIPPED_FILE)
             record_index.write(folder, split, sorted(path.name for path in info.filepaths))
+
+    def _example_writer(self) -> Any:
+        """Returns what TFDS writes with. TFDS for Python 3.9 does not ask; its Protocol Buffers keep one order."""
+        return repeatable_writer.RepeatableWriter(super()._example_writer())
 
     def _account_for_units(self, folder: epath.Path) -> None:
         """Collects the issues that a pipeline's workers found, in the order of the units, as in `_examples`."""

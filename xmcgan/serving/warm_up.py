@@ -62,7 +62,7 @@ def write_requests(folder: str, model: str, noise_dim: int, attends: bool) -> st
             for signature, signature_inputs in inputs.items():
                 request = predict_request(model, signature, **signature_inputs)
                 log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-                writer.write(log.SerializeToString())
+                writer.write(log.SerializeToString(deterministic=True))
     return path
 
 
