@@ -55,7 +55,8 @@ _UPRIGHT, _OVER_WHITE, _EIGHT_BITS, _PALETTE, _FIRST = (
     "palette expanded",
     "first of several frames",
 )
-_JPEG_OPTIONS = {"format": "JPEG", "quality": 95, "subsampling": 0}
+_JPEG_OPTIONS: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
+_PNG_OPTIONS: dict[str, Any] = {"format": "PNG"}
 _PNG_DEPTH = 24  # Position of the bits per sample in a PNG file.
 # Pillow warns of broken EXIF data, and of more than 89 million pixels. Here the rules say what becomes of both.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -177,7 +178,7 @@ def encoded_for_records(content: bytes) -> StoredImage:
         return StoredImage(content, ())
     is_lossy = is_jpeg or content[12:16] == b"VP8 "  # The chunk of a lossy WebP file.
     stored = io.BytesIO()
-    Image.fromarray(image.rgb).save(stored, **(_JPEG_OPTIONS if is_lossy else {"format": "PNG"}))
+    Image.fromarray(image.rgb).save(stored, **(_JPEG_OPTIONS if is_lossy else _PNG_OPTIONS))
     kept = "JPEG" if is_lossy else "PNG"
     converted = [] if format_ == kept else [f"{format_} stored as {kept}"]
     return StoredImage(stored.getvalue(), (*image.changes, *converted))

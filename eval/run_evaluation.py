@@ -166,7 +166,7 @@ def follow(workdir: str, last_step: int, timeout: float) -> Iterator[str]:
     given, since, told = None, time.monotonic(), False
     while time.monotonic() - since <= timeout:
         path = checkpoints.newest(workdir)
-        if path in (None, given):
+        if path is None or path == given:
             if not told:
                 logging.info("waiting for the next checkpoint of %s, for at most %.0f s", workdir, timeout)
             told = True

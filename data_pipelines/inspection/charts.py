@@ -105,7 +105,8 @@ def draw_histogram(axes: Axes, bins: Bins, title: str, cut: int | None, per_unit
         place = (cut + 0.5) / per_unit
         axes.axvline(place, color=_CUT_BAR, linestyle="--", linewidth=1)
         side = "right" if cut > (starts[0] + starts[-1]) / 2 else "left"
-        axes.annotate(f" cut at {cut / per_unit:g} ", (place, 1), None, ("data", "axes fraction"), ha=side, va="top")
+        words = f" cut at {cut / per_unit:g} "
+        axes.text(place, 1, words, ha=side, va="top", transform=axes.get_xaxis_transform())  # y: a share of the axis.
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=per_unit == 1))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
