@@ -1,11 +1,10 @@
 """The datasets, their conversion into records, and the input pipeline that turns records into batches."""
 
-from etils import epy
+from typing import TYPE_CHECKING
 
-import xmcgan  # noqa: F401  It chooses Keras 2.
+from xmcgan.lazy_names import offer  # Importing xmcgan also chooses Keras 2.
 
-# Resolved on first use, because most of these modules import TensorFlow.
-with epy.lazy_api_imports(globals()):
+if TYPE_CHECKING:
     from data_pipelines.datasets import preset
     from data_pipelines.images import decode_image, resize_image
     from data_pipelines.input_pipeline import evaluation_batches, evaluation_captions, num_examples, training_batches
@@ -23,3 +22,18 @@ __all__ = [
     "resize_image",
     "training_batches",
 ]
+
+__getattr__, __dir__ = offer(
+    "data_pipelines",
+    {
+        "preset": "data_pipelines.datasets",
+        "decode_image": "data_pipelines.images",
+        "resize_image": "data_pipelines.images",
+        "evaluation_batches": "data_pipelines.input_pipeline",
+        "evaluation_captions": "data_pipelines.input_pipeline",
+        "num_examples": "data_pipelines.input_pipeline",
+        "training_batches": "data_pipelines.input_pipeline",
+        "prepare_scenes": "data_pipelines.prepare",
+        "open_dataset": "data_pipelines.records",
+    },
+)

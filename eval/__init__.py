@@ -1,11 +1,10 @@
 """Evaluation of images: the metrics of the paper's section 5.2, and rankings by people."""
 
-from etils import epy
+from typing import TYPE_CHECKING
 
-import xmcgan  # noqa: F401  It chooses Keras 2.
+from xmcgan.lazy_names import offer  # Importing xmcgan also chooses Keras 2.
 
-# Resolved on first use, because most of these modules import TensorFlow.
-with epy.lazy_api_imports(globals()):
+if TYPE_CHECKING:
     from eval.evaluation import Evaluation
     from eval.metrics.frechet import frechet_distance
     from eval.metrics.inception_score import inception_score
@@ -27,3 +26,19 @@ __all__ = [
     "kernel_distance",
     "r_precision",
 ]
+
+__getattr__, __dir__ = offer(
+    "eval",
+    {
+        "Evaluation": "eval.evaluation",
+        "frechet_distance": "eval.metrics.frechet",
+        "inception_score": "eval.metrics.inception_score",
+        "kernel_distance": "eval.metrics.kernel_distance",
+        "r_precision": "eval.metrics.r_precision",
+        "Result": "eval.results",
+        "Score": "eval.score",
+        "DatasetImages": "eval.sources",
+        "FolderImages": "eval.sources",
+        "GeneratedImages": "eval.sources",
+    },
+)
