@@ -40,7 +40,7 @@ from xmcgan.training import cluster
 
 # TensorFlow's C++ core reads this as it loads, so it is set before any command loads TensorFlow. Below level 3, every
 # start logs errors which say that the core's own CUDA libraries registered twice. Real failures in the core reach
-# Python as exceptions.
+# Python as exceptions. TensorFlow 2.21 writes a few lines before it reads this, which nothing can switch off.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow Hub imports pkg_resources, which setup.py therefore pins.
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
