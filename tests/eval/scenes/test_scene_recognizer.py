@@ -14,17 +14,29 @@ from data_pipelines.scenes import spec
 from eval.scenes import scene_images, scene_recognizer, scene_recognizer_training
 from eval.scenes.scene_images import SceneTargets
 from eval.scenes.scene_recognizer import RawOutputs
+from tests.support.eagerly import eagerly
 
 STEPS, BATCH = 80, 16
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("recognizer") / "built"
+def _build(folder, steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene_recognizer_training, "_HELD_OUT", 64)
         patch.setattr(scene_recognizer_training, "_BATCH_SIZE", BATCH)
-        return folder, scene_recognizer_training.build(folder, seed=3, steps=STEPS)
+        return folder, scene_recognizer_training.build(folder, seed=3, steps=steps)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of a recognizer that has hardly been trained, and its report."""
+    with eagerly():
+        return _build(tmp_path_factory.mktemp("recognizer") / "built", 2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The same, with a short training."""
+    return _build(tmp_path_factory.mktemp("recognizer") / "trained", STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -134,13 +146,32 @@ def test_measures_of_a_recognizer_that_errs(labeled):
     assert measures["main_kind_accuracy"] == 0.0
 
 
-def test_a_short_training_improves(built, labeled):
-    _, report = built
+def test_a_few_steps_lower_the_losses(labeled):
+    recognizer = scene_recognizer.SceneRecognizer(3)
+
+    def loss():
+        losses = scene_recognizer_training.recognition_losses(
+            recognizer.recognize(labeled.images, training=True), labeled.targets
+        )
+        return sum(float(value) for value in losses.values())
+
+    before = loss()
+    with eagerly(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene_recognizer_training, "_BATCH_SIZE", BATCH)
+        scene_recognizer_training.train(recognizer, labeled, steps=8, seed=0)
+    assert loss() < 0.9 * before
+
+
+@pytest.mark.slow  # Eighty steps. That losses fall: above.
+def test_a_short_training_improves(trained, labeled):
+    folder, report = trained
     untrained = scene_recognizer_training.measure(scene_recognizer.SceneRecognizer(3), labeled)
     assert untrained["background_accuracy"] < 0.4 and untrained["recall"] < 0.2
     assert report["background_accuracy"] > 0.6
     assert report["steps"] == STEPS and report["seed"] == 3 and report["scenes"] == STEPS * BATCH // 2
     assert set(untrained) < set(report) and report["seconds"] > 0
+    boxes = tf.saved_model.load(str(folder))(labeled.images[:3])["detection_boxes"].numpy()
+    assert np.all(boxes[..., 2:] >= boxes[..., :2])
 
 
 @pytest.mark.parametrize("size", [(64, 64), (128, 128), (50, 90)])
@@ -159,7 +190,7 @@ def test_the_saved_model_has_the_detection_api(built, labeled, size):
     }
     assert all(value.dtype == tf.float32 and np.all(np.isfinite(value)) for value in outputs.values())
     boxes, scores = outputs["detection_boxes"].numpy(), outputs["detection_scores"].numpy()
-    assert np.all(boxes >= 0) and np.all(boxes <= 1) and np.all(boxes[..., 2:] >= boxes[..., :2])
+    assert np.all(boxes >= 0) and np.all(boxes <= 1)
     assert np.all(scores >= 0) and np.all(scores <= 1) and np.all(np.diff(scores, axis=1) <= 0)
     np.testing.assert_array_equal(np.sort(outputs["detection_classes"], axis=1), [range(1, 9)] * 3)
     np.testing.assert_array_equal(outputs["num_detections"], [8, 8, 8])
@@ -172,9 +203,10 @@ def test_images_are_resized_as_in_the_input_pipeline(built):
     np.testing.assert_allclose(recognizer(images)["features"], recognizer(resized)["features"], atol=1e-4)
 
 
-def test_features_have_a_common_scale(built):
+@pytest.mark.slow  # Eighty steps.
+def test_features_have_a_common_scale(trained):
     images = scene_images.draw_images(4, "train", 64, faulty=True).images
-    deviations = tf.saved_model.load(str(built[0]))(images)["features"].numpy().std(axis=0)
+    deviations = tf.saved_model.load(str(trained[0]))(images)["features"].numpy().std(axis=0)
     assert 0.6 < np.median(deviations) < 1.6
     assert np.mean((deviations > 0.3) & (deviations < 3)) > 0.9
 
@@ -226,11 +258,10 @@ def test_the_seed_decides_the_weights():
     assert np.abs(one - other).max() > 0.1
 
 
-def test_a_killed_build_leaves_nothing_under_the_name(tmp_path):
-    program = "import sys; from eval.scenes import scene_recognizer_training as t; t.build(sys.argv[1], steps=100_000)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "killed")], start_new_session=True, stderr=subprocess.DEVNULL
-    )
+def test_a_killed_build_leaves_nothing_under_the_name(tmp_path, command):
+    program = "import os, sys; os.setsid(); from eval.scenes import scene_recognizer_training; "
+    program += "scene_recognizer_training.build(sys.argv[1], steps=100_000)"
+    process = command("tests.support.script", program, tmp_path / "killed")
     try:
         limit = time.time() + 60
         while not any(tmp_path.glob("killed.incomplete.*")) and time.time() < limit:

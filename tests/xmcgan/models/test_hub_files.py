@@ -165,7 +165,7 @@ def test_downloads_pass_on_other_errors():
 def test_functions_are_saved_without_those_of_their_layers(tmp_path):
     dense = tf.keras.layers.Dense(2)
     dense(tf.ones([1, 3]))
-    apply = tf.function(lambda x: dense(x), input_signature=[tf.TensorSpec([None, 3])])
+    apply = tf.function(lambda x: dense(x), input_signature=[tf.TensorSpec([None, 3])], autograph=False)
     hub_files.save_functions(tmp_path, {"__call__": apply}, {"trainable_variables": dense.variables})
     loaded = hub_files.load(str(tmp_path), "--network")
     x = tf.random.stateless_normal([4, 3], [1, 2])
