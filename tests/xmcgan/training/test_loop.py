@@ -224,24 +224,24 @@ def test_stopped_where_a_line_a_grid_and_a_checkpoint_are_due(scenes_dir, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_a_run_in_one_line(trained, command, scenes_dir, tmp_path):
-    """The system ends every file at so many bytes: fewer than the checkpoint of step 16 would have."""
+def test_a_full_disk_stops_a_run_in_one_line(long_run, command, scenes_dir, tmp_path):
+    """The system ends every file at so many bytes: fewer than the checkpoint of step 40 would have."""
     workdir = tmp_path / "full"
-    shutil.copytree(trained[0], workdir)
+    shutil.copytree(long_run, workdir)
     size = max(path.stat().st_size for path in (workdir / "checkpoints").iterdir())
     code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size} - 1000, -1)); "
     code += "from xmcgan import command_line, train; command_line.run(train.main)"
-    arguments = (*SMALL, *_steps(24, scenes_dir, workdir))
+    arguments = (*SMALL, *_steps(48, scenes_dir, workdir))
     process = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == (
-        f"error: cannot write the checkpoint of step 16 in {workdir}: File too large: free some space there; "
-        f"{workdir}/checkpoints/step-8 is the last good checkpoint, and the same command resumes from it"
+        f"error: cannot write the checkpoint of step 40 in {workdir}: File too large: free some space there; "
+        f"{workdir}/checkpoints/step-32 is the last good checkpoint, and the same command resumes from it"
     )
     assert "Traceback" not in process.stderr
-    np.testing.assert_equal(_tensors(workdir), _tensors(trained[0]))
+    np.testing.assert_equal(_tensors(workdir), _tensors(long_run))
 
 
 def test_a_finished_run_has_nothing_left_to_do(trained, command, scenes_dir):
