@@ -17,8 +17,8 @@ comma := ,
 # Touched when everything is installed; older than setup.py, or of other extras, it is out of date.
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-# First the Python on which all tests were run, then the newest. Each is tried by running it: a shim of pyenv may exist
-# and fail, and a system Python may lack venv.
+# First the Python on which the slow tests were run too, then the newest. Each is tried by running it: a shim of pyenv
+# may exist and fail, and a system Python may lack venv.
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",$(foreach version,3.11 3.13 3.12 3.10 3.9,\
   python$(version) $(wildcard $(HOME)/.pyenv/versions/$(version).*[0-9]/bin/python)) python3 python)
 IS_SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 13))
