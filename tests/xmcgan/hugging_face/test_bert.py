@@ -46,7 +46,7 @@ def test_tokens_and_outputs_are_those_of_transformers(model):
     np.testing.assert_array_equal(tokens["input_mask"], expected["mask"])
     outputs = imported.encoder(tokens)
     real = expected["mask"].astype(bool)
-    for output, block in zip(outputs["encoder_outputs"], expected["blocks"], strict=True):
+    for output, block in zip(outputs["encoder_outputs"], expected["blocks"]):
         np.testing.assert_allclose(output.numpy()[real], block[real], atol=1e-5)
     np.testing.assert_array_equal(outputs["sequence_output"], outputs["encoder_outputs"][-1])
     np.testing.assert_allclose(outputs["pooled_output"], expected["pooled"], atol=1e-5)
