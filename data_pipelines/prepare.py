@@ -20,6 +20,7 @@ from data_pipelines.scenes import bert, layouts
 from xmcgan import console, handles
 from xmcgan.config import Config
 from xmcgan.files import matching
+from xmcgan.literal_paths import literal_folder
 from xmcgan.locks import locked
 
 _TEXT_MODEL, _TEXT_MODEL_STEPS = "scenes:bert", 800
@@ -177,12 +178,13 @@ def _build(
     beam_options: Sequence[str] = (),
     builder_class: Callable[..., ImageBuilder] | None = None,
 ) -> None:
+    parent = os.fspath(folder.parent)
     builder = (builder_class or datasets.get(dataset).builder())(
         name=dataset,
         source=source,
         max_skipped=max_skipped,
         use_beam=beam_runner is not None,
-        data_dir=os.fspath(folder.parent),
+        data_dir=parent if beam_runner is None else literal_folder(parent),  # Beam takes paths for patterns.
     )
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam_runner is not None:

@@ -1,6 +1,7 @@
 """Paths for those functions of TensorFlow that take a path for a pattern: in `a[b]`, they look for `ab`.
 
-These are the functions that read a checkpoint or a SavedModel. They have no way to escape such characters.
+These are the functions that read a checkpoint or a SavedModel, and Apache Beam. They have no way to escape such
+characters.
 """
 
 from __future__ import annotations
