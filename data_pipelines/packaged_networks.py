@@ -33,5 +33,5 @@ def copy(handle: str, data_dir: str | os.PathLike) -> bool:
     target = handles.resolve(handle, data_dir)
     with files.new_folder(target) as folder:
         shutil.copytree(source, folder, dirs_exist_ok=True)
-    logging.info("%s is the network of that name in this package", target)
+    logging.info("%s: copied from this package", target)
     return True
