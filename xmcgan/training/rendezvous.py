@@ -71,6 +71,7 @@ class _Meeting:
         self._listener = stack.enter_context(_listen(workers[index], index))
         self._callers: dict[socket.socket, bytes] = {}  # What each has said so far.
         self._here: dict[int, socket.socket] = {}  # The workers that have greeted this one.
+        self._ready: set[int] = set()  # The workers that have met all others. They may have left since.
         self._calls = {other: _Call(workers[other], self._greeting) for other in range(len(workers)) if other != index}
         stack.callback(self._close)
 
@@ -89,7 +90,10 @@ class _Meeting:
                     self._callers[caller] = b""
             else:
                 self._hear(ready)
-        missing = any(not call.is_made() or other not in self._here for other, call in self._calls.items())
+        for other, call in self._calls.items():
+            if other not in self._ready and call.is_lost():  # It was killed, perhaps before it had called this one.
+                call.again()
+        missing = any(map(self._is_missing, self._calls))
         if not missing:
             for call in self._calls.values():
                 call.say(_READY)
@@ -100,8 +104,11 @@ class _Meeting:
         return ", ".join(
             f"worker {other} ({self._workers[other]}: {call.trouble or 'it has not called back'})"
             for other, call in self._calls.items()
-            if not call.is_made() or other not in self._here
+            if self._is_missing(other)
         )
+
+    def _is_missing(self, other: int) -> bool:
+        return other not in self._ready and not (self._calls[other].is_made() and other in self._here)
 
     def _hear(self, caller: socket.socket) -> None:
         try:
@@ -114,6 +121,8 @@ class _Meeting:
         if match:
             self._check(int(match[1]), int(match[2]))
             self._here[int(match[1])] = caller
+            if match[3]:
+                self._ready.add(int(match[1]))
         if (not heard or len(said) > _LONGEST) and not (match and match[3]):  # Killed while it waited, or a stranger.
             if match:
                 self._here.pop(int(match[1]), None)
@@ -155,6 +164,11 @@ class _Call:
 
     def is_made(self) -> bool:
         return self._connection is not None
+
+    def is_lost(self) -> bool:
+        """Tells whether the other side has ended the connection, on which it never says anything."""
+        connection = self._connection
+        return connection is not None and bool(select.select([connection], [], [], 0.0)[0])
 
     def say(self, words: bytes) -> None:
         with contextlib.suppress(OSError):

@@ -83,6 +83,17 @@ def test_a_worker_that_is_killed_while_it_waits_has_to_come_again():
         last.result(timeout=5)
 
 
+def test_a_worker_that_is_killed_before_it_has_called_is_called_again():
+    workers = _free_ports(2)
+    with _pool() as pool:
+        with socket.create_server(("", int(workers[1].rpartition(":")[2]))) as early:
+            first = pool.submit(rendezvous.meet, workers, 0, 20.0)
+            caller, _ = early.accept()
+            caller.close()
+        rendezvous.meet(workers, 1, 20.0)
+        first.result(timeout=5)
+
+
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"x" * 10_000, b"", b"xmcgan worker "])
 def test_strangers_are_ignored(said):
     workers = _free_ports(2)
