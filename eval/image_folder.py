@@ -125,7 +125,7 @@ def _read_table(path: str, folder: str) -> list[_Line]:
             )
         file = os.path.join(folder, fields[0])
         if not os.path.lexists(file):
-            raise FileNotFoundError(f"{escapes.excerpt(file, 1000)} is missing: line {number} of {path} names it")
+            raise FileNotFoundError(f"{escapes.excerpt(file, 500)} is missing: line {number} of {path} names it")
         lines.append(_Line(fields[0], fields[1].strip(), fields[2] if len(fields) == 3 else fields[0]))
     if len(lines) < 2:
         raise ValueError(f"{path} names {len(lines)} images: metrics need two or more")

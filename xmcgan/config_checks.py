@@ -6,7 +6,7 @@ import math
 from typing import Any, NoReturn
 
 from xmcgan import config as config_lib
-from xmcgan import handles
+from xmcgan import escapes, handles
 from xmcgan.config import Config, Setting
 
 
@@ -134,4 +134,4 @@ def _check_image_encoder(config: Config) -> None:
 
 
 def _refuse(config: Config, field: str, remedy: str) -> NoReturn:
-    raise ValueError(f"config.{field}={config_lib.flatten(config)[field]!r} {remedy}")
+    raise ValueError(f"config.{field}={escapes.excerpt(repr(config_lib.flatten(config)[field]))} {remedy}")
