@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import types
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,8 @@ _LEARNING_RATES_PER_STEP = 2.5
 _NEGLIGIBLE = 1e-6
 
 _A_PARAMETER = "g/params/Conv_1/kernel"  # Every file with parameters has it.
+
+_DRAWN = ".uniform"  # End of a name, see `load`.
 
 Arrays = Mapping[str, np.ndarray]
 Model = Union[Generator, Discriminator]
@@ -266,8 +269,21 @@ def _strip(arrays: Arrays, prefix: str) -> dict[str, np.ndarray]:
     return dict(_under(arrays, prefix))
 
 
+def _draw(name: str, array: np.ndarray) -> np.ndarray:
+    """Returns the array of a name; draws it if the name ends so, see `load`."""
+    if not name.endswith(_DRAWN):
+        return array
+    seed, skipped, *shape = array.tolist()
+    numbers = np.random.RandomState(seed).random_sample(skipped + math.prod(shape))
+    return numbers[skipped:].reshape(shape).astype(np.float32)
+
+
 def load(path: str) -> dict[str, np.ndarray]:
     """Loads all arrays of an .npz file.
+
+    The images that the recording drew are uniform noise, and would take a third of the stored files. So `NAME.uniform`
+    has instead of NAME what NumPy needs to draw them again: the seed of a `RandomState`, how many numbers to pass over,
+    and the shape.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -277,7 +293,8 @@ def load(path: str) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no recorded numbers at {path}: give the path of an .npz file")
     try:
         with np.load(path) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+            return {name.removesuffix(_DRAWN): _draw(name, array) for name, array in arrays.items()}
     except Exception as error:  # NumPy tells of damage by errors of many types.
         raise ValueError(f"{path} is not an .npz file, or is damaged: give one with recorded numbers") from error
 
