@@ -51,7 +51,8 @@ _FOLLOW_TIMEOUT = flags.DEFINE_float(
 )
 _BESIDE = command_line.define_paths(
     "beside",
-    "With --workdir: also show the kept result of this run, or 'pretrained:NAME', if it was measured in the same way.",
+    "With --workdir: also show this run, or 'pretrained:NAME': its kept result if it was measured in the same way, "
+    "otherwise its newest checkpoint is measured too.",
 )
 _FID_CURVE = flags.DEFINE_bool(
     "fid_curve", False, "Also plot FID against the number of images, with its limit, beside the result."
@@ -115,6 +116,10 @@ def _evaluate_run(workdir: str) -> None:
     data_dir = _DATA_DIR.value
     config = _with_options(read_config(workdir))
     others = {run: handles.resolve_run(run) for run in _BESIDE.value}
+    for run, folder in others.items():
+        size = read_config(folder).data.image_size
+        if size != config.data.image_size:
+            raise app.UsageError(f"--beside={run} has images of {size} px, not {config.data.image_size}: leave it out")
     paths: Iterable[str]
     if _FOLLOW.value:
         last_step = config.training.steps(input_pipeline.num_examples(config.dataset, "train", data_dir))
@@ -138,7 +143,13 @@ def _evaluate_run(workdir: str) -> None:
             logging.info("evaluation\n%s", results.table(rows[-1:]))
     if rows:
         for run, folder in others.items():
-            rows += [(f"{run}, step {step}", kept) for step, kept in run_evaluation.newest_alike(folder, rows[-1][1])]
+            kept = run_evaluation.newest_alike(folder, rows[-1][1])
+            if kept is None:
+                with strategy.scope():
+                    other = TextToImage.from_run(run, data_dir)
+                result = evaluation.evaluate_model(other, os.path.join(workdir, "eval", "beside.incomplete"))
+                kept = other.identity["step"], result
+            rows.append((f"{run}, step {kept[0]}", kept[1]))
         print(results.table(rows))
         print(f"protocol and details: {os.path.join(workdir, 'eval')}")
 

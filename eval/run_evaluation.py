@@ -114,7 +114,7 @@ def keep_if_best(workdir: str, checkpoint: str, result: Result) -> bool:
     return True
 
 
-def newest_alike(workdir: str, result: Result) -> list[tuple[int, Result]]:
+def newest_alike(workdir: str, result: Result) -> tuple[int, Result] | None:
     """Returns the kept result of a run's newest step among those that were measured in the same way as another result.
 
     Args:
@@ -122,14 +122,11 @@ def newest_alike(workdir: str, result: Result) -> list[tuple[int, Result]]:
       result: to compare with.
 
     Returns:
-      The step and the result; an empty list, with a warning, if there is none.
+      The step and the result; None if there is none.
     """
-    folder = os.path.join(workdir, "eval")
-    found = [results.read(os.fspath(path)) for path in files.matching(folder, "*.json")]
+    found = [results.read(os.fspath(path)) for path in files.matching(os.path.join(workdir, "eval"), "*.json")]
     alike = [(each.images.get("step", 0), each) for each in found if each.fingerprint == result.fingerprint]
-    if not alike:
-        logging.warning("%s has no result that was measured in the same way: left out", folder)
-    return sorted(alike, key=lambda pair: pair[0])[-1:]
+    return max(alike, key=lambda pair: pair[0], default=None)
 
 
 def kept(workdir: str, which: str) -> Iterator[str]:

@@ -7,8 +7,8 @@ and the discriminator, in 16 bits if that changes no image by more than one leve
 evaluation of that step and a model card lie beside it. `pretrained:demo` names it wherever a run is expected, also in
 --init_from.
 
-A model that is called as its dataset also brings the networks that its config names by `DATASET:PATH`, such as those of
-the metrics. They are then copied to the dataset's folder on first use, instead of being trained there.
+The text encoder of a model that is called as its dataset is copied to that dataset's folder on first use, instead of
+being trained there.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Packaged(typing.NamedTuple):
 
     step: int  # Of the checkpoint
     change: int  # The largest difference between an image of the run and one of the model, in levels of 255
-    size: int  # Bytes, without the networks of the dataset
+    size: int  # Bytes
 
 
 def main(argv: list[str]) -> None:
@@ -104,6 +104,7 @@ def package(
       FileExistsError: there is a model of this name.
       ValueError: 16 bits change an image by more than one level, or the model is too large for the package.
     """
+    from eval import results
     from xmcgan import files
     from xmcgan.text_to_image import TextToImage
     from xmcgan.training import checkpoints
@@ -128,8 +129,9 @@ def package(
         files.write_text(folder / "config.json", config_json.to_json(own))
         result_path = os.path.join(workdir, "eval", f"{step}.json")
         if os.path.exists(result_path):
-            os.mkdir(folder / "eval")
-            shutil.copy(result_path, folder / "eval")
+            result = results.read(result_path)  # Its protocol says which networks it used; where they were is dropped.
+            kept = {name: value for name, value in result.details.items() if name != "weights"}
+            results.write(str(folder / "eval" / os.path.basename(result_path)), result._replace(details=kept))
         card = _card(name, config, data_dir, step, half, len(captions), change, result_path)
         files.write_text(folder / "README.md", card)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -137,8 +139,6 @@ def package(
             raise ValueError(
                 f"the model has {size / 1e6:.1f} MB, but at most {_LARGEST_SIZE / 1e6:.0f} MB are packaged"
             )
-        if name == config.dataset:
-            _copy_networks(config, data_dir, folder)
     return Packaged(step, change, size)
 
 
@@ -194,16 +194,6 @@ def _copy_text_encoder(config: Config, data_dir: str, folder: os.PathLike, name:
     if os.path.exists(report):  # The mark of a complete small BERT.
         shutil.copy(report, os.path.join(folder, "bert"))
     return config.with_fields({f"text.{part}": f"{handles.PRETRAINED}{name}/bert/{part}" for part in parts})
-
-
-def _copy_networks(config: Config, data_dir: str, folder: os.PathLike) -> None:
-    """Copies the networks that a config names by `DATASET:PATH`, those that exist, into the model's folder."""
-    prefix = f"{config.dataset}:"
-    for value in config_lib.flatten(config).values():
-        if isinstance(value, str) and value.startswith(prefix):
-            source, target = handles.resolve(value, data_dir), os.path.join(folder, value[len(prefix) :])
-            if os.path.isdir(source) and not os.path.exists(target):
-                shutil.copytree(source, target)
 
 
 def _card(

@@ -72,6 +72,16 @@ def resolve(handle: str, data_dir: str | os.PathLike) -> str:
     return os.path.join(data_dir, match[1], match[2]) if match else handle
 
 
+def name_of(path: str, data_dir: str | os.PathLike) -> str:
+    """Returns the handle `DATASET:PATH` that `resolve` turns into a path; any other path or handle unchanged.
+
+    Results name networks so, because a path below `data_dir` means something on one machine only.
+    """
+    folder = os.path.join(data_dir, "")
+    dataset, _, inner = path[len(folder) :].partition(os.sep) if path.startswith(folder) else ("", "", "")
+    return f"{dataset}:{inner}" if inner else path
+
+
 def resolve_run(run: str) -> str:
     """Turns `pretrained:NAME` into the folder of that model; returns the folder of a run unchanged.
 

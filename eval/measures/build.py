@@ -103,6 +103,8 @@ def build_measures(config: Config, data_dir: str, flag_prefix: str = "--config.e
         wanted = functools.partial(classes_named, classes=classes)
         how = "the list's captions, with the classes that their words name"
         measures.append(Objects(detector, classes, wanted, options.detector_threshold, how, label))
+    for measure in measures:  # Results are passed on: they say which network it is, not where this machine has it.
+        measure.weights = handles.name_of(measure.weights, data_dir)
     return measures
 
 

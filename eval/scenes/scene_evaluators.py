@@ -1,4 +1,4 @@
-"""Provides, on first use, the networks that replace Inception, the detector, the dual encoder and VGG on scenes."""
+"""Trains, on first use, the networks that replace Inception, the detector, the dual encoder and VGG on scenes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Callable, NamedTuple
 
 from absl import logging
 
-from data_pipelines import packaged_networks
 from data_pipelines.prepare import lock_dataset
 from eval.retrieval import dual_encoder, dual_encoder_training
 from eval.scenes import scene_image_encoder, scene_recognizer_training
@@ -35,9 +34,7 @@ _NETWORKS = {
 
 
 def prepare(handle: str, data_dir: str | os.PathLike) -> None:
-    """Provides the network that a handle names, if it is one for scenes and does not exist yet.
-
-    It is copied from the package, or trained, in a minute on 2 cores, if the package has none.
+    """Trains the network that a handle names, if it is one for scenes and does not exist yet; a minute on 2 cores.
 
     Call it outside any strategy's scope: the networks are not trained with that strategy.
 
@@ -52,7 +49,7 @@ def prepare(handle: str, data_dir: str | os.PathLike) -> None:
     if network.is_built(folder):  # Nothing is written then, as on a read-only disk.
         return
     with lock_dataset("scenes", data_dir):
-        if not network.is_built(folder) and not packaged_networks.copy(handle, data_dir):
+        if not network.is_built(folder):
             logging.info("preparing %s: training it, which takes a minute", handle)
             network.build(folder, data_dir)
 

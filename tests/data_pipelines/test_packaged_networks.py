@@ -1,16 +1,15 @@
-"""Networks that come with the package are copied to the dataset's folder, and not trained there."""
+"""The BERT that comes with the package is copied to the dataset's folder, and not trained there."""
 
 import pytest
 
 from data_pipelines import packaged_networks, prepare
 from data_pipelines.scenes import bert
-from eval.scenes import scene_evaluators, scene_recognizer_training
 from xmcgan import handles
 
 
 @pytest.fixture
 def packaged(tmp_path, monkeypatch):
-    """The folder of a packaged model `scenes`, and no network can be trained."""
+    """The folder of a packaged model `scenes`, and no BERT can be trained."""
     models = tmp_path / "models"
     models.mkdir()
     monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(models))
@@ -19,23 +18,12 @@ def packaged(tmp_path, monkeypatch):
         raise AssertionError("was trained")
 
     monkeypatch.setattr(bert, "build", trained)
-    monkeypatch.setattr(scene_recognizer_training, "build", trained)
     return models / "scenes"
 
 
 def _write(path, text):
     path.parent.mkdir(parents=True)
     path.write_text(text)
-
-
-def test_the_recognizer_of_the_package(packaged, tmp_path):
-    _write(packaged / "evaluators" / "recognizer" / "recognizer.json", "{}")
-    scene_evaluators.prepare(scene_evaluators.RECOGNIZER, tmp_path / "data")
-    folder = tmp_path / "data" / "scenes" / "evaluators" / "recognizer"
-    assert (folder / "recognizer.json").read_text() == "{}"
-    scene_evaluators.prepare(scene_evaluators.RECOGNIZER, tmp_path / "data")  # Finds it.
-    with pytest.raises(AssertionError, match="was trained"):  # The package has no such network.
-        scene_evaluators.prepare(scene_evaluators.IMAGE_ENCODER, tmp_path / "data")
 
 
 def test_the_small_bert_of_the_package(packaged, tmp_path):

@@ -89,7 +89,9 @@ def test_a_run_is_evaluated_and_the_result_kept(copied, evaluators_dir, model, m
     assert result.details["curve"]["points"]
     assert sorted(path.name for path in (copied / "eval").iterdir()) == ["2.json", "2_curve.png"]
     assert results.read(str(copied / "eval" / "2.json")).scores == result.scores
-    assert "run/" not in (copied / "eval" / "2.json").read_text()  # The protocol must not contain paths.
+    written = (copied / "eval" / "2.json").read_text()
+    assert "run/" not in written and str(evaluators_dir) not in written  # Results must not contain paths.
+    assert result.details["weights"]["image network scenes"] == scene_evaluators.RECOGNIZER
 
     # Another protocol replaces the result. After that, both results are found, and nothing is measured again.
     other = _evaluate(copied, evaluators_dir, model, metrics="is")
@@ -111,6 +113,20 @@ def test_networks_of_scenes_are_trained_outside_of_the_scope(evaluators_dir, mon
     _prepare.__wrapped__(evaluators_dir, metrics="is")
     names = [handle for handle, data_dir in prepared if data_dir == str(evaluators_dir)]
     assert names == [scene_evaluators.RECOGNIZER, scene_evaluators.DUAL_ENCODER, scene_evaluators.RECOGNIZER]
+
+
+def test_the_newest_result_of_another_run_that_was_measured_alike(tmp_path):
+    def write(step, protocol):
+        result = results.Result([], [], {"run": "other", "step": step}, protocol, {})
+        results.write(str(tmp_path / "eval" / f"{step}.json"), result)
+        return result
+
+    assert run_evaluation.newest_alike(str(tmp_path), write(1, {"seed": 0})) == (1, write(1, {"seed": 0}))
+    newest = write(20, {"seed": 0})
+    other = write(300, {"seed": 1})
+    assert run_evaluation.newest_alike(str(tmp_path), newest) == (20, newest)
+    assert run_evaluation.newest_alike(str(tmp_path), other._replace(protocol={"seed": 2})) is None
+    assert run_evaluation.newest_alike(str(tmp_path / "nowhere"), newest) is None
 
 
 @pytest.mark.slow  # Three evaluations. Batches of any size: test_collection; images of each place: test_sources.
@@ -263,6 +279,7 @@ def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluator
         (["--workdir={run}", "--mismatches=99"], "lower --mismatches"),
         (["--workdir={run}", "--network=tfgan", "--network_weights=/nowhere"], "--network_weights='/nowhere'"),
         (["--workdir={run}", "--metrics=soa", "--soa_captions=/nowhere"], "/nowhere"),
+        (["--workdir={run}", "--beside=/nowhere"], "no training run in /nowhere"),
     ],
 )
 def test_mistakes_get_one_line(arguments, words, run, evaluators_dir, command):

@@ -1,11 +1,14 @@
 """Tests of models that are part of the package, made from a run with random weights."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from data_pipelines import prepare
+from eval import results
+from eval.score import Score
 from tests.support.command_modules import load
 from xmcgan import handles
 from xmcgan.text_to_image import TextToImage
@@ -49,27 +52,23 @@ def test_it_is_complete(folder):
     assert handles.pretrained_models() == ["ball"]
 
 
-def test_a_model_called_as_its_dataset_brings_the_networks_of_the_dataset(
-    drawing_run, scenes_dir, tmp_path, monkeypatch
-):
+def test_a_model_called_as_its_dataset_brings_its_text_encoder(drawing_run, scenes_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(tmp_path / "models"))
-    data_dir = tmp_path / "data"
-    os.symlink(scenes_dir / "scenes" / "2.0.0", _made(data_dir / "scenes") / "2.0.0")
-    os.symlink(scenes_dir / "scenes" / "bert", data_dir / "scenes" / "bert")
-    (_made(data_dir / "scenes" / "evaluators" / "recognizer") / "saved_model.pb").write_bytes(b"network")
-    written = pretrained.package(str(drawing_run), "scenes", str(data_dir), half=False, num_images=1)
-    model = tmp_path / "models" / "scenes"
-    assert (model / "evaluators" / "recognizer" / "saved_model.pb").read_bytes() == b"network"
-    assert not (model / "evaluators" / "dual_encoder").exists()
+    pretrained.package(str(drawing_run), "scenes", str(scenes_dir), half=False, num_images=1)
     assert prepare.prepare_text_model(tmp_path / "other")
     assert (tmp_path / "other" / "scenes" / "bert" / "encoder" / "saved_model.pb").exists()
-    sizes = [path.stat().st_size for path in model.rglob("*") if path.is_file()]
-    assert written.size == sum(sizes) - len(b"network")
 
 
-def _made(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def test_a_packaged_result_does_not_say_where_networks_were(drawing_run, scenes_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(tmp_path / "models"))
+    run = tmp_path / "run"
+    shutil.copytree(drawing_run, run)
+    details = {"weights": {"detector": "/home/me/detector"}, "seconds": 3}
+    scores = [Score("FD/scenes", 8.0, None, "lower", "")]
+    results.write(str(run / "eval" / "12.json"), results.Result(scores, [], {"run": "run", "step": 12}, {}, details))
+    pretrained.package(str(run), "ball", str(scenes_dir), half=False, num_images=1)
+    kept = results.read(str(tmp_path / "models" / "ball" / "eval" / "12.json"))
+    assert kept.scores == scores and kept.details == {"seconds": 3}
 
 
 def test_too_coarse_weights_are_refused(drawing_run, scenes_dir, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from xmcgan.config import Config
 def test_handles(handle, resolved):
     assert handles.resolve(handle, "records") == resolved
     assert handles.is_prepared(handle) == (handle != resolved)
+    assert handles.name_of(resolved, "records") == handle
 
 
 def test_text_handles():

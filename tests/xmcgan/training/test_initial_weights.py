@@ -82,8 +82,9 @@ def test_a_run_starts_with_a_pretrained_model(pretrained, source):
     state = _started(pretrained)
     for ours, other in (("generator", "ema_generator"), ("ema_generator",) * 2, ("discriminator",) * 2):
         for variable, value in zip(getattr(state, ours).variables, getattr(expected, other).variables):
-            rounded = value.numpy().astype(np.float16) if value.trainable else value.numpy()
-            np.testing.assert_array_equal(variable, rounded, err_msg=value.name)
+            value, error = value.numpy(), np.abs(variable.numpy() - value.numpy())
+            step = np.abs(value).max(axis=tuple(range(value.ndim - 1))) / 32_767  # Of each output channel.
+            assert (error <= (0.51 * step if value.ndim > 1 and variable.trainable else 0.0)).all(), variable.name
 
 
 def test_a_pretrained_model_is_half_the_size_and_is_read_as_a_run(pretrained, source):
@@ -91,14 +92,14 @@ def test_a_pretrained_model_is_half_the_size_and_is_read_as_a_run(pretrained, so
     folder = handles.resolve_run(pretrained)
     generator = build_generator(tiny_config())
     assert restore_generator(find(folder), generator) == 7
-    np.testing.assert_allclose(generator.stem.kernel, expected.ema_generator.stem.kernel, rtol=1e-3)
+    np.testing.assert_allclose(generator.stem.kernel, expected.ema_generator.stem.kernel, atol=1e-4)
 
     def bytes_of(run, key):
         reader = tf.train.load_checkpoint(find(run))
         return reader.get_tensor(f"{key}/.ATTRIBUTES/VARIABLE_VALUE").nbytes
 
     for key in ("ema_generator/stem/kernel", "discriminator/to_logit/kernel"):
-        assert bytes_of(workdir, key) == 2 * bytes_of(folder, key)
+        assert bytes_of(workdir, key) == 2 * bytes_of(folder, f"{key}/counts")
     for key in ("ema_generator/last_modulation/statistics/moving_mean", "discriminator/to_logit/u"):
         assert bytes_of(workdir, key) == bytes_of(folder, key)
 
@@ -149,11 +150,22 @@ def test_a_source_that_does_not_exist_is_refused(init_from, message):
         initial_weights.check(tiny_config(**{"training.init_from": init_from}))
 
 
-def test_weights_too_large_for_16_bits_are_refused():
-    layer = tf.keras.layers.Dense(1, kernel_initializer=tf.keras.initializers.Constant(1e6))
+def _dense(weight: float) -> tf.keras.layers.Layer:
+    layer = tf.keras.layers.Dense(1, kernel_initializer=tf.keras.initializers.Constant(weight))
     layer(tf.ones([1, 1]))
-    with pytest.raises(ValueError, match=r"kernel.* are too large for float16"):
-        half_weights.halve(layer)
+    return layer
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-30, -1e6])
+def test_weights_of_any_size_have_16_bits(weight):
+    layer = _dense(weight)
+    half_weights.halve(layer).write_back()
+    assert layer.kernel.numpy() == pytest.approx(np.float32(weight), rel=1e-6)
+
+
+def test_weights_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match=r"kernel.* are not finite"):
+        half_weights.halve(_dense(np.nan))
 
 
 def test_a_checkpoint_of_other_networks_is_refused(source):
