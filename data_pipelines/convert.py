@@ -40,14 +40,14 @@ from etils import epy
 
 from data_pipelines import datasets, own_datasets
 from data_pipelines.layouts.names import LAYOUTS
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is not needed for --help.
     from data_pipelines import download, prepare, records
 
 _DATASET = command_line.define_dataset(datasets, "Dataset to convert.", others=(datasets.CAPTIONED_IMAGES,))
 _DATA_DIR = command_line.define_data_dir()
-_SOURCE = command_line.define_path("source", None, "Folder with the published files.", remote=True)
+_SOURCE = path_flags.define_path("source", None, "Folder with the published files.", remote=True)
 _DOWNLOAD = flags.DEFINE_bool(
     "download", False, "First download what --source lacks and verify it; resumes an interrupted download."
 )
@@ -66,7 +66,7 @@ _VALIDATION_SHARE = flags.DEFINE_float(
     lower_bound=0,
     upper_bound=0.9,
 )
-_TEXT_PREPROCESSOR = command_line.define_path(
+_TEXT_PREPROCESSOR = path_flags.define_path(
     "text_preprocessor",
     "",
     "Your own images: text preprocessor to count tokens with, as in --config.text.preprocessor. [the default one, if "

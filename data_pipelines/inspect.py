@@ -21,7 +21,7 @@ from absl import flags, logging
 from etils import epy
 
 from data_pipelines import datasets
-from xmcgan import command_line, error_lines
+from xmcgan import command_line, error_lines, path_flags
 from xmcgan.files import write_text
 
 with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is not needed for --help.
@@ -31,12 +31,12 @@ with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is no
 
 _DATA_DIR = command_line.define_data_dir()
 _SPLIT = flags.DEFINE_string("split", None, "The split to inspect, such as validation; by default all splits.")
-_SHEET = command_line.define_path(
+_SHEET = path_flags.define_path(
     "sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.", remote=True
 )
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0, upper_bound=10_000)
 _SEED = command_line.define_seed("Seed of the random choice of records.")
-_OUTPUT = command_line.define_path("output", None, "JSON file to write the numbers to.", remote=True)
+_OUTPUT = path_flags.define_path("output", None, "JSON file to write the numbers to.", remote=True)
 command_line.define_config(datasets)
 
 

@@ -13,12 +13,12 @@ import pathlib
 
 from absl import app
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
-_RANKING = command_line.define_path("ranking", "ranking", "Folder written by eval.export_ranking.")
-_ANSWERS = command_line.define_paths("answers", "Export from Label Studio, as JSON or JSON-MIN; repeatable.")
+_RANKING = path_flags.define_path("ranking", "ranking", "Folder written by eval.export_ranking.")
+_ANSWERS = path_flags.define_paths("answers", "Export from Label Studio, as JSON or JSON-MIN; repeatable.")
 _SEED = command_line.define_seed("Seed of the bootstrap.")
-_OUTPUT = command_line.define_path("output", None, "Folder to write to. [<ranking>/results]")
+_OUTPUT = path_flags.define_path("output", None, "Folder to write to. [<ranking>/results]")
 
 
 def main(argv: list[str]) -> None:

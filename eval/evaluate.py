@@ -32,7 +32,7 @@ from absl import app, flags
 
 from data_pipelines import datasets
 from data_pipelines.datasets import preset
-from xmcgan import command_line, config_checks
+from xmcgan import command_line, config_checks, path_flags
 from xmcgan.config import GEOMETRIES, Config, EvaluationConfig
 from xmcgan.home_folder import expand_home
 from xmcgan.locks import locked
@@ -49,7 +49,7 @@ _FOLLOW_TIMEOUT = flags.DEFINE_float(
     "With --follow: seconds to wait for a new checkpoint before stopping.",
     lower_bound=0.0,
 )
-_BESIDE = command_line.define_paths(
+_BESIDE = path_flags.define_paths(
     "beside",
     "With --workdir: also show this run, or 'pretrained:NAME': its kept result if it was measured in the same way, "
     "otherwise its newest checkpoint is measured too.",
@@ -57,9 +57,9 @@ _BESIDE = command_line.define_paths(
 _FID_CURVE = flags.DEFINE_bool(
     "fid_curve", False, "Also plot FID against the number of images, with its limit, beside the result."
 )
-_EXPORT = command_line.define_path("export", None, "Folder of an export, or of one version of it, to evaluate.")
-_IMAGES = command_line.define_path("images", None, "Folder of images to evaluate.")
-_CAPTIONS = command_line.define_path("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
+_EXPORT = path_flags.define_path("export", None, "Folder of an export, or of one version of it, to evaluate.")
+_IMAGES = path_flags.define_path("images", None, "Folder of images to evaluate.")
+_CAPTIONS = path_flags.define_path("captions", "", "Table of the images' captions. [<images>/captions.tsv]")
 _DATASET = command_line.define_dataset(
     datasets, "With --export and --images: the dataset to compare with.", optional=True
 )

@@ -26,7 +26,7 @@ import pathlib
 from absl import app, flags
 
 from data_pipelines import datasets
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.config import GEOMETRIES
 
 _DATASET = command_line.define_dataset(datasets)
@@ -50,7 +50,7 @@ _GEOMETRY = flags.DEFINE_enum(
 )
 _RATERS = flags.DEFINE_integer("raters", 5, "Number of people who answer each page.", lower_bound=1)
 _EMBED = flags.DEFINE_bool("embed", False, "Embed the images in the tasks: larger tasks, but no files to serve.")
-_OUTPUT = command_line.define_path("output", "ranking", "Folder to write to.")
+_OUTPUT = path_flags.define_path("output", "ranking", "Folder to write to.")
 
 
 def main(argv: list[str]) -> None:

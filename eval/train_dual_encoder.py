@@ -25,17 +25,17 @@ import typing
 from absl import app, flags
 
 from data_pipelines import datasets
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.config import GEOMETRIES, LARGEST_BATCH
 
 if typing.TYPE_CHECKING:
     from eval.retrieval.caption_pairs import CaptionPairs
 
-_OUTPUT = command_line.define_path("output", None, "Folder to write the SavedModel to.")
+_OUTPUT = path_flags.define_path("output", None, "Folder to write the SavedModel to.")
 _DATASET = command_line.define_dataset(datasets, "A converted dataset to train on.", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_IMAGES = command_line.define_path("pictures", None, "Folder of images to train on.")
-_CAPTIONS = command_line.define_path(
+_IMAGES = path_flags.define_path("pictures", None, "Folder of images to train on.")
+_CAPTIONS = path_flags.define_path(
     "captions",
     None,
     "Table of lines `caption<TAB>file`, with files relative to --pictures. [a .txt file beside each image]",
@@ -48,7 +48,7 @@ _IMAGE_TOWER = flags.DEFINE_enum(
     ("small", "resnet50", "efficientnetb4"),
     "Image network; the published ones need --image_size=224 or more, and --image_weights.",
 )
-_IMAGE_WEIGHTS = command_line.define_path(
+_IMAGE_WEIGHTS = path_flags.define_path(
     "image_weights",
     "none",
     "For a published --image_tower: 'imagenet', or a Keras weights file without classifier.",
@@ -64,10 +64,10 @@ _TEXT_TOWER = flags.DEFINE_enum(
     ("scratch", "bert"),
     "Caption network: a small one trained from scratch, or a published BERT.",
 )
-_TEXT_PREPROCESSOR = command_line.define_path(
+_TEXT_PREPROCESSOR = path_flags.define_path(
     "text_preprocessor", "", "For --text_tower=bert: TF-Hub handle or folder.", remote=True
 )
-_TEXT_ENCODER = command_line.define_path(
+_TEXT_ENCODER = path_flags.define_path(
     "text_encoder", "", "For --text_tower=bert: TF-Hub handle or folder.", remote=True
 )
 _TRAIN_TEXT_ENCODER = flags.DEFINE_bool("train_text_encoder", False, "Fine-tune the BERT; otherwise it is frozen.")

@@ -25,7 +25,7 @@ from etils import epy
 
 from data_pipelines import datasets
 from eval.geometry import common_geometry
-from xmcgan import command_line
+from xmcgan import command_line, model_flags, path_flags
 from xmcgan.config import GEOMETRIES
 
 with epy.lazy_imports():
@@ -47,7 +47,7 @@ _GEOMETRY = flags.DEFINE_enum(
     "geometry", None, GEOMETRIES, "How real images become square. [as --config.data.geometry of the models]"
 )
 _SEED = command_line.define_seed("Seed of captions, images and noise.")
-_OUTPUT = command_line.define_path("output", "figures", "Folder of the figures.")
+_OUTPUT = path_flags.define_path("output", "figures", "Folder of the figures.")
 
 
 def main(argv: list[str]) -> None:
@@ -85,7 +85,7 @@ def _check() -> tuple[str, dict[str, str]]:
     kind = _FIGURE.value
     if kind is None:
         raise app.UsageError(f"--figure is missing: give one of {', '.join((*_BY_CAPTIONS, *_BY_DATASET))}")
-    folders = command_line.named_folders(_MODEL.value)
+    folders = model_flags.named_folders(_MODEL.value)
     if len(folders) > 1 and kind not in ("noise", "models"):
         raise app.UsageError(f"--figure={kind} is of one model: give --model once")
     if kind in _BY_CAPTIONS and not _CAPTION.value:

@@ -20,7 +20,7 @@ from absl import app, flags
 from etils import epy
 
 from data_pipelines import datasets
-from xmcgan import command_line, handles
+from xmcgan import command_line, handles, path_flags
 from xmcgan.config import Config
 
 with epy.lazy_imports():
@@ -33,8 +33,8 @@ with epy.lazy_imports():
 
 _DATA_DIR = command_line.define_data_dir()
 _WORKDIR = command_line.define_workdir()
-_OUTPUT = command_line.define_path("output", None, "Folder to write the lowered run to.")
-_READ = command_line.define_path("read", None, "Folder of a lowered run, whose state to bring back into its run.")
+_OUTPUT = path_flags.define_path("output", None, "Folder to write the lowered run to.")
+_READ = path_flags.define_path("read", None, "Folder of a lowered run, whose state to bring back into its run.")
 command_line.define_config(datasets, optional=True)
 
 

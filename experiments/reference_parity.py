@@ -15,13 +15,13 @@ from __future__ import annotations
 from absl import app
 from etils import epy
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.home_folder import expand_home
 
 with epy.lazy_imports():
     from experiments.checks import parity
 
-_START = command_line.define_path(
+_START = path_flags.define_path(
     "start",
     None,
     "File with the initial parameters of training iterations. [model_X.npz beside trainstep_X.npz]",

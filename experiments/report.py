@@ -26,17 +26,17 @@ from absl import flags
 from etils import epy
 
 from data_pipelines import datasets
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 with epy.lazy_imports():
     from experiments.ablation import finished_runs, report_page
 
-_WORKDIR = command_line.define_path("workdir", "runs/ablations", "Folder of all runs.")
+_WORKDIR = path_flags.define_path("workdir", "runs/ablations", "Folder of all runs.")
 _DATASET = command_line.define_dataset(datasets, "Dataset of the runs.")
 _DATA_DIR = command_line.define_data_dir()
 _CAPTIONS = flags.DEFINE_integer("captions", 5, "Captions to show images of; 0: no images.", lower_bound=0)
 _NOTE = flags.DEFINE_string("note", "", "Text to add to the report, in Markdown, such as where the runs were trained.")
-_OUTPUT = command_line.define_path("output", None, "Folder of the report. [WORKDIR/DATASET/report]")
+_OUTPUT = path_flags.define_path("output", None, "Folder of the report. [WORKDIR/DATASET/report]")
 
 
 def main(argv: list[str]) -> None:

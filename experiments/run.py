@@ -23,7 +23,7 @@ from etils import epy
 from data_pipelines import datasets
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import find, row_names
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 with epy.lazy_imports():
     from experiments.ablation import jobs, runner
@@ -32,7 +32,7 @@ _TABLE = flags.DEFINE_multi_string("table", [], f"A table, to run all of its row
 _ROW = flags.DEFINE_multi_string("row", [], "A row, such as table4/s_w")
 _DATASET = command_line.define_dataset(datasets, "Dataset to train on. [the paper's]", optional=True)
 _DATA_DIR = command_line.define_data_dir()
-_WORKDIR = command_line.define_path("workdir", "runs/ablations", "Folder of all runs.")
+_WORKDIR = path_flags.define_path("workdir", "runs/ablations", "Folder of all runs.")
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds per row (0, 1, ...), with one run each.", lower_bound=1)
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_pictures",

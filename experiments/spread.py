@@ -21,7 +21,7 @@ import tabulate
 from absl import flags
 from etils import epy
 
-from xmcgan import command_line
+from xmcgan import command_line, model_flags
 
 with epy.lazy_imports():
     from experiments.checks import caption_groups
@@ -38,7 +38,7 @@ _NUM_IMAGES = flags.DEFINE_integer("num_images", 4, "Scenes of each caption, and
 def main(argv: list[str]) -> None:
     """Prints the table."""
     del argv
-    folders = command_line.named_folders(_MODEL.value)
+    folders = model_flags.named_folders(_MODEL.value)
     data_dir, per_caption = _DATA_DIR.value, _NUM_IMAGES.value
     groups = caption_groups.find(_NUM_CAPTIONS.value, per_caption)
     measure = caption_groups.measure_of(groups, data_dir)

@@ -34,7 +34,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from xmcgan import config as config_lib
-from xmcgan import config_checks, error_lines, escapes, flag_help, handles
+from xmcgan import config_checks, error_lines, escapes, flag_help, handles, path_flags
 from xmcgan.home_folder import expand_home, path_in_environment
 from xmcgan.training import cluster
 
@@ -49,10 +49,6 @@ FLAGS = flags.FLAGS
 # The flags defined below belong to the command that calls these functions, and its `--help` lists them.
 flags.disclaim_key_flags()
 
-# The flags that name a trained model, and how they are written.
-_MODELS = {"workdir": "--workdir=RUN", "export": "--export=FOLDER", "pretrained": "--pretrained=NAME"}
-_DEFAULT_MODEL = "scenes"  # Of this package, if the installation has it.
-
 
 class Registry(typing.Protocol):
     """The datasets that a command can choose from; implemented by `data_pipelines.datasets`."""
@@ -65,46 +61,6 @@ class Registry(typing.Protocol):
 
     def preset(self, name: str, dataset: str = "", data_dir: str | None = None) -> config_lib.Config:
         """Returns the config of a preset, for a dataset."""
-
-
-class _PathParser(flags.ArgumentParser):
-    """Reads paths of flags: no shell expands `~` after `--flag=`, so this does."""
-
-    syntactic_help = "a path"
-
-    def __init__(self, remote: bool, may_be_empty: bool):
-        super().__init__()
-        self._remote, self._may_be_empty = remote, may_be_empty
-
-    def parse(self, argument: str) -> str:
-        if not argument and not self._may_be_empty:
-            raise ValueError("the path is empty: give a path, or leave out the flag")
-        if "://" in argument and not self._remote:
-            raise ValueError("give a path on this machine, and copy from or to other places yourself")
-        return expand_home(argument)
-
-    def flag_type(self) -> str:
-        return "path"
-
-
-def define_path(
-    name: str, default: str | None, text: str, remote: bool = False, required: bool = False
-) -> flags.FlagHolder:
-    """Defines a flag for a path. All paths of a command line are read in one way, see `expand_home`.
-
-    Args:
-      name: of the flag.
-      default: a path, None if there is none, or "" if the flag may be empty.
-      text: the help text.
-      remote: whether addresses are allowed too, such as those of a bucket (gs://) or of TF Hub.
-      required: whether the flag must be given.
-    """
-    return flags.DEFINE(_PathParser(remote, default == ""), name, default, text, required=required)
-
-
-def define_paths(name: str, text: str) -> flags.FlagHolder:
-    """Defines a flag for a path that can be given several times; its value is a list."""
-    return flags.DEFINE_multi(_PathParser(False, False), flags.ArgumentSerializer(), name, [], text)
 
 
 _DATASET_HELP = "The dataset to use, and its config to start from."
@@ -136,7 +92,7 @@ def define_dataset(
 
 def define_data_dir() -> flags.FlagHolder[str]:
     """Defines `--data_dir`; `run` replaces its default by that of the environment, and reports a wrong one."""
-    return define_path(
+    return path_flags.define_path(
         "data_dir",
         "data",
         "Folder of all converted datasets. The environment variable XMCGAN_DATA_DIR sets another default.",
@@ -155,55 +111,12 @@ def define_workdir(
     require it.
     """
     _optional.update(["workdir"] if optional else [])
-    return define_path("workdir", None, text)
+    return path_flags.define_path("workdir", None, text)
 
 
 def define_seed(text: str) -> flags.FlagHolder[int]:
     """Defines `--seed`, 0 by default, with the bounds that all random generators share."""
     return flags.DEFINE_integer("seed", 0, text, lower_bound=0, upper_bound=config_lib.LARGEST_SEED)
-
-
-def define_pretrained() -> None:
-    """Defines `--pretrained`: a model that is part of this package, for commands that use a trained model."""
-    flags.DEFINE_string("pretrained", None, "Name of a model of this package. ['scenes', if no model is named]")
-
-
-def get_run() -> str | None:
-    """Returns the run whose model the flags name, or `pretrained:NAME`; None if they name an export.
-
-    If no flag names a model, it is `pretrained:scenes`, where the installation has that model.
-
-    Raises:
-      app.UsageError: the flags name no model, or several.
-    """
-    named = {name: FLAGS[name].value for name in _MODELS if name in FLAGS}
-    given = {name: value for name, value in named.items() if value}
-    installed = handles.pretrained_models()
-    if not given and _DEFAULT_MODEL in installed:
-        return handles.PRETRAINED + _DEFAULT_MODEL
-    if len(given) != 1:
-        choices = [_MODELS[name] for name in named if installed or name != "pretrained"]
-        raise app.UsageError(f"give one model: {' or '.join(choices)}")
-    if "pretrained" in given:
-        return handles.PRETRAINED + given["pretrained"]
-    return given.get("workdir")
-
-
-def named_folders(models: typing.Sequence[str]) -> dict[str, str]:
-    """Reads the values of a flag `--model=NAME=FOLDER`, which may be given several times: {name: folder}.
-
-    If it is not given, the model is `pretrained:scenes`, where the installation has that model.
-
-    Raises:
-      app.UsageError: there is no value, one has another form, or two have the same name.
-    """
-    pairs = [model.split("=", 1) for model in models if "=" in model]
-    folders = {name: expand_home(folder) for name, folder in pairs}
-    if not models and _DEFAULT_MODEL in handles.pretrained_models():
-        folders = {_DEFAULT_MODEL: handles.PRETRAINED + _DEFAULT_MODEL}
-    if not folders or len(folders) < len(models):
-        raise app.UsageError("give models as --model=NAME=FOLDER, each with a name of its own")
-    return folders
 
 
 def define_strategy() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:
@@ -243,7 +156,7 @@ def define_preset(datasets: Registry, text: str) -> None:
 
 def define_init_from() -> None:
     """Defines `--init_from`, which sets `training.init_from` and takes the networks' config from that run."""
-    define_path(
+    path_flags.define_path(
         "init_from",
         None,
         "Start with the weights of this run, or of 'pretrained:NAME'. The generator, the discriminator, the text "
@@ -376,9 +289,9 @@ def _peek(argv: list[str]) -> flags.FlagValues:
     if _registry is not None:
         for name in ("dataset", "preset"):
             flags.DEFINE_string(name, None, "", flag_values=peeked)
-        flags.DEFINE(_PathParser(True, False), "data_dir", _default_data_dir(), "", flag_values=peeked)
+        flags.DEFINE(path_flags.PathParser(True, False), "data_dir", _default_data_dir(), "", flag_values=peeked)
     for name in ("init_from", "workdir") if "init_from" in FLAGS else ():
-        flags.DEFINE(_PathParser(False, False), name, None, "", flag_values=peeked)
+        flags.DEFINE(path_flags.PathParser(False, False), name, None, "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
     flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
     peeked.set_gnu_getopt(True)  # The values of unknown flags look like positional arguments: do not stop there.

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from absl import flags
 
-from xmcgan import command_line
+from xmcgan import command_line, model_flags, path_flags
 
-_EXPORT = command_line.define_path("export", None, "Folder of an exported model, see xmcgan.export.")
+_EXPORT = path_flags.define_path("export", None, "Folder of an exported model, see xmcgan.export.")
 _WORKDIR = command_line.define_workdir("Folder of a training run, instead of an export.", optional=True)
-command_line.define_pretrained()
+model_flags.define_pretrained()
 _DATA_DIR = command_line.define_data_dir()
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "latest", "Which checkpoint of a run to use: 'latest', 'best' (by FID, see eval.evaluate) or a step."
@@ -31,7 +31,7 @@ _QUEUE = flags.DEFINE_integer("queue", 32, "Requests that may wait; further ones
 def main(argv: list[str]) -> None:
     """Loads the model, and serves the page until it is stopped."""
     del argv
-    run = command_line.get_run()
+    run = model_flags.get_run()
     try:
         from xmcgan.display import demo_page
     except ModuleNotFoundError as error:

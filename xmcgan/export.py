@@ -16,15 +16,15 @@ from collections.abc import Mapping
 
 from absl import app, flags
 
-from xmcgan import command_line, config_json
+from xmcgan import command_line, config_json, model_flags, path_flags
 
 if typing.TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is quick.
     from xmcgan.serving.model_card import Facts
 
 _WORKDIR = command_line.define_workdir("Folder of the training run to export.", optional=True)
-command_line.define_pretrained()
+model_flags.define_pretrained()
 _DATA_DIR = command_line.define_data_dir()
-_OUTPUT = command_line.define_path(
+_OUTPUT = path_flags.define_path(
     "output", None, "Folder of the model's versions; the model is named after the folder. Required."
 )
 _CHECKPOINT = flags.DEFINE_string(
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     del argv
     if not _OUTPUT.value:
         raise app.UsageError("--output is missing: give the folder of the model's versions, such as exports/demo")
-    run = command_line.get_run()
+    run = model_flags.get_run()
     assert run is not None  # The command has no --export.
     from absl import logging
 

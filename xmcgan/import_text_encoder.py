@@ -19,19 +19,19 @@ import shlex
 from absl import app, flags
 from etils import epy
 
-from xmcgan import command_line, files
+from xmcgan import command_line, files, path_flags
 
 with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is not needed for --help.
     from xmcgan import console
     from xmcgan.hugging_face import bert, download
     from xmcgan.models import bert_model, text_encoder
 
-_SOURCE = command_line.define_path("source", None, "Folder of the model.")
+_SOURCE = path_flags.define_path("source", None, "Folder of the model.")
 _DOWNLOAD = flags.DEFINE_string(
     "download", None, "Instead of --source: name of the model at Hugging Face, such as google-bert/bert-base-uncased."
 )
 _REVISION = flags.DEFINE_string("revision", None, "For --download: branch, tag or commit; the newest by default.")
-_OUTPUT = command_line.define_path("output", None, "Folder to make, for both SavedModels. Required.")
+_OUTPUT = path_flags.define_path("output", None, "Folder to make, for both SavedModels. Required.")
 
 
 def main(argv: list[str]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import app, flags
 
-from xmcgan import command_line, text_files
+from xmcgan import command_line, model_flags, path_flags, text_files
 
 if TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is quick.
     import numpy as np
@@ -29,11 +29,11 @@ if TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is qu
     from xmcgan.text_to_image import TextToImage
 
 _WORKDIR = command_line.define_workdir(optional=True)
-command_line.define_pretrained()
-_EXPORT = command_line.define_path("export", None, "Folder of an exported model, instead of a run.")
+model_flags.define_pretrained()
+_EXPORT = path_flags.define_path("export", None, "Folder of an exported model, instead of a run.")
 _DATA_DIR = command_line.define_data_dir()
 _CAPTION = flags.DEFINE_multi_string("caption", [], "A caption to draw; may be given several times.")
-_CAPTIONS = command_line.define_path("captions", None, "A text file of captions to draw, one per line.")
+_CAPTIONS = path_flags.define_path("captions", None, "A text file of captions to draw, one per line.")
 _HELD_OUT = flags.DEFINE_integer(
     "held_out",
     0,
@@ -48,7 +48,7 @@ _NUM_NOISE = flags.DEFINE_integer(
     "num_noise", 4, "Images per caption, one for each noise vector.", lower_bound=1, upper_bound=1000
 )
 _SEED = command_line.define_seed("Seed of the noise vectors and of the choice of held-out captions.")
-_OUTPUT = command_line.define_path(
+_OUTPUT = path_flags.define_path(
     "output", None, "Folder for the images. Default: <workdir>/pictures, or ./pictures without a run."
 )
 
@@ -56,7 +56,7 @@ _OUTPUT = command_line.define_path(
 def main(argv: list[str]) -> None:
     """Draws the captions that the flags name, and writes the images."""
     del argv
-    run = command_line.get_run()
+    run = model_flags.get_run()
     captions = read_captions(_CAPTION.value, _CAPTIONS.value)
     if bool(captions) == bool(_HELD_OUT.value):
         raise app.UsageError("give the captions: either --caption and --captions, or --held_out")

@@ -20,10 +20,10 @@ from __future__ import annotations
 from absl import app, flags
 
 from data_pipelines.scenes import draw, layouts
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 _LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Dataset whose layout to write.")
-_OUTPUT = command_line.define_path("output", None, "Folder to create.", required=True)
+_OUTPUT = path_flags.define_path("output", None, "Folder to create.", required=True)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Number of training images.", required=True, lower_bound=1)
 _NUM_VAL_IMAGES = flags.DEFINE_integer(
     "num_val_images", None, "Number of validation images; by default a tenth of --num_images.", lower_bound=1

@@ -19,7 +19,7 @@ import time
 from absl import flags
 from etils import epy
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.files import replaced
 
 with epy.lazy_imports():
@@ -27,10 +27,10 @@ with epy.lazy_imports():
     from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_integer("num_pictures", 2_000, "Images to convert.", lower_bound=2)
-_SOURCE = command_line.define_path("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
+_SOURCE = path_flags.define_path("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
 _BEAM_RUNNER = flags.DEFINE_string("beam_runner", None, "Runner of Apache Beam to convert with. [no Beam]")
-_SCRATCH = command_line.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
-_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
+_OUTPUT = path_flags.define_path("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
 _SPLITS = {"train2014": "train", "val2014": "validation"}

@@ -26,14 +26,14 @@ import tabulate
 from absl import flags
 
 from data_pipelines.scenes import layouts
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 _DATASET = flags.DEFINE_enum("dataset", "coco2014", list(layouts.LAYOUTS), "Dataset whose layout and builder are used.")
 _KILLS = flags.DEFINE_integer("kills", 10, "How many times to kill the conversion.", lower_bound=1)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 3000, "Training images to draw.", lower_bound=2)
 _ON_DISK = flags.DEFINE_bool("on_disk", False, "Sort the records on the disk, as TFDS does from 1 GB on.")
 _SEED = command_line.define_seed("Seed of the scenes and of the moments.")
-_SCRATCH = command_line.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
 
 _CONVERT = """
 from tensorflow_datasets.core import shuffle

@@ -30,7 +30,7 @@ import tqdm
 from absl import app, flags
 from etils import epy
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.files import replaced
 
 with epy.lazy_imports():
@@ -41,13 +41,13 @@ with epy.lazy_imports():
     from experiments.benchmarks import photographs
 
 _NUM_IMAGES = flags.DEFINE_multi_integer("num_pictures", [2_000, 20_000], "Images of a dataset")
-_SOURCE = command_line.define_path("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
+_SOURCE = path_flags.define_path("source", None, "Folder of photographs (.jpg) to use instead of drawn ones.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Side of the images in a batch, in pixels.", lower_bound=1)
 _CACHE = flags.DEFINE_enum("cache", "none", ["none", "memory"], "Like --config.data.cache.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds, each of the pipeline and of decoding alone.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 4.0, "Seconds of each measurement.", lower_bound=0)
-_SCRATCH = command_line.define_path("scratch", None, "Folder for the records, which are removed. [the system's]")
-_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for the records, which are removed. [the system's]")
+_OUTPUT = path_flags.define_path("output", None, "File for all numbers, as JSON.")
 
 _NUM_DRAWN = 200
 DATASET = "coco2014"

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_pipelines import datasets
-from xmcgan import command_line, config_checks
+from xmcgan import command_line, config_checks, path_flags
 from xmcgan.config import Config
 
 # The flags defined below belong to the command that calls `define_flags`, whose `--help` lists them.
@@ -56,7 +56,7 @@ def define_flags(batch_size: str) -> Flags:
         flags.DEFINE_enum("dtype", None, _DTYPES, "Sets config.training.precision. [the config's: float32]"),
         flags.DEFINE_integer("rounds", 5, "Timed runs, for the median.", lower_bound=1),
         flags.DEFINE_integer("gemm_size", 4096, "Rows of the matrices in the reference product.", lower_bound=1),
-        command_line.define_path("profile", None, "Folder for a TensorBoard trace; also prints where the time goes."),
+        path_flags.define_path("profile", None, "Folder for a TensorBoard trace; also prints where the time goes."),
     )
     command_line.define_dataset(datasets, "Config to start from. [coco2014]", optional=True)
     command_line.define_preset(datasets, "Preset to start from, instead of the dataset's.")

@@ -30,7 +30,7 @@ from absl import app, flags
 from etils import epy
 
 from data_pipelines import datasets
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.config import Config
 from xmcgan.files import replaced
 
@@ -51,8 +51,8 @@ _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Images per re
 _ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds; each times both.", lower_bound=1)
 _CALLS = flags.DEFINE_integer("calls", 5000, "Requests while memory is monitored; 0: none.", lower_bound=0)
 _PRECISION = flags.DEFINE_enum("precision", "float32", ("float32", "bfloat16", "float16"), "Precision of the export.")
-_SCRATCH = command_line.define_path("scratch", None, "Folder for the export, which is removed. [the system's]")
-_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for the export, which is removed. [the system's]")
+_OUTPUT = path_flags.define_path("output", None, "File for all numbers, as JSON.")
 command_line.define_config(datasets, optional=True)
 
 _GROWTH = 0.02

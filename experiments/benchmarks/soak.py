@@ -27,7 +27,7 @@ import tqdm
 from absl import flags
 from etils import epy
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 from xmcgan.files import replaced
 
 with epy.lazy_imports():
@@ -35,8 +35,8 @@ with epy.lazy_imports():
 
 _DATA_DIR = command_line.define_data_dir()
 _MINUTES = flags.DEFINE_float("minutes", 60.0, "How long to train.", lower_bound=0.1)
-_SCRATCH = command_line.define_path("scratch", None, "Folder for the run, which is removed. [the system's]")
-_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for the run, which is removed. [the system's]")
+_OUTPUT = path_flags.define_path("output", None, "File for all numbers, as JSON.")
 
 _GROWTH = 0.05
 _ENDLESS = 100_000_000  # Steps.

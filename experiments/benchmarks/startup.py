@@ -34,10 +34,10 @@ import psutil
 import tabulate
 from absl import flags
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 _DATA_DIR = command_line.define_data_dir()
-_CODE = command_line.define_path("code", ".", "Folder of the checkout to measure.")
+_CODE = path_flags.define_path("code", ".", "Folder of the checkout to measure.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Counted starts.", lower_bound=1)
 
 PARTS = ("imports", "networks", "data", "tracing", "first_call")

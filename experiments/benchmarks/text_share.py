@@ -27,7 +27,7 @@ from absl import flags
 from etils import epy
 
 from data_pipelines import datasets
-from xmcgan import command_line, config_json
+from xmcgan import command_line, config_json, path_flags
 from xmcgan.config import Config
 from xmcgan.files import replaced
 
@@ -42,8 +42,8 @@ with epy.lazy_imports():
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; each times all three.", lower_bound=1)
 _ITERATIONS = flags.DEFINE_integer("iterations", 3, "Iterations per round.", lower_bound=1)
-_SCRATCH = command_line.define_path("scratch", None, "Folder for the random weights, which are removed. [the system's]")
-_OUTPUT = command_line.define_path("output", None, "File for all numbers, as JSON.")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for the random weights, which are removed. [the system's]")
+_OUTPUT = path_flags.define_path("output", None, "File for all numbers, as JSON.")
 command_line.define_config(datasets)
 
 _NAMES = {"on_the_fly": "iteration with BERT", "stored": "iteration on stored features", "bert": "BERT alone"}

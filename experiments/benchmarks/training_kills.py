@@ -26,7 +26,7 @@ import numpy as np
 from absl import flags
 from etils import epy
 
-from xmcgan import command_line
+from xmcgan import command_line, path_flags
 
 with epy.lazy_imports():
     import tensorflow as tf
@@ -38,7 +38,7 @@ with epy.lazy_imports():
 _KILLS = flags.DEFINE_integer("kills", 50, "How many times to kill the run.", lower_bound=1)
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 0, "Training steps; 0: enough for all kills.", lower_bound=0)
 _SEED = command_line.define_seed("Seed of the moments.")
-_SCRATCH = command_line.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
+_SCRATCH = path_flags.define_path("scratch", None, "Folder for all files, which are removed. [the system's]")
 
 # Lines are logged, checkpoints saved and grids drawn at different intervals, so that a kill falls between some of them.
 _LOG_EVERY = 10

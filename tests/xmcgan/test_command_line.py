@@ -8,12 +8,11 @@ import sys
 import textwrap
 
 import pytest
-from absl import app, flags
 
 from data_pipelines import datasets, own_datasets, record_folders
 from tests.support.processes import ROOT
-from xmcgan import command_line, config_json, error_lines, handles, home_folder
 from xmcgan import config as config_lib
+from xmcgan import config_json, error_lines, home_folder
 
 PACKAGES = ("xmcgan", "data_pipelines", "eval", "experiments")
 # What TensorFlow 2.21 writes while it loads, before it reads which of its lines are wanted.
@@ -336,39 +335,3 @@ def test_fields_in_messages_become_flags():
     assert error_lines.spell_flags("set config.training.seed") == "set --config.training.seed"
     for message in ("no records of dataset 'scenes'", "give --config.text.encoder", "my/text.encoder", "a_text.dim"):
         assert error_lines.spell_flags(message) == message
-
-
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """The folder of the package's models, which has none yet."""
-    monkeypatch.setattr(handles, "_PRETRAINED_FOLDER", str(tmp_path))
-    return tmp_path
-
-
-def _run_of(monkeypatch, **given):
-    values = flags.FlagValues()
-    for name in ("workdir", "export", "pretrained"):
-        flags.DEFINE_string(name, given.get(name), "", flag_values=values)
-    values(["command"])
-    monkeypatch.setattr(command_line, "FLAGS", values)
-    return command_line.get_run()
-
-
-def test_a_command_takes_one_model(installed, monkeypatch):
-    assert _run_of(monkeypatch, workdir="a") == "a"
-    assert _run_of(monkeypatch, export="a") is None
-    assert _run_of(monkeypatch, pretrained="a") == "pretrained:a"
-    for given in ({}, {"workdir": "a", "export": "b"}, {"workdir": "a", "pretrained": "b"}):
-        with pytest.raises(app.UsageError, match=r"^give one model: --workdir=RUN or --export=FOLDER$"):
-            _run_of(monkeypatch, **given)
-
-
-def test_the_default_is_the_model_of_the_package(installed, monkeypatch):
-    with pytest.raises(app.UsageError, match="give models as --model=NAME=FOLDER"):
-        command_line.named_folders([])
-    (installed / "scenes").mkdir()
-    assert _run_of(monkeypatch) == "pretrained:scenes"
-    assert command_line.named_folders([]) == {"scenes": "pretrained:scenes"}
-    assert command_line.named_folders(["a=b"]) == {"a": "b"}
-    with pytest.raises(app.UsageError, match=r"--workdir=RUN or --export=FOLDER or --pretrained=NAME$"):
-        _run_of(monkeypatch, workdir="a", pretrained="b")
