@@ -88,7 +88,12 @@ def main(argv: list[str]) -> None:
         draw_page(model, page, seeds, num_captions, grids[-1])
         num_captions += len(page.captions)
     where = f"the grid is {grids[0]}" if len(grids) == 1 else f"{len(grids)} grids are {grids[0]} to {grids[-1]}"
-    print(f"{model.name}: {num_captions * len(seeds)} images of {num_captions} captions are in {output}; {where}")
+    drawn = f"{_counted(num_captions * len(seeds), 'image')} of {_counted(num_captions, 'caption')}"
+    print(f"{model.name}: {drawn} in {output}; {where}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class Page(NamedTuple):
