@@ -119,7 +119,7 @@ def train(
         is_new = not checkpoints.restore_latest(tidy=workers.is_chief)
         if is_new and options.init_from:
             initial_weights.restore(config, state, strategy)
-        step = int(state.step.numpy())
+        first_step = step = int(state.step.numpy())
         pending = PendingMetrics(checkpoints.read_note())
         batches_from = functools.partial(data.batches, strategy, text_encoder)
         batches = batches_from(step)
@@ -181,11 +181,16 @@ def train(
                 workers.wait()  # If a worker left before the others are done, TensorFlow would report it as lost.
                 return held_out
 
-            # 6. Then train up to the next multiple of steps_per_call, even if an earlier run ended in between.
-            done = run_steps(batches, min(options.steps_per_call - step % options.steps_per_call, num_steps - step))
+            # 6. Then train up to the next multiple of steps_per_call, even if an earlier run ended in between. The
+            # first step is a call of its own, because it includes the compilation, which says nothing about the speed.
+            is_first = step == first_step
+            steps = 1 if is_first else min(options.steps_per_call - step % options.steps_per_call, num_steps - step)
+            done = run_steps(batches, steps)
             diagnosis.stop_if_not_finite(folder, step, done.metrics, replay)
             pending.add(done.metrics)
             step = int(state.step.numpy())
+            if is_first:
+                log.compiled(step)
 
             # 7. If a stop was requested, save and stop.
             if done.stopped and step < num_steps:

@@ -70,6 +70,10 @@ class RunLog:
         hidden = None if show else True  # None hides the bar where there is no terminal.
         self._bar = tqdm.tqdm(total=num_steps, initial=start_step, unit="step", disable=hidden, dynamic_ncols=True)
 
+    def compiled(self, step: int) -> None:
+        """Measures the speed from this step on: the first step of a process is compiled before it is run."""
+        self._clock.restart(step)
+
     def scalars(self, step: int, values: typing.Mapping[str, typing.Any]) -> None:
         """Logs the metrics of a step.
 
@@ -90,11 +94,10 @@ class RunLog:
         self._writer.flush()
 
         shown = {name: numbers[name] for name in self._headline or numbers if name in numbers}
-        self._say(
-            f"step {step}/{self._num_steps}  "
-            + "  ".join(f"{name} {number:.4g}" for name, number in shown.items())
-            + f"  {images_per_second:.1f} images/s  {format_seconds(seconds_left)} left"
-        )
+        words = [f"step {step}/{self._num_steps}", *(f"{name} {number:.4g}" for name, number in shown.items())]
+        if math.isfinite(seconds_left):
+            words += [f"{images_per_second:.1f} images/s", f"{format_seconds(seconds_left)} left"]
+        self._say("  ".join(words))
         self._bar.update(step - self._bar.n)
 
     def grid(
@@ -210,17 +213,20 @@ class Clock:
         self._num_steps = num_steps
         self._images_per_step = images_per_step
         self._now = now
-        self._origin = self._last = (start_step, now())
-        self._ticks = 0
+        self.restart(start_step)
+
+    def restart(self, step: int) -> None:
+        """Measures from this step and moment on, such as when everything is compiled."""
+        self._origin = self._last = (step, self._now())
 
     def tick(self, step: int) -> tuple[float, float]:
         """Records that `step` steps are done.
 
         Args:
-          step: greater than in the previous call; in the first call it may be the start step.
+          step: greater than in the previous call; in the first call it may be that at which the clock was started.
 
         Returns:
-          images_per_second: since the previous call.
+          images_per_second: since the previous call; 0 if it is not known.
           seconds_left: until the end of the run, at the mean speed so far; infinite if the speed is not known.
 
         Raises:
@@ -228,19 +234,14 @@ class Clock:
         """
         moment = self._now()
         last_step, last_moment = self._last
-        if step == last_step and not self._ticks:  # Trained before the run was stopped, and logged only now.
+        origin_step, origin_moment = self._origin
+        if step == last_step == origin_step:
             return 0.0, math.inf
         if step <= last_step:
             raise ValueError(f"step {step} cannot be logged after step {last_step}")
         images_per_second = (step - last_step) * self._images_per_step / max(moment - last_moment, 1e-9)
-
-        origin_step, origin_moment = self._origin
-        seconds_left = (self._num_steps - step) * (moment - origin_moment) / (step - origin_step)
         self._last = (step, moment)
-        self._ticks += 1
-        if self._ticks == 1:  # The first steps include compilation, and say little about the next ones.
-            self._origin = self._last
-        return images_per_second, seconds_left
+        return images_per_second, (self._num_steps - step) * (moment - origin_moment) / (step - origin_step)
 
 
 def create_writer(workdir: str) -> tf.summary.SummaryWriter:

@@ -116,12 +116,22 @@ def test_the_console_shows_the_headline(tmp_path, monkeypatch):
     assert "gradient_norm" not in lines[0]
 
 
-def test_clock_leaves_the_compilation_out_of_the_time_left():
-    moments = iter([0.0, 60.0, 70.0, 90.0])
+def test_an_unknown_speed_is_not_shown(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "info", lambda message, *args: lines.append(message % args))
+    with summaries.RunLog(str(tmp_path), 0, 100, 8) as log:
+        log.compiled(1)
+        log.scalars(1, {"loss": 2.0})
+    assert lines == ["step 1/100  loss 2"]
+
+
+def test_clock_leaves_the_compilation_out():
+    moments = iter([0.0, 60.0, 61.0, 70.0, 90.0])
     clock = summaries.Clock(100, 200, images_per_step=32, now=lambda: next(moments))
-    assert clock.tick(110) == (10 * 32 / 60, 90 * 6.0)  # All that is known.
-    assert clock.tick(120) == (32.0, 80 * 1.0)
-    assert clock.tick(130) == (16.0, 70 * 1.5)
+    clock.restart(101)  # After a minute of compilation.
+    assert clock.tick(101) == (0.0, math.inf)
+    assert clock.tick(111) == (32.0, 89 * 1.0)
+    assert clock.tick(131) == (32.0, 69 * 1.0)
 
 
 @pytest.mark.parametrize(
