@@ -123,7 +123,9 @@ def measure(config: Config) -> int:
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     state = TrainState(config)
     run = traced_step.iteration(config, state, random_image_encoder.build(config))
-    drawn = tf.nest.map_structure(lambda spec: tf.ones(spec.shape, spec.dtype), traced_step.batches(config))
+    drawn = tf.nest.map_structure(  # Without augmentation, an example has no numbers for it.
+        lambda spec: None if spec is None else tf.ones(spec.shape, spec.dtype), traced_step.batches(config)
+    )
     grown = []
     for _ in range(1 + _MEASURED_RUNS):
         tf.config.experimental.reset_memory_stats(device)
