@@ -235,7 +235,7 @@ def test_a_row_really_run(scenes_dir, command, tmp_path):
     arguments += [f"--workdir={tmp_path}", *(f"--set={setting}" for setting in sizes)]
     for _ in range(2):
         process = command("experiments.run", *arguments)
-        output, errors = process.communicate(timeout=900)
+        output, errors = process.communicate(timeout=3600)
         assert process.returncode == 0, output + errors
         assert output.strip().splitlines()[-1].startswith("done")
     with open(scenes_dir / "scenes" / "image_encoder" / "recognizer.json", encoding="utf-8") as file:
