@@ -77,7 +77,7 @@ def _encode_files(
 ) -> None:
     """Writes one file of features for each file of records."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def encode(tokens: dict[str, tf.Tensor]) -> TextFeatures:
         text = encoder.encode(tokens)
         return text._replace(sentence=tf.cast(text.sentence, tf.float16), words=tf.cast(text.words, tf.float16))

@@ -99,11 +99,12 @@ def in_order(index: RecordIndex, image_size: int, geometry: str = "squash") -> t
       image_size: pixels per side.
       geometry: see `square_image`.
     """
-    return tf.data.TFRecordDataset(index.files).map(
-        lambda serialized: _decode(serialized, image_size, geometry),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(serialized: tf.Tensor) -> CaptionedImage:
+        return _decode(serialized, image_size, geometry)
+
+    return tf.data.TFRecordDataset(index.files).map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def check_memory(shape: list[int], free: int) -> None:

@@ -110,13 +110,16 @@ def training_batches(
         """Returns the position of the host's first example in the batch; batches count from `start_batch`."""
         return (start_batch + batch_number) * batch_size + context.input_pipeline_id * host_batch_size
 
+    @tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to convert in these, but takes a second.
     def numbers(batch_number: tf.Tensor) -> tf.Tensor:
         positions = first_position(batch_number) + tf.range(host_batch_size, dtype=tf.int64)
         return stream.record_numbers(positions, len(index), seed)
 
+    @tf.autograph.experimental.do_not_convert
     def random_numbers(batch_number: tf.Tensor) -> tf.Tensor:
         return stream.random_numbers(seed, first_position(batch_number), host_batch_size)
 
+    @tf.autograph.experimental.do_not_convert
     def example(drawn: tf.Tensor, fetched: tf.Tensor, text: tf.Tensor | None = None) -> Batch | EncodedBatch:
         image, captions, image_id = source.decode(fetched)
         if random_flip:
@@ -210,6 +213,7 @@ def evaluation_batches(
     source = _source(index, image_size, geometry, cache)
     numbers, random_numbers = _listed(len(index), num_captions, seed)
 
+    @tf.autograph.experimental.do_not_convert
     def example(fetched: tf.Tensor, random_number: tf.Tensor) -> Batch:
         image, captions, image_id = source.decode(fetched)
         return Batch(image, _caption_of(captions, random_number), image_id)
@@ -239,6 +243,7 @@ def evaluation_captions(
     index = _index(dataset, split, data_dir)
     numbers, random_numbers = _listed(len(index), num_captions, seed)
 
+    @tf.autograph.experimental.do_not_convert
     def pair(serialized: tf.Tensor, random_number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         record = records.parse(serialized)
         return _caption_of(record.captions, random_number), record.image_id

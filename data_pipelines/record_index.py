@@ -68,10 +68,13 @@ class RecordIndex:
           The serialized records, each a scalar string, in the order of their numbers.
         """
 
+        # AutoGraph has nothing to convert here, but takes half a second.
+        @tf.autograph.experimental.do_not_convert
         def location(record_numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             file_numbers = tf.gather(self._file_numbers, record_numbers)
             return tf.gather(self._files, file_numbers), tf.gather(self._offsets, record_numbers)
 
+        @tf.autograph.experimental.do_not_convert
         def record(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
             # This is the op behind tf.data.TFRecordDataset, a class that has no argument for offsets. Without a buffer,
             # the reader reads exactly this record, whose length it knows.
@@ -80,10 +83,14 @@ class RecordIndex:
             )
             return tf.data.experimental.from_variant(from_offset, tf.TensorSpec([], tf.string)).take(1)
 
+        @tf.autograph.experimental.do_not_convert
+        def consecutive_records(files: tf.Tensor, offsets: tf.Tensor) -> tf.data.Dataset:
+            return tf.data.Dataset.from_tensor_slices((files, offsets)).flat_map(record)
+
         # This is not a map with get_single_element, which tf.data would run sequentially under enable_op_determinism.
         consecutive = numbers.map(location).unbatch().batch(_RECORDS_PER_READER)
         return consecutive.interleave(
-            lambda files, offsets: tf.data.Dataset.from_tensor_slices((files, offsets)).flat_map(record),
+            consecutive_records,
             cycle_length=_PARALLEL_READS,
             block_length=_RECORDS_PER_READER,
             num_parallel_calls=_PARALLEL_READS,

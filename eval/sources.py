@@ -118,7 +118,8 @@ class GeneratedImages(Source):
     def batches(self, first: int, batch_size: int) -> tf.data.Dataset:
         """See `Source.batches`."""
         listed = tf.data.Dataset.from_tensor_slices((list(self._captions[first:]), list(self._seeds[first:])))
-        return listed.batch(batch_size).map(self._model.prepare).prefetch(tf.data.AUTOTUNE)
+        prepare = tf.autograph.experimental.do_not_convert(self._model.prepare)
+        return listed.batch(batch_size).map(prepare).prefetch(tf.data.AUTOTUNE)
 
     def images(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """See `Source.images`."""

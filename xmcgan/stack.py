@@ -24,3 +24,15 @@ def choose_keras_2() -> None:
             f"xmcgan needs Keras 2, but TensorFlow uses Keras {version} already: import xmcgan before anything that "
             "uses tf.keras, or set the environment variable TF_USE_LEGACY_KERAS=1"
         )
+
+
+def keep_autograph_off_keras() -> None:
+    """Keeps AutoGraph from rewriting Keras itself, which takes seconds and changes nothing; imports TensorFlow.
+
+    TensorFlow leaves out the libraries that it knows. Keras 2 is among them as `keras`, but as `tf_keras` only from
+    TensorFlow 2.16 on.
+    """
+    from tensorflow.python.autograph.core import config
+
+    if not any(getattr(rule, "_prefix", None) == "tf_keras" for rule in config.CONVERSION_RULES):
+        config.CONVERSION_RULES += (config.DoNotConvert("tf_keras"),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -51,7 +51,10 @@ def _draw_from_split(
     index = record_index.load(folder, split, info.filepaths, info.shard_lengths)
     drawn = np.sort(np.random.default_rng(seed).permutation(len(index))[:number])  # In the order of the files.
     features, decoders = builder.info.features, {"image": tfds.decode.SkipDecoding()}
-    examples = index.read(tf.data.Dataset.from_tensors(drawn.astype(np.int64))).map(
-        lambda serialized: features.deserialize_example(serialized, decoders=decoders)
-    )
+
+    @tf.autograph.experimental.do_not_convert
+    def example(serialized: tf.Tensor) -> dict[str, Any]:
+        return features.deserialize_example(serialized, decoders=decoders)
+
+    examples = index.read(tf.data.Dataset.from_tensors(drawn.astype(np.int64))).map(example)
     return [records.from_example(example) for example in examples.as_numpy_iterator()]

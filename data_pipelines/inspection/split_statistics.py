@@ -88,6 +88,7 @@ def measure_split(
     with console.quiet_libraries():
         examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()}, read_config=reading)
 
+    @tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to convert in these, but takes a second.
     def count_in_batch(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return _numbers(batch, token_counter)
 
@@ -106,6 +107,7 @@ def measure_split(
     return statistics
 
 
+@tf.autograph.experimental.do_not_convert
 def _without_image(example: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """Returns the fields of a record that are counted."""
     spoken = example["narratives"]

@@ -22,6 +22,7 @@ _NOISE = 2.5
 # Flat backgrounds, which are directly behind the objects: all objects cast a shadow on them. On other backgrounds,
 # objects at the top float.
 _FLAT = ("bricks", "wood")
+_FEW = 100  # So many scenes are drawn sooner than processes are forked and have drawn their own backgrounds.
 
 _Result = TypeVar("_Result")
 
@@ -57,18 +58,21 @@ def write_image(scene: spec.Scene, path: pathlib.Path, image_size: int) -> None:
 
 
 def each_scene(write: Callable[[int], _Result], count: int, num_processes: int | None, title: str) -> Iterator[_Result]:
-    """Yields `write(0)`, ... `write(count - 1)` in this order, computed by parallel processes.
+    """Yields `write(0)`, ... `write(count - 1)` in this order, computed by parallel processes if they are many.
 
     Args:
       write: draws the scene with the given number.
       count: number of scenes.
-      num_processes: number of processes; None means one per core.
+      num_processes: number of processes; None means one per core, and none for a few scenes.
       title: what is drawn, for the progress bar.
     """
+    progress = functools.partial(tqdm.tqdm, total=count, desc=f"drawing {title}", unit="image", disable=None)
+    if num_processes is None and count <= _FEW:
+        yield from progress(map(write, range(count)))
+        return
     # Forked workers start immediately, even if the program has imported TensorFlow. They use only NumPy and Pillow.
     with multiprocessing.get_context("fork").Pool(num_processes or os.cpu_count() or 1) as pool:
-        results = pool.imap(write, range(count), chunksize=16)
-        yield from tqdm.tqdm(results, total=count, desc=f"drawing {title}", unit="image", disable=None)
+        yield from progress(pool.imap(write, range(count), chunksize=16))
 
 
 def pixel_box(thing: spec.SceneObject, size: int) -> tuple[int, int, int, int]:

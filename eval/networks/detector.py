@@ -188,7 +188,7 @@ def _outputs_of(function: ImageFunction, num_images: int) -> tuple[str, int]:
     """Runs the function; returns the name of the class-id output, and the number of detections."""
     strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
     black = tf.zeros([num_images, 64, 64, 3], function.dtype)
-    outputs = strategy.run(tf.function(lambda images: function.run(images)), args=(black,))
+    outputs = strategy.run(tf.function(lambda images: function.run(images), autograph=False), args=(black,))
     if not isinstance(outputs, Mapping):
         raise ValueError("it does not return a dict")
     class_key = _OPEN_IMAGES_IDS if _OPEN_IMAGES_IDS in outputs else _IDS

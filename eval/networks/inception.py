@@ -132,6 +132,8 @@ def load_keras(weights: str, flag: str) -> ImageNetwork:
       FileNotFoundError: the weights cannot be downloaded, or their file does not exist.
       ValueError: the file belongs to another network.
     """
+    if weights:
+        keras_weights.check_file(weights, flag)
     with keras_weights.downloading(flag):
         inception = tf.keras.applications.InceptionV3(
             weights=None if weights else "imagenet", classifier_activation=None
@@ -251,7 +253,8 @@ def _load_saved_network(
     network = ImageNetwork(name, function.run, preprocess, layers, {**content, **identity}, is_inception=is_inception)
     try:
         black = tf.zeros([2, 64, 64, 3], tf.uint8)  # Some networks fail on more than one image.
-        tf.distribute.get_strategy().run(tf.function(network.__call__), args=(black,))  # Mirrored weights need `run`.
+        run = tf.function(network.__call__, autograph=False)
+        tf.distribute.get_strategy().run(run, args=(black,))  # Mirrored weights need `run`.
     except (KeyError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{refusal}: {hub_files.one_line(error)}") from error
     return network

@@ -113,7 +113,7 @@ def _images(model: RankedModel, rows: Sequence[int], geometry: str) -> Iterator[
     if not rows:
         return
     source, wanted = model.load(geometry), set(rows)
-    draw = tf.function(source.images, reduce_retracing=True)
+    draw = tf.function(source.images, autograph=False, reduce_retracing=True)
     batches = source.batches(rows[0], _BATCH_SIZE)
     images = itertools.chain.from_iterable(draw(batch).numpy() for batch in batches)
     for row, image in zip(range(rows[0], rows[-1] + 1), images):

@@ -187,4 +187,4 @@ def read_report(folder: str) -> dict[str, Any]:
 
 def _run_once(method: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
     strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
-    return strategy.experimental_local_results(strategy.run(tf.function(method), args=(batch,)))[0]
+    return strategy.experimental_local_results(strategy.run(tf.function(method, autograph=False), args=(batch,)))[0]

@@ -209,7 +209,7 @@ class _PublishedText(tf.Module):
 
     def _width(self, handle: str) -> int:
         """Returns the encoder's width, from a forward pass that also checks for TF Hub's text API."""
-        encode = tf.function(lambda tokens: self.encoder(tokens)["sequence_output"])
+        encode = tf.function(lambda tokens: self.encoder(tokens)["sequence_output"], autograph=False)
         strategy = tf.distribute.get_strategy()  # Within its scope, mirrored weights can be read on replicas only.
         try:
             words = strategy.run(encode, args=(self.tokenize(tf.constant([""])),))
@@ -263,6 +263,8 @@ def _published_features(images: tf.Tensor, options: TowerOptions) -> tf.Tensor:
     """
     name, weights, size = options.image_tower, options.image_weights, options.image_size
     build, prepare = _PUBLISHED[name]
+    if weights not in ("imagenet", "none"):
+        keras_weights.check_file(weights, "--image_weights")
     with keras_weights.downloading("--image_weights"):
         network = build(
             include_top=False,

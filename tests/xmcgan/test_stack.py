@@ -9,6 +9,8 @@ import types
 
 import pytest
 import tensorflow as tf
+from tensorflow.python.autograph.core import config
+from tensorflow.python.autograph.impl import conversion
 
 from tests.support.processes import ROOT
 from xmcgan import stack
@@ -41,6 +43,13 @@ def test_another_keras_that_is_in_use_is_one_clear_line(monkeypatch):
     with pytest.raises(ImportError) as error:
         stack.choose_keras_2()
     assert str(error.value) == REFUSAL
+
+
+def test_autograph_leaves_keras_as_it_is():
+    for _ in range(2):
+        stack.keep_autograph_off_keras()
+    assert conversion.is_allowlisted(tf.keras.layers.Layer.__call__)
+    assert len({str(rule) for rule in config.CONVERSION_RULES}) == len(config.CONVERSION_RULES)
 
 
 @pytest.mark.slow

@@ -164,6 +164,8 @@ def _build_backbone(architecture: str, weights: str, layer: str, image_size: int
         )
     if image_size < _MIN_IMAGE_SIZE:
         raise ValueError(f"image_encoder.image_size={image_size} is too small: set it to {_MIN_IMAGE_SIZE} or more")
+    if weights != "imagenet":
+        keras_weights.check_file(weights, _FIELD)
     with keras_weights.downloading(_FIELD):
         return _BACKBONES[architecture](
             include_top=with_classifier,

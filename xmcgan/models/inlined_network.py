@@ -24,7 +24,7 @@ def inline(network: Callable[[tf.Tensor], tf.Tensor], signature: tf.TensorSpec) 
     Returns:
       The network, which can be called only in graphs, and differentiated once with respect to the images.
     """
-    function = tf.function(network).get_concrete_function(signature)
+    function = tf.function(network, autograph=False).get_concrete_function(signature)
     frozen = convert_to_constants.convert_variables_to_constants_v2(function)
     graph = frozen.graph.as_graph_def()
     # The images replace the placeholder, which XLA does not support. There are no variables left to wait for.

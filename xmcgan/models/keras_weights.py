@@ -31,6 +31,22 @@ def downloading(name: str) -> Iterator[None]:
         ) from error
 
 
+def check_file(path: str, name: str) -> None:
+    """Raises an error if a user's weights file does not exist: call it before a network is built, which takes seconds.
+
+    Args:
+      path: of the weights file.
+      name: the name that the user knows; the message begins with it.
+
+    Raises:
+      FileNotFoundError: the file does not exist.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"{name}='{path}' does not exist: pass a Keras weights file (.h5), or leave {name} at its default"
+        )
+
+
 @contextlib.contextmanager
 def reading(path: str, name: str, network: str) -> Iterator[None]:
     """Explains weights files that cannot be read; wraps `load_weights` from a user's file.
@@ -41,13 +57,8 @@ def reading(path: str, name: str, network: str) -> Iterator[None]:
       network: the network that the file must belong to, in words.
 
     Raises:
-      FileNotFoundError: the file does not exist.
       ValueError: the file is broken, or belongs to another network.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"{name}='{path}' does not exist: pass a Keras weights file (.h5), or leave {name} at its default"
-        )
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
