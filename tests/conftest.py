@@ -9,21 +9,23 @@ import pytest
 
 from tests.support import garbage, one_core  # noqa: F401
 from tests.support.commands import Command
-from tests.support.order import pytest_collection_modifyitems, pytest_configure  # noqa: F401
+from tests.support.order import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_xdist_make_scheduler,
+)
 from tests.support.processes import finish
 from tests.support.shared import make_once
 
 
 @pytest.fixture(scope="session")
 def scenes_dir(tmp_path_factory) -> pathlib.Path:
-    """A data_dir with a few scenes, converted, and a BERT that has hardly been trained."""
+    """A data_dir with a few scenes, converted, and the package's BERT."""
     from data_pipelines import prepare
-    from tests.support.eagerly import eagerly
 
     def make(data_dir: pathlib.Path) -> None:
         prepare.prepare_scenes(data_dir, num_train=60, num_val=20)
-        with eagerly():
-            prepare.prepare_text_model(data_dir, steps=2)
+        prepare.prepare_text_model(data_dir)
 
     return make_once(tmp_path_factory, "scenes_data", make)
 
@@ -60,6 +62,14 @@ def drawing_run(tmp_path_factory) -> pathlib.Path:
         Checkpoints(str(workdir), state, max_to_keep=1).save()
 
     return make_once(tmp_path_factory, "drawing_run", make)
+
+
+@pytest.fixture(scope="session")
+def of_run(drawing_run, scenes_dir):
+    """The run, loaded."""
+    from xmcgan.text_to_image import TextToImage
+
+    return TextToImage.load(str(drawing_run), str(scenes_dir))
 
 
 @pytest.fixture(scope="session")

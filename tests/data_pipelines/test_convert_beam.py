@@ -12,9 +12,10 @@ import tensorflow_datasets as tfds
 
 from data_pipelines import input_pipeline, prepare, records
 from data_pipelines.scenes import layouts
+from tests.support import libraries
 from tests.support.converted import published, stored
 
-pytest.importorskip("apache_beam")
+libraries.need("apache_beam", "no Apache Beam: pip install -e '.[beam]'")
 RUNNER = {"beam_runner": "DirectRunner", "beam_options": ["--direct_running_mode=in_memory"]}
 
 

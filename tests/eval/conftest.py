@@ -11,8 +11,10 @@ from tests.support.shared import make_once
 
 @pytest.fixture(scope="session")
 def evaluators_dir(scenes_dir, tmp_path_factory) -> pathlib.Path:
-    """The `scenes_dir`, with a scene recognizer and a dual encoder that were trained for two steps."""
-    from eval.retrieval import dual_encoder_training
+    """The `scenes_dir`, with a scene recognizer that was trained for two steps, and a dual encoder that was not."""
+    from data_pipelines import prepare
+    from eval.retrieval import dual_encoder, dual_encoder_training
+    from eval.retrieval.towers import Towers
     from eval.scenes import scene_evaluators, scene_recognizer_training
     from tests.support.eagerly import eagerly
 
@@ -20,9 +22,11 @@ def evaluators_dir(scenes_dir, tmp_path_factory) -> pathlib.Path:
         with pytest.MonkeyPatch.context() as patch, eagerly():
             patch.setattr(scene_recognizer_training, "_HELD_OUT", 16)  # Drawing them takes longest.
             scene_recognizer_training.build(scene_evaluators.recognizer_folder(scenes_dir), steps=2)
-            dual_encoder_training.build_for_scenes(
-                scene_evaluators.dual_encoder_folder(scenes_dir), scenes_dir, steps=2, batch_size=16
-            )
+        words = pathlib.Path(prepare.text_model_folder(scenes_dir), "preprocessor", "assets", "vocab.txt")
+        towers = Towers(dual_encoder_training.SCENES, words.read_text().split())
+        dual_encoder.save_dual_encoder(
+            towers, scene_evaluators.dual_encoder_folder(scenes_dir), {"name": "scenes", "steps": 0}
+        )
 
     make_once(tmp_path_factory, "evaluators", make)
     return scenes_dir

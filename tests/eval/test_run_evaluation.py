@@ -141,6 +141,7 @@ def test_numbers_depend_on_the_list_and_not_on_the_batch(copied, evaluators_dir,
     assert _evaluate(copied, evaluators_dir, model, seed=1).protocol != one.protocol
 
 
+@pytest.mark.slow  # Three evaluations. What resumes: test_collection, test_references.
 def test_a_killed_evaluation_resumes(copied, evaluators_dir, model, monkeypatch):
     monkeypatch.setattr("eval.collection._PART", 16)
     evaluate = functools.partial(_evaluate, copied, evaluators_dir, model, "1", metrics="fid,is")
@@ -276,7 +277,7 @@ def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluator
         (["--workdir=/nowhere"], "no training run in /nowhere"),
         (["--workdir={run}", "--checkpoint=7"], "no checkpoint of step 7"),
         (["--workdir={run}", "--metrics=clip"], "--metrics='clip' is not possible: give some of fid"),
-        (["--workdir={run}", "--mismatches=99"], "lower --mismatches"),
+        (["--workdir={run}", "--metrics=r_precision", "--mismatches=99"], "lower --mismatches"),
         (["--workdir={run}", "--network=tfgan", "--network_weights=/nowhere"], "--network_weights='/nowhere'"),
         (["--workdir={run}", "--metrics=soa", "--soa_captions=/nowhere"], "/nowhere"),
         (["--workdir={run}", "--beside=/nowhere"], "no training run in /nowhere"),

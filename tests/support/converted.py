@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterable
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import records
@@ -14,8 +15,14 @@ from data_pipelines import records
 
 def stored(dataset: str, data_dir: pathlib.Path, split: str) -> dict[str, records.Record]:
     """Returns the complete records of a split by image id."""
+    options = tf.data.Options()  # To read a few images takes less than to make that faster.
+    options.autotune.enabled = options.experimental_optimization.apply_default_optimizations = (
+        False  # For a few images.
+    )
     examples = records.open_dataset(dataset, data_dir).as_dataset(
-        split=split, decoders={"image": tfds.decode.SkipDecoding()}
+        split=split,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(options=options, try_autocache=False),
     )
     found = [records.from_example(example) for example in examples.as_numpy_iterator()]
     by_id = {record.image_id: record for record in found}

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401
 
+# Else TensorFlow would first optimize each function, which takes seconds: more than a few images save.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 model = tf.saved_model.load(sys.argv[1])
 signatures = model.signatures
 captions = tf.constant(["a red ball on the beach", "two small trees at night"])

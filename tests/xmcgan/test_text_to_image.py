@@ -1,8 +1,12 @@
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import xmcgan
+from tests.support.command_modules import load
 from tests.support.tiny_networks import tiny_config
 from xmcgan.models.text_encoder import TextFeatures
 from xmcgan.serving.caption_to_image import CaptionToImage
@@ -10,6 +14,8 @@ from xmcgan.serving.signatures import signatures
 from xmcgan.text_to_image import TextToImage, Tokens
 from xmcgan.training import checkpoints
 from xmcgan.training.state import build_generator
+
+sample = load("xmcgan.sample")
 
 CAPTIONS = ["a red ball", "two blue cubes", "a tree", "the sea at night", "a cat"]
 SEEDS = [3, 1, 4, 1, 5]
@@ -42,11 +48,6 @@ def model():
         return TextToImage(networks, signatures(networks), "tiny", {})
 
     return make
-
-
-@pytest.fixture(scope="module")
-def of_run(drawing_run, scenes_dir):
-    return TextToImage.load(str(drawing_run), str(scenes_dir))
 
 
 def _levels(a, b) -> int:
@@ -115,17 +116,30 @@ def test_replicas_draw_what_python_draws(kind, of_run, exported, drawing_run, sc
         assert _levels(drawn, other(CAPTIONS, SEEDS)) <= 1
 
 
-def test_another_checkpoint_of_the_run(drawing_run, scenes_dir, of_run, exported):
-    model = TextToImage.load(str(drawing_run), str(scenes_dir))
-    before = model(CAPTIONS, SEEDS)
-    kernel = model._model.generator.to_rgb.kernel
-    kernel.assign(tf.zeros_like(kernel))
-    assert np.ptp(model(CAPTIONS, SEEDS)) == 0
-    assert model.restore(checkpoints.find(str(drawing_run))) == 12
-    np.testing.assert_array_equal(model(CAPTIONS, SEEDS), before)
-    assert (model.name, model.identity) == (of_run.name, of_run.identity)
+def test_another_checkpoint_of_the_run(drawing_run, of_run, exported):
+    before, name, identity = of_run(CAPTIONS, SEEDS), of_run.name, of_run.identity
+    kernel = of_run._model.generator.to_rgb.kernel
+    try:
+        kernel.assign(tf.zeros_like(kernel))
+        of_run.name, of_run.identity = "another", {}
+        assert np.ptp(of_run(CAPTIONS, SEEDS)) == 0
+    finally:
+        step = of_run.restore(checkpoints.find(str(drawing_run)))
+    assert (step, of_run.name, of_run.identity) == (12, name, identity)
+    np.testing.assert_array_equal(of_run(CAPTIONS, SEEDS), before)
     with pytest.raises(ValueError, match="ball/1 is an export, which has the weights of one step"):
         exported.restore(checkpoints.find(str(drawing_run)))
+
+
+def test_samples_of_held_out_captions(of_run, scenes_dir, tmp_path, monkeypatch):
+    """By the command: tests/xmcgan/training/test_loop.py, with -m slow."""
+    for flag, value in {"_HELD_OUT": 3, "_SEED": 0, "_DATA_DIR": str(scenes_dir)}.items():
+        monkeypatch.setattr(sample, flag, types.SimpleNamespace(value=value))
+    (page,) = sample.held_out(of_run.config, page_rows=8)
+    assert len(page.captions) == 3 and page.real.shape == (3, 64, 64, 3)
+    sample.draw_page(of_run, page, seeds=[0, 1], first=0, grid_path=str(tmp_path / "grid.png"))
+    assert len(list(tmp_path.glob("caption_*.png"))) == 6
+    assert Image.open(tmp_path / "grid.png").width > 3 * 64  # With the real images.
 
 
 def test_what_is_there_to_import():

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from data_pipelines import prepare, records
-from data_pipelines.inspection import report, samples, sheet
+from data_pipelines.inspection import charts, report, samples, sheet
 
 
 class Checker(html.parser.HTMLParser):
@@ -60,6 +60,13 @@ def _render(dataset, data_dir, token_counter, text_length, number=99, hint=""):
     return found, drawn, sheet.render(found, drawn, token_counter, hint)
 
 
+@pytest.fixture
+def without_charts(monkeypatch):
+    """They take longest to draw: `test_captions` has those of a sheet, test_charts all kinds of them."""
+    for name in ("histogram_chart", "bar_chart"):
+        monkeypatch.setattr(charts, name, lambda *_, **__: "<svg/>")
+
+
 def test_captions(varied_data_dir, token_counter):
     found, drawn, page = _render("coco2014", varied_data_dir, token_counter, 50)
     checker = _check(page)
@@ -87,7 +94,7 @@ def test_captions(varied_data_dir, token_counter):
     assert "truncated JPEG" in text or "corrupt JPEG" in text
 
 
-def test_narratives(ln_coco_data_dir, token_counter):
+def test_narratives(ln_coco_data_dir, token_counter, without_charts):
     found, drawn, page = _render("ln_coco", ln_coco_data_dir, token_counter, 64)
     checker = _check(page)
     told = sum(len(sample.record.narratives) for sample in drawn)
@@ -108,7 +115,7 @@ def test_narratives(ln_coco_data_dir, token_counter):
     assert "Words and traces are colored by their time" in page
 
 
-def test_without_tokens_and_samples(varied_data_dir):
+def test_without_tokens_and_samples(varied_data_dir, without_charts):
     found, _, page = _render("coco2014", varied_data_dir, None, 17, number=0, hint="Tokens are <not> counted")
     checker = _check(page)
     text = "".join(checker.texts)
@@ -117,7 +124,7 @@ def test_without_tokens_and_samples(varied_data_dir):
     assert not any(tag == "article" for tag, _ in checker.elements)
 
 
-def test_scenes_have_no_numbers_in_the_paper(tmp_path):
+def test_scenes_have_no_numbers_in_the_paper(tmp_path, without_charts):
     prepare.prepare_scenes(tmp_path, num_train=6, num_val=2, image_size=64)
     found, _, page = _render("scenes", tmp_path, None, 17, number=2)
     assert found.comparisons == []

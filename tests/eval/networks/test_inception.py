@@ -145,11 +145,12 @@ def test_keras_features_and_logits(keras, keras_file):
     prepared = tf.keras.applications.inception_v3.preprocess_input(
         tf.image.resize(tf.cast(images, tf.float32), [299, 299]).numpy()
     )
-    pooled = tf.keras.Model(network.input, network.get_layer("avg_pool").output)(prepared, training=False)
-    output = tf.function(keras)(tf.constant(images))
+    both = tf.keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
+    pooled, probabilities = both(prepared, training=False)
+    output = keras(tf.constant(images))  # In a graph: test_runs_on_two_replicas.
     assert output.features.shape == (2, 2048) and output.logits.shape == (2, 1000)
     np.testing.assert_allclose(output.features, pooled, rtol=1e-3, atol=1e-3 * np.abs(pooled).max())
-    np.testing.assert_allclose(tf.nn.softmax(output.logits), network(prepared, training=False), rtol=1e-2, atol=1e-6)
+    np.testing.assert_allclose(tf.nn.softmax(output.logits), probabilities, rtol=1e-2, atol=1e-6)
 
 
 def test_no_gradient_passes(tfgan):
@@ -240,6 +241,7 @@ def test_offline_tfgan_says_what_to_fetch(monkeypatch, tmp_path):
         load_image_network("tfgan", "", flag="--weights")
 
 
+@pytest.mark.slow  # Keras builds the network first. A smaller one: tests/xmcgan/models/test_image_encoder.py.
 def test_offline_keras_says_what_to_fetch(monkeypatch, tmp_path):
     def unreachable(*args, **kwargs):
         raise OSError("no route")
@@ -255,7 +257,7 @@ def test_offline_keras_says_what_to_fetch(monkeypatch, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, tmp_path):
+def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=f"unknown network 'vgg': choose one of {', '.join(NETWORKS)}"):
         load_image_network("vgg", "")
     with pytest.raises(FileNotFoundError, match=r"--network_weights='.*': this folder holds no SavedModel"):
@@ -266,6 +268,7 @@ def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, tmp_path):
         load_image_network("keras", str(tmp_path / "no.h5"))
     headless = str(tmp_path / "notop.h5")
     tf.keras.Model(keras_file[1].input, keras_file[1].get_layer("avg_pool").output).save_weights(headless)
+    monkeypatch.setattr(tf.keras.applications, "InceptionV3", lambda **_: keras_file[1])  # Another one takes seconds.
     with pytest.raises(ValueError, match=r"notop\.h5' does not hold weights of the whole InceptionV3 .* pass a Keras"):
         load_image_network("keras", headless)
     module = tf.Module()

@@ -34,6 +34,12 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def recognizer(built):
+    """The same, loaded."""
+    return tf.saved_model.load(str(built[0]))
+
+
+@pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The same, with a short training."""
     return _build(tmp_path_factory.mktemp("recognizer") / "trained", STEPS)
@@ -175,8 +181,7 @@ def test_a_short_training_improves(trained, labeled):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (128, 128), (50, 90)])
-def test_the_saved_model_has_the_detection_api(built, labeled, size):
-    recognizer = tf.saved_model.load(str(built[0]))
+def test_the_saved_model_has_the_detection_api(recognizer, labeled, size):
     images = tf.cast(tf.round(tf.image.resize(labeled.images[:3], size)), tf.uint8)
     outputs = recognizer(images)
     shapes = {name: tuple(value.shape) for name, value in outputs.items()}
@@ -196,8 +201,7 @@ def test_the_saved_model_has_the_detection_api(built, labeled, size):
     np.testing.assert_array_equal(outputs["num_detections"], [8, 8, 8])
 
 
-def test_images_are_resized_as_in_the_input_pipeline(built):
-    recognizer = tf.saved_model.load(str(built[0]))
+def test_images_are_resized_as_in_the_input_pipeline(recognizer):
     images = np.random.default_rng(0).integers(0, 256, size=(2, 90, 50, 3), dtype=np.uint8)
     resized = tf.cast(tf.round(tf.image.resize(images, [64, 64], method="bilinear")), tf.uint8)
     np.testing.assert_allclose(recognizer(images)["features"], recognizer(resized)["features"], atol=1e-4)
@@ -212,7 +216,7 @@ def test_features_have_a_common_scale(trained):
 
 
 @pytest.mark.slow  # The evaluation loads it without this package's classes, too: test_run_evaluation.
-def test_a_program_with_tensorflow_alone_can_load_it(built, labeled, tmp_path):
+def test_a_program_with_tensorflow_alone_can_load_it(built, recognizer, labeled, tmp_path):
     np.save(tmp_path / "images.npy", labeled.images)
     program = """
         import sys, numpy as np, tensorflow as tf
@@ -223,7 +227,7 @@ def test_a_program_with_tensorflow_alone_can_load_it(built, labeled, tmp_path):
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), str(built[0]), str(tmp_path)], check=True, cwd=tmp_path
     )
-    here = tf.saved_model.load(str(built[0]))(labeled.images)
+    here = recognizer(labeled.images)
     with np.load(tmp_path / "outputs.npz") as outputs:
         for name, value in here.items():
             np.testing.assert_allclose(outputs[name], value, atol=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import sys
 import threading
 import time
@@ -77,7 +78,9 @@ open(os.path.join(folder, "trained.txt"), "a").write("x")
 json.dump([sorted(os.sched_getaffinity(0)), os.environ["SHARE"]], open(os.path.join(folder, "share.json"), "w"))
 with open(os.path.join(folder, "metrics.jsonl"), "a") as file:
     file.write(json.dumps({"step": steps // 2}) + "\\n")
-time.sleep(seconds)
+end = time.time() + seconds
+while time.time() < end and not os.path.exists(os.path.join(folder, "seen")):
+    time.sleep(0.02)
 if fails:
     print("error: no such luck")
 sys.exit(1 if fails else 0)
@@ -171,7 +174,7 @@ def test_a_run_of_other_settings_is_refused(quick, tmp_path):
 
 def test_the_table_shows_the_progress(quick, tmp_path):
     _, options = quick
-    options["seconds"] = 4.0
+    options["seconds"] = 20.0  # At most, see below.
     (job,) = _jobs(tmp_path, ROWS[:1])
     runner = Runner("records", lambda table: None)
     runner._states = {job.folder: WAITING}
@@ -182,6 +185,7 @@ def test_the_table_shows_the_progress(quick, tmp_path):
     while "training 50%" not in runner.table([job]) and time.time() < deadline:
         time.sleep(0.05)
     assert "training 50%" in runner.table([job]) and "table5/self_modulation" in runner.table([job])
+    pathlib.Path(job.folder, "seen").touch()
     thread.join()
     assert runner.table([job]).startswith("done")
 

@@ -13,14 +13,8 @@ from data_pipelines import prepare
 from experiments.paper_figures import layout, sheets
 from experiments.paper_figures.layout import Cell, Row, sheet
 from tests.support import own_images
-from xmcgan.text_to_image import TextToImage
 
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
-
-
-@pytest.fixture(scope="module")
-def drawn_by_run(drawing_run, scenes_dir):
-    return TextToImage.load(str(drawing_run), str(scenes_dir))
 
 
 def _levels(a, b) -> int:
@@ -28,27 +22,27 @@ def _levels(a, b) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_and_its_export_draw_the_same(drawn_by_run, exported):
-    assert drawn_by_run.name.endswith("step 12") and exported.name == "ball/1"
-    assert drawn_by_run.noise_dim == exported.noise_dim == 32 and drawn_by_run.attends and exported.attends
-    assert _levels(drawn_by_run([CAPTION, OTHER], [1, 2]), exported([CAPTION, OTHER], [1, 2])) <= 1
+def test_a_run_and_its_export_draw_the_same(of_run, exported):
+    assert of_run.name.endswith("step 12") and exported.name == "ball/1"
+    assert of_run.noise_dim == exported.noise_dim == 32 and of_run.attends and exported.attends
+    assert _levels(of_run([CAPTION, OTHER], [1, 2]), exported([CAPTION, OTHER], [1, 2])) <= 1
     z = exported.noise([1, 2])
-    np.testing.assert_array_equal(drawn_by_run.noise([1, 2]), z)
+    np.testing.assert_array_equal(of_run.noise([1, 2]), z)
     shares = [0.3, 0.7]
-    mixed = [model.mixed([CAPTION, OTHER], [OTHER, CAPTION], shares, z) for model in (drawn_by_run, exported)]
+    mixed = [model.mixed([CAPTION, OTHER], [OTHER, CAPTION], shares, z) for model in (of_run, exported)]
     assert _levels(*mixed) <= 1
-    attended = [model.attention([CAPTION, OTHER], z) for model in (drawn_by_run, exported)]
+    attended = [model.attention([CAPTION, OTHER], z) for model in (of_run, exported)]
     np.testing.assert_allclose(attended[0].attention, attended[1].attention, atol=1e-4)
     assert attended[0].words == attended[1].words
-    assert drawn_by_run.tokens([CAPTION]) == exported.tokens([CAPTION])
+    assert of_run.tokens([CAPTION]) == exported.tokens([CAPTION])
 
 
-def test_noise(drawn_by_run, exported):
-    drawn = sheets.noise_sheet({"run": drawn_by_run, "export": exported}, [CAPTION], [3, 4])
+def test_noise(of_run, exported):
+    drawn = sheets.noise_sheet({"run": of_run, "export": exported}, [CAPTION], [3, 4])
     assert [row.label for row in drawn.rows] == [f"{CAPTION} (run)", f"{CAPTION} (export)"]
     assert drawn.titles == ["z 3", "z 4"]
     for column in range(2):
-        assert _levels(drawn.rows[0].cells[column].image, drawn_by_run([CAPTION], [3 + column])[0]) <= 1
+        assert _levels(drawn.rows[0].cells[column].image, of_run([CAPTION], [3 + column])[0]) <= 1
 
 
 def test_the_captions_of_an_image(exported, scenes_dir):
@@ -62,8 +56,8 @@ def test_the_captions_of_an_image(exported, scenes_dir):
     assert [row.cells[1].text for row in again.rows] == [row.cells[1].text for row in drawn.rows]
 
 
-def test_models_side_by_side(drawn_by_run, exported, scenes_dir):
-    drawn = sheets.models_sheet({"a": drawn_by_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
+def test_models_side_by_side(of_run, exported, scenes_dir):
+    drawn = sheets.models_sheet({"a": of_run, "b": exported}, "scenes", str(scenes_dir), num_captions=4, seed=0)
     assert drawn.titles == ["original", "a", "b"] and len(drawn.rows) == 4
     for row in drawn.rows:
         assert _levels(row.cells[1].image, row.cells[2].image) <= 1

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio", reason="Gradio needs Python 3.10")
+from tests.support import libraries
+
+libraries.need("gradio", "Gradio needs Python 3.10")
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 CAPTION, OTHER = "a red ball on the beach", "two small trees at night"
@@ -45,8 +47,9 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def page(request, browser, address):
+    """The page, on which one test goes on after the other, as its user would: to load it takes seconds."""
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(_WAIT)

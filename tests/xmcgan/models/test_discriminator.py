@@ -18,6 +18,9 @@ def _num_parameters(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
 
+_unconverted = tf.autograph.experimental.do_not_convert  # AutoGraph would rewrite each layer, which takes seconds.
+
+
 def _discriminate(config, discriminator, example=None, training=False):
     example = example or random_example(config, BATCH)
     return discriminator(example.image, example.text.sentence, training=training)
@@ -33,7 +36,7 @@ def test_parameter_counts(image_size, channels, parameters, state):
         config = preset(name)
         config.data.image_size, config.discriminator.channels = image_size, channels
         with tf.Graph().as_default():  # Variables of a graph that never runs take no memory.
-            discriminator = build_discriminator(config)
+            discriminator = _unconverted(build_discriminator)(config)
         assert _num_parameters(discriminator.trainable_variables) == parameters
         assert _num_parameters(discriminator.non_trainable_variables) == state
 
@@ -50,7 +53,7 @@ def test_shapes_of_the_papers_discriminator(monkeypatch):
     monkeypatch.setattr(DiscriminatorBlock, "call", recorded)
     with tf.Graph().as_default():
         discriminator = Discriminator(preset("coco2014").discriminator, 256, 768)
-        output = discriminator(tf.zeros([2, 256, 256, 3]), tf.zeros([2, 768]))
+        output = _unconverted(discriminator)(tf.zeros([2, 256, 256, 3]), tf.zeros([2, 768]))
     ch = 96
     assert shapes == [  # Table 8b
         (128, 128, ch),

@@ -25,6 +25,9 @@ def _generate(config, generator=None, batch=BATCH, text=None, z=None, **mode):
     return generator(z, random_text(config, batch) if text is None else text, **mode)
 
 
+_unconverted = tf.autograph.experimental.do_not_convert  # AutoGraph would rewrite each layer, which takes seconds.
+
+
 def _num_parameters(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
@@ -38,7 +41,7 @@ def test_parameter_counts(image_size, channels, parameters, statistics):
     config = preset("reference")
     config.data.image_size, config.generator.channels = image_size, channels
     with tf.Graph().as_default():  # Variables of a graph that never runs take no memory.
-        generator = build_generator(config)
+        generator = _unconverted(build_generator)(config)
     assert _num_parameters(generator.trainable_variables) == parameters
     assert _num_parameters(generator.non_trainable_variables) == statistics
 
@@ -57,7 +60,7 @@ def test_shapes_and_size_of_the_papers_generator(monkeypatch):
         config = preset("coco2014")
         generator = _unbuilt(config)
         text = TextFeatures(tf.zeros([2, 768]), tf.zeros([2, 17, 768]), tf.ones([2], tf.int32))
-        output = generator(tf.zeros([2, 128]), text)
+        output = _unconverted(generator)(tf.zeros([2, 128]), text)
     ch = 96
     assert shapes == [  # Table 8a
         (8, 8, 16 * ch),

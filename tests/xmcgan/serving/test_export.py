@@ -42,22 +42,18 @@ def _cli(*arguments: str, cwd: os.PathLike) -> str:
     ).stdout
 
 
-def test_a_strangers_process_draws_what_sample_draws(export_dir, command, tmp_path):
+def test_a_strangers_process_draws_the_same(export_dir, exported, tmp_path):
     program = ROOT / "tests/support/stranger.py"
     subprocess.run(
         [sys.executable, "-I", program, export_dir / "1", tmp_path / "drawn.npz"], cwd=tmp_path, check=True, timeout=300
     )
-    asked = [*(f"--caption={caption}" for caption in CAPTIONS[:2]), "--num_noise=2"]
-    sample = command("xmcgan.sample", f"--export={export_dir}", *asked, f"--output={tmp_path}/sampled")
-    assert "4 images of 2 captions" in finish(sample)
-    files = [f"caption_{row:04d}_seed_{seed}.png" for row in range(2) for seed in range(2)]
-    sampled = [np.array(Image.open(tmp_path / "sampled" / file)) for file in files]
-    assert np.ptp(sampled) > 100 and _levels(sampled[0], sampled[1]) > 10
+    expected = exported([caption for caption in CAPTIONS[:2] for _ in range(2)], [0, 1, 0, 1])
+    assert np.ptp(expected) > 100 and _levels(expected[0], expected[1]) > 10
     drawn = np.load(tmp_path / "drawn.npz")
     for name in ("serving_default", "png", "from_noise", "attention_images", "mixed", "called"):
-        assert _levels(drawn[name], np.stack(sampled)) <= 1, name
+        assert _levels(drawn[name], expected) <= 1, name
     for name in ("called_without_seed", "without_seed", "png_without_seed"):
-        assert _levels(drawn[name], np.stack(sampled[::2])) <= 1, name
+        assert _levels(drawn[name], expected[::2]) <= 1, name
     assert drawn["words"][0, 0] == "[CLS]" and "[SEP]" in drawn["words"][0]
     # Each region looks at the words of its caption, and at nothing behind them.
     np.testing.assert_allclose(drawn["attention"].sum(axis=-1), 1.0, rtol=1e-5)
@@ -100,6 +96,16 @@ def test_the_signatures_as_tensorflows_tool_prints_them(export_dir, command):
         ("out", "cut"): ("DT_BOOL", "(-1)"),
     }
     assert found["noise"] == {("in", "seed"): ("DT_INT64", "(-1)"), ("out", "z"): z}
+
+
+@pytest.mark.slow  # In this process: above. Of a run: tests/xmcgan/training/test_loop.py.
+def test_the_command_draws_an_export(export_dir, exported, command, tmp_path):
+    asked = [*(f"--caption={caption}" for caption in CAPTIONS[:2]), "--num_noise=2"]
+    sample = command("xmcgan.sample", f"--export={export_dir}", *asked, f"--output={tmp_path}")
+    assert "4 images of 2 captions" in finish(sample)
+    files = [f"caption_{row:04d}_seed_{seed}.png" for row in range(2) for seed in range(2)]
+    sampled = np.stack([np.array(Image.open(tmp_path / file)) for file in files])
+    assert _levels(sampled, exported([CAPTIONS[0]] * 2 + [CAPTIONS[1]] * 2, [0, 1, 0, 1])) <= 1
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from xmcgan.training.checkpoints import (
 )
 from xmcgan.training.state import TrainState, build_discriminator, build_generator
 from xmcgan.training.step import TrainingStep
-from xmcgan.training.workdir import claim_workdir, read_config
+from xmcgan.training.workdir import claim_workdir
 
 CHANGES = {"losses.generator_image_encoder": 0.0, "losses.generator_perceptual": 0.0, "training.batch_size": 2}
 
@@ -65,6 +65,19 @@ def other(networks):
     return networks
 
 
+@pytest.fixture(scope="module")
+def built():
+    return build_generator(tiny_config(**CHANGES))
+
+
+@pytest.fixture
+def generator(built):
+    """A generator to restore into, of which no number is that of the run."""
+    for variable in built.variables:
+        variable.assign(-7.0 * tf.ones_like(variable))
+    return built
+
+
 @pytest.fixture
 def damaged(trained, tmp_path):
     """A copy of the run to do harm to."""
@@ -89,9 +102,8 @@ def test_restores_every_number(trained, other):
         np.testing.assert_array_equal(ours[1], expected[1], err_msg=ours[0])
 
 
-def test_restores_the_average_alone_for_drawing(trained):
+def test_restores_the_average_alone_for_drawing(trained, generator):
     workdir, config, state = trained
-    generator = build_generator(config)
     assert restore_generator(find(workdir), generator) == 2
     for ours, expected in zip(generator.variables, state.ema_generator.variables):
         np.testing.assert_array_equal(ours, expected)
@@ -193,10 +205,10 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(part, harm, damaged,
     assert find(workdir) == str(folder / "step-2")
 
 
-def test_damage_is_named_where_a_step_was_asked_for(damaged):
+def test_damage_is_named_where_a_step_was_asked_for(damaged, generator):
     _cut(damaged / "checkpoints" / "step-2.data-00000-of-00001")
     with pytest.raises(ValueError, match=r"cannot restore .*step-2: it is damaged \(.*\): choose another") as error:
-        restore_generator(find(str(damaged), "2"), build_generator(read_config(str(damaged))))
+        restore_generator(find(str(damaged), "2"), generator)
     _one_line(error)
 
 
@@ -221,13 +233,13 @@ def test_tensorflows_note_of_the_newest_is_not_asked(content, damaged):
         Checkpoints(str(damaged), state, max_to_keep=2).restore_latest()
 
 
-def test_falls_back_when_a_checkpoint_is_removed(damaged, other):
+def test_falls_back_when_a_checkpoint_is_removed(damaged, other, generator):
     for path in (damaged / "checkpoints").glob("step-2.*"):
         path.unlink()
     kept = Checkpoints(str(damaged), other, max_to_keep=2)
     assert kept.restore_latest()
     assert other.step == 1
-    assert restore_generator(find(str(damaged)), build_generator(read_config(str(damaged)))) == 1
+    assert restore_generator(find(str(damaged)), generator) == 1
     other.step.assign(2)
     kept.save()
     assert Checkpoints(str(damaged), other, max_to_keep=2).restore_latest()
@@ -272,7 +284,7 @@ def test_checkpoints_are_found_by_step(trained):
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_the_best_is_kept_apart(damaged, links, monkeypatch):
+def test_the_best_is_kept_apart(damaged, links, generator, monkeypatch):
     workdir = str(damaged)
     if not links:  # As on disks without hard links.
         monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("not supported")))
@@ -280,8 +292,7 @@ def test_the_best_is_kept_apart(damaged, links, monkeypatch):
     assert kept == find(workdir, "best")
     for path in (damaged / "checkpoints").glob("step-1.*"):  # As a run removes what has grown old.
         path.unlink()
-    config = read_config(workdir)
-    assert restore_generator(find(workdir, "best"), build_generator(config)) == 1
+    assert restore_generator(find(workdir, "best"), generator) == 1
     assert read_best(workdir) == {"checkpoint": "step-1", "step": 1, "metric": "FID", "value": 9.33}
     assert [os.path.basename(path) for path in find_all(workdir)] == ["step-1", "step-2"]
     assert find(workdir).endswith("checkpoints/step-2")  # The newest stays the newest.
@@ -296,15 +307,14 @@ def test_the_best_is_kept_apart(damaged, links, monkeypatch):
     ]
 
 
-def test_a_checkpoint_is_held_while_the_run_removes_it(damaged):
-    config = read_config(str(damaged))
+def test_a_checkpoint_is_held_while_the_run_removes_it(damaged, generator):
     with held(str(damaged), find(str(damaged), "1")) as path:
         for own in (damaged / "checkpoints").glob("step-1.*"):
             own.unlink()
-        assert restore_generator(path, build_generator(config)) == 1
+        assert restore_generator(path, generator) == 1
         keep_best(str(damaged), path, {})
     assert sorted(path.name for path in (damaged / "checkpoints").iterdir() if path.is_dir()) == ["best"]
-    assert restore_generator(find(str(damaged), "best"), build_generator(config)) == 1
+    assert restore_generator(find(str(damaged), "best"), generator) == 1
 
 
 @pytest.mark.parametrize(
@@ -391,16 +401,14 @@ def test_a_run_that_may_only_be_read(damaged, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a[b]", "a*", "?", "{a,b}", "a\\b", "ä b%d"])
-def test_the_path_of_a_run_is_no_pattern(name, trained, tmp_path):
+def test_the_path_of_a_run_is_no_pattern(name, trained, other, generator, tmp_path):
     """TensorFlow looks for `ab` if it is to read a checkpoint in the folder `a[b]`."""
     workdir = str(tmp_path / name)
     shutil.copytree(trained[0], workdir)
-    fresh = TrainState(tiny_config(**CHANGES))
-    kept = Checkpoints(workdir, fresh, max_to_keep=2)
-    assert kept.restore_latest() and fresh.step == 2
-    fresh.step.assign(3)
+    kept = Checkpoints(workdir, other, max_to_keep=2)
+    assert kept.restore_latest() and other.step == 2
+    other.step.assign(3)
     kept.save()
-    generator = build_generator(read_config(workdir))
     with held(workdir, find(workdir)) as path:
         assert restore_generator(path, generator) == 3
     keep_best(workdir, find(workdir), {})

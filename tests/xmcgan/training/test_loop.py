@@ -359,13 +359,6 @@ def test_the_same_command_draws_the_same_samples(trained, command, scenes_dir, t
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
 
 
-def test_samples_of_held_out_captions(trained, command, scenes_dir, tmp_path):
-    workdir, _ = trained
-    arguments = (f"--workdir={workdir}", f"--data_dir={scenes_dir}", "--held_out=3", "--num_noise=2")
-    assert "6 images of 3 captions" in finish(command("xmcgan.sample", *arguments, f"--output={tmp_path}"))
-    assert len(list(tmp_path.glob("caption_*.png"))) == 6 and (tmp_path / "grid.png").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
