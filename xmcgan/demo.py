@@ -38,39 +38,30 @@ def main(argv: list[str]) -> None:
         if error.name != "gradio":
             raise
         raise ValueError("the page needs Gradio (and Python 3.10 or newer): pip install -e '.[demo]'") from error
+    import contextlib
     import tempfile
 
     from absl import logging
-    from starlette.middleware import Middleware
 
+    from xmcgan.display import page_server
     from xmcgan.display.demo_actions import Actions
-    from xmcgan.display.page_door import PageDoor, free_port
     from xmcgan.temporary_folders import temporary_folder
     from xmcgan.text_to_image import TextToImage
 
-    free_port(_HOST.value, _PORT.value)  # Now, not only after the model is loaded.
-    if run is None:
-        model = TextToImage.from_export(_EXPORT.value)
-    else:
-        model = TextToImage.from_run(run, _DATA_DIR.value, _CHECKPOINT.value)
-    logging.info("drawing a first image, which takes longer than the next ones")
-    model([""], [0])
-    with temporary_folder(tempfile.gettempdir(), "xmcgan_demo", mode=0o700) as folder:
-        blocks = demo_page.build(Actions(model), folder).queue(max_size=_QUEUE.value)
-        blocks.launch(
-            server_name=_HOST.value,
-            server_port=free_port(_HOST.value, _PORT.value),
-            theme=demo_page.theme(),
-            css=demo_page.STYLE,
-            app_kwargs={"middleware": [Middleware(PageDoor)]},
-            share=False,
-            ssr_mode=False,
-            quiet=True,
-            prevent_thread_lock=True,
-            show_error=False,
-        )
-        print(f"{model.name}: look at {blocks.local_url}; Ctrl-C ends", flush=True)
-        blocks.block_thread()
+    with page_server.listen(_HOST.value, _PORT.value) as listener:  # Now, not only after the model is loaded.
+        if run is None:
+            model = TextToImage.from_export(_EXPORT.value)
+        else:
+            model = TextToImage.from_run(run, _DATA_DIR.value, _CHECKPOINT.value)
+        logging.info("drawing a first image, which takes longer than the next ones")
+        model([""], [0])
+        with temporary_folder(tempfile.gettempdir(), "xmcgan_demo", mode=0o700) as folder:
+            page = demo_page.build(Actions(model), folder).queue(max_size=_QUEUE.value)
+            server = page_server.server(demo_page.application(page))
+            listener.listen()  # From now on, requests wait for the server.
+            print(f"{model.name}: look at {page_server.address(listener)}; Ctrl-C ends", flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, Callable
 # Set before Gradio is imported: nothing is sent to, or loaded from, other hosts.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+import fastapi
 import gradio as gr
 import numpy as np
 
@@ -46,6 +47,12 @@ def theme() -> gr.themes.Base:
     )
 
 
+def application(page: gr.Blocks) -> fastapi.FastAPI:
+    """Returns the ASGI application that shows a page, for `page_server.server`."""
+    app = fastapi.FastAPI(openapi_url=None)
+    return gr.mount_gradio_app(app, page, path="/", theme=theme(), css=STYLE, show_error=False, ssr_mode=False)
+
+
 def build(actions: Actions, folder: str) -> gr.Blocks:
     """Builds the page.
 
@@ -54,7 +61,7 @@ def build(actions: Actions, folder: str) -> gr.Blocks:
       folder: for the images that are drawn; only this user should be able to read it.
 
     Returns:
-      The page, to be launched with `theme()` and `STYLE`.
+      The page, for `application`.
     """
     model = actions.model
     os.environ["GRADIO_TEMP_DIR"] = os.path.join(folder, "shown")  # By default, a folder that all users can read.
