@@ -34,24 +34,33 @@ class InUseError(OSError):
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike) -> Iterator[epath.Path]:
+def locked(folder: str | os.PathLike, *, wait: bool = True) -> Iterator[epath.Path]:
     """Makes a folder if it is missing, and locks it; other processes that call this function wait, and say for whom.
+
+    A folder that it made is removed if it is still empty at the end, as after an error.
 
     A bucket has no locks: there the folder is not locked.
 
     Args:
       folder: to lock.
+      wait: see `lock`.
 
     Yields:
       The folder.
     """
     held = epath.Path(folder)
+    is_new = not held.exists()
     held.mkdir(parents=True, exist_ok=True)
     if "://" in os.fspath(held):
         yield held
         return
-    with lock(os.path.join(held, FILE)):
-        yield held
+    try:
+        with lock(os.path.join(held, FILE), wait=wait):
+            yield held
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # It is not empty, as a rule.
+                os.rmdir(held)
 
 
 @contextlib.contextmanager
@@ -141,7 +150,7 @@ def _try(path: str, required: bool = False) -> int | None:
 
     On a disk without locks, the file is opened only, with a warning; if the lock is `required`, the error is raised.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The previous holder may have removed the file in the meantime, and then others lock the one that replaced it.
@@ -163,6 +172,16 @@ def _try(path: str, required: bool = False) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def _open(path: str) -> int:
+    """Opens the file of a lock, and makes it if it is missing."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:  # Another process has removed the empty folder, see `locked`.
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def _describe_holder(path: str, descriptor: int) -> None:

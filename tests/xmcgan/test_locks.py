@@ -77,6 +77,28 @@ def test_one_process_at_a_time(tmp_path):
         assert pathlib.Path(held) == folder
 
 
+def test_a_new_folder_that_stays_empty_is_removed(tmp_path):
+    with locks.locked(tmp_path / "new" / "folder"):
+        pass
+    assert os.listdir(tmp_path / "new") == []
+    with locks.locked(tmp_path / "new"):  # It was there before.
+        pass
+    with locks.locked(tmp_path / "full") as folder:
+        (folder / "a").touch()
+    assert sorted(os.listdir(tmp_path)) == ["full", "new"]
+
+
+def test_who_waits_gets_a_folder_that_the_first_one_removed(tmp_path):
+    folder = tmp_path / "new"
+    with _holder(folder) as first:
+        second = _start(folder)
+        second.stderr.readline()  # It waits.
+        first.communicate("")
+        assert second.stdout.readline().strip() == str(folder)
+        assert folder.is_dir()
+        second.communicate("")
+
+
 def test_a_wait_can_be_ended(tmp_path):
     with _holder(tmp_path):
         second = _start(tmp_path)

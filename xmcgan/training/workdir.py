@@ -89,10 +89,9 @@ def held(workdir: str) -> Iterator[None]:
     Raises:
       InUseError: another process trains there.
     """
-    os.makedirs(workdir, exist_ok=True)
     with _explain_in_use():
         lock = contextlib.ExitStack()
-        lock.enter_context(locks.lock(os.path.join(workdir, locks.FILE), wait=False))
+        lock.enter_context(locks.locked(workdir, wait=False))
     with lock:
         yield
 
