@@ -164,7 +164,7 @@ def _word_loss(config: Config, images: int, sentences: int) -> int:
         return tape.gradient(scores, regions)
 
     return liveness.peak_of_function(
-        tf.function(gradient).get_concrete_function(
+        tf.function(gradient, autograph=False).get_concrete_function(
             tf.TensorSpec([images, _REGIONS, dim]),
             tf.TensorSpec([sentences, config.data.text_length, dim]),
             tf.TensorSpec([sentences], tf.int32),

@@ -48,7 +48,7 @@ def iteration(config: Config, state: TrainState, encoder: Callable | None) -> tf
     """Returns an iteration (`batches` -> metrics) as the training loop compiles it, on one replica and without BERT."""
     step = TrainingStep(config, state, encoder)
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(drawn: list[Example]) -> dict[str, tf.Tensor]:
         metrics = step([example._replace(image=from_uint8(example.image)) for example in drawn])
         update_average(state.ema_generator, state.generator, config.training.ema_decay)
