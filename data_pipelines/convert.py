@@ -47,7 +47,7 @@ with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is no
 
 _DATASET = command_line.define_dataset(datasets, "Dataset to convert.", others=(datasets.CAPTIONED_IMAGES,))
 _DATA_DIR = command_line.define_data_dir()
-_SOURCE = path_flags.define_path("source", None, "Folder with the published files.", remote=True)
+_SOURCE = path_flags.define_path("source", None, "Folder with the published files.", bucket=True)
 _DOWNLOAD = flags.DEFINE_bool(
     "download", False, "First download what --source lacks and verify it; resumes an interrupted download."
 )
@@ -157,6 +157,8 @@ def _convert_own() -> None:
 def _check_beam() -> None:
     if _BEAM_OPTIONS.value and not _BEAM_RUNNER.value:
         raise app.UsageError("--beam_options needs --beam_runner")
+    if _BEAM_RUNNER.value and _SOURCE.value:
+        prepare.pipeline_options(_BEAM_RUNNER.value, _BEAM_OPTIONS.value)  # Before the source is read.
 
 
 def _report(dataset: str, converted: bool) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 
-from absl import flags, logging
+from absl import app, flags, logging
 from etils import epy
 
 from data_pipelines import datasets
@@ -32,11 +32,11 @@ with epy.lazy_imports():  # These load TensorFlow, which takes seconds and is no
 _DATA_DIR = command_line.define_data_dir()
 _SPLIT = flags.DEFINE_string("split", None, "The split to inspect, such as validation; by default all splits.")
 _SHEET = path_flags.define_path(
-    "sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.", remote=True
+    "sheet", None, "HTML file to write; by default <data_dir>/inspect_<dataset>.html.", bucket=True
 )
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Records shown on the sheet.", lower_bound=0, upper_bound=10_000)
 _SEED = command_line.define_seed("Seed of the random choice of records.")
-_OUTPUT = path_flags.define_path("output", None, "JSON file to write the numbers to.", remote=True)
+_OUTPUT = path_flags.define_path("output", None, "JSON file to write the numbers to.", bucket=True)
 command_line.define_config(datasets)
 
 
@@ -48,6 +48,8 @@ def main(argv: list[str]) -> None:
     splits = report.choose_splits(dataset, data_dir, _SPLIT.value)
     sheet_file = sheet.check_output(_SHEET.value or os.path.join(data_dir, f"inspect_{dataset}.html"))
     json_file = sheet.check_output(_OUTPUT.value) if _OUTPUT.value else None
+    if sheet_file == json_file:
+        raise app.UsageError(f"--sheet and --output are both {json_file}: name two files")
 
     token_counter, hint = None, ""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -19,7 +20,7 @@ from data_pipelines.builders.image_builder import ImageBuilder
 from data_pipelines.scenes import bert, layouts
 from xmcgan import console, handles
 from xmcgan.config import Config
-from xmcgan.files import matching
+from xmcgan.files import matching, named_errors
 from xmcgan.literal_paths import literal_folder
 from xmcgan.locks import locked
 
@@ -188,7 +189,7 @@ def _build(
     )
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam_runner is not None:
-        config = config.replace(beam_runner=beam_runner, beam_options=_pipeline_options(beam_options))
+        config = config.replace(beam_runner=beam_runner, beam_options=pipeline_options(beam_runner, beam_options))
     tfds.disable_progress_bar()  # The builders show their own bar, which knows the total.
     with (
         tempfile.TemporaryDirectory() as downloads,  # TFDS needs this folder, although nothing is downloaded.
@@ -198,12 +199,34 @@ def _build(
         builder.download_and_prepare(download_dir=downloads, download_config=config)
 
 
-def _pipeline_options(options: Sequence[str]) -> object:
+def pipeline_options(runner: str, options: Sequence[str]) -> object:
+    """Returns the options of a Beam pipeline.
+
+    Args:
+      runner: see `convert`.
+      options: see `convert`.
+
+    Raises:
+      ValueError: Beam is not installed, or does not know the runner or the value of an option.
+    """
     try:
-        from apache_beam.options import pipeline_options
+        with console.quiet_libraries():
+            from apache_beam import runners
+            from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise ValueError("--beam_runner needs Apache Beam: pip install 'xmcgan[beam]'") from error
-    return pipeline_options.PipelineOptions(list(options))
+    said = io.StringIO()
+    try:
+        with console.quiet_libraries(), contextlib.redirect_stderr(said):
+            runners.create_runner(runner)
+            parsed = PipelineOptions(list(options))
+            parsed.get_all_options()
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ValueError(f"--beam_runner={runner} cannot be used: {error}") from error
+    except SystemExit as error:  # Its parser prints all options, and the error last.
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise ValueError(f"--beam_options={' '.join(options)}: {reason}") from error
+    return parsed
 
 
 def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.Path], None]) -> bool:
@@ -222,7 +245,13 @@ def _make_once(dataset: str, data_dir: str | os.PathLike, make: Callable[[epath.
             raise FileExistsError(f"{target} holds no finished records: remove it, or choose another --data_dir")
         for remnant in matching(folder, _REMNANTS):
             remnant.rmtree()
-        make(folder)
+        with named_errors(folder):
+            try:
+                make(folder)
+            except OSError as error:
+                if str(error).startswith("Not enough disk space"):  # TFDS does not say where.
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+                raise
     return True
 
 

@@ -34,6 +34,7 @@ from data_pipelines import datasets
 from data_pipelines.datasets import preset
 from xmcgan import command_line, config_checks, path_flags
 from xmcgan.config import GEOMETRIES, Config, EvaluationConfig
+from xmcgan.files import check_writable
 from xmcgan.home_folder import expand_home
 from xmcgan.locks import locked
 
@@ -87,6 +88,15 @@ def _define_options() -> dict[str, flags.FlagHolder]:
 
 
 _OPTIONS = _define_options()
+# Flags that belong to some of the commands only.
+_BELONGS_TO = {
+    "checkpoint": ("workdir",),
+    "follow": ("workdir",),
+    "beside": ("workdir",),
+    "captions": ("images",),
+    "dataset": ("export", "images"),
+    "geometry": ("export", "images"),
+}
 
 
 def main(argv: list[str]) -> None:
@@ -97,6 +107,9 @@ def main(argv: list[str]) -> None:
     if len(given) != 1:
         raise app.UsageError("name what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset")
     evaluate, where = given[0]
+    for name, owners in _BELONGS_TO.items():
+        if flags.FLAGS[name].present and not any(flags.FLAGS[owner].value for owner in owners):
+            raise app.UsageError(f"--{name} belongs to {' and '.join(f'--{owner}' for owner in owners)}: leave it out")
     evaluate(where)
 
 
@@ -115,6 +128,7 @@ def _evaluate_run(workdir: str) -> None:
 
     data_dir = _DATA_DIR.value
     config = _with_options(read_config(workdir))
+    check_writable(os.path.join(workdir, "eval"))
     others = {run: handles.resolve_run(run) for run in _BESIDE.value}
     for run, folder in others.items():
         size = read_config(folder).data.image_size
@@ -161,7 +175,9 @@ def _evaluate_export(path: str) -> None:
     from xmcgan.text_to_image import TextToImage
     from xmcgan.training import cluster
 
-    config, folder, strategy = _dataset_config(), find_version(path), cluster.create_strategy()
+    config, folder = _dataset_config(), find_version(path)
+    check_writable(os.path.join(os.path.dirname(os.path.abspath(folder)), "eval"))
+    strategy = cluster.create_strategy()
     with strategy.scope():
         model = TextToImage.from_export(folder)
     config.data.image_size = model.image_size
@@ -186,6 +202,7 @@ def _evaluate_folder(folder: str) -> None:
     config, outputs = _dataset_config(), os.path.join(folder, "eval")
     needs_captions = not set(config_checks.metric_names(config.evaluation.metrics)) <= set(quality.METRICS)
     images = image_folder.read(folder, _CAPTIONS.value, needs_captions)
+    check_writable(outputs)
     changes = image_folder.check(images.files)  # Before networks are loaded and real images are measured.
     curve_path = os.path.join(outputs, "curve.png") if _FID_CURVE.value else None
     evaluation = Evaluation.prepare(config, _DATA_DIR.value, cluster.create_strategy(), flag_prefix="--")

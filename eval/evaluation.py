@@ -16,7 +16,7 @@ from data_pipelines.input_pipeline import CaptionList
 from eval import image_folder, protocol
 from eval.collection import Collection, collect
 from eval.image_folder import ImageFolder
-from eval.measures.build import build_measures, build_official_soa, prepare_networks
+from eval.measures.build import build_measures, build_official_soa, check_paths, prepare_networks
 from eval.measures.measure import Measure, Reference
 from eval.measures.quality import Quality
 from eval.metrics import curves, frechet
@@ -97,6 +97,7 @@ class Evaluation:
           ValueError: a network is not of the kind that the config says.
         """
         options = config.evaluation
+        check_paths(config, flag_prefix)
         captions: dict[str, Any] = {"num_captions": options.num_samples, "seed": options.seed}
         listed = input_pipeline.evaluation_captions(config.dataset, SPLIT, data_dir, **captions)
         captions_identity = protocol.identify_captions(config.dataset, SPLIT, options.seed, listed)

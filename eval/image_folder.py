@@ -61,6 +61,8 @@ def read(folder: str, captions: str = "", needs_captions: bool = True) -> ImageF
       ValueError: a line of the table has another form, or names a file outside of the folder; or there are fewer than
         two images.
     """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{folder} is not a folder: pass a folder of images as --images")
     path = captions or os.path.join(folder, CAPTIONS_FILE)
     if os.path.lexists(path):
         lines = _read_table(path, folder)
@@ -111,7 +113,8 @@ def _changes(file: str) -> tuple[str, ...] | str:
 
 def _read_table(path: str, folder: str) -> list[_Line]:
     """Reads the lines of a table, and checks that each names an image."""
-    lines = []
+    lines: list[_Line] = []
+    numbers: dict[str, int] = {}
     for number, text in text_files.read_lines(path):
         if not text.strip():
             continue
@@ -126,6 +129,11 @@ def _read_table(path: str, folder: str) -> list[_Line]:
         file = os.path.join(folder, fields[0])
         if not os.path.lexists(file):
             raise FileNotFoundError(f"{escapes.excerpt(file, 500)} is missing: line {number} of {path} names it")
+        if numbers.setdefault(fields[0], number) != number:
+            raise ValueError(
+                f"{path}, line {number}: '{escapes.excerpt(fields[0])}' is in line {numbers[fields[0]]} already: write "
+                "one line for each image"
+            )
         lines.append(_Line(fields[0], fields[1].strip(), fields[2] if len(fields) == 3 else fields[0]))
     if len(lines) < 2:
         raise ValueError(f"{path} names {len(lines)} images: metrics need two or more")
@@ -134,8 +142,6 @@ def _read_table(path: str, folder: str) -> list[_Line]:
 
 def _list_images(folder: str) -> list[_Line]:
     """Lists the image files of a folder without a table, sorted by name."""
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{folder} is not a folder: pass a folder of images as --images")
     names = sorted(entry.name for entry in os.scandir(folder) if _is_image(entry))
     if len(names) < 2:
         others = _passed_over(folder, set(names))

@@ -27,6 +27,7 @@ from data_pipelines import datasets
 from eval.geometry import common_geometry
 from xmcgan import command_line, model_flags, path_flags
 from xmcgan.config import GEOMETRIES
+from xmcgan.files import check_writable
 
 with epy.lazy_imports():
     from experiments.paper_figures import layout, sheets
@@ -57,6 +58,7 @@ def main(argv: list[str]) -> None:
     captions, seed = _CAPTION.value, _SEED.value
     if captions:
         text_encoder.check_captions(captions)
+    check_writable(_OUTPUT.value)  # Before images are drawn.
     models = {name: text_to_image.TextToImage.load(folder, _DATA_DIR.value) for name, folder in folders.items()}
     first = next(iter(models.values()))
     seeds = list(range(seed, seed + _NUM_NOISE.value))

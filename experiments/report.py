@@ -27,6 +27,7 @@ from etils import epy
 
 from data_pipelines import datasets
 from xmcgan import command_line, path_flags
+from xmcgan.files import check_writable
 
 with epy.lazy_imports():
     from experiments.ablation import finished_runs, report_page
@@ -42,8 +43,9 @@ _OUTPUT = path_flags.define_path("output", None, "Folder of the report. [WORKDIR
 def main(argv: list[str]) -> None:
     """Writes the report and prints its files."""
     del argv
-    results = finished_runs.read(_WORKDIR.value, _DATASET.value, _DATA_DIR.value)
     output = _OUTPUT.value or os.path.join(_WORKDIR.value, _DATASET.value, "report")
+    check_writable(output)  # Before images are drawn.
+    results = finished_runs.read(_WORKDIR.value, _DATASET.value, _DATA_DIR.value)
     files = report_page.write(results, output, _DATA_DIR.value, _CAPTIONS.value, _NOTE.value)
     print(
         json.dumps({"runs": len(results.distinct()), "unfinished": len(results.unfinished), "files": files}, indent=2)

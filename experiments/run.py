@@ -24,6 +24,7 @@ from data_pipelines import datasets
 from experiments.ablation.paper_rows import TABLES
 from experiments.ablation.tables import find, row_names
 from xmcgan import command_line, path_flags
+from xmcgan.files import check_writable
 
 with epy.lazy_imports():
     from experiments.ablation import jobs, runner
@@ -72,6 +73,7 @@ def main(argv: list[str]) -> None:
             for _, command in runner.commands_of(job, _DATA_DIR.value):
                 print(shlex.join(["python", *command[1:]]))
         return
+    check_writable(_WORKDIR.value)
     for number in (signal.SIGTERM, signal.SIGHUP):  # Like Ctrl-C: running trainings save and end.
         signal.signal(number, signal.default_int_handler)
     failures = runner.Runner(_DATA_DIR.value, lambda table: print(f"{table}\n", flush=True)).run(

@@ -40,11 +40,11 @@ def main(argv: list[str]) -> None:
     del argv
     folders = model_flags.named_folders(_MODEL.value)
     data_dir, per_caption = _DATA_DIR.value, _NUM_IMAGES.value
+    models = {name: text_to_image.TextToImage.load(folder, data_dir) for name, folder in folders.items()}
     groups = caption_groups.find(_NUM_CAPTIONS.value, per_caption)
     measure = caption_groups.measure_of(groups, data_dir)
     rows = [("real scenes", measure(caption_groups.real_images(groups)))]
-    for name, folder in folders.items():
-        model = text_to_image.TextToImage.load(folder, data_dir)
+    for name, model in models.items():
         rows.append((name, measure(caption_groups.drawn_images(model, groups))))
     print(f"{len(groups)} held-out captions, {per_caption} images of each")
     print(

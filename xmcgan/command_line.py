@@ -96,7 +96,7 @@ def define_data_dir() -> flags.FlagHolder[str]:
         "data_dir",
         "data",
         "Folder of all converted datasets. The environment variable XMCGAN_DATA_DIR sets another default.",
-        remote=True,
+        bucket=True,
     )
 
 
@@ -224,8 +224,12 @@ def _with_flag_files(arguments: list[str]) -> list[str]:
     try:
         expanded = FLAGS.read_flags_from_files(arguments, force_gnu=True)
     except UnicodeDecodeError as error:
-        raise app.UsageError("a --flagfile is not UTF-8 text: save it as UTF-8, with one flag a line") from error
+        given = " ".join(each for each in arguments if each.lstrip("-").startswith("flagfile"))
+        raise app.UsageError(f"{given} is not UTF-8 text: save it as UTF-8, with one flag a line") from error
     except flags.Error as error:
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise app.UsageError(f"--flagfile={cause.filename}: {cause.strerror}: check the path") from error
         raise app.UsageError(str(error).removeprefix("ERROR:: ")) from error
     return [argument.removeprefix("\ufeff") for argument in expanded]  # A file's byte order mark.
 
@@ -267,12 +271,12 @@ def _parse(argv: list[str], takes_arguments: bool) -> list[str]:
         value = FLAGS[name].value
         if isinstance(value, float) and math.isnan(value):  # It is neither below nor above the bounds of the flag.
             raise app.UsageError(f"--{name}=nan is not a number: give one")
-    if _registry is not None and FLAGS.dataset is None and "dataset" not in _optional:
+    if _registry is not None and not FLAGS.dataset and "dataset" not in _optional:
         if tree is None or not peeked.preset:
             raise app.UsageError(f"--dataset is missing: choose one of {', '.join(_registry.NAMES)}")
         FLAGS["dataset"].value = tree.dataset
     if "workdir" in FLAGS and FLAGS.workdir is None and "workdir" not in _optional:
-        if "dataset" not in FLAGS:
+        if "dataset" not in FLAGS or not FLAGS.dataset:
             raise app.UsageError("--workdir is missing: give the folder of a training run")
         FLAGS["workdir"].value = _default_workdir(FLAGS.dataset)
     if tree is not None:
@@ -289,9 +293,9 @@ def _peek(argv: list[str]) -> flags.FlagValues:
     if _registry is not None:
         for name in ("dataset", "preset"):
             flags.DEFINE_string(name, None, "", flag_values=peeked)
-        flags.DEFINE(path_flags.PathParser(True, False), "data_dir", _default_data_dir(), "", flag_values=peeked)
+        flags.DEFINE(path_flags.PathParser(bucket=True), "data_dir", _default_data_dir(), "", flag_values=peeked)
     for name in ("init_from", "workdir") if "init_from" in FLAGS else ():
-        flags.DEFINE(path_flags.PathParser(False, False), name, None, "", flag_values=peeked)
+        flags.DEFINE(path_flags.PathParser(), name, None, "", flag_values=peeked)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=peeked)
     flags.DEFINE_bool("helpshort", False, "", flag_values=peeked)
     peeked.set_gnu_getopt(True)  # The values of unknown flags look like positional arguments: do not stop there.
@@ -345,6 +349,8 @@ def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match and match[1] == "dataset":
             raise app.UsageError("--config.dataset cannot be set: --dataset sets it")
+        if match and any(field.startswith(f"{match[1]}.") for field in fields):
+            raise app.UsageError(f"--config.{match[1]} is a group of fields: set one of them, see --help")
         if match and match[1] not in fields:
             close = difflib.get_close_matches(match[1], fields, n=1)
             hint = f"did you mean --config.{close[0]}?" if close else "--help lists the fields"

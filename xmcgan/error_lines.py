@@ -25,7 +25,21 @@ _REMEDIES = {
     errno.EDQUOT: "free some space there, or name another disk",
     errno.EACCES: "name a folder that you may read and write",
     errno.EROFS: "name a folder that you may read and write",
+    errno.ENOENT: "check the path",
+    errno.EEXIST: "name another path",
+    errno.ENOTDIR: "a part of this path is a file: name a folder",
+    errno.EISDIR: "name a file",
+    errno.ELOOP: "links there lead in a circle: name another path",
+    errno.ENAMETOOLONG: "name a shorter path",
 }
+# What libraries say about the values of flags, and what is meant.
+_FLAG_ERRORS = (
+    (r"flag --(\w+)=None: Flag --\1 must have a value other than None\.", r"--\1 is missing."),
+    (r"(flag --\S+): invalid literal for int\(\) with base 10: .*", r"\1: give a whole number"),
+    (r"(flag --\S+): could not convert string to float: .*", r"\1: give a number"),
+    (r"(flag --\S+): \('Non-boolean argument to boolean flag', .*\)", r"\1: give true or false"),
+    (r"(flag --config=\S*): Overriding config is not allowed.*", r"\1: set its fields, as --config.GROUP.FIELD=VALUE"),
+)
 
 
 @contextlib.contextmanager
@@ -36,7 +50,7 @@ def reported() -> typing.Iterator[None]:
     except KeyboardInterrupt as stop:  # From a run that stopped in good order, it has a message and a status.
         _exit(str(stop) or "interrupted", getattr(stop, "status", 130))
     except (app.UsageError, flags.Error) as error:
-        _exit(f"error: {' '.join(str(error).split())} (see --help)", 2)
+        _exit(f"error: {_describe_usage(error)} (see --help)", 2)
     except _user_errors() as error:
         if isinstance(error, BrokenPipeError) and _stdout_is_closed():
             sys.exit(141)  # The shell's status for a program that SIGPIPE ends, as when piped into 'head'.
@@ -75,6 +89,14 @@ def _user_errors() -> tuple[type[Exception], ...]:
     return errors
 
 
+def _describe_usage(error: Exception) -> str:
+    """Describes an error of the command line in one line."""
+    message = " ".join(str(error).split())
+    for pattern, meaning in _FLAG_ERRORS:
+        message = re.sub(pattern, meaning, message)
+    return message
+
+
 def _describe(error: Exception) -> str:
     """Describes an error in one line, with a remedy where one is known."""
     if "OOM when allocating" in str(error):
@@ -86,6 +108,8 @@ def _describe(error: Exception) -> str:
         parts = (error.filename, error.strerror, _REMEDIES.get(error.errno))
         return ": ".join(str(part) for part in parts if part)
     message = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).strip())  # TensorFlow adds these to its messages.
+    if message.endswith(os.strerror(errno.ENOSPC)):  # TensorFlow's own writers.
+        message += f": {_REMEDIES[errno.ENOSPC]}"
     first, *others = spell_flags(message).splitlines() or [type(error).__name__]
     # Our own messages have one line. A library's may have more, and may not be the user's fault.
     return f"{first} (--traceback shows the rest)" if others else first

@@ -59,13 +59,25 @@ def temporary_path(path: str | os.PathLike) -> Iterator[epath.Path]:
     target = epath.Path(path)
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_INCOMPLETE}")
     try:
-        yield temporary
-        if not _is_in_bucket(temporary):
-            sync(temporary)  # Otherwise, after a power failure, the name might be on the disk without the content.
-        temporary.replace(target)
+        with named_errors(target):
+            yield temporary
+            if not _is_in_bucket(temporary):
+                sync(temporary)  # Otherwise, after a power failure, the name might be on the disk without the content.
+            temporary.replace(target)
     except BaseException:
         with contextlib.suppress(Exception):  # The first error is the one to report.
             temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def named_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Adds a path to errors of the system that name none: those of writing to an open file, such as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
         raise
 
 
@@ -107,18 +119,43 @@ def new_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Raises:
       FileExistsError: `path` is a file, or a folder that is not empty, or another process is writing it.
+      OSError: the folder above it cannot be written to.
     """
     path = pathlib.Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} exists and is not empty: name another folder, or remove it first")
+    check_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     name = path.name + _INCOMPLETE
     writer = temporary_folders.remove_abandoned(path.parent, name)
     if writer:
         raise FileExistsError(f"{writer}, is writing {path}: wait until it has finished, or name another folder")
-    with temporary_folders.temporary_folder(path.parent, name) as temporary:
+    with named_errors(path), temporary_folders.temporary_folder(path.parent, name) as temporary:
         yield pathlib.Path(temporary)
         os.replace(temporary, path)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Checks before work begins that a folder can be written to, or made; nothing is made, and buckets are not checked.
+
+    Args:
+      folder: need not exist yet.
+
+    Raises:
+      OSError: it, or a folder above it, is a file or may not be written to; the message is one line.
+    """
+    if _is_in_bucket(folder):
+        return
+    path = pathlib.Path(folder).absolute()
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path)  # Other errors are about the name itself, such as that it is too long.
+    existing = _nearest(path)
+    if not existing.is_dir():
+        kind = "a link that leads nowhere" if existing.is_symlink() else "a file"
+        where = "" if existing == path else f", so there can be no folder {path}"
+        raise NotADirectoryError(f"{existing} is {kind}{where}: name another folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"{existing} cannot be written to: name another folder")
 
 
 def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:
@@ -134,14 +171,17 @@ def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:
     """
     if _is_in_bucket(folder):
         return
-    absolute = pathlib.Path(folder).absolute()
-    existing = next(parent for parent in (absolute, *absolute.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(_nearest(pathlib.Path(folder).absolute())).free
     if needed > free:
         raise OSError(
             f"{os.fspath(folder)} has {free / 1e9:.1f} GB free, and {needed / 1e9:.1f} GB are needed to {purpose}: "
             "free some space there, or name a folder on another disk"
         )
+
+
+def _nearest(path: pathlib.Path) -> pathlib.Path:
+    """Returns an absolute path, or else the first one above it that exists."""
+    return next(each for each in (path, *path.parents) if os.path.lexists(each))
 
 
 def _is_in_bucket(path: str | os.PathLike) -> bool:

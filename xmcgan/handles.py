@@ -105,6 +105,11 @@ def pretrained_folder(name: str) -> str:
     return os.path.join(_PRETRAINED_FOLDER, name)
 
 
+def is_of_package(folder: str) -> bool:
+    """Tells whether the folder of a run is that of a model of this package."""
+    return os.path.dirname(os.path.abspath(folder)) == _PRETRAINED_FOLDER
+
+
 def packaged(handle: str) -> str | None:
     """Returns the folder of `DATASET:PATH` in this package: the folder PATH of the model called as the dataset, if any.
 

@@ -41,6 +41,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("--output is missing: give the folder to make, such as text/minilm")
     if bool(_SOURCE.value) == bool(_DOWNLOAD.value):
         raise app.UsageError("give either --source=FOLDER or --download=NAME")
+    if _REVISION.value and not _DOWNLOAD.value:
+        raise app.UsageError("--revision belongs to --download")
     output = os.path.normpath(_OUTPUT.value)
     with files.new_folder(output) as folder:
         source = _SOURCE.value or download.download(_DOWNLOAD.value or "", _REVISION.value)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from absl import app, flags
 
 from xmcgan import command_line, model_flags, path_flags, text_files
+from xmcgan.files import check_writable
 
 if TYPE_CHECKING:  # TensorFlow is imported only in `main`, so that --help is quick.
     import numpy as np
@@ -61,6 +62,9 @@ def main(argv: list[str]) -> None:
     if bool(captions) == bool(_HELD_OUT.value):
         raise app.UsageError("give the captions: either --caption and --captions, or --held_out")
 
+    output = _OUTPUT.value or os.path.join(_WORKDIR.value or "", "pictures")
+    check_writable(output)  # Before images are drawn.
+
     from xmcgan.display import grid
     from xmcgan.models.text_encoder import check_captions
     from xmcgan.text_to_image import TextToImage
@@ -80,7 +84,6 @@ def main(argv: list[str]) -> None:
     else:
         pages = held_out(model.config, page_rows)
 
-    output = _OUTPUT.value or os.path.join(_WORKDIR.value or "", "pictures")
     num_captions = 0
     grids: list[str] = []
     for page in pages:

@@ -142,7 +142,8 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
           FileNotFoundError: the source is incomplete; the message names what is missing.
         """
         if not self._source.is_dir():
-            raise FileNotFoundError(f"source folder {self._source} does not exist: set --source")
+            fault = "is not a folder" if self._source.exists() else "does not exist"
+            raise FileNotFoundError(f"source folder {self._source} {fault}: set --source")
         self.splits()
 
     def _info(self) -> tfds.core.DatasetInfo:

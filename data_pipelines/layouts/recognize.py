@@ -17,14 +17,15 @@ class Layout(NamedTuple):
     name: str  # Value of --layout; its key in `names.LAYOUTS`.
     see: Callable[[Tree, Options], str]  # Describes what a source has of this layout; empty if nothing.
     read: Callable[[Tree, Options], Listing]
+    has_columns: bool = False  # Whether --caption_column applies.
 
 
 _LAYOUTS = (
-    Layout("imagefolder", image_folder.see, image_folder.read),
-    Layout("table", tables.see, tables.read),
+    Layout("imagefolder", image_folder.see, image_folder.read, has_columns=True),
+    Layout("table", tables.see, tables.read, has_columns=True),
     Layout("txt", text_per_image.see_beside, text_per_image.read_beside),
     Layout("text_folder", text_per_image.see_folder, text_per_image.read_folder),
-    Layout("webdataset", webdataset.see, webdataset.read),
+    Layout("webdataset", webdataset.see, webdataset.read, has_columns=True),
     Layout("coco", coco_json.see, coco_json.read),
 )
 
@@ -38,11 +39,17 @@ def find_layout(tree: Tree, options: Options, name: str = "") -> Layout:
       name: a key of `names.LAYOUTS`; if empty, the only layout of which the source has something.
 
     Raises:
-      ValueError: the source has nothing of that layout, of none, or of several; the message says what was seen.
+      ValueError: the source has nothing of that layout, of none, or of several; the message says what was seen. Or
+        the layout has no column of captions, though the options name one.
     """
     seen = {layout: layout.see(tree, options) for layout in _LAYOUTS if name in ("", layout.name)}
     fitting = [layout for layout, found in seen.items() if found]
     if len(fitting) == 1:
+        if options.caption_column and not fitting[0].has_columns:
+            raise ValueError(
+                f"--caption_column={options.caption_column} does not apply to layout '{fitting[0].name}', which has no "
+                "columns: leave it out"
+            )
         return fitting[0]
     if fitting:
         listed = "; ".join(f"--layout={layout.name} for {seen[layout]}" for layout in fitting)

@@ -21,12 +21,22 @@ from absl import app, flags
 
 from data_pipelines.scenes import draw, layouts
 from xmcgan import command_line, path_flags
+from xmcgan.files import check_room
+
+_MOST_IMAGES = 10_000_000
+_SMALLEST_IMAGE = 500, 0.05  # Bytes of a JPEG and its captions, and per pixel.
 
 _LAYOUT = flags.DEFINE_enum("layout", "coco2014", list(layouts.LAYOUTS), "Dataset whose layout to write.")
 _OUTPUT = path_flags.define_path("output", None, "Folder to create.", required=True)
-_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Number of training images.", required=True, lower_bound=1)
+_NUM_IMAGES = flags.DEFINE_integer(
+    "num_images", None, "Number of training images.", required=True, lower_bound=1, upper_bound=_MOST_IMAGES
+)
 _NUM_VAL_IMAGES = flags.DEFINE_integer(
-    "num_val_images", None, "Number of validation images; by default a tenth of --num_images.", lower_bound=1
+    "num_val_images",
+    None,
+    "Number of validation images; by default a tenth of --num_images.",
+    lower_bound=1,
+    upper_bound=_MOST_IMAGES,
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", draw.DEFAULT_SIZE, "Pixels a side.", lower_bound=32, upper_bound=4096)
 _SEED = command_line.define_seed("Seed of the scenes.")
@@ -50,10 +60,13 @@ def main(argv: list[str]) -> None:
             raise app.UsageError(f"--{flag.name} does not apply to --layout={_LAYOUT.value}: only to {alternatives}")
         if _LAYOUT.value in supported:
             options[flag.name] = flag.value
+    num_val = _NUM_VAL_IMAGES.value or max(1, _NUM_IMAGES.value // 10)
+    per_image = _SMALLEST_IMAGE[0] + _SMALLEST_IMAGE[1] * _IMAGE_SIZE.value**2
+    check_room(_OUTPUT.value, (_NUM_IMAGES.value + num_val) * per_image, "draw the scenes")
     layouts.LAYOUTS[_LAYOUT.value](
         _OUTPUT.value,
         num_train=_NUM_IMAGES.value,
-        num_val=_NUM_VAL_IMAGES.value or max(1, _NUM_IMAGES.value // 10),
+        num_val=num_val,
         seed=_SEED.value,
         image_size=_IMAGE_SIZE.value,
         **options,

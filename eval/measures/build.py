@@ -13,16 +13,46 @@ from eval.measures.objects import Objects
 from eval.measures.quality import Quality
 from eval.networks.detector import Detector, load_detector
 from eval.networks.inception import load_image_network
+from eval.networks.label_maps import load_label_map
+from eval.objects import soa_captions
 from eval.objects.soa_classes import COCO_CLASSES, SCENE_CLASSES, classes_named
 from eval.retrieval.dual_encoder import load_dual_encoder
 from eval.scenes import scene_evaluators
 from xmcgan import handles
 from xmcgan.config import Config
 from xmcgan.config_checks import metric_names
+from xmcgan.models import hub_files
 
 # For a detector's label map: the classes that captions may name, and the suffix of the scores' names. The suffix is
 # empty for scenes: their captions come from a grammar whose nouns are all listed, so SOA is not an approximation there.
 _CLASSES = {"scenes": (SCENE_CLASSES, "")}
+
+
+def check_paths(config: Config, flag_prefix: str = "--config.evaluation.") -> None:
+    """Checks, before any work begins, that the folders and files are there which `build_measures` will load.
+
+    Args:
+      config: the config of the experiment.
+      flag_prefix: see `build_measures`.
+
+    Raises:
+      FileNotFoundError, ValueError: one is not; the message names its flag.
+    """
+    options = config.evaluation
+    metrics = metric_names(options.metrics)
+    folders = {}
+    if any(name in metrics for name in quality.METRICS) and options.network != "keras":  # Keras has files of its own.
+        folders["network_weights"] = options.network_weights
+    if "r_precision" in metrics:
+        folders["dual_encoder"] = options.dual_encoder
+    if "soa" in metrics:
+        folders["detector"] = options.detector
+        load_label_map(options.detector_labels, flag=f"{flag_prefix}detector_labels")
+        if options.soa_captions:
+            soa_captions.find_lists(options.soa_captions)
+    for name, handle in folders.items():
+        if handle and not handles.is_prepared(handle):
+            hub_files.check(handle, f"{flag_prefix}{name}")
 
 
 def prepare_networks(config: Config, data_dir: str) -> None:

@@ -45,6 +45,21 @@ class Jobs(NamedTuple):
     seeds: np.ndarray  # [n] int64, all different: the seeds of the noise.
 
 
+def find_lists(folder: str | os.PathLike) -> list[epath.Path]:
+    """Returns the files of the lists in a folder, sorted by name.
+
+    Raises:
+      FileNotFoundError: the folder does not exist, or has no list.
+    """
+    paths = matching(folder, "label_*.pkl")
+    if not paths:
+        raise FileNotFoundError(
+            f"No caption lists label_00_person.pkl, label_01_bicycle.pkl, ... in {folder}: download the folder "
+            "SOA/captions of github.com/tohinz/semantic-object-accuracy-for-generative-text-to-image-synthesis"
+        )
+    return paths
+
+
 def load_caption_lists(folder: str | os.PathLike) -> list[LabelCaptions]:
     """Reads the lists in a folder, pickled by Python 2 or 3; logs a warning that names the labels without a list.
 
@@ -58,12 +73,7 @@ def load_caption_lists(folder: str | os.PathLike) -> list[LabelCaptions]:
       FileNotFoundError: the folder does not exist, or has no list.
       ValueError: a file is not such a list or refers to a function or class, or two files have the same label.
     """
-    paths = matching(folder, "label_*.pkl")
-    if not paths:
-        raise FileNotFoundError(
-            f"No caption lists label_00_person.pkl, label_01_bicycle.pkl, ... in {folder}: download the folder "
-            "SOA/captions of github.com/tohinz/semantic-object-accuracy-for-generative-text-to-image-synthesis"
-        )
+    paths = find_lists(folder)
     lists: dict[int, LabelCaptions] = {}
     files: dict[int, epath.Path] = {}
     for path in paths:

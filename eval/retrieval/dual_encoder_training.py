@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from typing import Any, NamedTuple
@@ -18,12 +19,13 @@ from eval.retrieval.dual_encoder import is_saved, read_report, save_dual_encoder
 from eval.retrieval.dual_encoder_update import compiled_steps
 from eval.retrieval.towers import TowerOptions, Towers, check_options, learn_vocabulary
 from xmcgan import text_files
-from xmcgan.files import replaced
+from xmcgan.files import check_writable, replaced
 from xmcgan.training import cluster
 from xmcgan.training.checkpoints import Checkpoints
 from xmcgan.training.summaries import RunLog
 from xmcgan.training.workdir import held
 
+_OPTIONS_FILE = "options.json"
 _LOG_EVERY = 50
 _MAX_CHECKPOINTS = 2
 _WARM_UP = 0.05  # Share of the steps during which the learning rate rises.
@@ -89,12 +91,13 @@ def train(
     """
     if is_saved(output):
         return read_report(output)
-    if os.path.isdir(output) and os.listdir(output):  # Fail now, not after the training.
+    check_writable(output)  # Fail now, not after the training.
+    if os.path.isdir(output) and os.listdir(output):
         raise FileExistsError(f"{output} is not empty, and has no dual encoder: name another folder, or remove it")
     strategy = cluster.create_strategy()
     _check(options, pairs, strategy.num_replicas_in_sync)
     with held(workdir):
-        _claim_workdir(workdir, options, pairs)
+        _check_workdir(workdir, options, pairs)
         return _train_in(workdir, options, pairs, output, strategy, checkpoint_every, evaluate_every)
 
 
@@ -111,6 +114,7 @@ def _train_in(
     vocabulary = _vocabulary(workdir, pairs) if options.towers.text_tower == "scratch" else []
     with strategy.scope():
         state = TrainingState(options, vocabulary)
+    _claim_workdir(workdir, options, pairs)  # Now that its networks could be loaded.
     checkpoints = Checkpoints(workdir, state, _MAX_CHECKPOINTS)
     checkpoints.restore_latest()
     step = int(state.step.numpy())
@@ -231,36 +235,45 @@ def _device_batches(options: TrainingOptions, pairs: CaptionPairs, towers: Tower
 def _check(options: TrainingOptions, pairs: CaptionPairs, replicas: int) -> None:
     """Raises an error for options that do not suit the pairs or the number of replicas."""
     check_options(options.towers)
-    if options.steps < 1 or options.learning_rate <= 0:
-        raise ValueError("--steps and --learning_rate must be greater than 0")
+    if options.steps < 1 or not 0 < options.learning_rate < math.inf:
+        raise ValueError("--steps and --learning_rate must be greater than 0, and finite")
     if options.batch_size < 2 or options.batch_size % replicas:
         raise ValueError(f"--batch_size={options.batch_size}: set a multiple of the {replicas} replica(s), at least 2")
     if options.batch_size > pairs.num_images:
         raise ValueError(f"--batch_size={options.batch_size} is more than the {pairs.num_images} training images")
 
 
-def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) -> None:
-    """Reserves `workdir` for this training, or checks that it belongs to it."""
-    path = os.path.join(workdir, "options.json")
-    mine = json.loads(json.dumps({"pairs": pairs.identity, **_as_json(options)}))
-    if os.path.exists(path):
-        found = text_files.read_json(path, dict[str, Any])
-        for name, value in mine.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"{workdir} holds a training with {name}={found.get(name)!r}, not {value!r}: "
-                    "give another --workdir, or the options that it was started with"
-                )
+def _check_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) -> None:
+    """Checks that `workdir` belongs to this training, or to none yet."""
+    path = os.path.join(workdir, _OPTIONS_FILE)
+    if not os.path.exists(path):
         return
-    os.makedirs(workdir, exist_ok=True)
-    with replaced(path) as file:
-        json.dump(mine, file, indent=2)
+    found = text_files.read_json(path, dict[str, Any])
+    for name, value in _claim(options, pairs).items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"{workdir} holds a training with {name}={found.get(name)!r}, not {value!r}: "
+                "give another --workdir, or the options that it was started with"
+            )
+
+
+def _claim_workdir(workdir: str, options: TrainingOptions, pairs: CaptionPairs) -> None:
+    """Reserves `workdir` for this training, unless it has been already."""
+    path = os.path.join(workdir, _OPTIONS_FILE)
+    if not os.path.exists(path):
+        with replaced(path) as file:
+            json.dump(_claim(options, pairs), file, indent=2)
+
+
+def _claim(options: TrainingOptions, pairs: CaptionPairs) -> dict[str, Any]:
+    """Returns what determines a training, as read from JSON."""
+    return json.loads(json.dumps({"pairs": pairs.identity, **_as_json(options)}))
 
 
 def _vocabulary(workdir: str, pairs: CaptionPairs) -> list[str]:
-    """Learns the vocabulary from the training captions, or reads it if it has been learned before."""
+    """Learns the vocabulary from the training captions, or reads it if this training has learned it before."""
     path = os.path.join(workdir, "vocabulary.txt")
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not os.path.exists(os.path.join(workdir, _OPTIONS_FILE)):
         vocabulary = learn_vocabulary(pairs.captions())
         with replaced(path) as file:
             file.writelines(f"{piece}\n" for piece in vocabulary)

@@ -31,6 +31,10 @@ class Finished(msgspec.Struct):
     steps: int
 
 
+# Fields that follow from flags of experiments.run.
+_SET_BY = {"training.num_steps": "--num_pictures", "training.seed": "--seeds"}
+
+
 class Job(NamedTuple):
     """A training run and its evaluation."""
 
@@ -143,7 +147,7 @@ def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
     """Parses fields of the command line: ['training.log_every=100'] -> {'training.log_every': 100}.
 
     Raises:
-      ValueError: there is no such field, or the value does not have its type.
+      ValueError: there is no such field, another flag sets it, or the value does not have its type.
     """
     fields = config_lib.flatten(Config())
     parsed = {}
@@ -153,6 +157,8 @@ def parse_fields(settings: Sequence[str]) -> dict[str, Any]:
             raise ValueError(
                 f"'{setting}' sets no field of the config: give a field and a value, such as training.log_every=100"
             )
+        if name in _SET_BY:
+            raise ValueError(f"'{setting}': {_SET_BY[name]} sets {name}")
         kind = type(fields[name])
         try:
             parsed[name] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)

@@ -57,6 +57,16 @@ def test_the_same_as_without(ln_coco, tmp_path, caplog, monkeypatch):
         assert caption.decode() in [said["caption"] for said in narratives[image_id.decode()]]
 
 
+def test_a_runner_or_an_option_that_beam_does_not_know():
+    with pytest.raises(
+        ValueError, match=r"^--beam_runner=NoRunner cannot be used: Unexpected pipeline runner"
+    ) as error:
+        prepare.pipeline_options("NoRunner", [])
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=r"^--beam_options=--direct_num_workers=x: argument --direct_num_workers: inv"):
+        prepare.pipeline_options("DirectRunner", ["--direct_num_workers=x"])
+
+
 @pytest.mark.slow  # Each of Beam's processes imports TensorFlow.
 def test_several_processes_and_archives(tmp_path):
     source = tmp_path / "source"
@@ -88,4 +98,4 @@ def test_a_failed_pipeline_says_why_in_one_line_and_leaves_nothing(ln_coco, tmp_
     with pytest.raises(ValueError, match=message) as error:
         prepare.convert("ln_coco", ln_coco, tmp_path / "data", max_skipped, **RUNNER)
     assert "\n" not in str(error.value)
-    assert [path.name for path in (tmp_path / "data" / "ln_coco").iterdir()] == []
+    assert list((tmp_path / "data").iterdir()) == []

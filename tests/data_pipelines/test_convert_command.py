@@ -23,6 +23,7 @@ from data_pipelines import records
         (["--dataset=ln_coco", "--source=x", "--beam_options=--x=1"], "--beam_options needs --beam_runner"),
         (["--dataset=scenes", "--beam_runner=DirectRunner"], "--beam_runner needs --source"),
         (["--dataset=coco2014", "--source=x", "--max_skipped=1.5"], "max_skipped"),
+        (["--dataset=coco2014", "--source=http://x/y"], "--source=http://x/y: give a path on this machine, or in a"),
         (["--dataset=coco2014", "x"], "unexpected argument 'x'"),
     ],
 )

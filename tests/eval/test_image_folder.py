@@ -80,6 +80,7 @@ def test_every_damaged_image_is_found_before_the_work_begins(folder):
         ("a.png\ta\t1\t2\n", ValueError, "line 1: not 'file<TAB>caption'"),
         ("a.png\ta cat\n", ValueError, "names 1 images: metrics need two or more"),
         ("a.png\ta cat\n/dev/zero\ta dog\n", ValueError, "line 2: '/dev/zero' is outside of the folder: write names"),
+        ("a.png\ta cat\na.png\ta dog\n", ValueError, "line 2: 'a.png' is in line 1 already: write one line for each"),
         ("../a.png\ta cat\n", ValueError, r"line 1: '\.\./a\.png' is outside of the folder"),
         ("x/../../a.png\ta cat\n", ValueError, "line 1: .* is outside of the folder"),
     ],
@@ -91,6 +92,8 @@ def test_a_bad_table_is_refused(table, error, words, folder):
     with pytest.raises(error, match=words) as raised:
         image_folder.read(str(folder))
     assert "\n" not in str(raised.value)
+    with pytest.raises(FileNotFoundError, match=r"^nothing is not a folder: pass a folder of images as --images"):
+        image_folder.read("nothing")
 
 
 def test_a_table_of_another_encoding_is_refused(folder):

@@ -272,6 +272,8 @@ def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluator
     [
         ([], "name what to evaluate: --workdir=RUN, or --export or --images=FOLDER with --dataset"),
         (["--images=x"], "--images needs --dataset"),
+        (["--images=x", "--dataset=scenes", "--follow"], "--follow belongs to --workdir: leave it out"),
+        (["--workdir={run}", "--dataset=scenes"], "--dataset belongs to --export and --images: leave it out"),
         (["--export=x"], "--export needs --dataset"),
         (["--export=/nowhere", "--dataset=scenes"], "/nowhere"),
         (["--workdir=/nowhere"], "no training run in /nowhere"),

@@ -194,8 +194,8 @@ def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing.flags", "error: Unable to open flagfile: [Errno 2] No such file or directory: 'nothing.flags'"),
-        ("latin.flags", "error: a --flagfile is not UTF-8 text: save it as UTF-8, with one flag a line"),
+        ("nothing.flags", "error: --flagfile=nothing.flags: No such file or directory: check the path"),
+        ("latin.flags", "error: --flagfile=latin.flags is not UTF-8 text: save it as UTF-8, with one flag a line"),
     ],
 )
 def test_a_flagfile_that_cannot_be_read(name, message, call, folder):
@@ -218,7 +218,17 @@ def test_a_flagfile_that_cannot_be_read(name, message, call, folder):
         (["--dataset=scenes", "runs/x"], "unexpected argument 'runs/x'"),
         (["--dataset=scenes", "--share=nan"], "--share=nan is not a number"),
         (["--dataset=scenes", "--config.training.btach_size=3"], "did you mean --config.training.batch_size?"),
-        (["--dataset=scenes", "--config.training.batch_size=many"], "--config.training.batch_size=many"),
+        (["--dataset=scenes", "--config.training.batch_size=many"], "batch_size=many: give a whole number"),
+        (["--dataset=scenes", "--config.training.ema_decay=many"], "ema_decay=many: give a number"),
+        (["--dataset=scenes", "--config.training.xla=maybe"], "xla=maybe: give true or false"),
+        (["--dataset=scenes", "--config.training=5"], "--config.training is a group of fields: set one of them"),
+        (["--dataset=scenes", "--config=x"], "--config=x: set its fields, as --config.GROUP.FIELD=VALUE"),
+        (["--dataset="], "--dataset is missing: choose one of"),
+        (
+            ["--dataset=scenes", "--data_dir=s3://b/x"],
+            "--data_dir=s3://b/x: give a path on this machine, or in a bucket",
+        ),
+        (["--dataset=scenes", "--workdir=gs://b/x"], "--workdir=gs://b/x: give a path on this machine, and copy"),
         (["--dataset=scenes", "--config.dataset=coco2014"], "--dataset sets it"),
         (["--dataset=scenes", "--config.data.image_size=100"], "config.data.image_size=100 is not possible"),
         (["--dataset=coco2014", "--config.text.encoder="], "config.text.encoder='' is empty"),
@@ -241,7 +251,9 @@ def test_a_wrong_command_line_is_one_line_and_status_2(call, arguments, message)
         ("ValueError('a\\x1b[2J\\udcffb')", r"a\x1b[2J\udcffb"),
         ("ValueError('one\\ntwo')", "one (--traceback shows the rest)"),
         ("FileNotFoundError('runs/x: no checkpoint: train first')", "runs/x: no checkpoint: train first"),
-        ("FileNotFoundError(2, 'No such file or directory', 'a.txt')", "a.txt: No such file or directory"),
+        ("FileNotFoundError(2, 'No such file or directory', 'a.txt')", "a.txt: No such file or directory: check the"),
+        ("FileExistsError(17, 'File exists', 'a')", "a: File exists: name another path"),
+        ("NotADirectoryError(20, 'Not a directory', 'a/b')", "a/b: Not a directory: a part of this path is a file"),
         ("OSError(28, 'No space left on device', 'runs')", "runs: No space left on device: free some space there"),
         ("PermissionError(13, 'Permission denied', '/x')", "/x: Permission denied: name a folder that you may"),
     ],

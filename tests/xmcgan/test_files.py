@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -144,6 +145,35 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path):
         (folder / "a").touch()
         raise ValueError("half")
     assert not os.listdir(tmp_path)
+
+
+def test_whether_a_folder_can_be_written_to(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    for path in (tmp_path, tmp_path / "a" / "b"):
+        files.check_writable(path)
+    files.check_writable("gs://bucket/a")
+    with pytest.raises(OSError, match=r"/file is a file: name another folder$"):
+        files.check_writable(tmp_path / "file")
+    with pytest.raises(OSError, match=r"/file is a file, so there can be no folder .*/file/a/b: name another"):
+        files.check_writable(tmp_path / "file" / "a" / "b")
+    with pytest.raises(OSError, match=r"/circle is a link that leads nowhere: name another folder$"):
+        files.check_writable(tmp_path / "circle")
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)  # As on a read-only disk.
+    with pytest.raises(OSError, match=rf"^{tmp_path} cannot be written to: name another folder$"):
+        files.check_writable(tmp_path / "a" / "b")
+    assert sorted(os.listdir(tmp_path)) == ["circle", "file"]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    with pytest.raises(OSError) as error, files.replaced(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")  # As `write` does.
+    assert error.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(OSError) as error, files.new_folder(tmp_path / "folder"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert error.value.filename == str(tmp_path / "folder")
+    with pytest.raises(OSError, match="File name too long"):
+        files.check_writable(tmp_path / ("x" * 300))
 
 
 def test_room_on_the_disk(tmp_path, monkeypatch):

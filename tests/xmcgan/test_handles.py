@@ -24,6 +24,11 @@ def test_handles(handle, resolved):
     assert handles.name_of(resolved, "records") == handle
 
 
+def test_the_folders_of_this_package():
+    assert handles.is_of_package(handles.pretrained_folder("scenes"))
+    assert not handles.is_of_package("runs/scenes")
+
+
 def test_text_handles():
     assert handles.resolve_text(preset("scenes").text, "records") == (
         "records/scenes/bert/preprocessor",

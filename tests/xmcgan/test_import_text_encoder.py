@@ -45,6 +45,7 @@ def test_the_command_writes_what_training_loads(command, tmp_path):
         ([], "--output is missing: give the folder to make"),
         (["--output=x"], "give either --source=FOLDER or --download=NAME"),
         (["--output=x", "--source=y", "--download=z"], "give either --source=FOLDER or --download=NAME"),
+        (["--output=x", "--source=y", "--revision=z"], "--revision belongs to --download"),
         (["--output={tmp}/x", "--source={tmp}"], "has no config.json: pass the folder of a Hugging Face model"),
     ],
 )

@@ -38,7 +38,8 @@ def download(name: str, revision: str | None = None) -> str:
     try:
         return huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS))
     except Exception as error:  # The library's own, those of its HTTP client, and the system's.
+        reason = one_line(error.__cause__ or error)  # The library's own message speaks of its cache.
         raise FileNotFoundError(
-            f"--download={name} cannot be downloaded ({one_line(error)}): check the name, or fetch config.json, "
+            f"--download={name} cannot be downloaded ({reason}): check the name, or fetch config.json, "
             f"tokenizer.json, tokenizer_config.json, vocab.txt and {weights.FILE} by hand and pass --source=FOLDER"
         ) from error

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow as tf
@@ -36,14 +37,8 @@ def load(handle: str, name: str) -> tf.Module:
       FileNotFoundError: the handle cannot be fetched, or the folder holds no SavedModel.
       ValueError: the SavedModel is broken.
     """
-    if "://" in handle:
-        folder = _fetch(handle, name)
-    elif tf.io.gfile.exists(os.path.join(handle, _GRAPH)):
-        folder = handle
-    else:
-        raise FileNotFoundError(
-            f"{name}='{handle}': this folder holds no SavedModel (no {_GRAPH}): pass {name}=FOLDER, or a TF-Hub handle"
-        )
+    check(handle, name)
+    folder = _fetch(handle, name) if "://" in handle else handle
     try:
         return hub.load(literal_folder(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
@@ -51,6 +46,18 @@ def load(handle: str, name: str) -> tf.Module:
             f"{name}='{handle}': the SavedModel in '{folder}' cannot be read "
             f"({one_line(error)}): remove that folder and fetch it again"
         ) from error
+
+
+def check(handle: str, name: str) -> None:
+    """Checks that a folder holds a SavedModel, without loading it; a TF-Hub handle is not checked.
+
+    Raises:
+      FileNotFoundError: it does not; see `load` for the arguments.
+    """
+    if "://" in handle or tf.io.gfile.exists(os.path.join(handle, _GRAPH)):
+        return
+    found = f"this folder holds no SavedModel (no {_GRAPH})" if os.path.isdir(handle) else "there is no such folder"
+    raise FileNotFoundError(f"{name}='{handle}': {found}: pass {name}=FOLDER, or a TF-Hub handle")
 
 
 def save_functions(
@@ -131,9 +138,11 @@ def connection_timeout(seconds: float = _CONNECTION_TIMEOUT) -> Iterator[None]:
         socket.setdefaulttimeout(previous)
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Returns an error's message in one short line, to be quoted in another message."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    if "0 MetaGraphs" in str(error):  # TensorFlow then speaks of an argument of its own.
+        return f"its {_GRAPH} is empty or cut off"
+    return textwrap.shorten(str(error), 200, placeholder=" ...") or type(error).__name__
 
 
 def _fetch(handle: str, name: str) -> str:

@@ -9,6 +9,7 @@ Both come from TF Hub or from a local folder, and have TF Hub's common SavedMode
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -180,12 +181,22 @@ def load_text_encoder(config: Config, data_dir: str) -> TextEncoder:
       FileNotFoundError: a handle cannot be fetched, or a folder holds no SavedModel.
       ValueError: the encoder does not fit the config, see `TextEncoder`.
     """
-    return TextEncoder(
-        *handles.resolve_text(config.text, data_dir),
-        config.data.text_length,
-        config.text.sentence_pooling,
-        config.text.dim,
-    )
+    try:
+        return TextEncoder(
+            *handles.resolve_text(config.text, data_dir),
+            config.data.text_length,
+            config.text.sentence_pooling,
+            config.text.dim,
+        )
+    except FileNotFoundError as error:
+        for name, path in zip(("preprocessor", "encoder"), handles.resolve_text(config.text, data_dir)):
+            handle = getattr(config.text, name)
+            if handles.is_prepared(handle) and not os.path.isdir(path):
+                raise FileNotFoundError(
+                    f"text.{name}='{handle}' is a folder below --data_dir, and there is no {path}: give the --data_dir "
+                    "that the run was trained with"
+                ) from error
+        raise
 
 
 def load_preprocessor(handle: str, name: str = "text.preprocessor") -> tf.Module:

@@ -15,7 +15,7 @@ import msgspec
 import tensorflow as tf
 from absl import logging
 
-from xmcgan import text_files
+from xmcgan import handles, text_files
 from xmcgan.files import READ_ONLY, remove_temporary, replaced, temporary_path
 from xmcgan.literal_paths import literal_path
 from xmcgan.temporary_folders import temporary_folder
@@ -156,6 +156,8 @@ def find(workdir: str, which: str = "latest") -> str:
     elif which == BEST:
         path = _best(workdir)
         remedy = f"python -m eval.evaluate --workdir={workdir} keeps the best one by FID"
+        if handles.is_of_package(workdir):
+            remedy = "the models of this package have one checkpoint each, so leave out --checkpoint"
     elif re.fullmatch(r"[0-9]{1,18}", which):
         kept = {step_of(kept_path): kept_path for kept_path in find_all(workdir)}
         path = kept.get(int(which))

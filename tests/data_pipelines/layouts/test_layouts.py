@@ -143,6 +143,15 @@ def test_flickr30k_has_a_line_without_a_caption(tmp_path):
     assert read(tmp_path)[2] == [("caption", "results.csv, line 42", "line without a caption")]
 
 
+def test_a_caption_column_where_there_are_none(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.txt").write_text("a cat")
+    with pytest.raises(
+        ValueError, match=r"^--caption_column=text does not apply to layout 'txt', which has no columns"
+    ):
+        read(tmp_path, caption_column="text")
+
+
 def test_a_caption_column_is_chosen_by_name(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(name.encode())

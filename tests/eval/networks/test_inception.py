@@ -260,7 +260,7 @@ def test_offline_keras_says_what_to_fetch(monkeypatch, tmp_path):
 def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=f"unknown network 'vgg': choose one of {', '.join(NETWORKS)}"):
         load_image_network("vgg", "")
-    with pytest.raises(FileNotFoundError, match=r"--network_weights='.*': this folder holds no SavedModel"):
+    with pytest.raises(FileNotFoundError, match=r"--network_weights='': there is no such folder"):
         load_image_network("scenes", "")
     with pytest.raises(ValueError, match=r"--network_weights='.*' is not the network 'scenes' .*features and logits"):
         load_image_network("scenes", tfgan_folder)

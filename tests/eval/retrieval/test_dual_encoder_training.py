@@ -125,12 +125,27 @@ def test_scenes_have_a_preset(scenes_dir, tmp_path):
         ({"batch_size": 61}, "--batch_size=61 is more than the 60 training images"),
         ({"batch_size": 1}, "--batch_size=1: set a multiple of the 1 replica"),
         ({"steps": 0}, "--steps and --learning_rate must be greater than 0"),
+        ({"learning_rate": float("inf")}, "--steps and --learning_rate must be greater than 0, and finite"),
     ],
 )
 def test_impossible_options_are_refused(changes, message, scenes_dir, tmp_path):
     with pytest.raises(ValueError, match=message):
         tiny_dual_encoder.train(scenes_dir, tmp_path, **changes)
     assert not os.listdir(tmp_path)
+
+
+def test_a_text_tower_that_cannot_be_loaded_claims_nothing(scenes_dir, tmp_path):
+    towers = tiny_dual_encoder.OPTIONS.towers._replace(text_tower="bert", text_preprocessor="/no", text_encoder="/no")
+    with pytest.raises(FileNotFoundError, match="--text_preprocessor='/no': there is no such folder"):
+        tiny_dual_encoder.train(scenes_dir, tmp_path, towers=towers)
+    assert not os.listdir(tmp_path)
+
+
+def test_an_output_that_is_a_file_is_refused_before_the_training(scenes_dir, tmp_path):
+    (tmp_path / "output").touch()
+    with pytest.raises(NotADirectoryError, match="/output is a file: name another folder"):
+        tiny_dual_encoder.train(scenes_dir, tmp_path)
+    assert os.listdir(tmp_path) == ["output"]
 
 
 def test_a_folder_of_something_else_is_refused(scenes_dir, trained, tmp_path):

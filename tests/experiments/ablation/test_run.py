@@ -66,6 +66,8 @@ def test_fields_are_read_by_their_types():
     for setting in ("training.log=1", "dataset=scenes", "training.log_every"):
         with pytest.raises(ValueError, match="sets no field of the config"):
             parse_fields([setting])
+    with pytest.raises(ValueError, match=r"^'training.seed=5': --seeds sets training.seed$"):
+        parse_fields(["training.seed=5"])
     with pytest.raises(ValueError, match=r"training.log_every takes a value of type int"):
         parse_fields(["training.log_every=often"])
 

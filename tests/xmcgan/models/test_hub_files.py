@@ -49,6 +49,11 @@ def test_says_which_flag_takes_a_folder(tmp_path):
         FileNotFoundError, match=r"--some\.flag='.*': this folder holds no SavedModel.*pass --some\.flag"
     ):
         hub_files.load(str(tmp_path), FLAG)
+    with pytest.raises(FileNotFoundError, match=r"--some\.flag='.*/no': there is no such folder: pass --some\.flag"):
+        hub_files.check(str(tmp_path / "no"), FLAG)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match=r"cannot be read \(its saved_model\.pb is empty or cut off\): remove that"):
+        hub_files.load(str(tmp_path), FLAG)
     (tmp_path / "saved_model.pb").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"--some\.flag='.*': the SavedModel in '.*' cannot be read .* fetch it again"):
         hub_files.load(str(tmp_path), FLAG)

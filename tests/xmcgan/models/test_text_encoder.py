@@ -244,6 +244,13 @@ def test_check_captions():
         text_encoder.check_captions([b"\xff".decode("utf-8", "surrogateescape")])
 
 
+def test_another_folder_of_records_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"^text.preprocessor='scenes:bert/preprocessor' is .* below --data_dir"
+    ):
+        text_encoder.load_text_encoder(preset("scenes"), str(tmp_path))
+
+
 def test_handles_with_a_name_mean_what_was_prepared(monkeypatch):
     monkeypatch.setattr(text_encoder, "TextEncoder", lambda *args: args)
     prepared = prepare.text_model_folder("records")
