@@ -28,7 +28,7 @@ def test_what_fails_or_is_killed_leaves_no_version(tmp_path):
     with pytest.raises(RuntimeError), new_version(str(folder)) as draft:
         os.makedirs(draft.folder)
         raise RuntimeError
-    assert os.listdir(folder) == []
+    assert os.listdir(tmp_path) == []
     os.makedirs(folder / "incomplete" / "variables")  # Of a process that was killed.
     assert _write(folder).number == 1
     assert sorted(os.listdir(folder)) == ["1"]
