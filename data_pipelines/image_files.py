@@ -225,13 +225,13 @@ def _decode_opened(content: bytes, image: Image.Image) -> ImageFile:
     if is_png and not is_opaque:
         image.load()  # Before its EXIF data: reading those loads the file too, and Pillow tells of damage only once.
     turn = _turn(image)
-    if is_png and is_opaque:
-        is_deep = content[_PNG_DEPTH] == 16
+    if is_png:  # Also transparent ones, which Pillow decodes: records may store their bytes, see `encoded_for_records`.
         try:
             pixels = tf.io.decode_png(content, channels=3).numpy()
         except tf.errors.InvalidArgumentError as error:
             raise _Refusal("damaged PNG") from error
-        changes = [_EIGHT_BITS] if is_deep else []
+    if is_png and is_opaque:
+        changes = [_EIGHT_BITS] if content[_PNG_DEPTH] == 16 else []
     else:
         pixels, changes = _rgb(image)
     if image.format == "TIFF":  # Pillow has turned it.

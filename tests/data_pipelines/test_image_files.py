@@ -191,6 +191,11 @@ def _png_of_size(width: int, height: int) -> bytes:
     return PLAIN["png"][:12] + head + struct.pack(">I", zlib.crc32(head)) + PLAIN["png"][33:]
 
 
+def _wrong_checksum(png: bytes) -> bytes:
+    """Returns a PNG file whose last chunk of pixels has another sum than it says; the empty end chunk has 12 bytes."""
+    return png[:-16] + bytes(4) + png[-12:]
+
+
 @pytest.mark.parametrize(
     "content, reason",
     [
@@ -200,6 +205,8 @@ def _png_of_size(width: int, height: int) -> bytes:
         (PLAIN["png"][:-600], "damaged PNG"),
         (encode(RGBA, "PNG")[:-600], "damaged PNG"),
         (encode(RGBA, "PNG").replace(b"IDAT\x78", b"IDAT\x00"), "damaged PNG"),
+        (_wrong_checksum(PLAIN["png"]), "damaged PNG"),
+        (_wrong_checksum(ODD["opaque alpha"][0]), "damaged PNG"),  # Pillow would read it, TensorFlow would not.
         (encode(RGB, "BMP")[:-600], "damaged BMP"),
         (encode(Image.fromarray(GRAY), "GIF")[:-300], "damaged GIF"),
         (encode(RGB, "TIFF")[:-600], "damaged TIFF"),
