@@ -99,8 +99,8 @@ def test_a_model_says_where_it_comes_from(of_run, exported, drawing_run, export_
     assert (of_run.image_size, of_run.noise_dim) == (exported.image_size, exported.noise_dim) == (64, 32)
 
 
-# Of a run: tests/eval/test_run_evaluation.py draws so.
-@pytest.mark.parametrize("kind", [pytest.param("run", marks=pytest.mark.slow), "export"])
+@pytest.mark.slow  # The command of tests/eval/test_run_evaluation.py draws so.
+@pytest.mark.parametrize("kind", ["run", "export"])
 def test_replicas_draw_what_python_draws(kind, of_run, exported, drawing_run, scenes_dir, export_dir):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():

@@ -124,7 +124,7 @@ def test_mistakes_are_told_and_the_images_stay(page):
     page.get_by_text("The rest is ignored").wait_for()
 
 
-@on_a_desktop
+@pytest.mark.slow  # Without a browser: test_demo_actions. What a button does in one: above.
 def test_slide_from_one_caption_to_another(page, exported):
     page.fill("#caption textarea", CAPTION)
     if page.get_by_role("tab", name="Between captions").is_visible():
@@ -169,6 +169,7 @@ def test_it_takes_no_files_and_gives_none_but_its_own(request_line, length, stat
         assert connection.recv(100).split()[1] == b"%d" % status
 
 
+@pytest.mark.slow  # Sixteen threads and one model: tests/xmcgan/serving/test_export.py.
 def test_many_at_once_wait_for_their_own(address, exported):
     from gradio_client import Client
 

@@ -71,11 +71,9 @@ def test_resnet_logits_are_the_scores_before_the_softmax(resnet_file):
 
 def test_a_file_with_the_classifier_serves_the_layers_before_it(resnet_file):
     path, resnet = resnet_file
-    encoder = image_encoder.build_image_encoder("resnet50", path, "conv2_block3_out", 64)
-    images = _images(1, 64, 64)
-    headless = tf.keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3))
-    headless.set_weights(resnet.get_weights()[:-2])
-    layer = tf.keras.Model(headless.input, headless.get_layer("conv2_block3_out").output)
+    encoder = image_encoder.build_image_encoder("resnet50", path, "conv2_block3_out", 224)
+    images = _images(1, 224, 224)
+    layer = tf.keras.Model(resnet.input, resnet.get_layer("conv2_block3_out").output)
     expected = layer(tf.keras.applications.resnet50.preprocess_input(255.0 * images), training=False)
     np.testing.assert_allclose(encoder(images), expected.numpy().mean(axis=(1, 2)), rtol=1e-3, atol=1e-3)
 

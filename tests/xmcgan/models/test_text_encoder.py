@@ -33,10 +33,12 @@ class PublishedPreprocessor(tf.Module):
         self._tokenizer = tf_text.BertTokenizer(self._table, lower_case=True)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.autograph.experimental.do_not_convert  # TensorFlow Text needs no AutoGraph, which takes seconds.
     def tokenize(self, captions):
         return tf.cast(self._tokenizer.tokenize(captions), tf.int32)
 
     @tf.function
+    @tf.autograph.experimental.do_not_convert
     def bert_pack_inputs(self, inputs, seq_length=128):
         segments = [segment.merge_dims(1, -1) if segment.shape.rank > 2 else segment for segment in inputs]
         trimmed = tf_text.RoundRobinTrimmer(seq_length - len(segments) - 1).trim(segments)
@@ -64,8 +66,8 @@ def published(tmp_path_factory):
     inputs = {name: layers.Input([None], dtype=tf.int32, name=name) for name in text_encoder.TOKEN_FEATURES}
     x = layers.Embedding(len(VOCABULARY), DIM)(inputs["input_word_ids"])
     x = layers.Dropout(0.5)(x + layers.Embedding(2, DIM)(inputs["input_type_ids"]))
-    mask = tf.cast(inputs["input_mask"], tf.bool)[:, tf.newaxis, :]
-    x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 12)(x, x, attention_mask=mask))
+    mask = tf.cast(inputs["input_mask"], tf.bool)
+    x = layers.LayerNormalization()(x + layers.Attention()([x, x], mask=[None, mask]))  # One layer is saved sooner.
     pooled = layers.Dense(DIM, "tanh")(x[:, 0])
     outputs = {"sequence_output": x, "pooled_output": pooled, "default": pooled, "encoder_outputs": [x]}
     bert = tf.keras.Model(inputs, outputs)
@@ -222,7 +224,9 @@ def _unreachable(*args, **kwargs):
     raise OSError("no route")
 
 
-def test_refuses_what_does_not_fit(handles):
+def test_refuses_what_does_not_fit(handles, encoder, monkeypatch):
+    loaded = dict(zip(handles, (encoder._preprocessor, encoder._encoder)))  # To load them five times takes seconds.
+    monkeypatch.setattr(text_encoder.hub_files, "load", lambda handle, _: loaded[handle])
     preprocessor, encoder = handles
     with pytest.raises(ValueError, match=rf"text.dim=768, but the encoder .* set text.dim={DIM}"):
         text_encoder.TextEncoder(preprocessor, encoder, TEXT_LENGTH, dim=768)
