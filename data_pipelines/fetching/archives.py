@@ -39,7 +39,8 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path, temporary: pathlib.Path)
     with contextlib.ExitStack() as stack:
         with _explained(archive):
             opened = stack.enter_context(zipfile.ZipFile(archive))
-        members = opened.infolist()
+        # An entry './' is the folder itself, which Python 3.12.1 refuses to extract.
+        members = [member for member in opened.infolist() if pathlib.PurePosixPath(member.filename).parts]
         for member in members:
             _check_path(archive, member)
         check_room(folder, sum(member.file_size for member in members), f"unpack {archive.name}")
