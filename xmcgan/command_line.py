@@ -350,7 +350,7 @@ def _check_overrides(argv: list[str], tree: config_lib.Config) -> None:
         if match and match[1] == "dataset":
             raise app.UsageError("--config.dataset cannot be set: --dataset sets it")
         if match and any(field.startswith(f"{match[1]}.") for field in fields):
-            raise app.UsageError(f"--config.{match[1]} is a group of fields: set one of them, see --help")
+            raise app.UsageError(f"--config.{match[1]} is a group of fields: set one of them")
         if match and match[1] not in fields:
             close = difflib.get_close_matches(match[1], fields, n=1)
             hint = f"did you mean --config.{close[0]}?" if close else "--help lists the fields"

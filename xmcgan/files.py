@@ -174,9 +174,13 @@ def check_room(folder: str | os.PathLike, needed: float, purpose: str) -> None:
     free = shutil.disk_usage(_nearest(pathlib.Path(folder).absolute())).free
     if needed > free:
         raise OSError(
-            f"{os.fspath(folder)} has {free / 1e9:.1f} GB free, and {needed / 1e9:.1f} GB are needed to {purpose}: "
+            f"{os.fspath(folder)} has {_size(free)} free, and {_size(needed)} are needed to {purpose}: "
             "free some space there, or name a folder on another disk"
         )
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.2f} MB"
 
 
 def _nearest(path: pathlib.Path) -> pathlib.Path:

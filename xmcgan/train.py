@@ -59,14 +59,14 @@ def main(argv: list[str]) -> None:
     from data_pipelines import prepare, training_data
     from xmcgan.models.text_encoder import load_text_encoder
     from xmcgan.training import loop
-    from xmcgan.training.workdir import check_not_held
+    from xmcgan.training.workdir import check_free
     from xmcgan.training.workers import Workers
 
     # First, because several workers must connect before TensorFlow does anything else.
     strategy = cluster.create_strategy(_STRATEGY.value, _TPU.value)
     workers = Workers(strategy)
     if workers.is_chief:
-        check_not_held(workdir)  # Now, not only after everything is loaded.
+        check_free(workdir)  # Now, not only after everything is loaded.
     else:
         logging.set_verbosity(logging.WARNING)
     loop.check_run(config, workdir, strategy)

@@ -181,3 +181,6 @@ def test_room_on_the_disk(tmp_path, monkeypatch):
     files.check_room(tmp_path / "not" / "there", 0.9e9, "try")
     with pytest.raises(OSError, match=r"not/there has 1\.0 GB free, and 1\.1 GB are needed to try: free some space"):
         files.check_room(tmp_path / "not" / "there", 1.1e9, "try")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(65_536, 65_536, 0))
+    with pytest.raises(OSError, match=r"has 0\.00 MB free, and 0\.07 MB are needed to try"):
+        files.check_room(tmp_path, 70_000, "try")

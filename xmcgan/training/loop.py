@@ -15,7 +15,6 @@ from absl import logging
 
 from xmcgan import config_json
 from xmcgan.config import Config
-from xmcgan.files import check_writable
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.replicas import check_groups, mean_over_replicas
 from xmcgan.training import cluster, diagnosis, initial_weights, random_numbers
@@ -215,12 +214,10 @@ def check_run(config: Config, workdir: str, strategy: tf.distribute.Strategy) ->
       ValueError: the devices cannot share the batch, the workdir belongs to another run, or the networks of
         `training.init_from` do not fit.
       FileNotFoundError: there is no run or model `training.init_from`.
-      OSError: the workdir cannot be made or written to.
     """
     options, replicas = config.training, strategy.num_replicas_in_sync
     cluster.check_divides(options.batch_size, replicas, options.micro_batches)
     check_groups(config.generator.batch_norm_replicas, replicas)
-    check_writable(workdir)
     check_workdir(workdir, config)
     if options.init_from and newest(workdir) is None:
         initial_weights.check(config)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from xmcgan import config as config_lib
 from xmcgan import config_json, handles, locks, text_files
 from xmcgan.config import Config
-from xmcgan.files import write_text
+from xmcgan.files import check_writable, write_text
 from xmcgan.training import checkpoint_files, cluster
 
 # Parts of the system's error messages, in lower case, and what to do about them.
@@ -96,12 +96,14 @@ def held(workdir: str) -> Iterator[None]:
         yield
 
 
-def check_not_held(workdir: str) -> None:
-    """Checks that no other process trains in `workdir`.
+def check_free(workdir: str) -> None:
+    """Checks that `workdir` can be written to, and that no other process trains there.
 
     Raises:
       InUseError: another process trains there.
+      OSError: there can be no such folder, or it may not be written to.
     """
+    check_writable(workdir)
     with _explain_in_use():
         locks.check_free(os.path.join(workdir, locks.FILE))
 

@@ -5,7 +5,7 @@ import pytest
 from tests.support.tiny_networks import tiny_config
 from xmcgan.config import settings
 from xmcgan.config_json import to_json
-from xmcgan.training.workdir import claim_workdir, read_config
+from xmcgan.training.workdir import check_free, claim_workdir, read_config
 
 
 def test_the_config_of_a_run_is_kept(tmp_path):
@@ -15,6 +15,14 @@ def test_the_config_of_a_run_is_kept(tmp_path):
     assert read_config(workdir) == config
     claim_workdir(workdir, tiny_config())  # Its own run is taken up again.
     assert os.listdir(workdir) == ["config.json"]
+
+
+def test_a_folder_that_there_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"/file is a file, so there can be no folder .*/file/run: name another folder$"):
+        check_free(str(tmp_path / "file" / "run"))
+    check_free(str(tmp_path / "new" / "run"))
+    assert os.listdir(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize(
