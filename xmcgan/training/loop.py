@@ -15,13 +15,14 @@ from absl import logging
 
 from xmcgan import config_json
 from xmcgan.config import Config
+from xmcgan.files import check_room
 from xmcgan.models.text_encoder import TextEncoder
 from xmcgan.replicas import check_groups, mean_over_replicas
 from xmcgan.training import cluster, diagnosis, initial_weights, random_numbers
 from xmcgan.training.batch_step import step_on_batches
 from xmcgan.training.checkpoints import Checkpoints, newest
 from xmcgan.training.preemption import StopRequest
-from xmcgan.training.state import TrainState, decay_at, set_learning_rates, update_average
+from xmcgan.training.state import TrainState, decay_at, set_learning_rates, size_of_checkpoint, update_average
 from xmcgan.training.summaries import PendingMetrics, RunLog, format_seconds
 from xmcgan.training.validation import HeldOut, Validation
 from xmcgan.training.workdir import check_workdir, claim_workdir, explain_write_errors, held
@@ -127,6 +128,8 @@ def train(
         # 3. The workdir is claimed for this run, and the last checkpoint is evaluated if that was missed.
         workers.check_same(config_json.to_json(config), step, workdir)
         if workers.is_chief:
+            if step < num_steps:
+                check_room(workdir, size_of_checkpoint(state), "write a checkpoint")
             claim_workdir(workdir, config)
         if evaluate and checkpoints.latest and step % config.evaluation.every == 0:
             evaluate(checkpoints.latest)  # Does nothing if it was evaluated before the run was stopped.

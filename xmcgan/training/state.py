@@ -36,6 +36,15 @@ class TrainState(tf.train.Checkpoint):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
 
+def size_of_checkpoint(state: TrainState) -> int:
+    """Returns the bytes of a checkpoint's weights: those of the networks and Adam's two moments of each."""
+    generator, discriminator = (
+        sum(variable.shape.num_elements() for variable in network.trainable_variables)
+        for network in (state.generator, state.discriminator)
+    )
+    return tf.float32.size * (4 * generator + 3 * discriminator)  # The fourth is the average of the generator.
+
+
 class Adam(tf.keras.optimizers.Adam):
     """Adam with epsilon added to the bias-corrected root, computed by TensorFlow's fused kernel.
 

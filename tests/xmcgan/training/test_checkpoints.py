@@ -20,7 +20,7 @@ from xmcgan.training.checkpoints import (
     read_best,
     restore_generator,
 )
-from xmcgan.training.state import TrainState, build_discriminator, build_generator
+from xmcgan.training.state import TrainState, build_discriminator, build_generator, size_of_checkpoint
 from xmcgan.training.step import TrainingStep
 from xmcgan.training.workdir import claim_workdir
 
@@ -49,6 +49,12 @@ def trained(tmp_path_factory):
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2]) ** 2)
     kept.save()
     return workdir, config, state
+
+
+def test_the_room_that_a_checkpoint_needs(trained):
+    workdir, _, state = trained
+    written = os.path.getsize(f"{newest(workdir)}.data-00000-of-00001")
+    assert 0.5 * written < size_of_checkpoint(state) <= written  # The rest are statistics and the like.
 
 
 @pytest.fixture(scope="module")
