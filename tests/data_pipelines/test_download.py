@@ -271,7 +271,7 @@ def test_refuses_a_disk_that_is_too_small_before_the_first_byte(server, monkeypa
     _publish_coco(server, monkeypatch, "2014")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
     with pytest.raises(
-        OSError, match=r"has 0\.0 GB free, and 0\.0 GB are needed to download and unpack the published files"
+        OSError, match=r"has [\d.]+ MB free, and [\d.]+ MB are needed to download and unpack the published files"
     ):
         download.download(_published("coco2014"), tmp_path / "new")
     assert not server.requests
