@@ -211,7 +211,7 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
 
     with error_lines.reported():
         # Flag files are expanded here, once, because ml_collections also reads the config's fields from sys.argv.
-        sys.argv[1:] = _with_flag_files(sys.argv[1:])
+        sys.argv[1:] = _last_of_each_field(_with_flag_files(sys.argv[1:]))
         app.run(guarded_main, flags_parser=lambda argv: _parse(argv, takes_arguments))
 
 
@@ -232,6 +232,20 @@ def _with_flag_files(arguments: list[str]) -> list[str]:
             raise app.UsageError(f"--flagfile={cause.filename}: {cause.strerror}: check the path") from error
         raise app.UsageError(str(error).removeprefix("ERROR:: ")) from error
     return [argument.removeprefix("\ufeff") for argument in expanded]  # A file's byte order mark.
+
+
+def _last_of_each_field(arguments: list[str]) -> list[str]:
+    """Leaves out values of config fields that a later argument sets again, as a flag file's may be.
+
+    The last value of any flag counts, but the newest ml_collections for Python 3.9 refuses a second one.
+    """
+    names = [
+        argument.split("=")[0].lstrip("-") if re.match(r"--?config\..*=", argument) else None for argument in arguments
+    ]
+    last = {name: index for index, name in enumerate(names)}
+    return [
+        argument for index, (argument, name) in enumerate(zip(arguments, names)) if name is None or last[name] == index
+    ]
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> list[str]:

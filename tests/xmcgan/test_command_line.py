@@ -191,6 +191,12 @@ def test_flagfile_is_read_before_the_preset_is_chosen(call, folder):
     assert (config.dataset, config.training.seed) == ("scenes", 5)
 
 
+def test_the_last_value_of_a_field_counts(call, folder):
+    (folder / "run.flags").write_text("--dataset=scenes\n--config.training.seed=5\n--config.training.batch_size=4\n")
+    _, _, config = parsed(call("--workdir=w", "--flagfile=run.flags", "--config.training.seed=6"))
+    assert (config.training.seed, config.training.batch_size) == (6, 4)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
