@@ -17,6 +17,8 @@ EXTRAS := dev
 MINUTES := 3.3
 # On two cores a small model trains fastest so (python -m experiments.benchmarks.threads); with more, TensorFlow decides.
 THREADS := $(if $(filter 1 2,$(shell nproc 2> /dev/null)),TF_NUM_INTEROP_THREADS=2 TF_NUM_INTRAOP_THREADS=1)
+# One more than the cores: tests also wait for commands that they have started.
+TEST_PROCESSES := $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
 comma := ,
 # Touched when everything is installed; older than setup.py, or of other extras, it is out of date.
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
@@ -48,7 +50,7 @@ demo: $(STAMP)
 # Types take one core a minute the first time, so they are checked beside the tests.
 test: style
 	@$(VENV)/bin/mypy --no-error-summary > .mypy.txt & types=$$!; \
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile && failed=0 || failed=$$?; \
+	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile && failed=0 || failed=$$?; \
 	wait $$types || { cat .mypy.txt; failed=1; }; \
 	rm -f .mypy.txt; exit $$failed
 

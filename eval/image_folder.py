@@ -43,7 +43,7 @@ class ImageFolder(NamedTuple):
         return f"{len(self.files):,} images taken" + (f"; passed over: {others}" if others else "")
 
 
-def read(folder: str, captions: str = "", needs_captions: bool = True) -> ImageFolder:
+def read(folder: str, captions: str = "", needs_captions: bool = True, may_repeat: bool = False) -> ImageFolder:
     """Lists the images of a folder and their captions.
 
     Args:
@@ -52,20 +52,21 @@ def read(folder: str, captions: str = "", needs_captions: bool = True) -> ImageF
         images were generated from captions of the same real image, a tab and that image's id follow. By default
         `captions.tsv` in the folder.
       needs_captions: if False, and there is no such table, all images of the folder are used, with empty captions.
+      may_repeat: whether an image may have several captions. A metric would count it as several images.
 
     Returns:
       The images, in the order of the table or of their names. `check` tells whether they can be used.
 
     Raises:
       FileNotFoundError: the table, or an image that it names, is missing.
-      ValueError: a line of the table has another form, or names a file outside of the folder; or there are fewer than
-        two images.
+      ValueError: a line of the table has another form, names a file outside of the folder, or repeats one that must not
+        be repeated; or there are fewer than two images.
     """
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{folder} is not a folder: pass a folder of images as --images")
     path = captions or os.path.join(folder, CAPTIONS_FILE)
     if os.path.lexists(path):
-        lines = _read_table(path, folder)
+        lines = _read_table(path, folder, may_repeat)
     elif captions or needs_captions:
         raise FileNotFoundError(f"{path} is missing: write lines of 'file<TAB>caption', and pass --captions={path}")
     else:
@@ -111,7 +112,7 @@ def _changes(file: str) -> tuple[str, ...] | str:
         return str(error)
 
 
-def _read_table(path: str, folder: str) -> list[_Line]:
+def _read_table(path: str, folder: str, may_repeat: bool) -> list[_Line]:
     """Reads the lines of a table, and checks that each names an image."""
     lines: list[_Line] = []
     numbers: dict[str, int] = {}
@@ -129,7 +130,7 @@ def _read_table(path: str, folder: str) -> list[_Line]:
         file = os.path.join(folder, fields[0])
         if not os.path.lexists(file):
             raise FileNotFoundError(f"{escapes.excerpt(file, 500)} is missing: line {number} of {path} names it")
-        if numbers.setdefault(fields[0], number) != number:
+        if numbers.setdefault(fields[0], number) != number and not may_repeat:
             raise ValueError(
                 f"{path}, line {number}: '{escapes.excerpt(fields[0])}' is in line {numbers[fields[0]]} already: write "
                 "one line for each image"

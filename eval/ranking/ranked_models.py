@@ -153,7 +153,7 @@ def _find_folder(folder: str, draw: CaptionDraw) -> RankedModel:
 def _files_of_captions(folder: str, captions: Sequence[str]) -> list[str]:
     """Returns the file for each caption; a repeated caption uses its images in turn."""
     listed: dict[str, list[str]] = {}
-    images = image_folder.read(folder)
+    images = image_folder.read(folder, may_repeat=True)
     for file, caption in zip(images.files, images.captions.captions):
         listed.setdefault(_one_line(caption), []).append(file)
     missing = [caption for caption in captions if caption not in listed]
