@@ -200,6 +200,8 @@ def run(main: typing.Callable[[list[str]], typing.Any], takes_arguments: bool = 
     logging.getLogger("tensorflow").addFilter(
         lambda record: "triggered tf.function retracing" not in record.getMessage()
     )
+    # On its first use on a machine, it lists the fonts, and says so.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
     def guarded_main(argv: list[str]) -> typing.Any:
         if FLAGS.allow_addresses:

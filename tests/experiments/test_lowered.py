@@ -105,7 +105,8 @@ def test_twenty_steps_there_and_back_are_those_of_tensorflow(scenes_dir, tmp_pat
     written = {value.tobytes() for value in trained.state}
     for name, value in actual.items():
         assert "save_counter" in name or value.tobytes() in written, name
-        scale = np.abs(expected[name]).max() + 1e-3
+        # A bias before a batch normalization has no gradient but that of rounding, and stays within 1e-6 of 0.
+        scale = np.abs(expected[name]).max() + 1e-2
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4 * scale, err_msg=name)
     lines, expected_lines = _lines(workdir), _lines(tmp_path / "expected")
     assert [line["step"] for line in lines] == [5, 10, 15, 20]
