@@ -91,3 +91,16 @@ def exported(export_dir):
     from xmcgan.text_to_image import TextToImage
 
     return TextToImage.from_export(str(export_dir))
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> None:
+    """No host can be reached, and the caches of TF Hub and Keras are empty."""
+
+    def unreachable(*args, **kwargs):
+        raise OSError("no route")
+
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))  # Keras caches its downloads there.
+    monkeypatch.setattr("socket.getaddrinfo", unreachable)
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)

@@ -239,12 +239,7 @@ def test_refuses_other_apis(tmp_path, call, spec, reason):
     assert "\n" not in str(error.value)
 
 
-def test_offline_says_what_to_fetch(monkeypatch, tmp_path):
-    def unreachable(*args, **kwargs):
-        raise OSError("no route")
-
-    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+def test_offline_says_what_to_fetch(offline, tmp_path):
     message = r"--flag='https://tfhub.dev/tensorflow/efficientdet/d4/1' cannot be fetched .*, and pass --flag=FOLDER$"
     with pytest.raises(FileNotFoundError, match=message):
         detector.load_detector("https://tfhub.dev/tensorflow/efficientdet/d4/1", "coco91", flag="--flag")

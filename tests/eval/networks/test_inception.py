@@ -227,12 +227,7 @@ def test_runs_on_two_replicas(name, request, tfgan_folder, tmp_path):
     run_program(program, name, weights, network.identity["sha256"], tmp_path / "alone.npz")
 
 
-def test_offline_tfgan_says_what_to_fetch(monkeypatch, tmp_path):
-    def unreachable(*args, **kwargs):
-        raise OSError("no route")
-
-    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+def test_offline_tfgan_says_what_to_fetch(offline):
     message = (
         r"--weights='https://tfhub.dev/tensorflow/tfgan/eval/inception/1' cannot be fetched \(no route\): fetch "
         r"https://tfhub.dev/tensorflow/tfgan/eval/inception/1\?tf-hub-format=compressed by hand, .*--weights=FOLDER$"
@@ -242,12 +237,7 @@ def test_offline_tfgan_says_what_to_fetch(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow  # Keras builds the network first. A smaller one: tests/xmcgan/models/test_image_encoder.py.
-def test_offline_keras_says_what_to_fetch(monkeypatch, tmp_path):
-    def unreachable(*args, **kwargs):
-        raise OSError("no route")
-
-    monkeypatch.setenv("HOME", str(tmp_path))  # Keras caches its downloads there.
-    monkeypatch.setattr("socket.getaddrinfo", unreachable)
+def test_offline_keras_says_what_to_fetch(offline):
     message = (
         r"--weights: the ImageNet weights cannot be downloaded \(URL fetch failure on "
         r"https://\S+/inception_v3_weights_tf_dim_ordering_tf_kernels\.h5.*no route.*\): .*--weights=FILE$"

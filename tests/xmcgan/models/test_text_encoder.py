@@ -208,9 +208,7 @@ def test_refuses_folders_without_a_saved_model(handles, tmp_path):
         text_encoder.TextEncoder(handles[0], str(tmp_path), TEXT_LENGTH)
 
 
-def test_a_handle_that_cannot_be_fetched_says_what_to_fetch(handles, monkeypatch, tmp_path):
-    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", _unreachable)
+def test_a_handle_that_cannot_be_fetched_says_what_to_fetch(offline, handles):
     message = (
         r"text.encoder='https://tfhub.dev/bert/4' cannot be fetched \(no route\): "
         r"fetch https://tfhub.dev/bert/4\?tf-hub-format=compressed by hand, .*pass text.encoder=FOLDER"
@@ -218,10 +216,6 @@ def test_a_handle_that_cannot_be_fetched_says_what_to_fetch(handles, monkeypatch
     with pytest.raises(FileNotFoundError, match=message) as error:
         text_encoder.TextEncoder(handles[0], "https://tfhub.dev/bert/4", TEXT_LENGTH)
     assert "\n" not in str(error.value)
-
-
-def _unreachable(*args, **kwargs):
-    raise OSError("no route")
 
 
 def test_refuses_what_does_not_fit(handles, encoder, monkeypatch):
