@@ -127,6 +127,11 @@ def _evaluate_run(workdir: str) -> None:
     from xmcgan.training.workdir import read_config
 
     data_dir = _DATA_DIR.value
+    if workdir.startswith(handles.PRETRAINED):
+        raise app.UsageError(
+            f"{workdir} is a model of this package, not a run to write results to: show it beside one, with "
+            f"--beside={workdir}, or evaluate its export"
+        )
     config = _with_options(read_config(workdir))
     check_writable(os.path.join(workdir, "eval"))
     others = {run: handles.resolve_run(run) for run in _BESIDE.value}

@@ -4,8 +4,8 @@
 
 The model is the folder xmcgan/pretrained/demo. It has the layout of a run, with one checkpoint: the averaged generator
 and the discriminator, in 16 bits if that changes no image by more than one level of 255. The text encoder, the run's
-evaluation of that step and a model card lie beside it. `pretrained:demo` names it wherever a run is expected, also in
---init_from.
+evaluation of that step and a model card lie beside it. `pretrained:demo` names it wherever a trained model is
+expected, also in --init_from.
 
 The text encoder of a model that is called as its dataset is copied to that dataset's folder on first use, instead of
 being trained there.

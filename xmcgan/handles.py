@@ -2,7 +2,7 @@
 
 `scenes:bert/encoder` (`DATASET:PATH`) is the folder `bert/encoder` beside the records of the dataset `scenes`, wherever
 the records are. `pretrained:NAME` is a model that experiments.pretrained has made part of this package; its folder has
-the layout of a run, so it is given wherever a run's folder is; `pretrained:NAME/bert/encoder` is a folder in it.
+the layout of a run, so it is given where the model of a run is read; `pretrained:NAME/bert/encoder` is a folder in it.
 """
 
 from __future__ import annotations

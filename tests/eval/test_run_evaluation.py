@@ -277,6 +277,7 @@ def test_an_export_is_evaluated_as_its_run_is(export_dir, drawing_run, evaluator
         (["--export=x"], "--export needs --dataset"),
         (["--export=/nowhere", "--dataset=scenes"], "/nowhere"),
         (["--workdir=/nowhere"], "no training run in /nowhere"),
+        (["--workdir=pretrained:scenes"], "show it beside one, with --beside=pretrained:scenes"),
         (["--workdir={run}", "--checkpoint=7"], "no checkpoint of step 7"),
         (["--workdir={run}", "--metrics=clip"], "--metrics='clip' is not possible: give some of fid"),
         (["--workdir={run}", "--metrics=r_precision", "--mismatches=99"], "lower --mismatches"),
