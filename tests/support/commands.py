@@ -1,44 +1,58 @@
 """Runs commands in separate processes that do not have to import TensorFlow and other libraries again.
 
-A server imports the libraries once for all tests of a process and forks for each command (the fork server of
-`multiprocessing`), so that a command starts in milliseconds instead of seconds. Everything else is as with `python -m`:
-flags, output, exit status and signals. Tests of the start itself use `processes.start_python`.
+One server for all test processes forks for each command (see `command_server`), so that a command starts in
+milliseconds instead of seconds. Everything else is as with `python -m`: flags, output, exit status and signals. Tests
+of the start itself use `processes.start_python`.
 """
 
 from __future__ import annotations
 
 import atexit
-import multiprocessing
+import json
 import os
-import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
+import weakref
 from collections.abc import Mapping
-from multiprocessing import connection
 
 from tests.support.processes import ROOT, finish
 
-# Modules that commands import. The commands themselves are missing, as they define flags. Unknown names are ignored.
-_PRELOADED = (
-    "tests.support.garbage",
-    "keras",
-    "matplotlib.figure",
-    "scipy.linalg",
-    "tensorflow",
-    "tensorflow_datasets",
-    "tensorflow_hub",
-    "tensorflow_text",
-    "data_pipelines.prepare",
-    "data_pipelines.training_data",
-    "eval.evaluation",
-    "xmcgan.text_to_image",
-    "xmcgan.training.loop",
-)
+# The server's socket, for the test processes that xdist starts.
+_ADDRESS = "XMCGAN_TESTS_COMMAND_SERVER"
 # Commands set this before TensorFlow is loaded; here the server loads TensorFlow for them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def start_server() -> None:
+    """Starts the server for this process and those that it will start, unless it runs. It ends with this process."""
+    if _ADDRESS in os.environ:
+        return
+    address = os.path.join(tempfile.mkdtemp(), "commands")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        number = listener.fileno()
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.command_server", str(number)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            pass_fds=[number],
+        )
+    os.environ[_ADDRESS] = address
+    atexit.register(_stop, server, address)
+
+
+def _stop(server: subprocess.Popen, address: str) -> None:
+    os.remove(address)
+    os.rmdir(os.path.dirname(address))
+    server.stdin.close()
+    server.wait()
 
 
 class Command:
@@ -52,26 +66,25 @@ class Command:
           *arguments: arguments of the command.
           environment: environment variables of the process.
         """
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(_PRELOADED))
+        start_server()
         self.args = ["python", "-m", module, *map(str, arguments)]
-        output, its_output = context.Pipe(duplex=False)
-        errors, its_errors = context.Pipe(duplex=False)
-        call = (self.args[2:], dict(environment), its_output, its_errors)
-        self._process = context.Process(target=_run, args=call, daemon=True)  # Killed when the tests end.
-        self._process.start()
-        its_output.close()
-        its_errors.close()
-        self.stdout, self.stderr = (os.fdopen(os.dup(each.fileno()), "r") for each in (output, errors))
-        self.pid = self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        """Its exit status, negative if a signal ended it; None while it runs."""
-        return self._process.exitcode
+        self.returncode: int | None = None  # Its exit status, negative if a signal ended it; None while it runs.
+        output, errors = os.pipe(), os.pipe()
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(os.environ[_ADDRESS])
+        socket.send_fds(self._connection, [b"x"], [output[1], errors[1]])
+        self._connection.sendall(json.dumps([self.args[2:], dict(environment)]).encode() + b"\n")
+        os.close(output[1])
+        os.close(errors[1])
+        self.stdout, self.stderr = os.fdopen(output[0]), os.fdopen(errors[0])
+        self._answers = self._connection.makefile()
+        self.pid = int(self._answers.readline())
+        _kill_at_exit.add(self)
 
     def poll(self) -> int | None:
-        """See `returncode`."""
+        """Returns its exit status if it has ended, or else None."""
+        if self.returncode is None and select.select([self._connection], [], [], 0.0)[0]:
+            self.wait()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -80,9 +93,12 @@ class Command:
         Raises:
           subprocess.TimeoutExpired: it did not end in time.
         """
-        self._process.join(timeout)
         if self.returncode is None:
-            raise subprocess.TimeoutExpired(self.args, timeout)
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = int(self._answers.readline())
+            self._answers.close()
+            self._connection.close()
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -112,7 +128,16 @@ class Command:
 
     def kill(self) -> None:
         """Kills it."""
-        self._process.kill()
+        self.send_signal(signal.SIGKILL)
+
+
+_kill_at_exit: weakref.WeakSet[Command] = weakref.WeakSet()
+
+
+@atexit.register
+def _kill_what_runs() -> None:
+    for command in _kill_at_exit:
+        command.kill()
 
 
 def run_without_gpus(module: str, *arguments: object) -> str:
@@ -131,28 +156,3 @@ def run_program(program: str, *arguments: object) -> str:
       Its output and errors; it must succeed.
     """
     return run_without_gpus("tests.support.script", textwrap.dedent(program), *arguments)
-
-
-def _run(
-    arguments: list[str],
-    environment: dict[str, str],
-    output: connection.Connection,
-    errors: connection.Connection,
-) -> None:
-    """Runs `python -m MODULE ARGUMENTS` in the forked process."""
-    os.dup2(output.fileno(), 1)
-    os.dup2(errors.fileno(), 2)
-    output.close()
-    errors.close()
-    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", buffering=1, closefd=False)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(ROOT)
-    sys.argv = arguments
-    multiprocessing.set_start_method(None, force=True)
-    multiprocessing.current_process()._config["daemon"] = False  # It may start processes itself.
-    try:
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    finally:
-        atexit._run_exitfuncs()

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.commands import start_server
+
 # The files that take longest, in tests/. A process that is free takes the next file. While one process
 # makes the folders that others need (see `shared.make_once`), the others begin with files that need none.
 _FIRST = (
@@ -55,6 +57,8 @@ _DRAWING = (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False  # xdist would begin with the files that have the most tests.
+    if getattr(config.option, "numprocesses", None):
+        start_server()  # One for all processes that xdist starts.
 
 
 @pytest.hookimpl(optionalhook=True)  # Without xdist there is no such hook.
