@@ -15,6 +15,7 @@ from __future__ import annotations
 from absl import flags
 
 from xmcgan import command_line, model_flags, path_flags
+from xmcgan.serving import versions
 
 _EXPORT = path_flags.define_path("export", None, "Folder of an exported model, see xmcgan.export.")
 _WORKDIR = command_line.define_workdir("Folder of a training run, instead of an export.", optional=True)
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> None:
     """Loads the model, and serves the page until it is stopped."""
     del argv
     run = model_flags.get_run()
+    if run is None:
+        versions.find_version(_EXPORT.value)  # A missing model is told at once: the page takes seconds to import.
     try:
         from xmcgan.display import demo_page
     except ModuleNotFoundError as error:
