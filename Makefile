@@ -47,7 +47,7 @@ demo: $(STAMP)
 	@$(THREADS) $(VENV)/bin/python -m eval.evaluate --workdir=runs/demo --data_dir=data --beside=pretrained:scenes \
 	  --metrics=fid,is,soa
 
-# Types take one core a minute the first time, so they are checked beside the tests.
+# Types are checked beside the tests, where a core waits now and then.
 test: style
 	@$(VENV)/bin/mypy --no-error-summary > .mypy.txt & types=$$!; \
 	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile && failed=0 || failed=$$?; \

@@ -20,14 +20,12 @@ from tests.support.shared import make_once
 
 @pytest.fixture(scope="session")
 def scenes_dir(tmp_path_factory) -> pathlib.Path:
-    """A data_dir with a few scenes, converted, and a BERT that has hardly been trained."""
+    """A data_dir with a few scenes, converted, and the BERT of the package."""
     from data_pipelines import prepare
-    from tests.support.eagerly import eagerly
 
     def make(data_dir: pathlib.Path) -> None:
         prepare.prepare_scenes(data_dir, num_train=60, num_val=20)
-        with eagerly():
-            prepare.prepare_text_model(data_dir, steps=2)
+        prepare.prepare_text_model(data_dir)
 
     return make_once(tmp_path_factory, "scenes_data", make)
 

@@ -31,7 +31,7 @@ from xmcgan.training.state import Adam, TrainState, update_average
 from xmcgan.training.step import TrainingStep
 from xmcgan.training.workers import Workers
 
-WITHOUT_GRAPH = "algorithm1 without a graph"  # One step: for two replicas, a graph takes long to compile.
+WITHOUT_GRAPH = "joint without a graph"  # One step: for two replicas, a graph takes long to compile.
 IN_PARTS = "joint in parts"  # Micro-batches of one row on each replica.
 STEPS = 2
 BATCH = 6
@@ -40,11 +40,9 @@ BATCH = 6
 def experiment(rule: str) -> Config:
     """Returns an experiment with one D step and one G step, separate or joint, and all losses on."""
     changes = {"training.discriminator_steps": 1, "training.batch_size": BATCH}
-    if rule == WITHOUT_GRAPH:
-        rule = "algorithm1"
     if rule == IN_PARTS:
-        rule = "joint"
         changes.update({"training.micro_batches": BATCH // 2, "losses.word_chunk": 2})
+    rule = "joint" if rule in (IN_PARTS, WITHOUT_GRAPH) else rule
     return tiny_networks.tiny_config(**{"training.update_rule": rule, **changes})
 
 
