@@ -108,7 +108,10 @@ def test_many_files(data_dir, monkeypatch, tmp_path):
     assert [each[1:] for each in late] == [each[1:] for each in whole[30 : 30 + NUM_TRAIN]]
 
 
-@pytest.mark.parametrize("hosts, replicas", [(1, 2), (2, 2), (2, 4), (3, 3), (4, 4)])
+@pytest.mark.parametrize(
+    "hosts, replicas",
+    [(1, 2), (2, 4), (3, 3), pytest.param(2, 2, marks=pytest.mark.slow), pytest.param(4, 4, marks=pytest.mark.slow)],
+)
 def test_hosts_share_the_stream_and_read_their_rows_alone(hosts, replicas, data_dir, monkeypatch):
     batch_size, number = 12, 9  # Over three epochs.
     options = {"batch_size": batch_size, "random_flip": True, "start_batch": 2}
@@ -237,7 +240,7 @@ def test_half_the_images_are_flipped(data_dir, truth):
     assert 0.35 < np.mean(flipped) < 0.65
 
 
-@pytest.mark.parametrize("num_captions", [5, NUM_VAL, 3 * NUM_VAL + 4])
+@pytest.mark.parametrize("num_captions", [5, pytest.param(NUM_VAL, marks=pytest.mark.slow), 3 * NUM_VAL + 4])
 def test_evaluation_list(data_dir, truth, num_captions):
     def pairs(batch_size, seed=0, cache="none", first=0):
         dataset = input_pipeline.evaluation_batches(

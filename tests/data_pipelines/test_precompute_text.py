@@ -109,7 +109,7 @@ def test_a_batch_comes_with_the_features_of_its_captions(encoded, encoder, cache
         _assert_close(batch.text, encoder(expected.caption))
 
 
-@pytest.mark.parametrize("pooling", ["sum_over_length", "pooled_output"])
+@pytest.mark.parametrize("pooling", ["sum_over_length", pytest.param("pooled_output", marks=pytest.mark.slow)])
 def test_other_poolings_and_lengths(copy, pooling):
     config = _config(sentence_pooling=pooling, text_length=9)  # Most captions are cut.
     encoder = _encoder(config, copy)

@@ -26,6 +26,7 @@ def test_recorded_file_agrees(name, capsys):
     assert capsys.readouterr().out.splitlines()[-1].startswith("max ")
 
 
+@pytest.mark.slow  # Computes all of it once more.
 def test_a_wrong_number_fails_the_check(tmp_path):
     arrays = parity.load(DATA / "model_128.npz")
     arrays["g/params/GenBlock_0/Conv_1/kernel"] = 1.01 * arrays["g/params/GenBlock_0/Conv_1/kernel"]

@@ -63,6 +63,14 @@ def keras(keras_file):
     return load_image_network("keras", keras_file[0])
 
 
+def _small_inception():
+    """Keras' Inception-v3, but for its inner layers, which take seconds to build."""
+    layers = tf.keras.layers
+    images = layers.Input([299, 299, 3])
+    features = layers.GlobalAveragePooling2D(name="avg_pool")(layers.Conv2D(2048, 1)(images))
+    return tf.keras.Model(images, layers.Dense(1000, name="predictions")(features))
+
+
 def _images(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, [*shape, 3]).astype(np.uint8)
 
@@ -139,6 +147,7 @@ def test_tfgan_in_tf1s_hub_format(tmp_path):
     np.testing.assert_allclose(output.logits, np.full([2, 3], 1.0))
 
 
+@pytest.mark.slow  # Two Inceptions are built. How Keras' images are prepared: above; how its file is read: below.
 def test_keras_features_and_logits(keras, keras_file):
     images = _images(2, 64, 48)
     network = keras_file[1]
@@ -247,7 +256,7 @@ def test_offline_keras_says_what_to_fetch(offline):
     assert "\n" not in str(error.value)
 
 
-def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, monkeypatch, tmp_path):
+def test_refuses_what_is_not_the_network(tfgan_folder, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=f"unknown network 'vgg': choose one of {', '.join(NETWORKS)}"):
         load_image_network("vgg", "")
     with pytest.raises(FileNotFoundError, match=r"--network_weights='': there is no such folder"):
@@ -256,9 +265,10 @@ def test_refuses_what_is_not_the_network(tfgan_folder, keras_file, monkeypatch, 
         load_image_network("scenes", tfgan_folder)
     with pytest.raises(FileNotFoundError, match=r"no\.h5' does not exist"):
         load_image_network("keras", str(tmp_path / "no.h5"))
+    network = _small_inception()
     headless = str(tmp_path / "notop.h5")
-    tf.keras.Model(keras_file[1].input, keras_file[1].get_layer("avg_pool").output).save_weights(headless)
-    monkeypatch.setattr(tf.keras.applications, "InceptionV3", lambda **_: keras_file[1])  # Another one takes seconds.
+    tf.keras.Model(network.input, network.get_layer("avg_pool").output).save_weights(headless)
+    monkeypatch.setattr(tf.keras.applications, "InceptionV3", lambda **_: network)
     with pytest.raises(ValueError, match=r"notop\.h5' does not hold weights of the whole InceptionV3 .* pass a Keras"):
         load_image_network("keras", headless)
     module = tf.Module()

@@ -91,6 +91,7 @@ def test_images_of_any_size_and_captions_of_any_case(loaded):
     np.testing.assert_array_equal(box, same)
 
 
+@pytest.mark.slow  # Another network of the metrics on two replicas: test_inception.
 def test_it_runs_in_the_scope_of_a_strategy(towers, saved):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():

@@ -47,7 +47,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(scope="module", params=[DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)], ids=["desktop", "phone"])
 def page(request, browser, address):
     """The page, on which one test goes on after the other, as its user would: to load it takes seconds."""
     width, height = request.param
@@ -60,12 +60,6 @@ def page(request, browser, address):
     page.wait_for_selector("#draw")
     yield page
     page.close()
-
-
-# On a phone as well by -m slow; what hangs out of its window: `test_type_click_and_see`.
-on_a_desktop = pytest.mark.parametrize(
-    "page", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)], indirect=True, ids=["desktop", "phone"]
-)
 
 
 def _pixels(page, image) -> np.ndarray:
@@ -112,7 +106,6 @@ def test_type_click_and_see(page, address, exported):
     assert [url for url in page.asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-@on_a_desktop
 def test_mistakes_are_told_and_the_images_stay(page):
     _draw(page, CAPTION)
     page.fill("#caption textarea", "   ")

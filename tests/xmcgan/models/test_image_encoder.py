@@ -60,6 +60,7 @@ def test_resizes_bilinearly(vgg_file):
     np.testing.assert_allclose(encoder(images), encoder(resized), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow  # Several ResNets are built. Other layers, of a smaller network: above.
 def test_resnet_logits_are_the_scores_before_the_softmax(resnet_file):
     path, resnet = resnet_file
     encoder = image_encoder.build_image_encoder("resnet50", path, "logits", 224)
@@ -69,6 +70,7 @@ def test_resnet_logits_are_the_scores_before_the_softmax(resnet_file):
     np.testing.assert_allclose(tf.nn.softmax(encoder(images, training=True)), expected, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow  # As above.
 def test_a_file_with_the_classifier_serves_the_layers_before_it(resnet_file):
     path, resnet = resnet_file
     encoder = image_encoder.build_image_encoder("resnet50", path, "conv2_block3_out", 224)

@@ -6,7 +6,8 @@ from tests.support.tiny_networks import build_networks, random_example, tiny_con
 from xmcgan.serving.inference_weights import fold_statistics, in_precision
 
 
-@pytest.fixture(scope="module", params=["attentional", "self"])
+# A generator with attention has blocks of both kinds.
+@pytest.fixture(scope="module", params=["attentional", pytest.param("self", marks=pytest.mark.slow)])
 def config(request):
     return tiny_config(**{"generator.modulation": request.param, "generator.channels": 4})
 

@@ -71,7 +71,7 @@ def case():
     [
         {"training.micro_batches": 2},
         {"training.micro_batches": 4, "training.recompute": True, "losses.word_chunk": 2},
-        {"training.recompute": True},
+        pytest.param({"training.recompute": True}, marks=pytest.mark.slow),  # Of each network: test_recomputation.
     ],
     ids=["two_parts", "four_parts_recomputed", "recomputed"],
 )

@@ -31,7 +31,8 @@ def test_the_narrow_is_widened_and_the_wide_stays():
     assert found == {"float16": tf.float32, "bfloat16": tf.float32, "float32": tf.float32, "float64": tf.float64}
 
 
-@pytest.fixture(scope="module", params=PRECISIONS)
+# What float16 alone has, a scale of the loss: `test_a_step_that_overflows_is_left_out_and_the_scale_lowered`.
+@pytest.fixture(scope="module", params=["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def case(request):
     config = tiny_config(**{"training.precision": request.param})
     return config, TrainState(config), random_example(config, BATCH)

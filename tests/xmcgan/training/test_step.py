@@ -161,6 +161,7 @@ def _ops(step, example):
     return collections.Counter(op.type for op in graph.get_operations())
 
 
+@pytest.mark.slow  # By the ops of a graph; by calls of the losses: test_ablation_steps.
 @pytest.mark.parametrize("network", ["discriminator", "generator"])
 def test_a_loss_that_is_off_is_not_computed(network, state, monkeypatch):
     # The losses alone are looked at, and gradients take longest to trace.
