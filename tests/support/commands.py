@@ -11,6 +11,7 @@ import atexit
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,14 +35,16 @@ def start_server() -> None:
     if _ADDRESS in os.environ:
         return
     address = os.path.join(tempfile.mkdtemp(), "commands")
-    with socket.socket(socket.AF_UNIX) as listener:
+    with socket.socket(socket.AF_UNIX) as listener, open(f"{address}.log", "wb") as log:
         listener.bind(address)
         listener.listen(64)
         number = listener.fileno()
         server = subprocess.Popen(
             [sys.executable, "-m", "tests.support.command_server", str(number)],
             cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # Tests run beside commands.
             stdin=subprocess.PIPE,
+            stderr=log,  # What libraries say while they are imported.
             pass_fds=[number],
         )
     os.environ[_ADDRESS] = address
@@ -49,10 +52,9 @@ def start_server() -> None:
 
 
 def _stop(server: subprocess.Popen, address: str) -> None:
-    os.remove(address)
-    os.rmdir(os.path.dirname(address))
     server.stdin.close()
     server.wait()
+    shutil.rmtree(os.path.dirname(address))
 
 
 class Command:
@@ -78,7 +80,11 @@ class Command:
         os.close(errors[1])
         self.stdout, self.stderr = os.fdopen(output[0]), os.fdopen(errors[0])
         self._answers = self._connection.makefile()
-        self.pid = int(self._answers.readline())
+        pid = self._answers.readline()
+        if not pid:
+            with open(f"{os.environ[_ADDRESS]}.log") as log:
+                raise RuntimeError(f"the server of commands has failed: {log.read()}")
+        self.pid = int(pid)
         _kill_at_exit.add(self)
 
     def poll(self) -> int | None:
